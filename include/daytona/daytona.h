@@ -1,0 +1,11 @@
+/* daytona/daytona.h - all of libdaytona. */
+#ifndef DAYTONA_DAYTONA_H
+#define DAYTONA_DAYTONA_H
+
+#include "daytona/client.h"
+#include "daytona/error.h"
+#include "daytona/files.h"
+#include "daytona/process.h"
+#include "daytona/sandbox.h"
+
+#endif

@@ -1,0 +1,128 @@
+/*
+ * daytona/files.h - the sandbox's files, through its toolbox.
+ *
+ * Paths are bytes, absolute or relative to the work-dir. The service's stat follows symbolic links
+ * and hides dangling ones; what it cannot do at all (links, truncate, times, rename over a file)
+ * is not here. All calls may return the errors of daytona/error.h; -ENOENT only if the service said
+ * so of the file itself. Many refusals carry no reason on the wire: they are -EINVAL with
+ * http_status 400.
+ */
+#ifndef DAYTONA_FILES_H
+#define DAYTONA_FILES_H
+
+#include "daytona/sandbox.h"
+
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct daytona_file_info {
+    char *name;       /* base name as asked for; bytes that are not UTF-8 arrive damaged */
+    char *path;       /* with depth on new daemons; else "" */
+    uint64_t size;    /* bytes */
+    mode_t mode;      /* type and permissions, special bits included */
+    int64_t mtime_ns; /* since the epoch, UTC */
+    int64_t uid, gid; /* -1: the service named something that is not a number */
+};
+
+/* GET /files. *ret is an array, the caller's: daytona_files_list_free. depth 0 or 1: one level;
+ * more needs a new daemon and is ignored by old ones. -ENOTDIR is not told apart from -EINVAL. */
+DAYTONA_API int daytona_files_list(struct daytona_sandbox *sandbox, const char *path,
+                                   unsigned depth, struct daytona_file_info **ret,
+                                   size_t *ret_count);
+DAYTONA_API void daytona_files_list_free(struct daytona_file_info *list, size_t count);
+
+/* GET /files/info. The caller calls daytona_file_info_done. */
+DAYTONA_API int daytona_files_info(struct daytona_sandbox *sandbox, const char *path,
+                                   struct daytona_file_info *ret);
+DAYTONA_API void daytona_file_info_done(struct daytona_file_info *info);
+
+/* GET /files/info: 1 it exists, 0 it does not (a dangling link does not). */
+DAYTONA_API int daytona_files_exists(struct daytona_sandbox *sandbox, const char *path);
+
+/* POST /files/folder: mkdir -p; an existing directory is a success. */
+DAYTONA_API int daytona_files_create_folder(struct daytona_sandbox *sandbox, const char *path,
+                                            mode_t mode);
+/* DELETE /files. recursive: rm -rf. Without it a directory, even an empty one, is refused. */
+DAYTONA_API int daytona_files_delete(struct daytona_sandbox *sandbox, const char *path,
+                                     bool recursive);
+/* POST /files/move. Never replaces: -EEXIST. A directory into itself is refused here: -EINVAL.
+ * -EIO if the source could not be removed after a copy (both exist then). */
+DAYTONA_API int daytona_files_move(struct daytona_sandbox *sandbox, const char *from,
+                                   const char *to);
+/* POST /files/permissions. mode (mode_t)-1, owner, group NULL: as they are. Follows links. */
+DAYTONA_API int daytona_files_set_permissions(struct daytona_sandbox *sandbox, const char *path,
+                                              mode_t mode, const char *owner, const char *group);
+
+/* Where uploaded bytes come from: data, or fd (pread from off) when data is NULL. */
+struct daytona_upload {
+    const char *path;
+    const void *data; /* borrowed */
+    int fd;           /* borrowed; its position does not move */
+    uint64_t off, len;
+};
+
+/* POST /files/upload: the service has every byte before it touches the target. */
+DAYTONA_API int daytona_files_upload(struct daytona_sandbox *sandbox,
+                                     const struct daytona_upload *upload);
+/* POST /files/bulk-upload, one request. Some may fail: errs (count ints, or NULL) gets 0 or -errno
+ * for each, and the first failure is returned. Blanks around a path are refused: -EINVAL. */
+DAYTONA_API int daytona_files_upload_many(struct daytona_sandbox *sandbox,
+                                          const struct daytona_upload *uploads, size_t count,
+                                          int *errs);
+
+/* Takes bytes as they arrive, on a thread of the client's: 0, or -errno to end the call. */
+typedef int (*daytona_sink)(void *arg, uint64_t off, const void *p, size_t n);
+
+struct daytona_download_info {
+    uint64_t size;      /* of the whole file; UINT64_MAX: not said */
+    int64_t mtime_s;    /* Last-Modified, whole seconds; -1: not said */
+    uint64_t delivered; /* bytes given to the sink */
+};
+
+/*
+ * GET /files/download. len UINT64_MAX: to the end. off beyond the end delivers nothing and is a
+ * success. After a retry the sink sees off start again. More than off+len is refused: -EPROTO.
+ */
+DAYTONA_API int daytona_files_download(struct daytona_sandbox *sandbox, const char *path,
+                                       uint64_t off, uint64_t len, daytona_sink sink, void *arg,
+                                       struct daytona_download_info *ret);
+
+struct daytona_download_many_ops {
+    /* File i begins; size UINT64_MAX if not said. err: why there will be no bytes (0: there will).
+     */
+    int (*begin)(void *arg, size_t i, int err, uint64_t size);
+    int (*data)(void *arg, size_t i, uint64_t off, const void *p, size_t n);
+    int (*end)(void *arg, size_t i); /* whole and of the promised length */
+};
+/* POST /files/bulk-download, one request. Paths must be UTF-8. -EPROTO: the answer was cut; files
+ * that had their end are good. */
+DAYTONA_API int daytona_files_download_many(struct daytona_sandbox *sandbox,
+                                            const char *const *paths, size_t count,
+                                            const struct daytona_download_many_ops *ops, void *arg);
+
+struct daytona_match {
+    char *file;
+    int64_t line;  /* from 1; 0 for search and replace */
+    char *content; /* the line; replace: the error, "" if it worked */
+};
+DAYTONA_API void daytona_matches_free(struct daytona_match *matches, size_t count);
+/* GET /files/find: lines that contain pattern, literally. */
+DAYTONA_API int daytona_files_find(struct daytona_sandbox *sandbox, const char *path,
+                                   const char *pattern, struct daytona_match **ret,
+                                   size_t *ret_count);
+/* GET /files/search: names that match the glob. */
+DAYTONA_API int daytona_files_search(struct daytona_sandbox *sandbox, const char *path,
+                                     const char *pattern, struct daytona_match **ret,
+                                     size_t *ret_count);
+/* POST /files/replace: literally, in each file. One match a file; returns 0 if all worked. */
+DAYTONA_API int daytona_files_replace(struct daytona_sandbox *sandbox, const char *const *files,
+                                      size_t count, const char *pattern, const char *new_value,
+                                      struct daytona_match **ret, size_t *ret_count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
