@@ -1,0 +1,207 @@
+/*
+ * fs.h - the file system: nodes, names, handles, and the meaning of each operation. Knows nothing
+ * of FUSE and runs in a plain test program over remote_mem.
+ *
+ * Threads: any function from any thread. A plain name may block on the network (it ends with -EINTR
+ * when the bound cancel fires); the same name with _cached never does and returns -EAGAIN when the
+ * answer needs the network: then call the plain one from a thread that may wait. Results are 0 or
+ * -errno as the local call would give it.
+ *
+ * Nodes are named by ino, which is never reused. The root is FS_ROOT. Each fs_entry that a lookup,
+ * a creation or readdir with plus hands out counts one reference that fs_forget gives back.
+ */
+#ifndef FS_FS_H
+#define FS_FS_H
+
+#include "cache/cache.h"
+#include "remote/remote.h"
+#include "util/buf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+enum { FS_ROOT = 1 };
+
+struct fs;
+struct fs_file; /* an open regular file */
+struct fs_dir;  /* an open directory */
+
+enum fs_durability { FS_DURABILITY_CLOSE, FS_DURABILITY_SYNC };
+enum fs_symlinks { FS_SYMLINKS_CONTAIN, FS_SYMLINKS_RAW };
+
+/*
+ * Told when something the kernel may have cached is no longer true. Called with no lock held, from
+ * any thread; must not block (queue it).
+ */
+struct fs_notify {
+    void (*inode)(void *arg, uint64_t ino);                      /* attributes and data */
+    void (*entry)(void *arg, uint64_t parent, const char *name); /* a name appeared or went */
+};
+
+struct fs_config {
+    const char *root;             /* absolute path in the sandbox */
+    const char *mount_dir;        /* absolute local path: where contained absolute links point */
+    bool read_only;               /* every change is -EROFS */
+    bool map_user;                /* the sandbox's user and groups appear as uid and gid below */
+    uint32_t uid, gid;            /* of whoever mounts */
+    int64_t force_uid, force_gid; /* -1: no. Every file appears to belong to them */
+    mode_t umask;                 /* bits that never show */
+    int64_t coherence_ns;         /* how old metadata may be */
+    enum fs_durability durability;
+    enum fs_symlinks symlinks;
+    const struct fs_notify *notify; /* NULL: nobody to tell */
+    void *notify_arg;
+};
+
+/*
+ * remote and cache are borrowed and must outlive it; strings are copied. Asks the sandbox for its
+ * user and for the root: -ENOENT, -ENOTDIR …
+ */
+int fs_new(const struct fs_config *config, struct remote *remote, struct cache *cache,
+           struct fs **ret);
+/* Unsent data goes with it: call fs_sync, then fs_keep_unsent, before. NULL is fine. */
+struct fs *fs_free(struct fs *fs);
+
+struct fs_entry {
+    uint64_t ino;   /* 0: no such name, and ttl_ns says how long that may be believed */
+    int64_t ttl_ns; /* what is left of the coherence window; 0: do not cache */
+    struct stat st;
+};
+
+/* A missing name is a success with ino 0. */
+int fs_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *ret);
+int fs_lookup_cached(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *ret);
+void fs_forget(struct fs *fs, uint64_t ino, uint64_t count);
+
+/* file: the handle it was asked through, or NULL. */
+int fs_getattr(struct fs *fs, uint64_t ino, struct fs_file *file, struct fs_entry *ret);
+int fs_getattr_cached(struct fs *fs, uint64_t ino, struct fs_file *file, struct fs_entry *ret);
+
+enum fs_set {
+    FS_SET_MODE = 1 << 0,
+    FS_SET_UID = 1 << 1,
+    FS_SET_GID = 1 << 2,
+    FS_SET_SIZE = 1 << 3,
+    FS_SET_ATIME = 1 << 4,
+    FS_SET_MTIME = 1 << 5,
+    FS_SET_ATIME_NOW = 1 << 6,
+    FS_SET_MTIME_NOW = 1 << 7,
+};
+int fs_setattr(struct fs *fs, uint64_t ino, struct fs_file *file, unsigned set,
+               const struct stat *st, struct fs_entry *ret);
+
+int fs_access(struct fs *fs, uint64_t ino, int mask); /* R_OK … F_OK */
+int fs_access_cached(struct fs *fs, uint64_t ino, int mask);
+int fs_readlink(struct fs *fs, uint64_t ino, char **ret); /* the caller frees */
+int fs_readlink_cached(struct fs *fs, uint64_t ino, char **ret);
+
+/* mode has the caller's umask applied already. mknod: regular files only, else -EPERM. */
+int fs_mkdir(struct fs *fs, uint64_t parent, const char *name, mode_t mode, struct fs_entry *ret);
+int fs_mknod(struct fs *fs, uint64_t parent, const char *name, mode_t mode, struct fs_entry *ret);
+int fs_symlink(struct fs *fs, const char *target, uint64_t parent, const char *name,
+               struct fs_entry *ret);
+int fs_link(struct fs *fs, uint64_t ino, uint64_t parent, const char *name, struct fs_entry *ret);
+int fs_unlink(struct fs *fs, uint64_t parent, const char *name);
+int fs_rmdir(struct fs *fs, uint64_t parent, const char *name);
+/* flags: RENAME_NOREPLACE, RENAME_EXCHANGE as in renameat2(2). */
+int fs_rename(struct fs *fs, uint64_t parent, const char *name, uint64_t new_parent,
+              const char *new_name, unsigned flags);
+int fs_statfs(struct fs *fs, struct statvfs *ret);
+
+/* How the kernel may treat an open file. */
+struct fs_open_hints {
+    bool direct_io; /* not all of it is local: reads must come here, the page cache must not wait */
+    bool keep_cache; /* what the kernel has cached of this file is still true */
+};
+/* flags as in open(2); O_TRUNC is done here, O_CREAT not. _cached: -EAGAIN for anything that must
+ * be revalidated, fetched or truncated. */
+int fs_open(struct fs *fs, uint64_t ino, int flags, struct fs_file **ret,
+            struct fs_open_hints *ret_hints);
+int fs_open_cached(struct fs *fs, uint64_t ino, int flags, struct fs_file **ret,
+                   struct fs_open_hints *ret_hints);
+/* open(O_CREAT) of a name that lookup did not find; -EEXIST with O_EXCL if it is there after all,
+ * without O_EXCL it is opened. */
+int fs_create(struct fs *fs, uint64_t parent, const char *name, mode_t mode, int flags,
+              struct fs_entry *ret, struct fs_file **ret_file, struct fs_open_hints *ret_hints);
+/* Bytes read or written, or -errno. Short reads only at the end of the file. */
+ssize_t fs_read(struct fs_file *file, uint64_t off, void *p, size_t n);
+ssize_t fs_read_cached(struct fs_file *file, uint64_t off, void *p, size_t n);
+/* With O_APPEND in the open flags, off is ignored and the end is taken under the lock. */
+ssize_t fs_write(struct fs_file *file, uint64_t off, const void *p, size_t n);
+ssize_t fs_write_cached(struct fs_file *file, uint64_t off, const void *p, size_t n);
+int fs_flush(struct fs_file *file);        /* close(2) of one descriptor: sends what is pending */
+int fs_flush_cached(struct fs_file *file); /* -EAGAIN if there is something to send */
+int fs_fsync(struct fs_file *file);
+int fs_fallocate(struct fs_file *file, int mode, uint64_t off, uint64_t len);
+void fs_release(struct fs_file *file); /* never blocks; unsent data is retried in the background */
+
+int fs_opendir(struct fs *fs, uint64_t ino, struct fs_dir **ret);
+int fs_opendir_cached(struct fs *fs, uint64_t ino, struct fs_dir **ret);
+/*
+ * Gives entries from off (0: the first) until fill returns nonzero, "." and ".." first. A call
+ * with off 0 after one with another off is rewinddir: it shows the directory as it is now
+ * (-EAGAIN from _cached when that needs the network). With plus, an accepted entry other than "."
+ * and ".." counts one reference.
+ */
+typedef int (*fs_fill)(void *arg, const char *name, const struct fs_entry *e, uint64_t next_off);
+int fs_readdir(struct fs_dir *dir, uint64_t off, bool plus, fs_fill fill, void *arg);
+int fs_readdir_cached(struct fs_dir *dir, uint64_t off, bool plus, fs_fill fill, void *arg);
+void fs_releasedir(struct fs_dir *dir);
+
+/* ---- what .ctl and the mount ask ---- */
+
+/* The sandbox's path for text as a user writes it: relative to the mount's root, or absolute in the
+ * sandbox. A new string; NULL without memory. */
+char *fs_sandbox_path(struct fs *fs, const char *text);
+/* The reverse: relative to the mount's root ("." for the root) when it is below it. A new string.
+ */
+char *fs_mount_path(struct fs *fs, const char *path);
+
+/*
+ * Sends every pending change (path NULL) or those at and below the sandbox path. 0 when all of it
+ * is applied; else the first failure, and one line for each file that is left is appended to left
+ * (may be NULL).
+ */
+int fs_sync(struct fs *fs, const char *path, struct buf *left);
+
+/* Forgets what is known of metadata at and below the sandbox path (NULL: of everything), so that
+ * the next access asks. Tells the kernel. Unsent data stays. */
+void fs_refresh(struct fs *fs, const char *path);
+
+/*
+ * A barrier, the command, and fs_refresh: what was written before is there when it starts (else it
+ * does not start: the failure of fs_sync, explained in errors), what it changed is seen by whoever
+ * looks after this returns. cwd NULL: the mount's root. Output as remote_exec.
+ */
+int fs_exec(struct fs *fs, const char *script, const char *cwd, size_t output_max, struct buf *out,
+            int *ret_exit);
+
+/* lstat without the cache: 1 exists, 0 not, -errno unknown. */
+int fs_exists(struct fs *fs, const char *path);
+
+/* remote_list past the cache, for watching; a difference to what was known refreshes it. */
+int fs_scan(struct fs *fs, const char *path, unsigned depth, size_t max, struct remote_list *ret);
+
+/* "key value" lines: unsent files and bytes, nodes, open files, cache use. */
+int fs_status(struct fs *fs, struct buf *out);
+const struct remote_info *fs_info(struct fs *fs); /* as long as fs lives */
+size_t fs_unsent(struct fs *fs, uint64_t *ret_bytes);
+
+/*
+ * Moves data that could not be sent to files in dir (made, 0700), one line "LOCAL<TAB>SANDBOX" each
+ * to kept. For the end of a mount: nothing is silently dropped.
+ */
+int fs_keep_unsent(struct fs *fs, const char *dir, struct buf *kept);
+
+/* ---- errors: the last FS_ERRORS_MAX, shown by .ctl/errors ---- */
+
+enum { FS_ERRORS_MAX = 1000 };
+/* pid 0: the file system itself. file: what it was about, "" if nothing. */
+void fs_report(struct fs *fs, pid_t pid, const char *file, int err, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+/* Lines "TIME PID FILE ERRNO: sentence", oldest first; blanks in FILE are escaped. */
+int fs_errors_text(struct fs *fs, struct buf *out);
+
+#endif

@@ -1,0 +1,51 @@
+/* backends.h - where a struct remote comes from. Each wrapper owns what it wraps. */
+#ifndef REMOTE_BACKENDS_H
+#define REMOTE_BACKENDS_H
+
+#include "remote/remote.h"
+
+#include <daytona/sandbox.h>
+
+/*
+ * The sandbox through its toolbox's file calls, and one quoted execute for what they cannot do
+ * safely. Probes the sandbox once (shell, tools, user, clock). Keeps a reference on sandbox.
+ * -errno of the probe.
+ */
+int remote_plain_new(struct daytona_sandbox *sandbox, struct remote **ret);
+
+/*
+ * An in-memory tree with POSIX semantics, for tests: one user (uid, gid; 0 is privileged), its own
+ * clock that only moves forward, root "/" mode 0755. exec understands nothing: exit 127.
+ */
+struct remote *remote_mem_new(uint32_t uid, uint32_t gid); /* NULL without memory */
+
+/* Logs each call, its outcome and its time at LOG_DETAIL. */
+struct remote *remote_trace_new(struct remote *inner);
+
+/* Breaks calls on purpose, for tests. */
+struct remote_fault;
+struct remote *remote_fault_new(struct remote *inner, struct remote_fault **ret_control);
+enum remote_fault_kind {
+    REMOTE_FAULT_BEFORE, /* the call fails and was not made */
+    REMOTE_FAULT_AFTER,  /* the call was made, its answer is lost */
+    REMOTE_FAULT_SHORT,  /* fetch only: half the bytes, then the error */
+};
+/* The n-th call from now (1: the next) fails with err; 0: none. */
+void remote_fault_set(struct remote_fault *f, unsigned n, enum remote_fault_kind kind, int err);
+unsigned remote_fault_calls(struct remote_fault *f); /* since the last _set */
+
+/* At most data_max fetches and puts at a time, and other_max other calls; others wait. */
+struct remote *remote_limit_new(struct remote *inner, unsigned data_max, unsigned other_max);
+
+/*
+ * What to do when the sandbox is not running or the network is gone. On -EHOSTDOWN, wake (may be
+ * NULL: never) is called, by one thread at a time; if it returns 0 the call is made once more
+ * (a stopped sandbox made nothing of it, so repeating is safe). After a -ETIMEDOUT calls fail at
+ * once with -EHOSTDOWN until a probe (stat of "/") succeeds: tried by a caller, at most every
+ * backoff, 1 s doubling to 60 s.
+ */
+struct remote *remote_wake_new(struct remote *inner, int (*wake)(void *arg), void *arg);
+/* Appends "online", "waking" or "unreachable since …"; r must come from remote_wake_new. */
+int remote_wake_text(struct remote *r, struct buf *out);
+
+#endif

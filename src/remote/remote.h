@@ -1,0 +1,184 @@
+/* remote.h - what the file system asks of a sandbox, and nothing more. */
+#ifndef REMOTE_REMOTE_H
+#define REMOTE_REMOTE_H
+
+#include "util/buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Times are the sandbox's clock, since the epoch, UTC. What a backend cannot know is 0. */
+struct remote_attr {
+    uint64_t dev, ino; /* 0: unknown */
+    uint64_t size;     /* bytes */
+    uint64_t rdev;
+    int64_t mtime_ns, ctime_ns, atime_ns;
+    mode_t mode; /* file type and permission bits, special ones included */
+    uint32_t nlink, uid, gid;
+};
+
+/* The same version of the same object, as far as a fingerprint can tell. */
+bool remote_attr_same(const struct remote_attr *a, const struct remote_attr *b);
+
+struct remote_entry {
+    char *name;   /* below the listed directory; with depth > 1 it may hold '/' */
+    char *target; /* of a symbolic link; else NULL */
+    struct remote_attr attr;
+};
+
+struct remote_list {
+    struct remote_entry *v; /* owned; parents before children */
+    size_t count;
+    struct remote_attr self; /* of the directory itself, taken before its entries were read */
+    bool cut;                /* there is more than the limit allowed */
+};
+
+void remote_list_done(struct remote_list *list);
+
+/* What this sandbox's backend can do. A missing one makes its calls -EOPNOTSUPP or weaker. */
+enum remote_cap {
+    REMOTE_CAP_EXEC = 1 << 0,     /* commands can be run */
+    REMOTE_CAP_LSTAT = 1 << 1,    /* links, inodes and every name are seen as they are */
+    REMOTE_CAP_LINKS = 1 << 2,    /* symlink, link */
+    REMOTE_CAP_REPLACE = 1 << 3,  /* put and rename replace atomically */
+    REMOTE_CAP_RMDIR = 1 << 4,    /* an empty directory can be removed safely */
+    REMOTE_CAP_TIMES = 1 << 5,    /* setattr of times */
+    REMOTE_CAP_TRUNCATE = 1 << 6, /* setattr of size */
+    REMOTE_CAP_STATFS = 1 << 7,
+    REMOTE_CAP_EXCHANGE = 1 << 8, /* RENAME_EXCHANGE */
+    REMOTE_CAP_TREE = 1 << 9,     /* list with depth > 1 */
+};
+
+enum { REMOTE_GROUPS_MAX = 64 };
+
+struct remote_info {
+    char *work_dir, *home_dir; /* absolute; owned by whoever got the info */
+    char *daemon_version;
+    char *shell; /* what execute uses, "" if none */
+    uint32_t uid, gid, groups[REMOTE_GROUPS_MAX];
+    size_t group_count;
+    bool privileged;         /* permission bits do not bind this user (root) */
+    int64_t clock_offset_ns; /* sandbox's clock minus ours */
+    unsigned caps;           /* enum remote_cap */
+};
+
+void remote_info_done(struct remote_info *info);
+
+/* A table of lines "name yes|no: what is weaker", as .ctl/capabilities shows them. */
+int remote_caps_text(unsigned caps, struct buf *out);
+
+/* A whole new content for a file, from fd (pread, 0 to size). */
+struct remote_put {
+    int fd;
+    uint64_t size;
+    const struct remote_attr *replace; /* what is there now: its mode, owner and links are kept */
+    int64_t mtime_ns;                  /* to be set; INT64_MIN: leave it */
+};
+
+enum remote_set {
+    REMOTE_SET_MODE = 1 << 0,
+    REMOTE_SET_UID = 1 << 1,
+    REMOTE_SET_GID = 1 << 2,
+    REMOTE_SET_SIZE = 1 << 3,
+    REMOTE_SET_ATIME = 1 << 4,
+    REMOTE_SET_MTIME = 1 << 5,
+};
+
+/* Links themselves are set, never their targets. */
+struct remote_setattr {
+    unsigned mask; /* enum remote_set: which of attr's fields */
+    struct remote_attr attr;
+};
+
+struct remote_statfs {
+    uint64_t block_size, blocks, blocks_free, blocks_avail, files, files_free;
+};
+
+struct remote_exec {
+    const char *script; /* as a user would write it, any number of lines; the sandbox's shell */
+    const char *cwd;    /* absolute */
+    size_t output_max;  /* bytes; -EFBIG beyond */
+};
+
+enum remote_rename_flags { REMOTE_RENAME_NOREPLACE = 1 << 0, REMOTE_RENAME_EXCHANGE = 1 << 1 };
+
+struct remote;
+
+/*
+ * One place where files live. Paths are absolute in the sandbox, resolved, any bytes but NUL.
+ * Every call may block on the network, ends with -EINTR when the bound cancel fires, may be made
+ * from any thread, and is made with no lock held. Returns 0 or -errno as the local call would
+ * (-ENOENT, -EACCES, -ENOTEMPTY …), -EHOSTDOWN if the sandbox is not running, -ETIMEDOUT without
+ * progress, -EIO if nothing better is known; ret is written on success only. After -ETIMEDOUT,
+ * -ECONNRESET and -EINTR the outcome of a change is unknown: stat before deciding. Changes return
+ * the new attributes where ret is not NULL.
+ */
+struct remote_ops {
+    const char *name; /* as .ctl/status shows it */
+    int (*info)(struct remote *r, struct remote_info *ret);
+    /* lstat. *ret_target (may be NULL) gets the link's target, the caller frees; NULL if no link.
+     */
+    int (*stat)(struct remote *r, const char *path, struct remote_attr *ret, char **ret_target);
+    /* depth 1: the directory; more: below it too, never through links. At most max entries. */
+    int (*list)(struct remote *r, const char *path, unsigned depth, size_t max,
+                struct remote_list *ret);
+    /*
+     * Copies bytes off … off+len of the regular file into fd at the same offsets. *ret_len may be
+     * short at the end of the file. -ESTALE if what is there is not the version in expect (as far
+     * as that can be seen); fd's range is then undefined.
+     */
+    int (*fetch)(struct remote *r, const char *path, const struct remote_attr *expect, uint64_t off,
+                 uint64_t len, int fd, uint64_t *ret_len);
+    /* O_CREAT|O_EXCL: -EEXIST. mode is exact (no umask). */
+    int (*create)(struct remote *r, const char *path, mode_t mode, struct remote_attr *ret);
+    /* Readers in the sandbox see the old content or the new, never a mixture, where they can. */
+    int (*put)(struct remote *r, const char *path, const struct remote_put *put,
+               struct remote_attr *ret);
+    int (*mkdir)(struct remote *r, const char *path, mode_t mode, struct remote_attr *ret);
+    int (*symlink)(struct remote *r, const char *target, const char *path, struct remote_attr *ret);
+    int (*link)(struct remote *r, const char *from, const char *to, struct remote_attr *ret);
+    int (*unlink)(struct remote *r, const char *path); /* never a directory: -EISDIR */
+    int (*rmdir)(struct remote *r, const char *path);  /* never anything else, never what is full */
+    int (*rename)(struct remote *r, const char *from, const char *to, unsigned flags,
+                  struct remote_attr *ret);
+    int (*setattr)(struct remote *r, const char *path, const struct remote_setattr *set,
+                   struct remote_attr *ret);
+    int (*statfs)(struct remote *r, const char *path, struct remote_statfs *ret);
+    /* Appends stdout and stderr, as they came, to out. *ret_exit: 0-255; 125 could not be started.
+     */
+    int (*exec)(struct remote *r, const struct remote_exec *exec, struct buf *out, int *ret_exit);
+    void (*free)(struct remote *r); /* frees the remote that it wraps, too */
+};
+
+/* First member of every backend (plain, mem) and of every wrapper (trace, fault, limit, wake). */
+struct remote {
+    const struct remote_ops *ops;
+};
+
+/* Callers use these, never ops: they check arguments and turn a missing one into -EOPNOTSUPP. */
+const char *remote_name(const struct remote *r);
+int remote_info(struct remote *r, struct remote_info *ret);
+int remote_stat(struct remote *r, const char *path, struct remote_attr *ret, char **ret_target);
+int remote_list(struct remote *r, const char *path, unsigned depth, size_t max,
+                struct remote_list *ret);
+int remote_fetch(struct remote *r, const char *path, const struct remote_attr *expect, uint64_t off,
+                 uint64_t len, int fd, uint64_t *ret_len);
+int remote_create(struct remote *r, const char *path, mode_t mode, struct remote_attr *ret);
+int remote_put(struct remote *r, const char *path, const struct remote_put *put,
+               struct remote_attr *ret);
+int remote_mkdir(struct remote *r, const char *path, mode_t mode, struct remote_attr *ret);
+int remote_symlink(struct remote *r, const char *target, const char *path, struct remote_attr *ret);
+int remote_link(struct remote *r, const char *from, const char *to, struct remote_attr *ret);
+int remote_unlink(struct remote *r, const char *path);
+int remote_rmdir(struct remote *r, const char *path);
+int remote_rename(struct remote *r, const char *from, const char *to, unsigned flags,
+                  struct remote_attr *ret);
+int remote_setattr(struct remote *r, const char *path, const struct remote_setattr *set,
+                   struct remote_attr *ret);
+int remote_statfs(struct remote *r, const char *path, struct remote_statfs *ret);
+int remote_exec(struct remote *r, const struct remote_exec *exec, struct buf *out, int *ret_exit);
+struct remote *remote_free(struct remote *r); /* NULL is fine; returns NULL */
+
+#endif
