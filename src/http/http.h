@@ -85,7 +85,10 @@ struct http_request {
     http_sink sink;
     void *sink_arg;
     size_t body_max; /* 0: 1 MiB. Bodies of other statuses are cut at 64 KiB, without an error */
+
+    char *error; /* NULL, or HTTP_ERROR_MAX bytes: gets one line when the transport fails */
 };
+enum { HTTP_ERROR_MAX = 256 };
 
 struct http_response {
     int status;
@@ -109,20 +112,22 @@ bool http_response_header(const struct http_response *r, const char *name, char 
 int http_perform(struct http *h, const struct http_request *req, struct http_response *ret);
 
 /*
- * The same without waiting. done runs once, on the engine thread, even if http_submit's caller has
- * cancelled; it owns the response from then on (r < 0: response is empty). On error nothing was
- * started and done does not run.
+ * The same without waiting. done runs once, on the engine thread, with no lock held; it must be
+ * quick and may submit. With r 0 the contents of *response are its own: it copies the struct or
+ * calls http_response_done (r < 0: they are empty). On error nothing was started and done does not
+ * run: -EINVAL for a URL that is not http(s) or holds a password, -ECANCELED after http_free began.
+ * *ret, if ret is not NULL, is a reference.
  */
 struct http_call;
 typedef void (*http_done)(void *arg, int r, struct http_response *response);
 int http_submit(struct http *h, const struct http_request *req, http_done done, void *arg,
                 struct http_call **ret);
-void http_cancel(struct http_call *call); /* done then gets -EINTR, soon */
+void http_cancel(struct http_call *call); /* done then gets -EINTR, soon. Any thread */
 struct http_progress {
-    uint64_t sent, received;
+    uint64_t sent, received; /* body bytes of the attempt under way or done */
 };
 void http_call_progress(struct http_call *call, struct http_progress *ret);
-/* The caller's hold on a call; the request goes on if it is not done. */
+/* Lets the caller's reference go; the request goes on if it is not done. NULL is fine. */
 struct http_call *http_call_unref(struct http_call *call);
 
 /* The one table from HTTP status to errno: 404 -> -ENOENT, 409 -> -EEXIST … 0 for 2xx. */

@@ -1,0 +1,428 @@
+/*
+ * One request sent once: a curl easy handle from set-up to result.
+ *
+ * curl repeats a request by itself when a connection that it had used before closes without an
+ * answer, even if all of the request had been sent: on_issue() stops that for a request that must
+ * not run twice. Everything else that repeats is decided in retry.c.
+ */
+#include "http_internal.h"
+
+#include "http/url.h"
+#include "util/array.h"
+#include "util/clock.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int error_of_code(CURLcode code)
+{
+    static const struct {
+        CURLcode code;
+        int err;
+    } rows[] = {
+        {CURLE_URL_MALFORMAT, -EINVAL},
+        {CURLE_COULDNT_RESOLVE_PROXY, -EHOSTUNREACH},
+        {CURLE_COULDNT_RESOLVE_HOST, -EHOSTUNREACH},
+        {CURLE_COULDNT_CONNECT, -ECONNREFUSED},
+        {CURLE_PROXY, -ECONNREFUSED},
+        {CURLE_OPERATION_TIMEDOUT, -ETIMEDOUT},
+        {CURLE_PARTIAL_FILE, -ECONNRESET},
+        {CURLE_GOT_NOTHING, -ECONNRESET},
+        {CURLE_SEND_ERROR, -ECONNRESET},
+        {CURLE_RECV_ERROR, -ECONNRESET},
+        {CURLE_SEND_FAIL_REWIND, -ECONNRESET},
+        {CURLE_HTTP2, -ECONNRESET},
+        {CURLE_HTTP2_STREAM, -ECONNRESET},
+        {CURLE_UNSUPPORTED_PROTOCOL, -EPROTO}, /* HTTP/0.9, that is: no HTTP */
+        {CURLE_WEIRD_SERVER_REPLY, -EPROTO},
+        {CURLE_BAD_CONTENT_ENCODING, -EPROTO},
+        {CURLE_SSL_CONNECT_ERROR, -EPROTO},
+        {CURLE_SSL_CERTPROBLEM, -EPROTO},
+        {CURLE_SSL_CIPHER, -EPROTO},
+        {CURLE_PEER_FAILED_VERIFICATION, -EPROTO},
+        {CURLE_SSL_CACERT_BADFILE, -EPROTO},
+        {CURLE_SSL_ISSUER_ERROR, -EPROTO},
+        {CURLE_SSL_INVALIDCERTSTATUS, -EPROTO},
+        {CURLE_FILESIZE_EXCEEDED, -EFBIG},
+        {CURLE_OUT_OF_MEMORY, -ENOMEM},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (rows[i].code == code)
+            return rows[i].err;
+    }
+    return -EIO;
+}
+
+/* Counting. curl tells after the fact what it gave to the kernel and took from it. */
+static int on_trace(CURL *easy, curl_infotype type, char *p, size_t n, void *arg)
+{
+    struct attempt *a = arg;
+
+    switch (type) {
+    case CURLINFO_HEADER_OUT:
+    case CURLINFO_DATA_OUT:
+        a->wire_sent += n;
+        if (type == CURLINFO_DATA_OUT)
+            atomic_fetch_add(&a->transfer->sent, n);
+        break;
+    case CURLINFO_HEADER_IN:
+        a->wire_header += n;
+        break;
+    case CURLINFO_DATA_IN:
+        a->wire_body += n;
+        break;
+    default:
+        return 0;
+    }
+    a->progress_ns = clock_mono_ns();
+    return 0;
+}
+
+/* Called when there is a connection and the request is about to be sent on it. */
+static int on_issue(void *arg, char *remote, char *local, int remote_port, int local_port)
+{
+    struct attempt *a = arg;
+
+    a->progress_ns = clock_mono_ns();
+    if (a->issued++ > 0 && a->wire_sent > 0) {
+        if (!(a->req->flags & HTTP_IDEMPOTENT)) {
+            a->fail = -ECONNRESET;
+            return CURL_PREREQFUNC_ABORT;
+        }
+        a->repeated = true;
+    }
+    return CURL_PREREQFUNC_OK;
+}
+
+/*
+ * A peer that is gone is found within a minute, whether or not anything is under way. Keeping
+ * little unsent data in the kernel makes "bytes sent" mean sent: progress can be seen.
+ */
+static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+    static const struct {
+        int level, name, value;
+    } rows[] = {
+        {SOL_SOCKET, SO_KEEPALIVE, 1},          {IPPROTO_TCP, TCP_KEEPIDLE, 20},
+        {IPPROTO_TCP, TCP_KEEPINTVL, 10},       {IPPROTO_TCP, TCP_KEEPCNT, 4},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, 60000}, {IPPROTO_TCP, TCP_NOTSENT_LOWAT, 128 << 10},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) /* refusals only make it slower to notice */
+        (void)setsockopt(fd, rows[i].level, rows[i].name, &rows[i].value, sizeof(rows[i].value));
+    return CURL_SOCKOPT_OK;
+}
+
+static size_t on_header(char *p, size_t size, size_t n, void *arg)
+{
+    struct attempt *a = arg;
+
+    n *= size;
+    a->fail =
+        a->wire_header + n > HTTP_HEADERS_MAX ? -EFBIG : response_add_header(&a->response, p, n);
+    return a->fail < 0 ? 0 : n;
+}
+
+static int take_body(struct attempt *a, const char *p, size_t n)
+{
+    struct buf *body = &a->response.body;
+    size_t take = n;
+    int r;
+
+    if (a->response.status >= 200 && a->response.status <= 299) {
+        if (!a->req->sink)
+            return buf_append(body, p, n);
+        r = a->req->sink(a->req->sink_arg, atomic_load(&a->transfer->received), p, n);
+        return r > 0 ? -EIO : r;
+    }
+    if (take > HTTP_ERROR_BODY_MAX - body->len)
+        take = HTTP_ERROR_BODY_MAX - body->len;
+    a->cut = take < n;
+    return buf_append(body, p, take);
+}
+
+static size_t on_body(char *p, size_t size, size_t n, void *arg)
+{
+    struct attempt *a = arg;
+    long status = 0;
+
+    n *= size;
+    if (a->response.status == 0) {
+        curl_easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &status);
+        a->response.status = (int)status;
+        a->response.body.max = a->req->body_max ? a->req->body_max : HTTP_BODY_MAX;
+        if (status < 200 || status > 299)
+            a->response.body.max = HTTP_ERROR_BODY_MAX;
+    }
+    a->fail = take_body(a, p, n);
+    if (a->fail < 0 || a->cut)
+        return 0;
+    atomic_fetch_add(&a->transfer->received, n);
+    return n;
+}
+
+static size_t read_part(char *out, size_t size, size_t n, void *arg)
+{
+    struct body_reader *reader = arg;
+    const struct http_part *part = reader->part;
+    const uint64_t len = part->data ? part->len : part->len64;
+    ssize_t got;
+
+    n *= size;
+    if (n > len - reader->pos)
+        n = (size_t)(len - reader->pos);
+    if (n == 0)
+        return 0;
+    if (part->data) {
+        memcpy(out, (const char *)part->data + reader->pos, n);
+        got = (ssize_t)n;
+    } else {
+        do
+            got = pread(part->fd, out, n, (off_t)(part->off + reader->pos));
+        while (got < 0 && errno == EINTR);
+    }
+    if (got <= 0) {
+        *reader->fail = got < 0 ? -errno : -EIO; /* shorter than promised */
+        return CURL_READFUNC_ABORT;
+    }
+    reader->pos += (uint64_t)got;
+    return (size_t)got;
+}
+
+static int seek_part(void *arg, curl_off_t off, int origin)
+{
+    struct body_reader *reader = arg;
+    const uint64_t len = reader->part->data ? reader->part->len : reader->part->len64;
+
+    if (origin != SEEK_SET || off < 0 || (uint64_t)off > len)
+        return CURL_SEEKFUNC_FAIL;
+    reader->pos = (uint64_t)off;
+    return CURL_SEEKFUNC_OK;
+}
+
+static int add_header(struct attempt *a, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(a->headers, line);
+
+    if (!longer)
+        return -ENOMEM;
+    a->headers = longer;
+    return 0;
+}
+
+static int set_headers(struct attempt *a)
+{
+    bool typed = a->req->part_count > 0;
+    int r = add_header(a, "Expect:"); /* no waiting for 100 Continue */
+
+    for (const char *const *line = a->req->headers; r == 0 && line && *line; line++) {
+        typed = typed || strncasecmp(*line, "Content-Type:", 13) == 0;
+        r = add_header(a, *line);
+    }
+    if (r == 0 && !typed)
+        r = add_header(a, "Content-Type:"); /* no type is better than curl's guess */
+    if (r == 0 && curl_easy_setopt(a->easy, CURLOPT_HTTPHEADER, a->headers) != CURLE_OK)
+        r = -ENOMEM;
+    return r;
+}
+
+static int set_parts(struct attempt *a)
+{
+    const bool chunked = a->req->flags & HTTP_CHUNKED;
+
+    a->mime = curl_mime_init(a->easy);
+    a->readers = calloc(a->req->part_count, sizeof(*a->readers));
+    if (!a->mime || !a->readers)
+        return -ENOMEM;
+    for (size_t i = 0; i < a->req->part_count; i++) {
+        const struct http_part *part = &a->req->parts[i];
+        const curl_off_t len = (curl_off_t)(part->data ? part->len : part->len64);
+        curl_mimepart *p = curl_mime_addpart(a->mime);
+
+        a->readers[i] = (struct body_reader){.part = part, .fail = &a->fail};
+        if (!p || curl_mime_name(p, part->name) != CURLE_OK ||
+            (part->filename && curl_mime_filename(p, part->filename) != CURLE_OK) ||
+            curl_mime_data_cb(p, chunked ? -1 : len, read_part, seek_part, NULL, &a->readers[i]) !=
+                CURLE_OK)
+            return -ENOMEM;
+    }
+    return curl_easy_setopt(a->easy, CURLOPT_MIMEPOST, a->mime) == CURLE_OK ? 0 : -ENOMEM;
+}
+
+/* One body of unknown length, as far as the wire can tell. */
+static int set_chunked(struct attempt *a)
+{
+    CURL *e = a->easy;
+
+    a->whole = (struct http_part){.data = a->req->body, .len = a->req->body_len};
+    a->readers = calloc(1, sizeof(*a->readers));
+    if (!a->readers)
+        return -ENOMEM;
+    a->readers[0] = (struct body_reader){.part = &a->whole, .fail = &a->fail};
+    curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE, (curl_off_t)-1);
+    curl_easy_setopt(e, CURLOPT_READFUNCTION, read_part);
+    curl_easy_setopt(e, CURLOPT_READDATA, &a->readers[0]);
+    curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, seek_part);
+    curl_easy_setopt(e, CURLOPT_SEEKDATA, &a->readers[0]);
+    return 0;
+}
+
+static int set_body(struct attempt *a)
+{
+    const struct http_request *req = a->req;
+    CURL *e = a->easy;
+    int r = 0;
+
+    if (req->part_count > 0) {
+        r = set_parts(a);
+    } else if (req->body && (req->flags & HTTP_CHUNKED)) {
+        r = set_chunked(a);
+    } else if (req->body || strcmp(req->method, "POST") == 0 || strcmp(req->method, "PUT") == 0) {
+        curl_easy_setopt(e, CURLOPT_POSTFIELDS, req->body ? req->body : "");
+        curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE,
+                         (curl_off_t)(req->body ? req->body_len : 0));
+    } else if (strcmp(req->method, "HEAD") == 0) {
+        curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
+    }
+    if (r == 0 && curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, req->method) != CURLE_OK)
+        r = -ENOMEM;
+    return r;
+}
+
+static int set_target(struct attempt *a, const struct attempt_params *params)
+{
+    CURL *e = a->easy;
+
+    if (curl_easy_setopt(e, CURLOPT_URL, params->url) != CURLE_OK ||
+        curl_easy_setopt(e, CURLOPT_USERAGENT, params->user_agent) != CURLE_OK)
+        return -ENOMEM;
+#if LIBCURL_VERSION_NUM >= 0x075500
+    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+    curl_easy_setopt(e, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+    curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* a slow name server must not hold up an end */
+#endif
+    if (url_is_loopback(params->url))
+        curl_easy_setopt(e, CURLOPT_PROXY, ""); /* nor one from the environment */
+    curl_easy_setopt(e, CURLOPT_PRIVATE, params->owner);
+    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(e, CURLOPT_SHARE, params->share);
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+                     (long)((params->connect_timeout_ns + NS_PER_MS - 1) / NS_PER_MS));
+    curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, 45L); /* the service's proxy closes after 60 to 70 s */
+    curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, params->fresh ? 1L : 0L);
+    curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, on_socket);
+    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_issue);
+    curl_easy_setopt(e, CURLOPT_PREREQDATA, a);
+    return 0;
+}
+
+static void set_receivers(struct attempt *a)
+{
+    CURL *e = a->easy;
+
+    curl_easy_setopt(e, CURLOPT_ERRORBUFFER, a->error);
+    curl_easy_setopt(e, CURLOPT_VERBOSE, 1L); /* feeds on_trace; nothing is printed */
+    curl_easy_setopt(e, CURLOPT_DEBUGFUNCTION, on_trace);
+    curl_easy_setopt(e, CURLOPT_DEBUGDATA, a);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(e, CURLOPT_HEADERDATA, a);
+    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(e, CURLOPT_WRITEDATA, a);
+    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 128L << 10);
+    curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, 128L << 10);
+}
+
+static void release(struct attempt *a)
+{
+    curl_easy_cleanup(a->easy);
+    curl_slist_free_all(a->headers);
+    curl_mime_free(a->mime);
+    free(a->readers);
+    a->easy = NULL;
+    a->headers = NULL;
+    a->mime = NULL;
+    a->readers = NULL;
+}
+
+int attempt_start(struct attempt *a, const struct http_request *req,
+                  const struct attempt_params *params, CURLM *multi)
+{
+    int r;
+
+    *a = (struct attempt){.req = req, .transfer = params->transfer, .start_ns = clock_mono_ns()};
+    atomic_store(&a->transfer->sent, 0);
+    atomic_store(&a->transfer->received, 0);
+    buf_init(&a->response.headers, HTTP_HEADERS_MAX);
+    a->easy = curl_easy_init();
+    if (!a->easy)
+        return -ENOMEM;
+    r = set_target(a, params);
+    if (r == 0)
+        r = set_headers(a);
+    if (r == 0)
+        r = set_body(a);
+    if (r == 0) {
+        set_receivers(a);
+        r = curl_multi_add_handle(multi, a->easy) == CURLM_OK ? 0 : -ENOMEM;
+    }
+    if (r < 0)
+        release(a);
+    return r;
+}
+
+static int result(const struct attempt *a)
+{
+    long os = 0;
+
+    if (a->fail < 0)
+        return a->fail;
+    if (a->cut)
+        return 0;
+    if (a->code == CURLE_OK)
+        return a->response.status > 0 ? 0 : -EPROTO;
+    if (a->code == CURLE_COULDNT_CONNECT) {
+        curl_easy_getinfo(a->easy, CURLINFO_OS_ERRNO, &os);
+        if (os == ENETUNREACH || os == EHOSTUNREACH)
+            return -EHOSTUNREACH;
+        if (os == ETIMEDOUT)
+            return -ETIMEDOUT;
+    }
+    return error_of_code(a->code);
+}
+
+/* Only those that keep the method: after any other the caller sees the answer itself. */
+static char *redirect(const struct attempt *a)
+{
+    const int status = a->response.status;
+    char *to = NULL;
+
+    if (status != 301 && status != 307 && status != 308)
+        return NULL;
+    curl_easy_getinfo(a->easy, CURLINFO_REDIRECT_URL, &to);
+    return to ? strdup(to) : NULL;
+}
+
+int attempt_end(struct attempt *a, CURLM *multi, int r, char **ret_redirect)
+{
+    long status = 0;
+
+    curl_easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &status);
+    a->response.status = (int)status;
+    if (r == 0)
+        r = result(a);
+    *ret_redirect = r == 0 ? redirect(a) : NULL;
+    curl_multi_remove_handle(multi, a->easy);
+    release(a);
+    return r;
+}
