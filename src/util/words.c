@@ -48,11 +48,12 @@ int words_split(const char *line, char ***ret, int *ret_count)
 {
     const size_t pointers = (WORDS_MAX + 1) * sizeof(char *);
     char **argv = malloc(pointers + strlen(line) + 2);
-    char *text = (char *)argv + pointers;
     int argc = 0, r = 0;
+    char *text;
 
     if (!argv)
         return -ENOMEM;
+    text = (char *)argv + pointers;
     for (;;) {
         line += strspn(line, " \t\r\n");
         if (*line == '\0' || *line == '#')
