@@ -33,11 +33,14 @@ enum fs_symlinks { FS_SYMLINKS_CONTAIN, FS_SYMLINKS_RAW };
 
 /*
  * Told when something the kernel may have cached is no longer true. Called with no lock held, from
- * any thread; must not block (queue it).
+ * any thread; inode and entry must not block (queue it).
  */
 struct fs_notify {
     void (*inode)(void *arg, uint64_t ino);                      /* attributes and data */
     void (*entry)(void *arg, uint64_t parent, const char *name); /* a name appeared or went */
+    /* Waits (not for long) until what was told before is done. May block, may be NULL. fs_exec and
+     * fs_refresh call it last, fs_refresh because a caller will look right after. */
+    void (*drain)(void *arg);
 };
 
 struct fs_config {

@@ -1,0 +1,24 @@
+/* umount.h - the end of a mount, seen from outside. */
+#ifndef MOUNT_UMOUNT_H
+#define MOUNT_UMOUNT_H
+
+#include "util/buf.h"
+
+#include <stdbool.h>
+
+/*
+ * Sends what is pending, unmounts dir (a mount, or a place below one) and waits until the process
+ * that served it is gone. Returns an enum exitcode and says why on stderr: EXITCODE_QUEUED if
+ * something could not be sent, and then it stays mounted unless force. lazy: also while it is in
+ * use.
+ */
+struct umount_params {
+    const char *dir;
+    bool force, lazy;
+};
+int umount_main(const struct umount_params *params);
+
+/* fusermount3 -u or umount(2), whatever this user may do. 0 or -errno; -EBUSY: in use. */
+int umount_detach(const char *dir, bool lazy);
+
+#endif
