@@ -5,7 +5,7 @@
  * answer, even if all of the request had been sent: on_issue() stops that for a request that must
  * not run twice. Everything else that repeats is decided in retry.c.
  */
-#include "http_internal.h"
+#include "http/http_internal.h"
 
 #include "http/url.h"
 #include "util/array.h"

@@ -6,8 +6,9 @@
  * reference dropped. Other threads put calls on the list, raise the cancelled flag, and wake the
  * engine; only the engine moves a call from state to state.
  */
-#include "http_internal.h"
+#include "http/http.h"
 
+#include "http/http_internal.h"
 #include "http/url.h"
 #include "util/cancel.h"
 #include "util/clock.h"
@@ -16,7 +17,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -301,10 +301,10 @@ static void take_results(struct http *h)
 
 static void end_all(struct http *h)
 {
-    struct http_call *call, *next;
+    struct http_call *call;
 
-    DL_FOREACH_SAFE(h->calls, call, next) {
-        char *to = NULL;
+    while ((call = h->calls)) {
+        char *to = NULL; /* nothing is followed now */
         int r = -ECANCELED;
 
         if (call->state == CALL_RUNNING) {

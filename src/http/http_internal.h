@@ -1,6 +1,6 @@
 /* http_internal.h - what the files of this layer share. Nobody else includes it. */
-#ifndef HTTP_INTERNAL_H
-#define HTTP_INTERNAL_H
+#ifndef HTTP_HTTP_INTERNAL_H
+#define HTTP_HTTP_INTERNAL_H
 
 #include "http/http.h"
 

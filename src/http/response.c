@@ -1,5 +1,5 @@
 /* An answer: its headers, and what its status means. */
-#include "http_internal.h"
+#include "http/http_internal.h"
 
 #include "util/array.h"
 #include "util/clock.h"

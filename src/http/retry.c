@@ -11,7 +11,7 @@
  *   429                                  yes: it was not executed. As the server asks, up to 30 s
  *   everything else                      no: it would only happen again
  */
-#include "http_internal.h"
+#include "http/http_internal.h"
 
 #include "util/clock.h"
 
