@@ -41,15 +41,36 @@ struct ctl_config {
 
 /* fs is borrowed and must outlive it; strings are copied. -ENOMEM. */
 int ctl_new(const struct ctl_config *config, struct fs *fs, struct ctl **ret);
-/* Ends every wait with -EINTR, cancels running questions and joins their threads. */
+/* Ends every wait with -EINTR, frees the handles that are still open, cancels running questions and
+ * joins their threads. No other function may be running or be called any more. */
 struct ctl *ctl_free(struct ctl *ctl);
+
+/* ---- the tables, for help and manual pages; no ctl is needed ---- */
+
+int ctl_help_text(struct buf *out); /* what .ctl/help says when everything is there */
+
+struct ctl_doc { /* static strings, none NULL */
+    const char *name;
+    mode_t mode;       /* files only */
+    const char *kind;  /* "snapshot", "query", "stream", "verbs"; "verb" */
+    const char *takes; /* "" nothing */
+    const char *help;  /* one line */
+};
+/* The i-th file or verb; false past the last. */
+bool ctl_doc_file(size_t i, struct ctl_doc *ret);
+bool ctl_doc_verb(size_t i, struct ctl_doc *ret);
+
+/* ---- names ---- */
 
 int ctl_lookup(struct ctl *ctl, uint64_t dir, const char *name, struct stat *ret); /* -ENOENT */
 int ctl_getattr(struct ctl *ctl, uint64_t ino, struct stat *ret);
 /* The i-th listed entry of dir; -ENOENT past the last. */
 int ctl_entry(struct ctl *ctl, uint64_t dir, size_t i, const char **ret_name, struct stat *ret);
 
-/* flags as in open(2). -EACCES, -EISDIR. pid is for errors. */
+/* ---- open files: their pages must not be cached (direct I/O), their size is not their length ----
+ */
+
+/* flags as in open(2); O_TRUNC and O_APPEND mean nothing. -EACCES, -EISDIR. pid is for errors. */
 int ctl_open(struct ctl *ctl, uint64_t ino, int flags, pid_t pid, struct ctl_handle **ret);
 
 /* Runs exactly once, perhaps before the function that was given it returns. r: bytes or -errno;
@@ -67,7 +88,9 @@ void ctl_interrupt(struct ctl_handle *h, void *arg);
  * handle is released; at most one is armed, a new one replaces it (the old ready then runs). */
 void ctl_poll(struct ctl_handle *h, unsigned *ret_events, void (*ready)(void *arg), void *arg);
 
-void ctl_flush(struct ctl_handle *h);   /* a descriptor was closed: asks what is pending */
+/* A descriptor was closed: asks what is pending. Before close(2) is answered, so that whoever opens
+ * the file next finds the question asked. */
+void ctl_flush(struct ctl_handle *h);
 void ctl_release(struct ctl_handle *h); /* the last one: frees it; no read or write waits by then */
 
 #endif

@@ -1,0 +1,264 @@
+/* The files and verbs of .ctl: one row each. */
+#include "ctl/ctl_internal.h"
+#include "ctl/ctltext.h"
+#include "util/array.h"
+#include "util/errtext.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int show_help(struct ctl *ctl, struct buf *out)
+{
+    return ctl_help(ctl, out);
+}
+
+static int show_version(struct ctl *ctl, struct buf *out)
+{
+    return buf_puts(out, "daytonafs " DAYTONAFS_VERSION "\n");
+}
+
+static int show_status(struct ctl *ctl, struct buf *out)
+{
+    int r = ctl->host.status ? ctl->host.status(ctl->host_arg, out) : 0;
+
+    return r < 0 ? r : fs_status(ctl->fs, out);
+}
+
+static int show_config(struct ctl *ctl, struct buf *out)
+{
+    return ctl->host.config(ctl->host_arg, out);
+}
+
+static int show_capabilities(struct ctl *ctl, struct buf *out)
+{
+    return ctl->host.capabilities(ctl->host_arg, out);
+}
+
+static int show_stats(struct ctl *ctl, struct buf *out)
+{
+    return ctl->host.stats(ctl->host_arg, out);
+}
+
+static int show_json(struct ctl *ctl, struct buf *out, int (*show)(struct ctl *, struct buf *))
+{
+    struct buf lines = BUF_INIT(SNAPSHOT_MAX);
+    int r = show(ctl, &lines);
+
+    if (r == 0)
+        r = ctltext_json(out, buf_str(&lines));
+    buf_done(&lines);
+    return r;
+}
+
+static int show_status_json(struct ctl *ctl, struct buf *out)
+{
+    return show_json(ctl, out, show_status);
+}
+
+static int show_stats_json(struct ctl *ctl, struct buf *out)
+{
+    return show_json(ctl, out, show_stats);
+}
+
+static int show_errors(struct ctl *ctl, struct buf *out)
+{
+    return fs_errors_text(ctl->fs, out);
+}
+
+static int show_exit(struct ctl *ctl, struct buf *out)
+{
+    int code;
+
+    lock_take(&ctl->lock);
+    code = ctl->exit_code;
+    lock_drop(&ctl->lock);
+    return code < 0 ? 0 : buf_printf(out, "%d\n", code);
+}
+
+static int verb_sync(struct ctl *ctl, const char *path, struct buf *why)
+{
+    struct buf left = BUF_INIT(why->max / 2);
+    int r = fs_sync(ctl->fs, path, &left);
+
+    if (r < 0) {
+        (void)buf_printf(why, "not everything was sent (%s)", errtext_sentence(r));
+        for (const char *p = buf_str(&left); *p; p += *p == '\n') {
+            const size_t len = strcspn(p, "\n");
+
+            (void)buf_printf(why, "; %.*s", (int)len, p);
+            p += len;
+        }
+    }
+    buf_done(&left);
+    return r;
+}
+
+static int verb_refresh(struct ctl *ctl, const char *path, struct buf *why)
+{
+    fs_refresh(ctl->fs, path);
+    return 0;
+}
+
+static int verb_start(struct ctl *ctl, const char *path, struct buf *why)
+{
+    int r = ctl->host.start(ctl->host_arg);
+
+    if (r < 0)
+        (void)buf_printf(why, "the sandbox was not started: %s", errtext_sentence(r));
+    return r;
+}
+
+/* What is pending is sent first: a sandbox that is stopped takes nothing. */
+static int verb_stop(struct ctl *ctl, const char *path, struct buf *why)
+{
+    int r = verb_sync(ctl, NULL, why);
+
+    if (r < 0) {
+        (void)buf_puts(why, "; the sandbox was not stopped");
+        return r;
+    }
+    r = ctl->host.stop(ctl->host_arg);
+    if (r < 0)
+        (void)buf_printf(why, "the sandbox was not stopped: %s", errtext_sentence(r));
+    return r;
+}
+
+/* A new file is a new row at the end: a row's place is its inode number. */
+const struct ctl_file ctl_files[] = {
+    {.name = "help",
+     .mode = 0400,
+     .kind = CTL_SNAPSHOT,
+     .needs = NEEDS_NOTHING,
+     .show = show_help,
+     .help = "this text"},
+    {.name = "version",
+     .mode = 0400,
+     .kind = CTL_SNAPSHOT,
+     .needs = NEEDS_NOTHING,
+     .show = show_version,
+     .help = "the program that serves this mount"},
+    {.name = "status",
+     .mode = 0400,
+     .kind = CTL_SNAPSHOT,
+     .needs = NEEDS_NOTHING,
+     .show = show_status,
+     .help = "what is mounted and what is not yet sent, `key value` lines"},
+    {.name = "status.json",
+     .mode = 0400,
+     .kind = CTL_SNAPSHOT,
+     .needs = NEEDS_NOTHING,
+     .show = show_status_json,
+     .help = "the same as one JSON object"},
+    {.name = "config",
+     .mode = 0400,
+     .kind = CTL_SNAPSHOT,
+     .needs = NEEDS(config),
+     .show = show_config,
+     .help = "the options in force, `option value` lines"},
+    {.name = "capabilities",
+     .mode = 0400,
+     .kind = CTL_SNAPSHOT,
+     .needs = NEEDS(capabilities),
+     .show = show_capabilities,
+     .help = "what this sandbox can do, and what is weaker than on a local disk"},
+    {.name = "stats",
+     .mode = 0400,
+     .kind = CTL_SNAPSHOT,
+     .needs = NEEDS(stats),
+     .show = show_stats,
+     .help = "requests and bytes so far, `key value` lines"},
+    {.name = "stats.json",
+     .mode = 0400,
+     .kind = CTL_SNAPSHOT,
+     .needs = NEEDS(stats),
+     .show = show_stats_json,
+     .help = "the same as one JSON object"},
+    {.name = "errors",
+     .mode = 0400,
+     .kind = CTL_SNAPSHOT,
+     .needs = NEEDS_NOTHING,
+     .show = show_errors,
+     .help = "what went wrong and why, `TIME PID FILE ERRNO: sentence` lines"},
+    {.name = "exit",
+     .mode = 0400,
+     .kind = CTL_SNAPSHOT,
+     .needs = NEEDS_NOTHING,
+     .show = show_exit,
+     .help = "exit code of the run that ended last"},
+    {.name = "ctl",
+     .mode = 0200,
+     .kind = CTL_VERBS,
+     .needs = NEEDS_NOTHING,
+     .takes = "VERB [PATH]",
+     .help = "carries out verbs, one a line",
+     .example = "echo sync > $/ctl"},
+    {.name = "run",
+     .mode = 0600,
+     .kind = CTL_QUERY,
+     .needs = NEEDS_NOTHING,
+     .ask = ask_run,
+     .question_max = QUESTION_MAX,
+     .takes = "SCRIPT",
+     .help = "runs it in the sandbox, in the mount's root; the answer is its output",
+     .example = "echo 'make test' > $/run; cat $/run; cat $/exit"},
+    {.name = "exists",
+     .mode = 0600,
+     .kind = CTL_QUERY,
+     .needs = NEEDS_NOTHING,
+     .ask = ask_exists,
+     .question_max = PATH_QUESTION_MAX,
+     .takes = "PATH",
+     .help = "asks the sandbox, past all caches; the answer is yes or no",
+     .example = "echo src/main.c > $/exists; cat $/exists"},
+    {.name = "watch",
+     .mode = 0600,
+     .kind = CTL_STREAM,
+     .needs = NEEDS_NOTHING,
+     .question_max = PATH_QUESTION_MAX,
+     .takes = "PATH",
+     .help = "tells what changes at and below it in the sandbox, as long as it is open",
+     .example = "exec 3<>$/watch; echo src >&3; cat <&3"},
+};
+const size_t ctl_file_count = ARRAY_LEN(ctl_files);
+
+const struct ctl_verb ctl_verbs[] = {
+    {.name = "sync",
+     .takes = "[PATH]",
+     .needs = NEEDS_NOTHING,
+     .run = verb_sync,
+     .help = "sends what is not yet sent; fails if anything is left"},
+    {.name = "refresh",
+     .takes = "[PATH]",
+     .needs = NEEDS_NOTHING,
+     .run = verb_refresh,
+     .help = "forgets what is known of names and attributes: the next access asks"},
+    {.name = "start",
+     .takes = "",
+     .needs = NEEDS(start),
+     .run = verb_start,
+     .help = "starts the sandbox and waits until it answers"},
+    {.name = "stop",
+     .takes = "",
+     .needs = NEEDS(stop),
+     .run = verb_stop,
+     .help = "sends what is not yet sent and stops the sandbox"},
+};
+const size_t ctl_verb_count = ARRAY_LEN(ctl_verbs);
+
+const struct ctl_file *ctl_file_named(const char *name)
+{
+    for (size_t i = 0; i < ctl_file_count; i++)
+        if (strcmp(ctl_files[i].name, name) == 0)
+            return &ctl_files[i];
+    return NULL;
+}
+
+bool ctl_has(const struct ctl *ctl, size_t needs)
+{
+    void (*fn)(void);
+
+    if (!ctl || needs == NEEDS_NOTHING)
+        return true;
+    memcpy(&fn, (const char *)&ctl->host + needs, sizeof(fn));
+    return fn != NULL;
+}
