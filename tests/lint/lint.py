@@ -269,6 +269,7 @@ def check_cppcheck():
         "--suppress=uninitMemberVar",
         "-I", os.path.join(source, "src"), "-I", os.path.join(source, "include"),
         "-D_GNU_SOURCE", '-DDAYTONAFS_VERSION="0"', "-DFUSE_USE_VERSION=312",
+        "--include=" + os.path.join(os.path.dirname(os.path.abspath(__file__)), "cppcheck.h"),
         os.path.join(source, "src"),
     ]
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
