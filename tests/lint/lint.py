@@ -28,7 +28,8 @@ ONLY = {
     "wire": ["wire", "util", "daytona"],
     "sdk": ["sdk", "wire", "http", "util", "daytona"],
     "server": ["server", "wire", "http/url.h", "util"],
-    "cli": ["cli", "mount", "server/server.h", "util", "daytona"],
+    "cli": ["cli", "mount", "server/server.h", "wire/json.h", "ctl/ctl.h", "util",
+            "daytona"],
 }
 # Above the SDK only its public headers count.
 HIDDEN = ["http", "wire", "sdk", "server"]

@@ -1,0 +1,51 @@
+/* daytonafs sync [MOUNT|SANDBOX] [PATH] */
+#include "cli/target.h"
+
+#include "util/words.h"
+
+#include <errno.h>
+
+static int sync_line(struct buf *line, const char *path)
+{
+    int r = buf_puts(line, "sync");
+
+    if (r == 0 && *path)
+        r = buf_putc(line, ' ');
+    if (r == 0 && *path)
+        r = words_quote(line, path);
+    return r == 0 ? buf_putc(line, '\n') : r;
+}
+
+static int run(struct cli *cli)
+{
+    const char *word = cli->argc > 0 ? cli->argv[0] : NULL;
+    struct buf line = BUF_INIT(65536);
+    struct target t;
+    int r;
+
+    r = target_find_mount(&t, cli, word, "sync");
+    if (r != EXITCODE_OK)
+        goto out;
+    /* Without a word everything is meant, not the directory one happens to be in. */
+    r = sync_line(&line, word ? t.rest : "");
+    if (r == 0)
+        r = target_order(&t, buf_str(&line));
+    if (r == -ENOENT || r == -EINVAL)
+        r = target_fail(&t, exitcode_of(r, NULL), r, "cannot sync");
+    else if (r < 0)
+        r = target_fail(&t, EXITCODE_QUEUED, r, "not everything could be sent");
+out:
+    target_done(&t);
+    buf_done(&line);
+    return r;
+}
+
+const struct cli_command cmd_sync = {
+    .name = "sync",
+    .run = run,
+    .usage = "[MOUNT|SANDBOX|PATH]",
+    .summary = "wait until what was written has arrived in the sandbox",
+    .text = "With a path below a mount only that file or directory. The exit code is 8 if "
+            "something could not be sent.",
+    .max = 1,
+};

@@ -1,0 +1,33 @@
+/* daytonafs umount DIR */
+#include "cli/cli.h"
+
+#include "mount/umount.h"
+
+static int run(struct cli *cli)
+{
+    const struct umount_params params = {
+        .dir = cli->argv[0],
+        .force = cli_has(cli, "force"),
+        .lazy = cli_has(cli, "lazy"),
+    };
+
+    return umount_main(&params);
+}
+
+static const struct cli_option options[] = {
+    {"force", 'f', NULL, "unmount even if something could not be sent"},
+    {"lazy", 'l', NULL, "unmount now, and clean up when nobody uses it any more"},
+    {0},
+};
+
+const struct cli_command cmd_umount = {
+    .name = "umount",
+    .run = run,
+    .usage = "DIR",
+    .summary = "send what is pending and take a mount away",
+    .text = "Ends when everything has arrived in the sandbox and the mount is gone. If something "
+            "could not be sent it stays mounted, and the exit code is 8.",
+    .options = options,
+    .min = 1,
+    .max = 1,
+};

@@ -1,0 +1,32 @@
+/* The commands, in the order of help: a new one is its file and its line here. */
+#include "cli/cli.h"
+
+#include "util/array.h"
+
+#define COMMANDS(X)                                                                                \
+    X(cmd_mount)                                                                                   \
+    X(cmd_umount)                                                                                  \
+    X(cmd_mounts)                                                                                  \
+    X(cmd_exec)                                                                                    \
+    X(cmd_exists)                                                                                  \
+    X(cmd_watch)                                                                                   \
+    X(cmd_sync)                                                                                    \
+    X(cmd_sandbox_list)                                                                            \
+    X(cmd_sandbox_create)                                                                          \
+    X(cmd_sandbox_info)                                                                            \
+    X(cmd_sandbox_start)                                                                           \
+    X(cmd_sandbox_stop)                                                                            \
+    X(cmd_sandbox_delete)                                                                          \
+    X(cmd_serve)                                                                                   \
+    X(cmd_version)                                                                                 \
+    X(cmd_help)
+
+#define DECLARE(name) extern const struct cli_command name;
+#define LIST(name) &name,
+
+COMMANDS(DECLARE)
+
+/* clang-format off */
+const struct cli_command *const cli_commands[] = { COMMANDS(LIST) };
+/* clang-format on */
+const size_t cli_command_count = ARRAY_LEN(cli_commands);
