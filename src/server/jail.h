@@ -1,0 +1,65 @@
+/*
+ * jail.h - where a sandbox's processes live: one init process, and with isolation its own mount,
+ * pid, ipc and uts namespaces (and a user namespace when the caller is not root).
+ *
+ * Any thread. The init holds nothing that a sandbox may not have: what it says is not trusted.
+ */
+#ifndef SERVER_JAIL_H
+#define SERVER_JAIL_H
+
+#include "util/buf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct jail;
+
+#define JAIL_HOME "/home/daytona"
+
+struct jail_config {
+    const char *folder;     /* the sandbox's home, on the host */
+    const char *tmp;        /* its /tmp, on the host */
+    const char *mountpoint; /* an empty directory to build the root on; may be shared */
+    const char *hostname;
+    bool isolate; /* false: processes see the host, folder is where they start */
+};
+
+/* Starts the init. On failure why says which step was refused. -EPERM: no isolation here. */
+int jail_start(const struct jail_config *config, struct jail **ret, struct buf *why);
+/* Kills every process in it, waits until they are gone. Once; from then on calls are -EPIPE. */
+void jail_end(struct jail *j);
+bool jail_ended(struct jail *j);
+struct jail *jail_ref(struct jail *j);
+struct jail *jail_unref(struct jail *j); /* the last one needs jail_end before; takes NULL */
+
+/*
+ * The root as its processes see it (O_PATH); -1 without isolation. After jail_end it is an empty
+ * tree: what was found missing then must not be believed.
+ */
+int jail_root_fd(const struct jail *j);
+
+struct jail_job {
+    const char *cwd;
+    const char *const *argv; /* NULL-ended; argv[0] is an absolute path */
+    const char *const *env;  /* NULL-ended */
+    int in, out;             /* become 0, and 1 and 2; stay the caller's */
+};
+
+enum jail_event_kind {
+    JAIL_EXITED = 1,  /* value: wait status */
+    JAIL_NO_CWD = 2,  /* value: errno of chdir */
+    JAIL_NO_EXEC = 3, /* value: errno of exec, or of fork */
+};
+struct jail_event {
+    int32_t kind, value;
+};
+
+/*
+ * Starts a process, leader of its own group. *ret_status is a pipe, the caller's, on which one
+ * struct jail_event arrives, or EOF when the jail ends first. *ret_id is for jail_kill_group.
+ */
+int jail_spawn(struct jail *j, const struct jail_job *job, int *ret_status, uint32_t *ret_id);
+/* SIGKILL to the group of a job, if its leader has not been reaped. */
+int jail_kill_group(struct jail *j, uint32_t id);
+
+#endif

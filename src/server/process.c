@@ -1,0 +1,389 @@
+/*
+ * process.c - execute: the command goes to a shell's standard input, what it prints comes back.
+ */
+#include "server/server_internal.h"
+
+#include "util/array.h"
+#include "util/clock.h"
+#include "util/errtext.h"
+#include "wire/process.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { OUTPUT_MAX = 64 << 20, SHELLS_MAX = 64 << 10, ENV_MAX = 1024 };
+
+#define SANDBOX_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* ---- which shell ---- */
+
+static const char *const preferred[] = {"/usr/bin/zsh", "/bin/zsh", "/usr/bin/bash", "/bin/bash"};
+static const char *const last_resort[] = {"/bin/sh", "/usr/bin/sh"};
+
+static bool read_shells(const struct request *rq, char *out, size_t size)
+{
+    ssize_t n;
+    int fd;
+
+    fd = view_open(rq, "/etc/shells", O_RDONLY | O_NONBLOCK, 0);
+    if (fd < 0)
+        return false;
+    n = read(fd, out, size - 1);
+    close(fd);
+    if (n < 0)
+        return false;
+    out[n] = '\0';
+    return true;
+}
+
+static bool has_line(const char *text, const char *line)
+{
+    const size_t n = strlen(line);
+
+    for (const char *p = text; p; p = strchr(p, '\n')) {
+        if (*p == '\n')
+            p++;
+        if (strncmp(p, line, n) == 0 && (p[n] == '\n' || p[n] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* The sandbox's list decides; the order is ours. */
+static void choose_shell(const struct request *rq, char out[256])
+{
+    struct fault_settings settings;
+    struct stat st;
+    char *list;
+
+    fault_settings(rq->srv->fault, &settings);
+    snprintf(out, 256, "%s", settings.shell[0] ? settings.shell : "/bin/sh");
+    if (settings.shell[0])
+        return;
+    list = malloc(SHELLS_MAX);
+    if (list && read_shells(rq, list, SHELLS_MAX)) {
+        for (size_t i = 0; i < ARRAY_LEN(preferred); i++) {
+            if (has_line(list, preferred[i])) {
+                snprintf(out, 256, "%s", preferred[i]);
+                free(list);
+                return;
+            }
+        }
+    }
+    free(list);
+    for (size_t i = 0; i < ARRAY_LEN(last_resort); i++) {
+        if (view_stat(rq, last_resort[i], &st) == 0) {
+            snprintf(out, 256, "%s", last_resort[i]);
+            return;
+        }
+    }
+}
+
+/* ---- the environment ---- */
+
+struct env {
+    char *list[ENV_MAX + 1];
+    size_t count;
+};
+
+static int env_set(struct env *env, const char *key, const char *value)
+{
+    const size_t n = strlen(key);
+    char *text;
+    size_t i = 0;
+
+    while (i < env->count && !(strncmp(env->list[i], key, n) == 0 && env->list[i][n] == '='))
+        i++;
+    if (i == ENV_MAX)
+        return -E2BIG;
+    if (asprintf(&text, "%s=%s", key, value) < 0)
+        return -ENOMEM;
+    if (i < env->count)
+        free(env->list[i]);
+    else
+        env->count++;
+    env->list[i] = text;
+    return 0;
+}
+
+static bool env_key_valid(const char *key)
+{
+    if (!isalpha((unsigned char)*key) && *key != '_')
+        return false;
+    while (isalnum((unsigned char)*key) || *key == '_')
+        key++;
+    return *key == '\0';
+}
+
+static int env_add(struct env *env, const struct json_pairs *pairs)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < pairs->count; i++)
+        r = env_set(env, pairs->list[i].key, pairs->list[i].value);
+    return r;
+}
+
+static int env_fill(const struct request *rq, const struct json_pairs *given, struct env *env)
+{
+    const struct json_pair base[] = {
+        {(char *)"PATH", (char *)SANDBOX_PATH},
+        {(char *)"HOME", (char *)view_work_dir(rq)},
+        {(char *)"USER", rq->sandbox->user},
+        {(char *)"LANG", (char *)"C.UTF-8"},
+        {(char *)"DAYTONA_SANDBOX_ID", rq->sandbox->id},
+        {(char *)"DAYTONA_SANDBOX_USER", rq->sandbox->user},
+    };
+    const struct json_pairs pairs = {.list = (struct json_pair *)base, .count = ARRAY_LEN(base)};
+    int r;
+
+    r = env_add(env, &pairs);
+    if (r == 0)
+        r = env_add(env, &rq->sandbox->env);
+    return r < 0 ? r : env_add(env, given);
+}
+
+static void env_done(struct env *env)
+{
+    for (size_t i = 0; i < env->count; i++)
+        free(env->list[i]);
+}
+
+/* ---- one run ---- */
+
+struct run {
+    struct request *rq;
+    const char *text; /* what is still to be written to the shell */
+    size_t left;
+    int in, out, status; /* our ends; -1 when closed */
+    uint32_t id;
+    struct buf output;
+    bool overflow;
+    bool exited;
+    struct jail_event event;
+    int64_t deadline_ns; /* of the command; INT64_MAX: none */
+    int64_t linger_ns;
+    bool timed_out;
+};
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void feed_shell(struct run *run)
+{
+    const ssize_t n = write(run->in, run->text, run->left);
+
+    if (n > 0) {
+        run->text += n;
+        run->left -= (size_t)n;
+    }
+    if (run->left == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        close_fd(&run->in); /* a shell that has gone does not read the rest */
+}
+
+static void drain_output(struct run *run)
+{
+    char block[64 << 10];
+    const ssize_t n = read(run->out, block, sizeof(block));
+
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        close_fd(&run->out);
+    else if (n > 0 && buf_append(&run->output, block, (size_t)n) < 0)
+        run->overflow = true; /* read on, so that the command is not stuck */
+}
+
+static void take_status(struct run *run)
+{
+    const ssize_t n = read(run->status, &run->event, sizeof(run->event));
+
+    if (n < 0 && errno == EINTR)
+        return;
+    if (n != (ssize_t)sizeof(run->event)) /* the sandbox has ended */
+        run->event = (struct jail_event){.kind = JAIL_EXITED, .value = SIGKILL};
+    run->exited = true;
+    close_fd(&run->status);
+}
+
+/* Until the shell has ended and nobody holds its output, or the time is over. */
+static void wait_run(struct run *run)
+{
+    int64_t until = run->deadline_ns;
+
+    while (run->out >= 0 || !run->exited) {
+        struct pollfd fds[3] = {{.fd = run->in, .events = POLLOUT},
+                                {.fd = run->out, .events = POLLIN},
+                                {.fd = run->status, .events = POLLIN}};
+        const int64_t now = clock_mono_ns();
+        const bool was_running = !run->exited;
+        int timeout = -1;
+
+        if (until != INT64_MAX)
+            timeout = now >= until ? 0
+                                   : (int)((until - now) / NS_PER_MS + 1 < 60000
+                                               ? (until - now) / NS_PER_MS + 1
+                                               : 60000);
+        if (poll(fds, 3, timeout) < 0 && errno != EINTR)
+            return;
+        if (fds[0].revents)
+            feed_shell(run);
+        if (fds[1].revents)
+            drain_output(run);
+        if (fds[2].revents)
+            take_status(run);
+        if (was_running && run->exited) {
+            close_fd(&run->in);
+            if (until > clock_mono_ns() + run->linger_ns)
+                until = clock_mono_ns() + run->linger_ns;
+        }
+        if (clock_mono_ns() >= until) {
+            run->timed_out = until == run->deadline_ns;
+            return;
+        }
+    }
+}
+
+static int start_run(struct run *run, const char *shell, const char *cwd, struct env *env)
+{
+    const char *const argv[] = {shell, NULL};
+    int in[2] = {-1, -1}, out[2] = {-1, -1}, r = 0;
+    struct jail_job job = {.cwd = cwd, .argv = argv, .env = (const char *const *)env->list};
+
+    if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
+        r = -errno;
+    job.in = in[0];
+    job.out = out[1];
+    if (r == 0)
+        r = jail_spawn(run->rq->jail, &job, &run->status, &run->id);
+    close_fd(&in[0]);
+    close_fd(&out[1]);
+    if (r < 0) {
+        close_fd(&in[1]);
+        close_fd(&out[0]);
+        return r;
+    }
+    run->in = in[1];
+    run->out = out[0];
+    (void)fcntl(run->in, F_SETFL, O_NONBLOCK);
+    (void)fcntl(run->out, F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+static void answer_result(struct request *rq, int exit_code, const char *text, size_t len)
+{
+    const struct wire_result result = {.exit_code = exit_code, .output = (char *)text, .len = len};
+
+    reply_header(rq, "Content-Type", "application/json; charset=utf-8");
+    buf_truncate(&rq->reply.text, 0);
+    reply_status(rq, wire_result_write(&rq->reply.text, &result) < 0 ? 500 : 200);
+}
+
+static void answer_failed(struct request *rq, const char *what, const char *which, int err)
+{
+    char text[4400];
+    const char *sentence = strerror(err);
+
+    snprintf(text, sizeof(text), "%s %s: %c%s", what, which, tolower((unsigned char)*sentence),
+             sentence + 1);
+    answer_result(rq, -1, text, strlen(text));
+}
+
+static void answer_run(struct request *rq, struct run *run, const char *shell, const char *cwd)
+{
+    if (run->timed_out) {
+        reply_error(rq, 408, "REQUEST_TIMEOUT", "request timeout: command execution timeout");
+    } else if (run->event.kind == JAIL_NO_CWD) {
+        answer_failed(rq, "chdir", cwd, run->event.value);
+    } else if (run->event.kind == JAIL_NO_EXEC) {
+        answer_failed(rq, "fork/exec", shell, run->event.value);
+    } else if (run->overflow) {
+        static const char text[] = "the output is larger than this server holds";
+
+        answer_result(rq, -1, text, sizeof(text) - 1);
+    } else {
+        const int status = run->event.value;
+
+        answer_result(rq, WIFEXITED(status) ? WEXITSTATUS(status) : -1, buf_str(&run->output),
+                      run->output.len);
+    }
+}
+
+static void execute(struct request *rq, const struct wire_execute *e)
+{
+    struct fault_settings settings;
+    struct run run = {.rq = rq,
+                      .text = e->command,
+                      .left = strlen(e->command),
+                      .in = -1,
+                      .out = -1,
+                      .status = -1,
+                      .deadline_ns = INT64_MAX};
+    char shell[256], *cwd = NULL;
+    struct env *env;
+    int r = -ENOMEM;
+
+    fault_settings(rq->srv->fault, &settings);
+    run.linger_ns = settings.linger_ns;
+    buf_init(&run.output, OUTPUT_MAX);
+    choose_shell(rq, shell);
+    env = calloc(1, sizeof(*env));
+    cwd = view_absolute(rq, e->cwd && *e->cwd ? e->cwd : view_work_dir(rq));
+    if (env && cwd)
+        r = env_fill(rq, &e->env, env);
+    if (r == 0 && strcmp(shell, "none") == 0) {
+        answer_failed(rq, "exec: \"sh\":", "executable file not found in $PATH", 0);
+        goto out;
+    }
+    if (r == 0 && e->timeout_s > 0)
+        run.deadline_ns = clock_mono_ns() + e->timeout_s * NS_PER_S;
+    if (r == 0)
+        r = start_run(&run, shell, cwd, env);
+    if (r < 0) {
+        answer_failed(rq, "fork/exec", shell, -r);
+        goto out;
+    }
+    wait_run(&run);
+    if (run.timed_out)
+        (void)jail_kill_group(rq->jail, run.id); /* fails only when all of it has ended */
+    answer_run(rq, &run, shell, cwd);
+out:
+    close_fd(&run.in);
+    close_fd(&run.out);
+    close_fd(&run.status);
+    buf_done(&run.output);
+    if (env)
+        env_done(env);
+    free(env);
+    free(cwd);
+}
+
+void process_execute(struct request *rq)
+{
+    struct wire_execute e = {0};
+
+    if (wire_execute_read(buf_str(&rq->body), rq->body.len, &e) < 0) {
+        reply_error(rq, 400, "BAD_REQUEST", "bad request: command is required");
+        return;
+    }
+    for (size_t i = 0; i < e.env.count; i++) {
+        if (!env_key_valid(e.env.list[i].key)) {
+            reply_error(rq, 400, "BAD_REQUEST",
+                        "bad request: invalid environment variable name: %.100s",
+                        e.env.list[i].key);
+            wire_execute_done(&e);
+            return;
+        }
+    }
+    execute(rq, &e);
+    wire_execute_done(&e);
+}

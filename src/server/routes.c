@@ -1,0 +1,173 @@
+/* routes.c - the calls that the server knows: one row each. */
+#include "server/server_internal.h"
+
+#include "util/array.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    API = ROUTE_API,
+    SANDBOX = ROUTE_API | ROUTE_SANDBOX,
+    SANDBOX_ID = ROUTE_API | ROUTE_SANDBOX | ROUTE_ID_ONLY,
+    TOOLBOX = ROUTE_TOOLBOX,
+    FILES = ROUTE_TOOLBOX | ROUTE_FILES,
+    NEW_FILES = ROUTE_TOOLBOX | ROUTE_FILES | ROUTE_NEW_ONLY,
+};
+
+/* clang-format off */
+static const struct route routes[] = {
+    /* name, method, pattern, flags, run, begin, feed */
+    {"config", "GET", "/api/config", API | ROUTE_OPEN, api_config, NULL, NULL},
+    {"create", "POST", "/api/sandbox", API, api_create, NULL, NULL},
+    {"list", "GET", "/api/sandbox", API, api_list, NULL, NULL},
+    {"paginated", "GET", "/api/sandbox/paginated", API, api_list_paginated, NULL, NULL},
+    {"get", "GET", "/api/sandbox/*", SANDBOX, api_get, NULL, NULL},
+    {"delete", "DELETE", "/api/sandbox/*", SANDBOX, api_delete, NULL, NULL},
+    {"start", "POST", "/api/sandbox/*/start", SANDBOX, api_start, NULL, NULL},
+    {"stop", "POST", "/api/sandbox/*/stop", SANDBOX, api_stop, NULL, NULL},
+    {"labels", "PUT", "/api/sandbox/*/labels", SANDBOX, api_labels, NULL, NULL},
+    {"public", "POST", "/api/sandbox/*/public/*", SANDBOX, api_public, NULL, NULL},
+    {"last-activity", "POST", "/api/sandbox/*/last-activity", SANDBOX_ID, api_last_activity,
+     NULL, NULL},
+    {"toolbox-url", "GET", "/api/sandbox/*/toolbox-proxy-url", SANDBOX_ID, api_toolbox_url,
+     NULL, NULL},
+    {"interval", "POST", "/api/sandbox/*/*/*", SANDBOX, api_interval, NULL, NULL},
+
+    {"listing", "GET", "/files", FILES, files_list, NULL, NULL},
+    {"listing", "GET", "/files/", FILES, files_list, NULL, NULL},
+    {"remove", "DELETE", "/files", FILES, files_delete, NULL, NULL},
+    {"remove", "DELETE", "/files/", FILES, files_delete, NULL, NULL},
+    {"info", "GET", "/files/info", FILES, files_info, NULL, NULL},
+    {"folder", "POST", "/files/folder", FILES, files_folder, NULL, NULL},
+    {"move", "POST", "/files/move", FILES, files_move, NULL, NULL},
+    {"permissions", "POST", "/files/permissions", FILES, files_permissions, NULL, NULL},
+    {"download", "GET", "/files/download", FILES, files_download, NULL, NULL},
+    {"bulk-download", "POST", "/files/bulk-download", FILES, files_bulk_download, NULL, NULL},
+    {"upload", "POST", "/files/upload", FILES, files_upload, files_upload_begin, upload_feed},
+    {"upload-v2", "POST", "/files/upload-v2", NEW_FILES, files_upload_v2,
+     files_upload_v2_begin, upload_feed},
+    {"bulk-upload", "POST", "/files/bulk-upload", FILES, files_bulk_upload,
+     files_bulk_upload_begin, upload_feed},
+    {"find", "GET", "/files/find", FILES, files_find, NULL, NULL},
+    {"search", "GET", "/files/search", FILES, files_search, NULL, NULL},
+    {"replace", "POST", "/files/replace", FILES, files_replace, NULL, NULL},
+    {"execute", "POST", "/process/execute", TOOLBOX, process_execute, NULL, NULL},
+    {"version", "GET", "/version", TOOLBOX, info_version, NULL, NULL},
+    {"work-dir", "GET", "/work-dir", TOOLBOX, info_work_dir, NULL, NULL},
+    {"home-dir", "GET", "/user-home-dir", TOOLBOX, info_work_dir, NULL, NULL},
+    {"project-dir", "GET", "/project-dir", TOOLBOX, info_work_dir, NULL, NULL},
+
+    {"fault", "GET", "/_fault", ROUTE_INTERNAL, api_fault_get, NULL, NULL},
+    {"fault", "POST", "/_fault", ROUTE_INTERNAL, api_fault_set, NULL, NULL},
+};
+/* clang-format on */
+
+/* Names for more than one call. */
+struct group {
+    const char *name;
+    unsigned flag;
+};
+static const struct group groups[] = {
+    {"api", ROUTE_API},
+    {"toolbox", ROUTE_TOOLBOX},
+    {"files", ROUTE_FILES},
+};
+
+/* Segment by segment; `*` takes one that is not empty. Returns how many were captured, or -1. */
+static int match(const char *pattern, const char *path, const char **starts, size_t *lens)
+{
+    int captured = 0;
+
+    while (*pattern && *path) {
+        if (*pattern == '*') {
+            const size_t n = strcspn(path, "/");
+
+            if (n == 0 || captured == CAPTURES_MAX)
+                return -1;
+            starts[captured] = path;
+            lens[captured++] = n;
+            path += n;
+            pattern++;
+        } else if (*pattern++ != *path++) {
+            return -1;
+        }
+    }
+    return *pattern || *path ? -1 : captured;
+}
+
+/* The only redirects that there are: the same path with or without its last slash. */
+static const char *other_slash(const char *method, const char *path)
+{
+    const size_t n = strlen(path);
+
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        const char *p = routes[i].pattern;
+
+        if ((routes[i].flags & ROUTE_TOOLBOX) && strcmp(routes[i].method, method) == 0 && n > 1 &&
+            path[n - 1] == '/' && strlen(p) == n - 1 && strncmp(p, path, n - 1) == 0)
+            return p;
+    }
+    return NULL;
+}
+
+const struct route *route_find(struct request *rq, const char *path, bool toolbox,
+                               const char **ret_slash)
+{
+    const char *starts[CAPTURES_MAX];
+    size_t lens[CAPTURES_MAX];
+
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        const struct route *route = &routes[i];
+        int n;
+
+        if (toolbox != !!(route->flags & ROUTE_TOOLBOX) || strcmp(route->method, rq->method) != 0)
+            continue;
+        n = match(route->pattern, path, starts, lens);
+        if (n < 0)
+            continue;
+        for (int k = 0; k < n; k++) {
+            rq->capture[k] = strndup(starts[k], lens[k]);
+            if (!rq->capture[k])
+                return NULL;
+        }
+        return route;
+    }
+    if (ret_slash)
+        *ret_slash = other_slash(rq->method, path);
+    return NULL;
+}
+
+int route_names(struct buf *out)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(routes); i++) {
+        if (!(routes[i].flags & ROUTE_INTERNAL) &&
+            (i == 0 || strcmp(routes[i].name, routes[i - 1].name) != 0))
+            r = buf_printf(out, " %s", routes[i].name);
+    }
+    return r;
+}
+
+bool route_matches(const struct route *route, const char *filter)
+{
+    if (!*filter)
+        return true;
+    if (!route)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
+        if (strcmp(groups[i].name, filter) == 0)
+            return route->flags & groups[i].flag;
+    }
+    return strcmp(route->name, filter) == 0;
+}
+
+bool route_known(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        if (route_matches(&routes[i], name))
+            return true;
+    }
+    return false;
+}

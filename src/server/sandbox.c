@@ -1,0 +1,374 @@
+/* sandbox.c - the life of a sandbox: states, and the processes behind them. */
+#include "server/server_internal.h"
+
+#include "util/clock.h"
+#include "util/log.h"
+#include "wire/sandbox.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t now_ms(void)
+{
+    return clock_real_ns() / NS_PER_MS;
+}
+
+static int64_t state_delay(const struct server *s)
+{
+    struct fault_settings settings;
+
+    fault_settings(s->fault, &settings);
+    return settings.state_delay_ns;
+}
+
+static bool is_passing(enum sandbox_state state)
+{
+    return state == SB_CREATING || state == SB_STARTING || state == SB_STOPPING ||
+           state == SB_DESTROYING;
+}
+
+static void set_state_locked(struct sandbox *sb, enum sandbox_state state, int64_t settle_ns)
+{
+    lock_assert_held(&sb->srv->lock);
+    sb->state = state;
+    sb->settle_ns = settle_ns;
+    sb->updated_ms = now_ms();
+    pthread_cond_broadcast(&sb->srv->changed);
+}
+
+void sandbox_sweep_locked(struct server *s)
+{
+    static const enum sandbox_state next[] = {
+        [SB_CREATING] = SB_STARTED,
+        [SB_STARTING] = SB_STARTED,
+        [SB_STOPPING] = SB_STOPPED,
+        [SB_DESTROYING] = SB_DESTROYED,
+    };
+    const int64_t now = clock_mono_ns();
+
+    lock_assert_held(&s->lock);
+    for (struct sandbox **p = &s->sandboxes; *p;) {
+        struct sandbox *sb = *p;
+
+        if (is_passing(sb->state) && now >= sb->settle_ns)
+            set_state_locked(sb, next[sb->state], 0);
+        if (sb->state == SB_DESTROYED) {
+            *p = sb->next;
+            sandbox_unref_locked(sb);
+        } else {
+            p = &sb->next;
+        }
+    }
+}
+
+struct sandbox *sandbox_find_locked(struct server *s, const char *id, const char *name)
+{
+    sandbox_sweep_locked(s);
+    for (struct sandbox *sb = s->sandboxes; sb; sb = sb->next) {
+        if ((id && strcmp(sb->id, id) == 0) || (name && strcmp(sb->name, name) == 0))
+            return sandbox_ref_locked(sb);
+    }
+    return NULL;
+}
+
+struct sandbox *sandbox_ref_locked(struct sandbox *sb)
+{
+    lock_assert_held(&sb->srv->lock);
+    sb->refs++;
+    return sb;
+}
+
+void sandbox_unref_locked(struct sandbox *sb)
+{
+    lock_assert_held(&sb->srv->lock);
+    if (--sb->refs == 0)
+        store_free(sb);
+}
+
+void sandbox_unref(struct sandbox *sb)
+{
+    struct server *s;
+
+    if (!sb)
+        return;
+    s = sb->srv;
+    lock_take(&s->lock);
+    sandbox_unref_locked(sb);
+    lock_drop(&s->lock);
+}
+
+static int copy_pairs(const struct json_pairs *from, struct json_pairs *to)
+{
+    if (from->count == 0)
+        return 0;
+    to->list = calloc(from->count, sizeof(*to->list));
+    if (!to->list)
+        return -ENOMEM;
+    for (; to->count < from->count; to->count++) {
+        struct json_pair *p = &to->list[to->count];
+
+        p->key = strdup(from->list[to->count].key);
+        p->value = strdup(from->list[to->count].value);
+        if (!p->key || !p->value) {
+            to->count++;
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+static char *given_or(const char *s, const char *otherwise)
+{
+    return strdup(s && *s ? s : otherwise);
+}
+
+static int64_t minutes(int64_t v, int64_t otherwise)
+{
+    return v == JSON_ABSENT ? otherwise : v;
+}
+
+static struct sandbox *make(struct server *s, const struct wire_create *c, const char *folder)
+{
+    struct sandbox *sb = calloc(1, sizeof(*sb));
+
+    if (!sb)
+        return NULL;
+    sb->srv = s;
+    sb->refs = 2; /* the list's and the caller's */
+    sb->id = store_make_id();
+    if (!sb->id)
+        goto fail;
+    sb->name = given_or(c->name, sb->id);
+    sb->folder = folder ? strdup(folder) : store_dir(s, sb->id, "home");
+    sb->tmp = store_dir(s, sb->id, "tmp");
+    sb->user = given_or(c->user, "daytona");
+    sb->target = given_or(c->target, "local");
+    sb->snapshot = given_or(c->snapshot, c->dockerfile && *c->dockerfile ? "" : "daytona-local");
+    if (!sb->name || !sb->folder || !sb->tmp || !sb->user || !sb->target || !sb->snapshot ||
+        copy_pairs(&c->env, &sb->env) < 0 || copy_pairs(&c->labels, &sb->labels) < 0)
+        goto fail;
+    sb->given = folder != NULL;
+    sb->created_ms = sb->updated_ms = sb->active_ms = now_ms();
+    sb->auto_stop_min = minutes(c->auto_stop_min, folder ? 0 : 15);
+    sb->auto_archive_min = minutes(c->auto_archive_min, 10080);
+    sb->auto_delete_min = minutes(c->auto_delete_min, -1);
+    sb->is_public = c->is_public;
+    sb->network_block_all = c->network_block_all;
+    sb->state = SB_CREATING;
+    sb->settle_ns = INT64_MAX;
+    return sb;
+fail:
+    store_free(sb);
+    return NULL;
+}
+
+int sandbox_create(struct server *s, const struct wire_create *params, const char *folder,
+                   struct sandbox **ret)
+{
+    struct sandbox *sb, *other;
+    int r;
+
+    sb = make(s, params, folder);
+    if (!sb)
+        return -ENOMEM;
+    r = store_make_dirs(sb);
+    if (r < 0) {
+        store_free(sb);
+        return r;
+    }
+    lock_take(&s->lock);
+    other = sandbox_find_locked(s, NULL, sb->name);
+    if (other) {
+        sandbox_unref_locked(other);
+        lock_drop(&s->lock);
+        store_remove_dirs(sb);
+        store_free(sb);
+        return -EEXIST;
+    }
+    sb->next = s->sandboxes;
+    s->sandboxes = sb;
+    sb->state = SB_STOPPED; /* until sandbox_start, which the caller calls next */
+    r = store_save_locked(s);
+    lock_drop(&s->lock);
+    if (r < 0)
+        log_msg(LOG_WARN, "the sandboxes could not be saved (%d)", r);
+    *ret = sb;
+    return 0;
+}
+
+static void save(struct server *s)
+{
+    int r;
+
+    lock_take(&s->lock);
+    r = store_save_locked(s);
+    lock_drop(&s->lock);
+    if (r < 0)
+        log_msg(LOG_WARN, "the sandboxes could not be saved (%d)", r);
+}
+
+int sandbox_start(struct sandbox *sb, struct buf *why)
+{
+    struct server *s = sb->srv;
+    const struct jail_config config = {
+        .folder = sb->folder,
+        .tmp = sb->tmp,
+        .mountpoint = s->mountpoint,
+        .hostname = sb->id,
+        .isolate = s->isolate,
+    };
+    struct jail *jail = NULL;
+    bool stopping;
+    int r;
+
+    lock_take(&s->lock);
+    sandbox_sweep_locked(s);
+    r = sb->state == SB_STARTED ? 1 : sb->state != SB_STOPPED ? -EBUSY : 0;
+    if (r == 0)
+        set_state_locked(sb, sb->updated_ms == sb->created_ms ? SB_CREATING : SB_STARTING,
+                         INT64_MAX);
+    lock_drop(&s->lock);
+    if (r != 0)
+        return r < 0 ? r : 0;
+
+    r = jail_start(&config, &jail, why);
+
+    lock_take(&s->lock);
+    stopping = s->stopping;
+    if (r < 0 || stopping) {
+        set_state_locked(sb, SB_STOPPED, 0);
+    } else {
+        sb->jail = jail;
+        sb->run = true;
+        sb->active_ms = now_ms();
+        set_state_locked(sb, sb->state, clock_mono_ns() + state_delay(s));
+    }
+    lock_drop(&s->lock);
+    if (r == 0 && stopping) {
+        jail_end(jail);
+        jail_unref(jail);
+        return -ECANCELED;
+    }
+    save(s);
+    return r;
+}
+
+/* Takes the jail away and the state to one in which nobody else changes it. */
+static int begin_end(struct sandbox *sb, enum sandbox_state state, bool started_only,
+                     struct jail **ret)
+{
+    struct server *s = sb->srv;
+    int r = 0;
+
+    lock_take(&s->lock);
+    sandbox_sweep_locked(s);
+    if (is_passing(sb->state) || sb->state == SB_DESTROYED) {
+        r = -EBUSY;
+    } else if (started_only && sb->state != SB_STARTED) {
+        r = -EINVAL;
+    } else {
+        *ret = sb->jail;
+        sb->jail = NULL;
+        sb->run = false;
+        set_state_locked(sb, state, INT64_MAX);
+    }
+    lock_drop(&s->lock);
+    return r;
+}
+
+static void finish_end(struct sandbox *sb, struct jail *jail)
+{
+    struct server *s = sb->srv;
+
+    if (jail) {
+        jail_end(jail);
+        jail_unref(jail);
+    }
+    lock_take(&s->lock);
+    set_state_locked(sb, sb->state, clock_mono_ns() + state_delay(s));
+    lock_drop(&s->lock);
+}
+
+int sandbox_stop(struct sandbox *sb)
+{
+    struct jail *jail = NULL;
+    int r;
+
+    if (sb->auto_delete_min == 0)
+        return sandbox_delete(sb);
+    r = begin_end(sb, SB_STOPPING, true, &jail);
+    if (r < 0)
+        return r;
+    finish_end(sb, jail);
+    save(sb->srv);
+    return 0;
+}
+
+int sandbox_delete(struct sandbox *sb)
+{
+    struct jail *jail = NULL;
+    int r;
+
+    r = begin_end(sb, SB_DESTROYING, false, &jail);
+    if (r < 0)
+        return r;
+    save(sb->srv);
+    finish_end(sb, jail);
+    store_remove_dirs(sb);
+    return 0;
+}
+
+void sandbox_wait_settled(struct sandbox *sb, int64_t until_ns)
+{
+    struct server *s = sb->srv;
+
+    lock_take(&s->lock);
+    for (;;) {
+        int64_t next;
+
+        sandbox_sweep_locked(s);
+        if (!is_passing(sb->state) || s->stopping || clock_mono_ns() >= until_ns)
+            break;
+        next = sb->settle_ns < until_ns ? sb->settle_ns : until_ns;
+        (void)lock_wait_until(&s->lock, &s->changed, next);
+    }
+    lock_drop(&s->lock);
+}
+
+struct jail *sandbox_enter(struct sandbox *sb, enum sandbox_state *ret_state)
+{
+    struct server *s = sb->srv;
+    struct jail *jail = NULL;
+
+    lock_take(&s->lock);
+    sandbox_sweep_locked(s);
+    *ret_state = sb->state;
+    if (sb->state == SB_STARTED && sb->jail)
+        jail = jail_ref(sb->jail);
+    lock_drop(&s->lock);
+    return jail;
+}
+
+void sandbox_end_all(struct server *s)
+{
+    for (;;) {
+        struct sandbox *sb;
+        struct jail *jail = NULL;
+
+        lock_take(&s->lock);
+        for (sb = s->sandboxes; sb && !sb->jail; sb = sb->next)
+            ;
+        if (sb) {
+            jail = sb->jail;
+            sb->jail = NULL;
+            set_state_locked(sb, SB_STOPPED, 0);
+        }
+        lock_drop(&s->lock);
+        if (!jail)
+            return;
+        jail_end(jail);
+        jail_unref(jail);
+    }
+}

@@ -1,0 +1,306 @@
+/*
+ * server_internal.h - what the server's parts share: the request, the reply, sandboxes, routes.
+ *
+ * A connection has a thread of its own (libmicrohttpd), so handlers may block. Lock order,
+ * outermost first: server.lock, fault.lock. No lock is held over I/O but the sandbox store's
+ * saving, which is one small local file.
+ */
+#ifndef SERVER_SERVER_INTERNAL_H
+#define SERVER_SERVER_INTERNAL_H
+
+#include "server/fault.h"
+#include "server/jail.h"
+#include "server/server.h"
+
+#include "util/lock.h"
+#include "wire/json.h"
+
+#include <microhttpd.h>
+#include <sys/stat.h>
+
+/* ---- sandboxes (sandbox.c, store.c) ---- */
+
+enum sandbox_state {
+    SB_CREATING, /* as STARTING, for the first time */
+    SB_STARTING,
+    SB_STARTED,
+    SB_STOPPING,
+    SB_STOPPED,
+    SB_DESTROYING,
+    SB_DESTROYED,
+};
+
+/*
+ * STOPPED -start-> STARTING -delay-> STARTED -stop-> STOPPING -delay-> STOPPED
+ * a state that is not passing -delete-> DESTROYING -delay-> DESTROYED, out of the list
+ * The processes live (jail != NULL) from the end of STARTING's work to the start of STOPPING. A
+ * passing state ends by itself at settle_ns; whoever takes the lock to look calls
+ * sandbox_sweep_locked first. While its work is being done settle_ns is INT64_MAX.
+ */
+struct sandbox {
+    struct server *srv;   /* borrowed */
+    struct sandbox *next; /* server.lock */
+    unsigned refs;        /* server.lock; the list has one */
+
+    /* These never change. */
+    char *id;
+    char *folder; /* host path of the home */
+    char *tmp;    /* host path of /tmp */
+    char *user, *target, *snapshot;
+    struct json_pairs env;
+    int64_t created_ms;
+    bool given; /* the folder came from the command line: never deleted */
+
+    /* server.lock */
+    char *name;
+    struct json_pairs labels;
+    enum sandbox_state state;
+    int64_t settle_ns; /* monotonic: when a passing state is over */
+    int64_t updated_ms, active_ms;
+    int64_t auto_stop_min, auto_archive_min, auto_delete_min; /* -1: off */
+    bool is_public, network_block_all;
+    bool run;          /* is to be started by the next server on this state directory */
+    struct jail *jail; /* one reference; use sandbox_enter */
+};
+
+struct server {
+    char *state_dir, *origin, *key, *key_file, *mountpoint;
+    char url[128];
+    bool isolate, new_daemon;
+    int lock_fd; /* the state directory's lock */
+    struct MHD_Daemon *mhd;
+    struct fault *fault;
+
+    struct lock lock;
+    pthread_cond_t changed;    /* a sandbox's state, stopping */
+    struct sandbox *sandboxes; /* lock */
+    bool stopping;             /* lock */
+    bool ticking;
+    pthread_t ticker; /* stops idle sandboxes */
+};
+
+/* Ends passing states whose time is over, and drops who is destroyed. */
+void sandbox_sweep_locked(struct server *s);
+/* Sweeps, then by id, or name if that is not NULL. A reference, or NULL. */
+struct sandbox *sandbox_find_locked(struct server *s, const char *id, const char *name);
+struct sandbox *sandbox_ref_locked(struct sandbox *sb);
+void sandbox_unref_locked(struct sandbox *sb);
+void sandbox_unref(struct sandbox *sb); /* takes NULL */
+
+struct wire_create;
+/* From a create request; folder NULL: its own. -EEXIST: the name is taken. *ret has a reference. */
+int sandbox_create(struct server *s, const struct wire_create *params, const char *folder,
+                   struct sandbox **ret);
+/* 0 when it starts or is started; -EBUSY another change is going on; why as in jail_start. */
+int sandbox_start(struct sandbox *sb, struct buf *why);
+/* An ephemeral one is deleted. -EBUSY; -EINVAL: it is not started. */
+int sandbox_stop(struct sandbox *sb);
+int sandbox_delete(struct sandbox *sb);
+/* Waits until the state is not passing, at most until_ns (monotonic). */
+void sandbox_wait_settled(struct sandbox *sb, int64_t until_ns);
+/* A reference to the jail; NULL if it is not started (*ret_state says how it is). */
+struct jail *sandbox_enter(struct sandbox *sb, enum sandbox_state *ret_state);
+/* Ends all processes, without changing what the next server will start. */
+void sandbox_end_all(struct server *s);
+
+/* The state directory: STATE/sandboxes.json and a folder for each below STATE/sandboxes. */
+int store_load(struct server *s, struct buf *why);
+int store_save_locked(struct server *s);
+char *store_make_id(void);
+char *store_dir(const struct server *s, const char *id, const char *what);
+int store_make_dirs(struct sandbox *sb);
+void store_remove_dirs(struct sandbox *sb);
+void store_free(struct sandbox *sb);
+
+/* ---- requests and replies (request.c, reply.c) ---- */
+
+enum {
+    BODY_MAX = 32 << 20,  /* of a JSON request */
+    TEXT_MAX = 256 << 20, /* of an answer made in memory */
+    HEADERS_MAX = 24,
+    PIECES_MAX = 8192,
+    CAPTURES_MAX = 3,
+    PARAMS_MAX = 64,
+};
+
+struct param {
+    char *key, *value; /* decoded; value is NUL-ended and len bytes long */
+    size_t len;
+};
+
+/* One stretch of an answer. */
+struct piece {
+    char *text; /* owned; NULL: from fd */
+    int fd;     /* owned */
+    uint64_t off;
+    uint64_t len; /* bytes left; UINT64_MAX: to the end of the file */
+    bool exact;   /* a file that ends early breaks the connection */
+};
+
+struct request;
+
+struct reply {
+    int status;
+    struct {
+        char *name, *value;
+    } headers[HEADERS_MAX];
+    size_t header_count;
+    struct buf text; /* the body, unless pieces are used */
+    bool streamed;
+    struct piece *pieces; /* what is still to be sent starts at piece_first */
+    size_t piece_first, piece_count, piece_cap;
+    int64_t stream_len; /* -1: chunked */
+    /* Called when there is no piece left: adds some and returns 1, or returns 0 at the end. */
+    int (*more)(struct request *rq);
+};
+
+struct route;
+
+struct request {
+    struct server *srv;
+    struct MHD_Connection *conn;
+    char *raw;  /* the request line's target, as sent */
+    char *line; /* a copy, taken apart */
+    char *path; /* decoded, without the query; points into line */
+    char *id;   /* of /toolbox/ID/… */
+    const char *method;
+    bool bad_query; /* a %00 or a broken escape */
+    struct param params[PARAMS_MAX];
+    size_t param_count;
+    const struct route *route;
+    char *capture[CAPTURES_MAX];
+    struct sandbox *sandbox; /* a reference */
+    struct jail *jail;       /* a reference */
+    bool begun;
+
+    struct buf body; /* of a JSON request */
+    bool body_too_big;
+    struct upload *upload; /* upload.c's */
+    struct bulk *bulk;     /* download.c's */
+    struct reply reply;
+    struct fault_plan fault;
+    uint64_t sent; /* body bytes given to the library */
+};
+
+enum route_flags {
+    ROUTE_OPEN = 1 << 0,     /* no key needed */
+    ROUTE_NEW_ONLY = 1 << 1, /* newer daemons */
+    ROUTE_API = 1 << 2,      /* control plane */
+    ROUTE_TOOLBOX = 1 << 3,  /* below /toolbox/ID, needs a running sandbox */
+    ROUTE_INTERNAL = 1 << 4, /* not part of the imitated service: no faults */
+    ROUTE_ID_ONLY = 1 << 5,  /* the first capture is a sandbox's id, not its name */
+    ROUTE_FILES = 1 << 7,    /* a file call */
+    ROUTE_SANDBOX = 1 << 6,  /* the first capture is a sandbox: rq->sandbox is set */
+};
+
+/* One row is one call. `*` in the pattern captures one segment. */
+struct route {
+    const char *name; /* as fault specifications call it */
+    const char *method;
+    const char *pattern;
+    unsigned flags;
+    void (*run)(struct request *rq); /* the body is complete */
+    /* Optional: looks at the request when its head is there; may answer already. */
+    void (*begin)(struct request *rq);
+    /* Optional: takes the body as it comes. Default: kept up to BODY_MAX. */
+    void (*feed)(struct request *rq, const char *p, size_t n);
+};
+
+/* NULL: none. Fills the captures. *ret_slash: there is one with (or without) a trailing slash. */
+const struct route *route_find(struct request *rq, const char *path, bool toolbox,
+                               const char **ret_slash);
+int route_names(struct buf *out); /* for help */
+bool route_known(const char *name);
+bool route_matches(const struct route *route, const char *filter);
+
+const struct param *request_param(const struct request *rq, const char *key);
+/* NULL: absent. */
+const char *request_query(const struct request *rq, const char *key);
+const char *request_header(const struct request *rq, const char *name);
+
+void reply_reset(struct reply *rp);
+void reply_status(struct request *rq, int status); /* without a body */
+void reply_header(struct request *rq, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void reply_text(struct request *rq, int status, const char *type, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Starts a JSON answer in rq->reply.text; finish with reply_json_end. */
+struct json_out reply_json(struct request *rq, int status);
+void reply_json_end(struct request *rq, struct json_out *o);
+/* A streamed answer: len -1 chunked. Then pieces. */
+void reply_stream(struct request *rq, int status, int64_t len);
+int reply_piece_text(struct request *rq, const char *p, size_t n);
+int reply_piece_fd(struct request *rq, int fd, uint64_t off, uint64_t len, bool exact);
+/* MHD_NO: drop the connection. */
+enum MHD_Result reply_send(struct request *rq);
+
+/* {path,timestamp,statusCode,error,message}: the control plane's. */
+void reply_api_error(struct request *rq, int status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* {statusCode,message,code,timestamp,path,method}: the proxy's and the processes'. */
+void reply_error(struct request *rq, int status, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* What a file call says when it fails: by stage and generation, section "files" of the API. */
+void reply_file_error(struct request *rq, int err, bool at_lookup);
+
+/* ---- the view of a sandbox's files (view.c) ---- */
+
+/*
+ * Paths are the sandbox's: absolute, or relative to its work-dir. Links are followed inside the
+ * sandbox's root and cannot leave it. Each returns 0 (or a file descriptor) or -errno.
+ */
+const char *view_work_dir(const struct request *rq);
+char *view_absolute(const struct request *rq, const char *path); /* not cleaned; NULL: no memory */
+int view_open(const struct request *rq, const char *path, int flags, mode_t mode);
+int view_stat(const struct request *rq, const char *path, struct stat *ret);
+/* The directory that holds the last component (O_PATH), and that component. */
+int view_parent(const struct request *rq, const char *path, char name[256]);
+int view_make_dirs(const struct request *rq, const char *path, mode_t mode);
+
+/* ---- handlers, one a row of the route table ---- */
+void api_config(struct request *rq);
+void api_create(struct request *rq);
+void api_list(struct request *rq);
+void api_list_paginated(struct request *rq);
+void api_get(struct request *rq);
+void api_delete(struct request *rq);
+void api_start(struct request *rq);
+void api_stop(struct request *rq);
+void api_labels(struct request *rq);
+void api_interval(struct request *rq);
+void api_public(struct request *rq);
+void api_last_activity(struct request *rq);
+void api_toolbox_url(struct request *rq);
+void api_fault_get(struct request *rq);
+void api_fault_set(struct request *rq);
+
+void files_list(struct request *rq);
+void files_info(struct request *rq);
+void files_folder(struct request *rq);
+void files_delete(struct request *rq);
+void files_move(struct request *rq);
+void files_permissions(struct request *rq);
+void files_download(struct request *rq);
+void files_bulk_download(struct request *rq);
+void files_find(struct request *rq);
+void files_search(struct request *rq);
+void files_replace(struct request *rq);
+void files_upload_begin(struct request *rq);
+void files_upload(struct request *rq);
+void files_upload_v2_begin(struct request *rq);
+void files_upload_v2(struct request *rq);
+void files_bulk_upload_begin(struct request *rq);
+void files_bulk_upload(struct request *rq);
+void upload_feed(struct request *rq, const char *p, size_t n);
+void upload_free(struct request *rq);
+void bulk_free(struct request *rq);
+
+void process_execute(struct request *rq);
+
+void info_version(struct request *rq);
+void info_work_dir(struct request *rq);
+
+/* Appends p as the header value form: filename="..."; filename*=utf-8''... */
+int put_filename(struct buf *out, const char *name);
+
+#endif
