@@ -10,9 +10,9 @@
  *   FAILED     err says why
  *
  * A delimiter is CRLF "--" boundary, then CRLF (another part) or "--" (the last). As CR occurs
- * nowhere else in it, a mismatch means that everything matched so far was content, and that a new
- * match can begin at the byte that did not fit, or at the CR before it. So how much has matched is
- * all there is to remember.
+ * nowhere else in it (and what follows a CR that did not fit is no LF), a mismatch means that all
+ * that had matched was content, and that a new match can begin no sooner than at the byte that did
+ * not fit. So how much has matched is all there is to remember.
  */
 #include "http/multipart.h"
 
@@ -96,9 +96,9 @@ static int decode_extended(struct buf *b)
         if (c == '%') {
             const int high = hex_value(in[1]), low = high < 0 ? -1 : hex_value(in[2]);
 
-            c = (char)(high << 4 | low);
-            if (low < 0 || c == '\0')
+            if (low < 0 || high + low == 0)
                 return -EINVAL;
+            c = (char)(high * 16 + low);
             in += 2;
         }
         *out++ = c;
@@ -253,11 +253,7 @@ static int mismatch(struct multipart *m)
     r = content(m, m->delimiter, whole);
     if (r < 0 || matched == whole)
         return r;
-    if (m->tail == '\r')
-        m->matched = 1;
-    else
-        r = content(m, &m->tail, 1);
-    return r;
+    return content(m, &m->tail, 1);
 }
 
 /* One step of the match; *ret_taken is 0 when the byte has to be looked at again. */
