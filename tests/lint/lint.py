@@ -19,11 +19,13 @@ LINE_MAX = 100
 TREES = ("include", "src", "tests", "contrib", ".ci")
 
 # Lowest first: a layer may include the headers of any layer before it.
-LAYERS = ["util", "http", "wire", "sdk", "remote", "cache", "fs", "ctl", "fuse", "mount", "server",
-          "cli"]
+LAYERS = ["util", "proto", "helper", "http", "wire", "sdk", "remote", "cache", "fs", "ctl", "fuse",
+          "mount", "server", "cli"]
 # Who may include less than that: layer -> the layers, headers or public headers it may use.
 ONLY = {
     "util": ["util"],
+    "proto": ["proto", "util"],
+    "helper": ["helper", "proto", "util"],
     "http": ["http", "util"],
     "wire": ["wire", "util", "daytona"],
     "sdk": ["sdk", "wire", "http", "util", "daytona"],
@@ -32,7 +34,7 @@ ONLY = {
             "daytona"],
 }
 # Above the SDK only its public headers count.
-HIDDEN = ["http", "wire", "sdk", "server"]
+HIDDEN = ["helper", "http", "wire", "sdk", "server"]
 # Headers of libraries: pattern -> the layers that may know them.
 LIBRARIES = [
     (r"curl/", ["http"]),
@@ -214,11 +216,11 @@ def check_words():
 
 def check_main():
     for path in files(".c", trees=("src",)):
-        if os.path.relpath(path, source) == os.path.join("src", "cli", "main.c"):
+        if os.path.relpath(path, source) in ("src/cli/main.c", "src/helper/main.c"):
             continue
         for number, line in enumerate(lines(path), 1):
             if re.match(r"int main\(", line):
-                problem(path, number, "main() lives in src/cli/main.c only")
+                problem(path, number, "main() lives in main.c of src/cli and src/helper only")
 
 
 def check_scripts():

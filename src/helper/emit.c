@@ -1,0 +1,132 @@
+#include "helper/emit.h"
+
+#include "util/base64.h"
+#include "util/clock.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    RAW_FLUSH = 48 << 10,     /* a multiple of 3 */
+    ENTRIES_FLUSH = 48 << 10, /* with one more entry still below PROTO_BODY_MAX */
+    RAW_MAX = 4 << 20,
+};
+
+static int write_all(const char *p, size_t n)
+{
+    while (n > 0) {
+        const ssize_t w = write(STDOUT_FILENO, p, n);
+
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w < 0)
+            return -errno;
+        p += w;
+        n -= (size_t)w;
+    }
+    return 0;
+}
+
+/* Encodes and writes the first n raw bytes. */
+static void flush(struct emit *e, size_t n)
+{
+    struct buf text = BUF_INIT(2 * RAW_MAX);
+    int r = base64_encode(&text, buf_str(&e->raw), n);
+
+    if (r == 0)
+        r = write_all(buf_str(&text), text.len);
+    buf_done(&text);
+    buf_consume(&e->raw, n);
+    e->err = r;
+}
+
+int emit_open(struct emit *e, const char *token)
+{
+    *e = (struct emit){.token = token, .raw = BUF_INIT(RAW_MAX), .entries = BUF_INIT(RAW_MAX)};
+    e->err = write_all(token, strlen(token));
+    if (e->err == 0)
+        e->err = write_all(":", 1);
+    return e->err;
+}
+
+struct buf *emit_room(struct emit *e)
+{
+    emit_entries_end(e);
+    return &e->raw;
+}
+
+void emit_raw(struct emit *e, int r)
+{
+    if (e->err == 0)
+        e->err = r;
+    if (e->err == 0 && e->raw.len >= RAW_FLUSH) {
+        const size_t n = e->raw.len - e->raw.len % 3;
+
+        e->sent += n;
+        flush(e, n);
+    }
+}
+
+void emit_frame(struct emit *e, enum proto_kind kind, const struct buf *body)
+{
+    emit_raw(e, proto_put_frame(emit_room(e), kind, body));
+}
+
+void emit_entry(struct emit *e, const struct proto_entry *entry)
+{
+    const int r = proto_put_entry(&e->entries, entry);
+
+    if (e->err == 0)
+        e->err = r;
+    e->count++;
+    if (e->entries.len >= ENTRIES_FLUSH)
+        emit_entries_end(e);
+}
+
+void emit_entries_end(struct emit *e)
+{
+    if (e->entries.len == 0)
+        return;
+    emit_raw(e, proto_put_frame(&e->raw, PROTO_ENTRIES, &e->entries));
+    buf_truncate(&e->entries, 0);
+}
+
+int emit_close(struct emit *e, int err, bool more)
+{
+    const struct proto_end end = {.err = (uint64_t)-err, .more = more, .entries = e->count};
+
+    EMIT(e, proto_put_end, &end);
+    if (e->err == 0)
+        flush(e, e->raw.len);
+    if (e->err == 0)
+        e->err = write_all(":", 1);
+    if (e->err == 0)
+        e->err = write_all(e->token, strlen(e->token));
+    if (e->err == 0)
+        e->err = write_all("\n", 1);
+    buf_done(&e->raw);
+    buf_done(&e->entries);
+    return e->err;
+}
+
+struct proto_entry emit_entry_of(const struct stat *st, const char *name, const char *target)
+{
+    return (struct proto_entry){
+        .name = name,
+        .name_len = strlen(name),
+        .target = target,
+        .target_len = target ? strlen(target) : 0,
+        .dev = st->st_dev,
+        .ino = st->st_ino,
+        .size = (uint64_t)st->st_size,
+        .blocks = (uint64_t)st->st_blocks,
+        .rdev = st->st_rdev,
+        .mode = st->st_mode,
+        .nlink = (uint32_t)st->st_nlink,
+        .uid = st->st_uid,
+        .gid = st->st_gid,
+        .mtime_ns = timespec_to_ns(st->st_mtim),
+        .ctime_ns = timespec_to_ns(st->st_ctim),
+    };
+}

@@ -1,0 +1,33 @@
+/* emit.h - the answer, on its way out: frames in base64 between tokens. Memory is bounded. */
+#ifndef HELPER_EMIT_H
+#define HELPER_EMIT_H
+
+#include "proto/proto.h"
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+struct emit {
+    const char *token;
+    struct buf raw;     /* frames not yet encoded */
+    struct buf entries; /* entries not yet in a frame */
+    uint64_t sent;      /* bytes of frames so far, raw included */
+    uint64_t count;     /* entries so far */
+    int err;            /* the first failure, -errno: nothing more is written after it */
+};
+
+int emit_open(struct emit *e, const char *token); /* writes the first token */
+void emit_frame(struct emit *e, enum proto_kind kind, const struct buf *body);
+/* Encodes with put, e.g. proto_put_end, which appends a whole frame. */
+#define EMIT(e, put, message) emit_raw((e), (put)(emit_room(e), (message)))
+struct buf *emit_room(struct emit *e); /* where a proto_put_… may append a frame */
+void emit_raw(struct emit *e, int r);  /* says how that went */
+
+void emit_entry(struct emit *e, const struct proto_entry *entry); /* gathered into frames */
+void emit_entries_end(struct emit *e);                            /* before another kind follows */
+int emit_close(struct emit *e, int err, bool more); /* PROTO_END, the last token; 0 or -errno */
+
+/* st as an entry; the name and target stay borrowed. */
+struct proto_entry emit_entry_of(const struct stat *st, const char *name, const char *target);
+
+#endif

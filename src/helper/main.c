@@ -1,0 +1,118 @@
+/*
+ * The program that runs inside the sandbox: HELPER TOKEN REQUEST, with the request as one base64
+ * word. The answer goes to stdout; see proto/proto.h. Exit code 0 once an answer was begun, which
+ * then says by itself how it went; 2 for a call that makes no sense.
+ */
+#include "helper/emit.h"
+#include "helper/verbs.h"
+#include "util/array.h"
+#include "util/base64.h"
+#include "util/clock.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static int (*const verbs[])(struct emit *, const struct proto_request *, bool *) = {
+    [PROTO_VERB_INFO] = verb_info,       [PROTO_VERB_TREE] = verb_tree,
+    [PROTO_VERB_CHANGES] = verb_changes, [PROTO_VERB_READ] = verb_read,
+    [PROTO_VERB_PACK] = verb_pack,       [PROTO_VERB_STATFS] = verb_statfs,
+};
+
+/* The first line of a file, without its end; "" if there is none. */
+static void read_line(const char *path, char *out, size_t size)
+{
+    FILE *f = fopen(path, "re");
+
+    if (!f || !fgets(out, (int)size, f))
+        out[0] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+    if (f)
+        fclose(f);
+}
+
+/* The kernel's boot and the first process's start: a container restarts without the former. */
+static void name_boot(char *out, size_t size)
+{
+    char boot[64], stat[1024];
+    const char *p;
+    unsigned long long started = 0;
+
+    read_line("/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
+    read_line("/proc/1/stat", stat, sizeof(stat));
+    p = strrchr(stat, ')'); /* the name before it may hold anything */
+    for (int field = 3; p && field <= 22; field++)
+        p = strchr(p + 1, ' ');
+    if (p)
+        (void)sscanf(p, "%llu", &started);
+    snprintf(out, size, "%s.%llu", boot, started);
+}
+
+static void emit_start(struct emit *e)
+{
+    struct timespec uptime;
+    char boot[128];
+    struct proto_start start;
+
+    name_boot(boot, sizeof(boot));
+    clock_gettime(CLOCK_BOOTTIME, &uptime);
+    start = (struct proto_start){.now_ns = clock_real_ns(),
+                                 .uptime_ns = timespec_to_ns(uptime),
+                                 .boot = boot,
+                                 .boot_len = strlen(boot)};
+    EMIT(e, proto_put_start, &start);
+}
+
+static bool token_valid(const char *token)
+{
+    size_t n = 0;
+
+    while (isalnum((unsigned char)token[n]))
+        n++;
+    return n >= 8 && n <= 64 && token[n] == '\0';
+}
+
+static int decode(const char *text, struct proto_request *ret)
+{
+    struct buf raw = BUF_INIT(PROTO_BODY_MAX + PROTO_HEADER);
+    struct proto_frame frame;
+    int r = base64_decode(&raw, text, strlen(text));
+
+    if (r == 0 && raw.len == 0)
+        r = -EBADMSG;
+    if (r == 0) {
+        const ssize_t n = proto_get_frame((const uint8_t *)raw.data, raw.len, &frame);
+
+        r = n > 0 && (size_t)n == raw.len ? proto_get_request(&frame, ret) : -EBADMSG;
+    }
+    buf_done(&raw);
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    struct proto_request req = {0};
+    struct emit e;
+    bool more = false;
+    int r;
+
+    if (argc != 3 || !token_valid(argv[1])) {
+        fprintf(stderr, "usage: daytonafs-helper TOKEN REQUEST\n");
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    if (emit_open(&e, argv[1]) < 0)
+        return 1;
+    emit_start(&e);
+    r = decode(argv[2], &req);
+    if (r == 0) {
+        const size_t verb = (size_t)req.verb;
+
+        r = verb < ARRAY_LEN(verbs) && verbs[verb] ? verbs[verb](&e, &req, &more) : -EOPNOTSUPP;
+    }
+    r = emit_close(&e, r, more);
+    proto_request_done(&req);
+    return r < 0 ? 1 : 0;
+}

@@ -1,0 +1,69 @@
+/* info and statfs: who runs this, and how much room there is. */
+#include "helper/verbs.h"
+
+#include "helper/walk.h"
+#include "util/array.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* The effective capabilities, as /proc says them; 0 if it does not. */
+static uint64_t capabilities(void)
+{
+    FILE *f = fopen("/proc/self/status", "re");
+    char line[256];
+    unsigned long long caps = 0;
+
+    while (f && fgets(line, sizeof(line), f)) {
+        if (sscanf(line, "CapEff: %llx", &caps) == 1)
+            break;
+    }
+    if (f)
+        fclose(f);
+    return caps;
+}
+
+int verb_info(struct emit *e, const struct proto_request *req, bool *ret_more)
+{
+    struct proto_info info = {.uid = geteuid(), .gid = getegid(), .capabilities = capabilities()};
+    gid_t groups[1024];
+    const int count = getgroups(ARRAY_LEN(groups), groups);
+
+    for (int i = 0; i < count && info.group_count < PROTO_GROUPS_MAX; i++)
+        info.groups[info.group_count++] = groups[i];
+    info.umask = umask(0);
+    EMIT(e, proto_put_info, &info);
+    return 0;
+}
+
+int verb_statfs(struct emit *e, const struct proto_request *req, bool *ret_more)
+{
+    const int root = walk_root(req->root);
+    struct proto_statfs out;
+    struct statvfs vfs;
+    struct statfs fs;
+    int r = root < 0 ? root : 0;
+
+    if (r == 0 && (fstatvfs(root, &vfs) < 0 || fstatfs(root, &fs) < 0))
+        r = -errno;
+    if (root >= 0)
+        close(root);
+    if (r < 0)
+        return r;
+    out = (struct proto_statfs){
+        .block_size = vfs.f_frsize,
+        .blocks = vfs.f_blocks,
+        .blocks_free = vfs.f_bfree,
+        .blocks_avail = vfs.f_bavail,
+        .files = vfs.f_files,
+        .files_free = vfs.f_ffree,
+        .type = (uint32_t)fs.f_type,
+    };
+    EMIT(e, proto_put_statfs, &out);
+    return 0;
+}

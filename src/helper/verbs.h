@@ -1,0 +1,15 @@
+/* verbs.h - one function a verb. Each emits what it finds; 0 or -errno of the whole question. */
+#ifndef HELPER_VERBS_H
+#define HELPER_VERBS_H
+
+#include "helper/emit.h"
+
+/* *ret_more: a limit was reached, there is more to ask for. Not written by verbs without limits. */
+int verb_info(struct emit *e, const struct proto_request *req, bool *ret_more);
+int verb_statfs(struct emit *e, const struct proto_request *req, bool *ret_more);
+int verb_tree(struct emit *e, const struct proto_request *req, bool *ret_more);
+int verb_changes(struct emit *e, const struct proto_request *req, bool *ret_more);
+int verb_read(struct emit *e, const struct proto_request *req, bool *ret_more);
+int verb_pack(struct emit *e, const struct proto_request *req, bool *ret_more);
+
+#endif

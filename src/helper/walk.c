@@ -1,0 +1,170 @@
+#include "helper/walk.h"
+
+#include "util/array.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* openat2(2) by number and layout: the C library may be older than the kernel. */
+enum { OPENAT2_NUMBER = 437, OPENAT2_NO_SYMLINKS = 0x04, OPENAT2_BENEATH = 0x08 };
+struct openat2_how {
+    uint64_t flags, mode, resolve;
+};
+
+enum { DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY };
+
+int walk_root(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* Component by component: for old kernels, filtered calls and paths beyond PATH_MAX. */
+static int walk_slowly(int root, const char *path)
+{
+    char name[NAME_MAX + 1];
+    int fd = dup(root);
+
+    while (fd >= 0 && *path) {
+        const char *end = strchrnul(path, '/');
+        const size_t len = (size_t)(end - path);
+        int next;
+
+        if (len > NAME_MAX) {
+            close(fd);
+            return -ENAMETOOLONG;
+        }
+        memcpy(name, path, len);
+        name[len] = '\0';
+        next = openat(fd, name, DIR_FLAGS);
+        if (next < 0) {
+            const int r = -errno;
+
+            close(fd);
+            return r;
+        }
+        close(fd);
+        fd = next;
+        path = *end ? end + 1 : end;
+    }
+    return fd < 0 ? -errno : fd;
+}
+
+int walk_dir(int root, const char *path)
+{
+    static bool missing; /* one thread; a kernel does not learn new calls */
+    const struct openat2_how how = {.flags = DIR_FLAGS,
+                                    .resolve = OPENAT2_NO_SYMLINKS | OPENAT2_BENEATH};
+
+    if (!missing && strlen(path) < PATH_MAX) {
+        const long fd = syscall(OPENAT2_NUMBER, root, *path ? path : ".", &how, sizeof(how));
+
+        if (fd >= 0)
+            return (int)fd;
+        if (errno != ENOSYS && errno != EPERM && errno != EINVAL && errno != EAGAIN)
+            return -errno;
+        missing = errno != EAGAIN; /* EAGAIN: a rename was going on; this time the slow way */
+    }
+    return walk_slowly(root, path);
+}
+
+int walk_file(int root, const char *path, struct stat *ret)
+{
+    const char *slash = strrchr(path, '/');
+    char *parent = slash ? strndup(path, (size_t)(slash - path)) : strdup("");
+    const char *name = slash ? slash + 1 : path;
+    int dir, fd = -1, r = 0;
+
+    if (!parent)
+        return -ENOMEM;
+    dir = walk_dir(root, parent);
+    free(parent);
+    if (dir < 0)
+        return dir;
+    if (fstatat(dir, name, ret, AT_SYMLINK_NOFOLLOW) < 0)
+        r = -errno;
+    else if (!S_ISREG(ret->st_mode))
+        r = S_ISDIR(ret->st_mode) ? -EISDIR : S_ISLNK(ret->st_mode) ? -ELOOP : -EINVAL;
+    if (r == 0) {
+        fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+        r = fd < 0 || fstat(fd, ret) < 0 ? -errno : 0;
+        if (r == 0 && !S_ISREG(ret->st_mode)) /* replaced in between: opened, but not touched */
+            r = -EINVAL;
+    }
+    close(dir);
+    if (r < 0 && fd >= 0)
+        close(fd);
+    return r < 0 ? r : fd;
+}
+
+/* The target of a link; NULL when it went, or is empty. */
+static const char *read_target(int dir, const char *name, char *out, size_t size)
+{
+    const ssize_t n = readlinkat(dir, name, out, size - 1);
+
+    if (n <= 0)
+        return NULL;
+    out[n] = '\0';
+    return out;
+}
+
+int walk_list(int dir, walk_each each, void *arg)
+{
+    DIR *d = fdopendir(dir);
+    char link[PATH_MAX];
+    struct dirent *entry;
+    int r = 0;
+
+    if (!d) {
+        r = -errno;
+        close(dir);
+        return r;
+    }
+    while (r == 0 && (errno = 0, entry = readdir(d))) {
+        const char *target = NULL;
+        struct stat st;
+
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
+            continue;
+        if (S_ISLNK(st.st_mode)) {
+            target = read_target(dirfd(d), entry->d_name, link, sizeof(link));
+            if (!target)
+                continue;
+        }
+        r = each(arg, entry->d_name, &st, target);
+    }
+    if (r == 0 && errno != 0)
+        r = -errno;
+    closedir(d);
+    return r;
+}
+
+bool walk_ctime_tells(int dir)
+{
+    static const uint32_t known[] = {
+        0xef53,     /* ext2, 3, 4 */
+        0x58465342, /* xfs */
+        0x9123683e, /* btrfs */
+        0x01021994, /* tmpfs */
+        0x794c7630, /* overlay */
+    };
+    struct statfs fs;
+
+    if (fstatfs(dir, &fs) < 0)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if ((uint32_t)fs.f_type == known[i])
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,30 @@
+/* walk.h - opening and listing below a root without ever following a link or leaving it. */
+#ifndef HELPER_WALK_H
+#define HELPER_WALK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+/* A directory to walk below. -errno. Links in the path of the root itself are followed. */
+int walk_root(const char *path);
+
+/* The directory at path below root ("": root). A new descriptor, or -errno; -ELOOP and -ENOTDIR
+ * where a link or something else is in the way. */
+int walk_dir(int root, const char *path);
+
+/* The regular file at path below root, for reading: -EISDIR, -ELOOP, -EINVAL for special files,
+ * which are never opened. */
+int walk_file(int root, const char *path, struct stat *ret);
+
+/*
+ * Calls each for every name in dir with its lstat and, for a link, its target; what vanishes
+ * meanwhile is left out. Stops at the first nonzero of each and returns it. Takes dir over.
+ */
+typedef int (*walk_each)(void *arg, const char *name, const struct stat *st, const char *target);
+int walk_list(int dir, walk_each each, void *arg);
+
+/* True where a change of the content of a directory, or of a file, moves its ctime. */
+bool walk_ctime_tells(int dir);
+
+#endif

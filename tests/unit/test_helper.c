@@ -1,0 +1,445 @@
+/* The helper program itself, run on real directories. */
+#include "unit.h"
+
+#include "proto/proto.h"
+#include "util/base64.h"
+#include "util/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ANSWER_MAX = 64 << 20 };
+
+struct seen {
+    char *path; /* of the directory, or of the entry in it */
+    struct proto_entry e;
+    bool dir, whole;
+    int err;
+};
+
+struct answer {
+    struct buf raw;
+    struct seen *v;
+    size_t count;
+    struct buf data; /* of PROTO_DATA */
+    struct proto_start start;
+    struct proto_end end;
+    bool ended;
+};
+
+static char root[64];
+
+static void answer_done(struct answer *a)
+{
+    for (size_t i = 0; i < a->count; i++)
+        free(a->v[i].path);
+    free(a->v);
+    buf_done(&a->raw);
+    buf_done(&a->data);
+}
+
+static void add(struct answer *a, struct seen s)
+{
+    a->v = realloc(a->v, (a->count + 1) * sizeof(*a->v));
+    a->v[a->count++] = s;
+}
+
+static const struct seen *find(const struct answer *a, const char *path, bool dir)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        if (a->v[i].dir == dir && strcmp(a->v[i].path, path) == 0)
+            return &a->v[i];
+    }
+    return NULL;
+}
+
+static void take_entries(struct answer *a, const struct proto_frame *f, const char *dir)
+{
+    struct proto_in in = proto_in_frame(f);
+    struct proto_entry e;
+
+    while (in.p < in.end) {
+        struct seen s = {0};
+
+        assert_true(proto_get_entry(&in, &e));
+        s.e = e;
+        assert_true(asprintf(&s.path, "%s%s%.*s", dir, *dir ? "/" : "", (int)e.name_len, e.name) >
+                    0);
+        add(a, s);
+    }
+}
+
+static void take_frame(struct answer *a, const struct proto_frame *f)
+{
+    static char dir[PROTO_PATH_MAX + 1];
+    struct proto_in in = proto_in_frame(f);
+    struct proto_dir d;
+    const char *p;
+    size_t len;
+
+    switch (f->kind) {
+    case PROTO_START:
+        assert_int_equal(proto_get_start(f, &a->start), 0);
+        break;
+    case PROTO_DIR:
+        assert_int_equal(proto_get_dir(f, &d), 0);
+        snprintf(dir, sizeof(dir), "%.*s", (int)d.path_len, d.path);
+        add(a, (struct seen){.path = strdup(dir),
+                             .dir = true,
+                             .whole = d.flags & PROTO_DIR_WHOLE,
+                             .err = d.err,
+                             .e = d.self});
+        break;
+    case PROTO_ENTRIES:
+        take_entries(a, f, dir);
+        break;
+    case PROTO_DATA:
+        (void)proto_get_uint(&in);
+        p = proto_get_string(&in, PROTO_BODY_MAX, &len);
+        assert_true(proto_in_done(&in));
+        buf_append(&a->data, p, len);
+        break;
+    case PROTO_END:
+        assert_int_equal(proto_get_end(f, &a->end), 0);
+        a->ended = true;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Runs the helper and takes its answer apart; every byte must be accounted for. */
+static struct answer ask(const struct proto_request *req)
+{
+    static const char token[] = "T0k3nT0k3n";
+    struct buf frame = BUF_INIT(2 << 20), command = BUF_INIT(4 << 20), text = BUF_INIT(ANSWER_MAX);
+    struct answer a = {.raw = BUF_INIT(ANSWER_MAX), .data = BUF_INIT(ANSWER_MAX)};
+    const size_t t = sizeof(token) - 1;
+    char chunk[65536];
+    FILE *out;
+    size_t n, at = 0;
+
+    assert_int_equal(proto_put_request(&frame, req), 0);
+    buf_printf(&command, "%s %s ", HELPER_PROGRAM, token);
+    assert_int_equal(base64_encode(&command, frame.data, frame.len), 0);
+    out = popen(buf_str(&command), "re");
+    while ((n = fread(chunk, 1, sizeof(chunk), out)) > 0)
+        assert_int_equal(buf_append(&text, chunk, n), 0);
+    assert_int_equal(pclose(out), 0);
+
+    assert_true(text.len > 2 * t + 3);
+    assert_memory_equal(text.data, "T0k3nT0k3n:", t + 1);
+    assert_string_equal(text.data + text.len - t - 2, ":T0k3nT0k3n\n");
+    assert_int_equal(base64_decode(&a.raw, text.data + t + 1, text.len - 2 * t - 3), 0);
+    while (at < a.raw.len) {
+        struct proto_frame f;
+        const ssize_t len = proto_get_frame((uint8_t *)a.raw.data + at, a.raw.len - at, &f);
+
+        assert_true(len > 0);
+        assert_false(a.ended);
+        take_frame(&a, &f);
+        at += (size_t)len;
+    }
+    assert_true(a.ended);
+    buf_done(&frame);
+    buf_done(&command);
+    buf_done(&text);
+    return a;
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static int enter_new_root(void **state)
+{
+    strcpy(root, "/tmp/daytonafs-test-XXXXXX");
+    return mkdtemp(root) && chdir(root) == 0 ? 0 : -1;
+}
+
+static int leave_root(void **state)
+{
+    char command[256];
+
+    snprintf(command, sizeof(command), "chmod -R u+rwX %s; rm -rf %s", root, root);
+    return chdir("/") == 0 ? system(command) : -1;
+}
+
+static struct proto_request about(enum proto_verb verb, char **paths, size_t count)
+{
+    return (struct proto_request){.verb = verb, .root = root, .paths = paths, .path_count = count};
+}
+
+static char *whole[] = {""};
+
+TEST(a_tree_comes_with_every_kind_and_every_byte)
+{
+    struct proto_request req = about(PROTO_VERB_TREE, whole, 1);
+    struct answer a;
+    struct stat st;
+
+    mkdir("d", 0750);
+    mkdir("d/e", 0700);
+    write_file("d/f", "hello");
+    write_file("d/new\nline \xff", "");
+    assert_int_equal(symlink("no where", "d/dangling"), 0);
+    assert_int_equal(symlink("..", "d/e/loop"), 0);
+    assert_int_equal(link("d/f", "hard"), 0);
+    mkfifo("fifo", 0600);
+    a = ask(&req);
+    assert_int_equal(a.end.err, 0);
+    assert_int_equal(a.end.more, 0);
+    assert_true(find(&a, "", true)->whole && find(&a, "d", true) && find(&a, "d/e", true));
+    assert_null(find(&a, "d/e/loop", true));
+    assert_non_null(find(&a, "d/new\nline \xff", false));
+    assert_memory_equal(find(&a, "d/dangling", false)->e.target, "no where", 8);
+    assert_int_equal(find(&a, "hard", false)->e.nlink, 2);
+    assert_true(S_ISFIFO(find(&a, "fifo", false)->e.mode));
+    lstat("d/f", &st);
+    assert_true(find(&a, "d/f", false)->e.ino == st.st_ino);
+    assert_true(find(&a, "d/f", false)->e.mtime_ns == timespec_to_ns(st.st_mtim));
+    assert_true(find(&a, "d/f", false)->e.ctime_ns == timespec_to_ns(st.st_ctim));
+    assert_int_equal(find(&a, "d/f", false)->e.size, 5);
+    answer_done(&a);
+}
+
+TEST(a_limit_stops_between_directories_and_says_so)
+{
+    struct proto_request req = about(PROTO_VERB_TREE, whole, 1);
+    struct answer a;
+    char name[32];
+
+    for (int i = 0; i < 10; i++) {
+        snprintf(name, sizeof(name), "d%d", i);
+        mkdir(name, 0755);
+        snprintf(name, sizeof(name), "d%d/f", i);
+        write_file(name, "");
+    }
+    req.max_entries = 12;
+    a = ask(&req);
+    assert_int_equal(a.end.more, 1);
+    assert_int_equal(a.end.entries, 12); /* the ten, and two directories with one each */
+    assert_non_null(find(&a, "d9", false));
+    assert_null(find(&a, "d9", true));
+    answer_done(&a);
+
+    req.max_entries = 0;
+    req.max_bytes = 1;
+    a = ask(&req);
+    assert_int_equal(a.end.more, 1);
+    assert_int_equal(a.end.entries, 10);
+    answer_done(&a);
+}
+
+TEST(depth_1000_and_a_crowded_directory_are_walked)
+{
+    struct proto_request req = about(PROTO_VERB_TREE, whole, 1);
+    struct answer a;
+    char name[32];
+    int fd = open(".", O_RDONLY | O_DIRECTORY);
+
+    for (int i = 0; i < 1000; i++) {
+        int next;
+
+        assert_int_equal(mkdirat(fd, "deep", 0755), 0);
+        next = openat(fd, "deep", O_RDONLY | O_DIRECTORY);
+        close(fd);
+        fd = next;
+    }
+    close(fd);
+    mkdir("many", 0755);
+    for (int i = 0; i < 20000; i++) {
+        snprintf(name, sizeof(name), "many/%d", i);
+        close(open(name, O_CREAT | O_WRONLY, 0644));
+    }
+    a = ask(&req);
+    assert_int_equal(a.end.err, 0);
+    assert_int_equal(a.end.entries, 21001);
+    answer_done(&a);
+}
+
+TEST(what_cannot_be_read_is_said_and_the_rest_goes_on)
+{
+    char *paths[] = {"closed", "file", "link", "missing", "open"};
+    struct proto_request req = about(PROTO_VERB_TREE, paths, 5);
+    struct answer a;
+
+    mkdir("closed", 0000);
+    mkdir("open", 0755);
+    write_file("open/f", "");
+    write_file("file", "");
+    assert_int_equal(symlink("open", "link"), 0);
+    a = ask(&req);
+    if (geteuid() != 0)
+        assert_int_equal(find(&a, "closed", true)->err, EACCES);
+    assert_int_equal(find(&a, "file", true)->err, ENOTDIR);
+    assert_true(find(&a, "link", true)->err == ELOOP || find(&a, "link", true)->err == ENOTDIR);
+    assert_int_equal(find(&a, "missing", true)->err, ENOENT);
+    assert_non_null(find(&a, "open/f", false));
+    answer_done(&a);
+}
+
+/* Now, so that what was done before is clearly older. */
+static int64_t a_moment_later(void)
+{
+    const struct timespec ts = {.tv_nsec = 60 * NS_PER_MS};
+
+    nanosleep(&ts, NULL);
+    return clock_real_ns();
+}
+
+TEST(changes_are_those_since_then)
+{
+    char *paths[] = {"", "a", "b", "gone"};
+    struct proto_request req = about(PROTO_VERB_CHANGES, paths, 4);
+    struct answer a;
+
+    mkdir("a", 0755);
+    mkdir("b", 0755);
+    mkdir("gone", 0755);
+    write_file("a/same", "1");
+    write_file("a/changed", "1");
+    write_file("b/removed", "1");
+    req.since_ns = a_moment_later();
+    (void)a_moment_later();
+    a = ask(&req);
+    assert_int_equal(a.count, 0);
+    answer_done(&a);
+
+    write_file("a/changed", "22");
+    unlink("b/removed");
+    rmdir("gone");
+    a = ask(&req);
+    assert_false(find(&a, "a", true)->whole);
+    assert_non_null(find(&a, "a/changed", false));
+    assert_null(find(&a, "a/same", false));
+    assert_true(find(&a, "b", true)->whole);
+    assert_null(find(&a, "b/removed", false));
+    assert_true(find(&a, "", true)->whole);
+    assert_null(find(&a, "gone", false));
+    assert_int_equal(find(&a, "gone", true)->err, ENOENT);
+    answer_done(&a);
+}
+
+TEST(a_forged_mtime_does_not_hide_a_change)
+{
+    const struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    struct proto_request req = about(PROTO_VERB_CHANGES, whole, 1);
+    struct answer a;
+
+    write_file("f", "1");
+    utimensat(AT_FDCWD, "f", old, 0);
+    req.since_ns = a_moment_later();
+    (void)a_moment_later();
+    write_file("f", "2");
+    utimensat(AT_FDCWD, "f", old, 0);
+    a = ask(&req);
+    assert_non_null(find(&a, "f", false));
+    answer_done(&a);
+}
+
+TEST(waiting_ends_at_the_first_change)
+{
+    struct proto_request req = about(PROTO_VERB_CHANGES, whole, 1);
+    const int64_t start_ns = clock_mono_ns();
+    struct answer a;
+    pid_t child;
+
+    req.since_ns = a_moment_later();
+    (void)a_moment_later();
+    req.wait_ms = 300;
+    a = ask(&req);
+    assert_int_equal(a.count, 0);
+    assert_true(clock_mono_ns() - start_ns >= 300 * NS_PER_MS);
+    answer_done(&a);
+
+    req.wait_ms = 20000;
+    child = fork();
+    if (child == 0) {
+        (void)a_moment_later();
+        write_file("new", "");
+        _exit(0);
+    }
+    a = ask(&req);
+    waitpid(child, NULL, 0);
+    assert_non_null(find(&a, "new", false));
+    assert_true(clock_mono_ns() - start_ns < 10 * NS_PER_S);
+    answer_done(&a);
+}
+
+TEST(files_are_read_but_not_links_or_special_ones)
+{
+    static char data[200000];
+    char *path[] = {"d/f"}, *link[] = {"link"}, *fifo[] = {"fifo"};
+    struct proto_request req = about(PROTO_VERB_READ, path, 1);
+    struct answer a;
+    FILE *f;
+
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (char)(i % 251);
+    mkdir("d", 0755);
+    f = fopen("d/f", "w");
+    fwrite(data, 1, sizeof(data), f);
+    fclose(f);
+    req.off = 1000;
+    req.len = 150000;
+    a = ask(&req);
+    assert_int_equal(a.end.err, 0);
+    assert_int_equal(a.data.len, 150000);
+    assert_memory_equal(a.data.data, data + 1000, 150000);
+    answer_done(&a);
+
+    assert_int_equal(symlink("/etc/passwd", "link"), 0);
+    req.paths = link;
+    a = ask(&req);
+    assert_int_equal(a.end.err, ELOOP);
+    assert_int_equal(a.data.len, 0);
+    answer_done(&a);
+
+    mkfifo("fifo", 0600);
+    req.paths = fifo;
+    a = ask(&req);
+    assert_int_equal(a.end.err, EINVAL);
+    answer_done(&a);
+}
+
+TEST(nonsense_is_refused)
+{
+    static const char *const calls[] = {"", "short AAAA", "'bad token1' AAAA", "goodtoken1"};
+    char command[512];
+
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        snprintf(command, sizeof(command), "%s %s >/dev/null 2>&1", HELPER_PROGRAM, calls[i]);
+        assert_int_equal(WEXITSTATUS(system(command)), 2);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define ROOTED(test) cmocka_unit_test_setup_teardown(test, enter_new_root, leave_root)
+        ROOTED(a_tree_comes_with_every_kind_and_every_byte),
+        ROOTED(a_limit_stops_between_directories_and_says_so),
+        ROOTED(depth_1000_and_a_crowded_directory_are_walked),
+        ROOTED(what_cannot_be_read_is_said_and_the_rest_goes_on),
+        ROOTED(changes_are_those_since_then),
+        ROOTED(a_forged_mtime_does_not_hide_a_change),
+        ROOTED(waiting_ends_at_the_first_change),
+        ROOTED(files_are_read_but_not_links_or_special_ones),
+        ROOTED(nonsense_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
