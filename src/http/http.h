@@ -1,10 +1,14 @@
 /*
  * http.h - HTTP/1.1 requests on one engine thread (curl's multi interface). The only user of curl.
  *
- * An http object is shared by any number of threads. A request and what it points to belong to the
- * caller and must stay until it is done; bodies are never copied. Retries happen here and nowhere
- * else: jittered exponential backoff, Retry-After honoured, and only where it is safe: a request
- * that never reached the server, or one marked HTTP_IDEMPOTENT.
+ * An http object is shared by any number of threads; it has a thread of its own, so it is made
+ * after the last fork. A request and what it points to belong to the caller and must stay until it
+ * is done; bodies are never copied. Retries happen here and nowhere else: jittered exponential
+ * backoff, and only where it is safe: a request that never reached the server or that it put off
+ * (429, as long as it asks for up to 30 s), or one marked HTTP_IDEMPOTENT. Redirects that keep the
+ * method (301, 307, 308) are followed within the same origin, three at most; any other is an answer
+ * like any. A peer that is gone is found within a minute, whatever the flags. Proxies of the
+ * environment are used, except for loopback.
  */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
@@ -50,15 +54,16 @@ struct http_part {
     const char *filename; /* NULL: none */
     const void *data;     /* borrowed */
     size_t len;
-    int fd; /* read with pread from off, len64 bytes; a shorter file ends the request */
+    int fd; /* read with pread from off, len64 bytes; a shorter file ends the request with -EIO */
     uint64_t off, len64;
 };
 
 enum http_flags {
-    HTTP_IDEMPOTENT = 1 << 0, /* sending it twice does no harm: retry after any transport error */
-    HTTP_CHUNKED = 1 << 1,    /* no Content-Length: proxies then do not replay the request */
-    HTTP_NO_STALL = 1 << 2,   /* the answer may take as long as it likes (execute) */
-    HTTP_NO_RETRY = 1 << 3,   /* one attempt: the caller polls by itself */
+    /* Twice does no harm: retry after a reset, a stall (once), or 502 to 504 without a body */
+    HTTP_IDEMPOTENT = 1 << 0,
+    HTTP_CHUNKED = 1 << 1,  /* no Content-Length: proxies then do not replay the request */
+    HTTP_NO_STALL = 1 << 2, /* the answer may take as long as it likes (execute) */
+    HTTP_NO_RETRY = 1 << 3, /* one attempt: the caller polls by itself */
 };
 
 /*
@@ -94,7 +99,7 @@ struct http_response {
     int status;
     struct buf headers; /* "name: value\n" lines, names in lower case; at most 64 KiB */
     struct buf body;
-    unsigned attempts;
+    unsigned attempts;   /* redirects do not count */
     bool maybe_repeated; /* an earlier attempt may have reached the server */
 };
 
