@@ -34,7 +34,9 @@ struct daytona_attempt {
  * All strings are copied; NULL or 0 takes the default. Credentials, first that is set: api_key,
  * jwt with organization_id, credentials_file (mode 0600, `key = value` lines or a bare key; else
  * -EACCES), $DAYTONA_API_KEY, $DAYTONA_JWT_TOKEN with $DAYTONA_ORGANIZATION_ID, the active profile
- * of the Daytona CLI (read only).
+ * of the Daytona CLI (read only). A file may hold api_key, jwt, organization_id and api_url. An
+ * api_url that comes with the credential, from file or profile, is used with it unless one is given
+ * here: a key is not shown to another server.
  */
 struct daytona_config {
     const char *api_url; /* $DAYTONA_API_URL, $DAYTONA_SERVER_URL, https://app.daytona.io/api */
@@ -54,7 +56,9 @@ struct daytona_config {
 /*
  * Makes a client; sends nothing. config NULL: everything from the environment. *ret is the
  * caller's. -ENOKEY: no credential found. -EINVAL: a bad URL, or plain http to a host that is not
- * loopback. -EACCES: the credentials file may be read by others.
+ * loopback. -EACCES: the credentials file may be read by others, or the CLI's login has expired.
+ * The client has a thread, so it is made after fork, not before. It keeps the credential out of core
+ * dumps and wipes its copies when it is freed; libcurl has its own while a request runs.
  */
 DAYTONA_API int daytona_client_new(const struct daytona_config *config,
                                    struct daytona_client **ret);

@@ -2,6 +2,7 @@
 #ifndef DAYTONA_DAYTONA_H
 #define DAYTONA_DAYTONA_H
 
+#include "daytona/cancel.h"
 #include "daytona/client.h"
 #include "daytona/error.h"
 #include "daytona/files.h"

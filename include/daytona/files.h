@@ -64,16 +64,22 @@ struct daytona_upload {
     uint64_t off, len;
 };
 
-/* POST /files/upload: the service has every byte before it touches the target. */
+/* POST /files/upload, or upload-v2 where that is what there is: the service has every byte before
+ * it touches the target. A refusal has no reason: -EINVAL. Sent again after a network error. */
 DAYTONA_API int daytona_files_upload(struct daytona_sandbox *sandbox,
                                      const struct daytona_upload *upload);
 /* POST /files/bulk-upload, one request. Some may fail: errs (count ints, or NULL) gets 0 or -errno
- * for each, and the first failure is returned. Blanks around a path are refused: -EINVAL. */
+ * for each, and the first failure is returned; here the service says why (-EACCES, -ENOSPC …). Each
+ * file is truncated first and then grows. Sent again after a network error. Blanks at the ends of a
+ * path, and more than 10 000 files, are refused: -EINVAL. */
 DAYTONA_API int daytona_files_upload_many(struct daytona_sandbox *sandbox,
                                           const struct daytona_upload *uploads, size_t count,
                                           int *errs);
 
-/* Takes bytes as they arrive, on a thread of the client's: 0, or -errno to end the call. */
+/*
+ * Takes bytes as they arrive, on a thread of the client's: 0, or -errno to end the call. off is
+ * their place in the file. Must not call daytona_ functions.
+ */
 typedef int (*daytona_sink)(void *arg, uint64_t off, const void *p, size_t n);
 
 struct daytona_download_info {
@@ -84,14 +90,19 @@ struct daytona_download_info {
 
 /*
  * GET /files/download. len UINT64_MAX: to the end. off beyond the end delivers nothing and is a
- * success. After a retry the sink sees off start again. More than off+len is refused: -EPROTO.
+ * success. After a retry the sink is given the bytes from off on again. An answer that is not the
+ * part that was asked for is refused before its first byte, one of a wrong length when that shows:
+ * -EPROTO. sink NULL: the bytes are dropped; ret may be NULL. -EILSEQ is not told apart: the service
+ * answers 500 (-EIO) for base names that are not UTF-8.
  */
 DAYTONA_API int daytona_files_download(struct daytona_sandbox *sandbox, const char *path,
                                        uint64_t off, uint64_t len, daytona_sink sink, void *arg,
                                        struct daytona_download_info *ret);
 
 struct daytona_download_many_ops {
-    /* File i begins; size UINT64_MAX if not said. err: why there will be no bytes (0: there will).
+    /*
+     * File i begins; size UINT64_MAX if not said (and 0 for what has no size, as in /proc). err:
+     * why there will be no bytes, and no end (0: there will). After a retry all begin again.
      */
     int (*begin)(void *arg, size_t i, int err, uint64_t size);
     int (*data)(void *arg, size_t i, uint64_t off, const void *p, size_t n);

@@ -148,20 +148,29 @@ static int take_body(struct attempt *a, const char *p, size_t n)
     return buf_append(body, p, take);
 }
 
+/* The first bytes of a body are there. */
+static int begin_body(struct attempt *a)
+{
+    long status = 0;
+
+    curl_easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &status);
+    a->response.status = (int)status;
+    a->response.body.max = a->req->body_max ? a->req->body_max : HTTP_BODY_MAX;
+    if (status < 200 || status > 299)
+        a->response.body.max = HTTP_ERROR_BODY_MAX;
+    else if (a->req->sink && a->req->head)
+        return a->req->head(a->req->sink_arg, &a->response);
+    return 0;
+}
+
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
     struct attempt *a = arg;
-    long status = 0;
 
     n *= size;
-    if (a->response.status == 0) {
-        curl_easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &status);
-        a->response.status = (int)status;
-        a->response.body.max = a->req->body_max ? a->req->body_max : HTTP_BODY_MAX;
-        if (status < 200 || status > 299)
-            a->response.body.max = HTTP_ERROR_BODY_MAX;
-    }
-    a->fail = take_body(a, p, n);
+    a->fail = a->response.status == 0 ? begin_body(a) : 0;
+    if (a->fail == 0)
+        a->fail = take_body(a, p, n);
     if (a->fail < 0 || a->cut)
         return 0;
     atomic_fetch_add(&a->transfer->received, n);

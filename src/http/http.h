@@ -72,6 +72,14 @@ enum http_flags {
  */
 typedef int (*http_sink)(void *arg, uint64_t off, const void *p, size_t n);
 
+/*
+ * Looks at status and headers of a 2xx answer before the first byte of its body goes to the sink,
+ * in each attempt. On the engine thread: 0, or -errno to end the request. Not called for an answer
+ * without a body.
+ */
+struct http_response;
+typedef int (*http_head)(void *arg, const struct http_response *response);
+
 struct http_request {
     const char *name;   /* for statistics: "listFiles"; a literal */
     const char *method; /* a literal */
@@ -88,7 +96,8 @@ struct http_request {
 
     /* Where a 2xx body goes: sink, or the response's body up to body_max bytes (-EFBIG beyond). */
     http_sink sink;
-    void *sink_arg;
+    http_head head; /* NULL, or called before sink */
+    void *sink_arg; /* for both */
     size_t body_max; /* 0: 1 MiB. Bodies of other statuses are cut at 64 KiB, without an error */
 
     char *error; /* NULL, or HTTP_ERROR_MAX bytes: gets one line when the transport fails */

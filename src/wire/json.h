@@ -38,6 +38,8 @@ int json_array_each(const void *text, size_t len, json_element fn, void *arg);
 
 /* True when all n bytes are well-formed UTF-8 (no surrogates, nothing overlong). */
 bool json_utf8_valid(const void *p, size_t n);
+/* Appends p as it arrives when it is sent in JSON: each byte that is not UTF-8 becomes U+FFFD. */
+int json_to_utf8(struct buf *out, const void *p, size_t n);
 
 struct json_pair {
     char *key, *value;

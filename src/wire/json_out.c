@@ -48,6 +48,23 @@ bool json_utf8_valid(const void *p, size_t n)
     return true;
 }
 
+int json_to_utf8(struct buf *out, const void *p, size_t n)
+{
+    const unsigned char *s = p;
+    const size_t start = out->len;
+    int r = 0;
+
+    for (size_t i = 0; i < n && r == 0;) {
+        const size_t len = utf8_len(s + i, n - i);
+
+        r = len ? buf_append(out, s + i, len) : buf_puts(out, "\xef\xbf\xbd");
+        i += len ? len : 1;
+    }
+    if (r < 0)
+        buf_truncate(out, start);
+    return r;
+}
+
 static void put(struct json_out *o, const void *p, size_t n)
 {
     if (o->err == 0)

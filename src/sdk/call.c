@@ -1,0 +1,251 @@
+#include "sdk/call.h"
+
+#include "http/url.h"
+#include "sdk/classify.h"
+#include "sdk/error.h"
+#include "util/array.h"
+#include "util/cancel.h"
+#include "util/clock.h"
+#include "util/errtext.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* What the daemon's answers look like depends on it. */
+static const char version_header[] = "X-Daytona-SDK-Version: 0.190.0";
+
+enum { URL_MAX_LEN = 64 << 10 };
+
+static bool is_html(const struct http_response *response)
+{
+    char type[128];
+
+    return http_response_header(response, "content-type", type, sizeof(type)) &&
+           strncasecmp(type, "text/html", 9) == 0;
+}
+
+static int refuse_html(struct daytona_client *c, bool toolbox, const char *url)
+{
+    struct daytona_error *e = error_now();
+
+    e->infra = true;
+    if (toolbox)
+        return error_set(-EPROTO, "%s answers with a web page: no toolbox is there", url);
+    return error_set(-EPROTO,
+                     "%s answers with a web page: it is not the API; set DAYTONA_API_URL "
+                     "to its base, which usually ends in /api",
+                     c->api_url);
+}
+
+static int refused(struct daytona_client *c, const struct reply *reply, const char *url)
+{
+    struct daytona_error *e = error_now();
+    struct verdict v;
+
+    e->http_status = reply->status;
+    if (reply->is_html && reply->status != 401 && reply->status < 500)
+        return refuse_html(c, reply->side == SIDE_TOOLBOX, url);
+    classify(reply, &v);
+    e->auth = v.auth;
+    e->infra = v.infra;
+    memcpy(e->code, v.code, sizeof(e->code));
+    error_set(v.err, "%s", v.message);
+    error_scrub(c->token.text);
+    return v.err;
+}
+
+static struct reply reply_of(const struct call *call, bool toolbox,
+                             const struct http_response *response)
+{
+    return (struct reply){
+        .side = toolbox ? SIDE_TOOLBOX : SIDE_API,
+        .status = response->status,
+        .idempotent = call->flags & HTTP_IDEMPOTENT,
+        .is_html = is_html(response),
+        .body = buf_str(&response->body),
+        .len = response->body.len,
+    };
+}
+
+int call_refused(struct daytona_sandbox *sb, const struct call *call,
+                 const struct http_response *response)
+{
+    const struct reply reply = reply_of(call, true, response);
+
+    return refused(sb->client, &reply, call->path);
+}
+
+int call_garbled(int r, const struct http_response *response)
+{
+    error_now()->http_status = response->status;
+    if (r == -EPROTO)
+        return error_set(r, "the answer is not what Daytona sends");
+    return error_set(r, "the answer: %s", errtext_sentence(r));
+}
+
+/* The transport failed. */
+static int unreachable(struct daytona_client *c, int r, const char *url, const char *why)
+{
+    const size_t len = strcspn(url, "?"); /* what was asked is not what is broken */
+
+    if (r == -EINTR || r == -ECANCELED)
+        return error_set(r, "cancelled");
+    error_set(r, "%.*s: %s", (int)len, url, why[0] ? why : errtext_sentence(r));
+    error_scrub(c->token.text);
+    return r;
+}
+
+/* url is complete. */
+static int perform(struct daytona_client *c, const struct call *call, bool toolbox, const char *url,
+                   struct http_response *ret)
+{
+    const char *headers[8];
+    char why[HTTP_ERROR_MAX] = "";
+    const struct http_request req = {
+        .name = call->name,
+        .method = call->method,
+        .url = url,
+        .headers = headers,
+        .flags = call->flags,
+        .stall_timeout_ns = call->stall_timeout_ns,
+        .total_timeout_ns = call->total_timeout_ns,
+        .body = call->json,
+        .body_len = call->json_len,
+        .parts = call->parts,
+        .part_count = call->part_count,
+        .head = call->head,
+        .sink = call->sink,
+        .sink_arg = call->sink_arg,
+        .body_max = call->body_max,
+        .error = why,
+    };
+    struct reply reply;
+    size_t n = 0;
+    int r;
+
+    headers[n++] = c->authorization.text;
+    headers[n++] = c->source_header;
+    headers[n++] = version_header;
+    if (c->organization_header)
+        headers[n++] = c->organization_header;
+    if (call->json)
+        headers[n++] = "Content-Type: application/json";
+    if (call->header)
+        headers[n++] = call->header;
+    headers[n] = NULL;
+
+    r = http_perform(c->http, &req, ret);
+    if (r < 0)
+        return unreachable(c, r, url, why);
+    if (ret->status == call->accept)
+        return 0;
+    reply = reply_of(call, toolbox, ret);
+    if (ret->status < 200 || ret->status > 299)
+        r = refused(c, &reply, url);
+    else if (!call->sink && is_html(ret)) /* a sink's owner looks at the headers itself */
+        r = refuse_html(c, toolbox, url);
+    if (r < 0)
+        http_response_done(ret);
+    return r;
+}
+
+static int add_query(struct buf *url, const struct call *call)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(call->query) && call->query[i].key && r == 0; i++)
+        r = url_query(url, call->query[i].key, call->query[i].value);
+    return r;
+}
+
+int call_api(struct daytona_client *c, const struct call *call, struct http_response *ret)
+{
+    struct buf url = BUF_INIT(URL_MAX_LEN);
+    int r;
+
+    /* curl would fold these into another address */
+    if (call->id && (!*call->id || strcmp(call->id, ".") == 0 || strcmp(call->id, "..") == 0))
+        return error_set(-EINVAL, "\"%s\" is no name of a sandbox", call->id);
+    r = buf_printf(&url, "%s/sandbox", c->api_url);
+    if (r == 0 && call->id) {
+        r = buf_putc(&url, '/');
+        if (r == 0)
+            r = url_escape(&url, call->id);
+    }
+    if (r == 0)
+        r = buf_puts(&url, call->path);
+    if (r == 0)
+        r = add_query(&url, call);
+    r = r < 0 ? error_set(r, "the URL: %s", errtext_sentence(r))
+              : perform(c, call, false, url.data, ret);
+    buf_done(&url);
+    return r;
+}
+
+static int toolbox_url(struct daytona_sandbox *sb, const struct call *call, struct buf *out)
+{
+    char *base = NULL;
+    int r;
+
+    r = sandbox_toolbox_url(sb, &base);
+    if (r < 0)
+        return r;
+    r = buf_printf(out, "%s/%s%s", base, sb->id, call->path);
+    if (r == 0)
+        r = add_query(out, call);
+    free(base);
+    return r < 0 ? error_set(r, "the URL: %s", errtext_sentence(r)) : 0;
+}
+
+/*
+ * The proxy says 401 for a refused key, for a sandbox that is gone, and when it could not ask the
+ * control plane; it remembers a refusal for 5 s. So the control plane is asked which of them it is.
+ * Returns 0 if key and sandbox are fine, and the call may be made again: a 401 executed nothing.
+ */
+static int explain_401(struct daytona_sandbox *sb)
+{
+    const struct daytona_error before = *error_now();
+    struct wire_sandbox data = {0};
+    int r;
+
+    r = sandbox_fetch(sb->client, sb->id, 10 * NS_PER_S, &data);
+    if (r == -EINTR)
+        return r;
+    *error_now() = before;
+    if (r == 0) {
+        wire_sandbox_done(&data);
+        return 0;
+    }
+    if (r == -EACCES)
+        return r;
+    error_now()->auth = false;
+    if (r == -ENOENT)
+        return error_set(-EHOSTDOWN, "the sandbox no longer exists");
+    return error_set(-EHOSTUNREACH, "the key could not be checked: the API does not answer");
+}
+
+int call_toolbox(struct daytona_sandbox *sb, const struct call *call, struct http_response *ret)
+{
+    static const int64_t delays_ns[] = {500 * NS_PER_MS, 2 * NS_PER_S, 4 * NS_PER_S};
+    struct buf url = BUF_INIT(URL_MAX_LEN);
+    int r;
+
+    r = toolbox_url(sb, call, &url);
+    for (size_t i = 0; r == 0; i++) {
+        r = perform(sb->client, call, true, url.data, ret);
+        if (r != -EACCES || error_now()->http_status != 401)
+            break;
+        if (i == ARRAY_LEN(delays_ns))
+            break;
+        r = i == 0 ? explain_401(sb) : 0;
+        if (r < 0)
+            break;
+        r = cancel_sleep(delays_ns[i]);
+        if (r < 0)
+            error_set(r, "cancelled");
+    }
+    buf_done(&url);
+    return r;
+}

@@ -1,0 +1,44 @@
+/* call.h - one call of the API or of a toolbox: address, headers, errors. */
+#ifndef SDK_CALL_H
+#define SDK_CALL_H
+
+#include "http/http.h"
+#include "sdk/client.h"
+
+struct call {
+    const char *name; /* for statistics: "listFiles"; a literal */
+    const char *method;
+    const char *id;   /* API only: /sandbox/{id}; NULL: /sandbox */
+    const char *path; /* what comes behind: "/files", "" */
+    struct {
+        const char *key, *value; /* value NULL: left out */
+    } query[6];
+    unsigned flags; /* enum http_flags */
+    int64_t stall_timeout_ns, total_timeout_ns;
+    const char *json; /* body; NULL: none, or parts */
+    size_t json_len;
+    const struct http_part *parts;
+    size_t part_count;
+    http_head head;
+    http_sink sink;
+    void *sink_arg;
+    size_t body_max;
+    const char *header; /* one more, or NULL */
+    int accept;         /* a status besides 2xx that the caller looks at itself; 0: none */
+};
+
+/*
+ * 0 with an answer that is 2xx or accepted, which the caller frees with http_response_done; else
+ * -errno, with the last error set.
+ */
+int call_api(struct daytona_client *client, const struct call *call, struct http_response *ret);
+int call_toolbox(struct daytona_sandbox *sandbox, const struct call *call,
+                 struct http_response *ret);
+
+/* Sets the last error from a toolbox's answer that was accepted after all; returns its errno. */
+int call_refused(struct daytona_sandbox *sandbox, const struct call *call,
+                 const struct http_response *response);
+/* The answer could not be decoded: r is -EPROTO, -ENOMEM or -EFBIG. Returns r. */
+int call_garbled(int r, const struct http_response *response);
+
+#endif

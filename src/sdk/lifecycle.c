@@ -1,0 +1,540 @@
+/* Sandboxes made, found and moved from state to state. */
+#include "sdk/call.h"
+#include "sdk/error.h"
+
+#include "util/cancel.h"
+#include "util/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The service itself waits up to 30 s for the state before it answers. */
+static const int64_t lifecycle_stall_ns = 90 * NS_PER_S;
+
+static const int64_t poll_first_ns = 100 * NS_PER_MS; /* for poll_steady_ns, then slower */
+static const int64_t poll_steady_ns = 5 * NS_PER_S;
+static const int64_t poll_last_ns = NS_PER_S;
+static const int64_t busy_retry_ns = 500 * NS_PER_MS;
+
+enum { LIST_PAGES_MAX = 1000 };
+
+/* INT64_MAX: no end. */
+static int64_t deadline_ns(int64_t timeout_ms)
+{
+    const int64_t now_ns = clock_mono_ns();
+
+    if (timeout_ms <= 0 || timeout_ms > (INT64_MAX - now_ns) / NS_PER_MS)
+        return INT64_MAX;
+    return now_ns + timeout_ms * NS_PER_MS;
+}
+
+/* What a request may take of it; at least a little, so that it can be tried. */
+static int64_t left_ns(int64_t until_ns)
+{
+    const int64_t left = until_ns - clock_mono_ns();
+
+    if (until_ns == INT64_MAX)
+        return 0;
+    return left > NS_PER_MS ? left : NS_PER_MS;
+}
+
+static int late(struct daytona_sandbox *sb, const char *wanted)
+{
+    char state[64];
+
+    lock_take(&sb->lock);
+    snprintf(state, sizeof(state), "%s", sb->data.state);
+    lock_drop(&sb->lock);
+    return error_set(-ETIMEDOUT, "sandbox %s is not %s in time: it is %s", sb->id, wanted, state);
+}
+
+static int went_wrong(struct daytona_sandbox *sb)
+{
+    char state[64], reason[256];
+
+    lock_take(&sb->lock);
+    snprintf(state, sizeof(state), "%s", sb->data.state);
+    snprintf(reason, sizeof(reason), "%s", sb->data.error_reason);
+    lock_drop(&sb->lock);
+    return error_set(-EIO, "sandbox %s is in state %s%s%s", sb->id, state, reason[0] ? ": " : "",
+                     reason);
+}
+
+static int refresh(struct daytona_sandbox *sb, int64_t until_ns)
+{
+    struct wire_sandbox data = {0};
+    int r;
+
+    r = sandbox_fetch(sb->client, sb->id, left_ns(until_ns), &data);
+    if (r < 0)
+        return r;
+    if (strcmp(data.id, sb->id) != 0) {
+        wire_sandbox_done(&data);
+        return error_set(-EPROTO, "the API answered about another sandbox");
+    }
+    sandbox_update(sb, &data);
+    return 0;
+}
+
+static bool is_failed(enum daytona_state state)
+{
+    return state == DAYTONA_STATE_ERROR || state == DAYTONA_STATE_BUILD_FAILED;
+}
+
+static bool is_reached(enum daytona_state state, enum daytona_state wanted)
+{
+    return state == wanted || (wanted == DAYTONA_STATE_STOPPED && state == DAYTONA_STATE_DESTROYED);
+}
+
+static const char *wanted_name(enum daytona_state wanted)
+{
+    switch (wanted) {
+    case DAYTONA_STATE_STARTED:
+        return "started";
+    case DAYTONA_STATE_STOPPED:
+        return "stopped";
+    case DAYTONA_STATE_DESTROYED:
+        return "gone";
+    default:
+        return "in the state that was asked for";
+    }
+}
+
+/* gone_is_fine: a sandbox that is not there any more has reached the state. */
+static int wait_for(struct daytona_sandbox *sb, enum daytona_state wanted, bool gone_is_fine,
+                    int64_t until_ns)
+{
+    const int64_t start_ns = clock_mono_ns();
+    int64_t pause_ns = poll_first_ns;
+
+    for (;;) {
+        const enum daytona_state state = daytona_sandbox_state(sb);
+        int r;
+
+        if (is_reached(state, wanted))
+            return 0;
+        if (is_failed(state) || (state == DAYTONA_STATE_DESTROYED && !gone_is_fine))
+            return went_wrong(sb);
+        if (clock_mono_ns() >= until_ns)
+            return late(sb, wanted_name(wanted));
+        r = cancel_sleep(pause_ns);
+        if (r < 0)
+            return error_set(r, "cancelled");
+        r = refresh(sb, until_ns);
+        if (r == -ENOENT && gone_is_fine)
+            return 0;
+        if (r == -ETIMEDOUT && clock_mono_ns() >= until_ns)
+            return late(sb, wanted_name(wanted));
+        if (r < 0)
+            return r;
+        if (clock_mono_ns() - start_ns > poll_steady_ns && pause_ns < poll_last_ns)
+            pause_ns += pause_ns / 10;
+    }
+}
+
+/* One call that changes the state; its answer is what is then known. */
+static int change(struct daytona_sandbox *sb, const struct call *call)
+{
+    struct wire_sandbox data = {0};
+    struct http_response response;
+    int r;
+
+    r = call_api(sb->client, call, &response);
+    if (r < 0)
+        return r;
+    if (response.body.len > 0 && /* some servers answer delete with nothing */
+        wire_sandbox_read(response.body.data, response.body.len, &data) == 0) {
+        if (strcmp(data.id, sb->id) == 0)
+            sandbox_update(sb, &data);
+        else
+            wire_sandbox_done(&data);
+    } else {
+        r = refresh(sb, INT64_MAX);
+    }
+    http_response_done(&response);
+    return r;
+}
+
+/*
+ * change(), again and again while another change is under way. *ret_done: there is nothing left to
+ * do, as the state has been reached.
+ */
+static int change_patiently(struct daytona_sandbox *sb, struct call *call,
+                            enum daytona_state wanted, int64_t until_ns, bool wait, bool *ret_done)
+{
+    *ret_done = false;
+    for (;;) {
+        struct daytona_error why;
+        enum daytona_state state;
+        int r;
+
+        call->total_timeout_ns = left_ns(until_ns);
+        r = change(sb, call);
+        if (r != -EBUSY && r != -EINVAL)
+            return r;
+        why = *error_now();
+        r = refresh(sb, until_ns);
+        if (r < 0)
+            return r;
+        state = daytona_sandbox_state(sb);
+        if (is_reached(state, wanted)) {
+            *ret_done = true;
+            return 0;
+        }
+        *error_now() = why;
+        if (why.err != -EBUSY || !wait)
+            return why.err;
+        if (is_failed(state) || state == DAYTONA_STATE_DESTROYED)
+            return went_wrong(sb);
+        if (clock_mono_ns() >= until_ns)
+            return late(sb, wanted_name(wanted));
+        r = cancel_sleep(busy_retry_ns);
+        if (r < 0)
+            return error_set(r, "cancelled");
+    }
+}
+
+int daytona_sandbox_refresh(struct daytona_sandbox *sb)
+{
+    error_begin("getSandbox");
+    return refresh(sb, INT64_MAX);
+}
+
+int daytona_sandbox_wait(struct daytona_sandbox *sb, enum daytona_state state, int64_t timeout_ms)
+{
+    const int64_t until_ns = deadline_ns(timeout_ms);
+    const bool gone_is_fine = state == DAYTONA_STATE_STOPPED || state == DAYTONA_STATE_DESTROYED;
+    int r;
+
+    error_begin("waitForState");
+    r = refresh(sb, until_ns); /* what is known may be old */
+    if (r == -ENOENT && gone_is_fine)
+        r = 0;
+    else if (r == 0)
+        r = wait_for(sb, state, gone_is_fine, timeout_ms < 0 ? 0 : until_ns);
+    if (r == 0)
+        error_begin("waitForState"); /* a 404 on the way was no error */
+    return r;
+}
+
+int daytona_sandbox_start(struct daytona_sandbox *sb, int64_t timeout_ms)
+{
+    const int64_t until_ns = deadline_ns(timeout_ms);
+    struct call call = {
+        .name = "startSandbox",
+        .method = "POST",
+        .id = sb->id,
+        .path = "/start",
+        .stall_timeout_ns = lifecycle_stall_ns,
+    };
+    bool done;
+    int r;
+
+    error_begin("startSandbox");
+    r = change_patiently(sb, &call, DAYTONA_STATE_STARTED, until_ns, timeout_ms >= 0, &done);
+    if (r == 0 && !done && timeout_ms >= 0)
+        r = wait_for(sb, DAYTONA_STATE_STARTED, false, until_ns);
+    if (r == 0)
+        error_begin("startSandbox");
+    return r;
+}
+
+int daytona_sandbox_stop(struct daytona_sandbox *sb, bool force, int64_t timeout_ms)
+{
+    const int64_t until_ns = deadline_ns(timeout_ms);
+    struct call call = {
+        .name = "stopSandbox",
+        .method = "POST",
+        .id = sb->id,
+        .path = "/stop",
+        .query = {{"force", force ? "true" : NULL}},
+        .stall_timeout_ns = lifecycle_stall_ns,
+    };
+    bool done = false;
+    int r;
+
+    error_begin("stopSandbox");
+    r = change_patiently(sb, &call, DAYTONA_STATE_STOPPED, until_ns, timeout_ms >= 0, &done);
+    if (r == 0 && !done && timeout_ms >= 0)
+        r = wait_for(sb, DAYTONA_STATE_STOPPED, true, until_ns);
+    if (r == -ENOENT)
+        r = 0; /* an ephemeral sandbox goes away when it stops */
+    if (r == 0)
+        error_begin("stopSandbox");
+    return r;
+}
+
+int daytona_sandbox_delete(struct daytona_sandbox *sb, int64_t timeout_ms)
+{
+    const int64_t until_ns = deadline_ns(timeout_ms);
+    struct call call = {
+        .name = "deleteSandbox",
+        .method = "DELETE",
+        .id = sb->id,
+        .path = "",
+        .stall_timeout_ns = lifecycle_stall_ns,
+        .total_timeout_ns = left_ns(until_ns),
+    };
+    struct http_response response;
+    int r;
+
+    error_begin("deleteSandbox");
+    while ((r = call_api(sb->client, &call, &response)) == -EBUSY && timeout_ms >= 0) {
+        if (clock_mono_ns() >= until_ns)
+            return r;
+        r = cancel_sleep(busy_retry_ns);
+        if (r < 0)
+            return error_set(r, "cancelled");
+        call.total_timeout_ns = left_ns(until_ns);
+    }
+    if (r < 0)
+        return r;
+    http_response_done(&response);
+    if (timeout_ms >= 0) {
+        r = refresh(sb, until_ns);
+        if (r == 0)
+            r = wait_for(sb, DAYTONA_STATE_DESTROYED, true, until_ns);
+        else if (r == -ENOENT)
+            r = 0;
+    }
+    if (r == 0)
+        error_begin("deleteSandbox");
+    return r;
+}
+
+int daytona_sandbox_get(struct daytona_client *client, const char *id_or_name,
+                        struct daytona_sandbox **ret)
+{
+    struct wire_sandbox data = {0};
+    int r;
+
+    error_begin("getSandbox");
+    r = sandbox_fetch(client, id_or_name, 0, &data);
+    if (r < 0)
+        return r;
+    return error_default(sandbox_new(client, &data, ret));
+}
+
+/* The caller's pairs, and one more if it is not among them. Everything is borrowed. */
+static int borrow_pairs(const struct daytona_pair *list, size_t count, const char *key,
+                        const char *value, struct json_pairs *ret)
+{
+    struct json_pair *copy = calloc(count + 1, sizeof(*copy));
+
+    if (!copy)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = (struct json_pair){list[i].key, list[i].value};
+        if (key && strcmp(list[i].key, key) == 0)
+            key = NULL;
+    }
+    if (key)
+        copy[count++] = (struct json_pair){(char *)key, (char *)value};
+    *ret = (struct json_pairs){.list = copy, .count = count};
+    return 0;
+}
+
+static int64_t given(const int64_t *minutes)
+{
+    return minutes ? *minutes : JSON_ABSENT;
+}
+
+static int write_create(const struct daytona_client *client, const struct daytona_sandbox_params *p,
+                        struct buf *out)
+{
+    struct buf dockerfile = BUF_INIT(4096);
+    struct wire_create body = {
+        .name = (char *)p->name,
+        .snapshot = (char *)p->snapshot,
+        .user = (char *)p->user,
+        .target = client->target,
+        .is_public = p->is_public,
+        .network_block_all = p->network_block_all,
+        .cpu = p->cpu,
+        .memory_gib = p->memory_gib,
+        .disk_gib = p->disk_gib,
+        .auto_stop_min = given(p->auto_stop_min),
+        .auto_archive_min = given(p->auto_archive_min),
+        .auto_delete_min = p->ephemeral ? 0 : given(p->auto_delete_min),
+    };
+    int r = 0;
+
+    if (p->image && p->snapshot)
+        return error_set(-EINVAL, "a sandbox comes from an image or from a snapshot");
+    if (p->image)
+        r = buf_printf(&dockerfile, "FROM %s\n", p->image);
+    if (r == 0 && p->image)
+        body.dockerfile = dockerfile.data;
+    if (r == 0)
+        r = borrow_pairs(p->env, p->env_count, NULL, NULL, &body.env);
+    if (r == 0)
+        r = borrow_pairs(p->labels, p->label_count, p->language ? "code-toolbox-language" : NULL,
+                         p->language, &body.labels);
+    if (r == 0)
+        r = wire_create_write(out, &body);
+    free(body.env.list);
+    free(body.labels.list);
+    buf_done(&dockerfile);
+    return error_default(r);
+}
+
+int daytona_sandbox_create(struct daytona_client *client,
+                           const struct daytona_sandbox_params *params, int64_t timeout_ms,
+                           struct daytona_sandbox **ret)
+{
+    static const struct daytona_sandbox_params defaults;
+    const int64_t until_ns = deadline_ns(timeout_ms);
+    struct buf body = BUF_INIT(1 << 20);
+    struct http_response response;
+    struct wire_sandbox data = {0};
+    struct daytona_sandbox *sb = NULL;
+    struct call call = {
+        .name = "createSandbox",
+        .method = "POST",
+        .path = "",
+        .stall_timeout_ns = lifecycle_stall_ns,
+        .total_timeout_ns = left_ns(until_ns),
+    };
+    int r;
+
+    error_begin("createSandbox");
+    r = write_create(client, params ? params : &defaults, &body);
+    if (r < 0)
+        goto out;
+    call.json = body.data;
+    call.json_len = body.len;
+    r = call_api(client, &call, &response);
+    if (r < 0)
+        goto out;
+    r = wire_sandbox_read(buf_str(&response.body), response.body.len, &data);
+    if (r < 0)
+        call_garbled(r, &response);
+    http_response_done(&response);
+    if (r == 0)
+        r = error_default(sandbox_new(client, &data, &sb));
+    if (r == 0 && timeout_ms >= 0)
+        r = wait_for(sb, DAYTONA_STATE_STARTED, false, until_ns);
+    if (r == 0) {
+        *ret = sb;
+        sb = NULL;
+    }
+out:
+    daytona_sandbox_unref(sb);
+    buf_done(&body);
+    return r;
+}
+
+void daytona_sandbox_list_free(struct daytona_sandbox_info *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        daytona_sandbox_info_done(&list[i]);
+    free(list);
+}
+
+static int labels_json(const struct daytona_pair *labels, size_t count, struct buf *out)
+{
+    struct json_pairs pairs = {0};
+    struct json_out o = {.buf = out};
+    int r;
+
+    if (count == 0)
+        return 0;
+    r = borrow_pairs(labels, count, NULL, NULL, &pairs);
+    if (r < 0)
+        return r;
+    json_pairs(&o, &pairs);
+    free(pairs.list);
+    return o.err;
+}
+
+struct info_list {
+    struct daytona_sandbox_info *list;
+    size_t count;
+};
+
+static int add_page(struct info_list *all, const struct wire_page *page)
+{
+    struct daytona_sandbox_info *more =
+        realloc(all->list, (all->count + page->count + 1) * sizeof(*more));
+
+    if (!more)
+        return -ENOMEM;
+    all->list = more;
+    for (size_t i = 0; i < page->count; i++) {
+        const int r = sandbox_info_fill(&page->items[i], &all->list[all->count]);
+
+        if (r < 0)
+            return r;
+        all->count++;
+    }
+    return 0;
+}
+
+/* Moves *cursor on; "" after the last page. */
+static int list_page(struct daytona_client *client, const char *labels, char **cursor,
+                     struct info_list *all)
+{
+    const struct call call = {
+        .name = "listSandboxes",
+        .method = "GET",
+        .path = "",
+        .query = {{"cursor", **cursor ? *cursor : NULL}, {"limit", "100"}, {"labels", labels}},
+        .flags = HTTP_IDEMPOTENT,
+        .body_max = 16 << 20,
+    };
+    struct http_response response;
+    struct wire_page page = {0};
+    int r;
+
+    r = call_api(client, &call, &response);
+    if (r < 0)
+        return r;
+    r = wire_page_read(buf_str(&response.body), response.body.len, &page);
+    if (r < 0)
+        call_garbled(r, &response);
+    http_response_done(&response);
+    if (r == 0)
+        r = error_default(add_page(all, &page));
+    if (r == 0 && page.next_cursor[0] && strcmp(page.next_cursor, *cursor) == 0)
+        r = error_set(-EPROTO, "the list of sandboxes does not come to an end");
+    if (r == 0) {
+        free(*cursor);
+        *cursor = page.next_cursor;
+        page.next_cursor = NULL;
+    }
+    wire_page_done(&page);
+    return r;
+}
+
+int daytona_sandbox_list(struct daytona_client *client, const struct daytona_pair *labels,
+                         size_t label_count, struct daytona_sandbox_info **ret, size_t *ret_count)
+{
+    struct buf filter = BUF_INIT(32 << 10);
+    struct info_list all = {0};
+    char *cursor = strdup("");
+    unsigned pages = 0;
+    int r;
+
+    error_begin("listSandboxes");
+    r = cursor ? labels_json(labels, label_count, &filter) : -ENOMEM;
+    error_default(r);
+    while (r == 0) {
+        if (pages++ == LIST_PAGES_MAX)
+            r = error_set(-EFBIG, "more than %d pages of sandboxes", LIST_PAGES_MAX);
+        else
+            r = list_page(client, filter.len > 0 ? filter.data : NULL, &cursor, &all);
+        if (r == 0 && !cursor[0])
+            break;
+    }
+    free(cursor);
+    buf_done(&filter);
+    if (r < 0) {
+        daytona_sandbox_list_free(all.list, all.count);
+        return r;
+    }
+    *ret = all.list;
+    *ret_count = all.count;
+    return 0;
+}
