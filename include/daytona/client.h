@@ -57,8 +57,8 @@ struct daytona_config {
  * Makes a client; sends nothing. config NULL: everything from the environment. *ret is the
  * caller's. -ENOKEY: no credential found. -EINVAL: a bad URL, or plain http to a host that is not
  * loopback. -EACCES: the credentials file may be read by others, or the CLI's login has expired.
- * The client has a thread, so it is made after fork, not before. It keeps the credential out of core
- * dumps and wipes its copies when it is freed; libcurl has its own while a request runs.
+ * The client has a thread, so it is made after fork, not before. It keeps the credential out of
+ * core dumps and wipes its copies when it is freed; libcurl has its own while a request runs.
  */
 DAYTONA_API int daytona_client_new(const struct daytona_config *config,
                                    struct daytona_client **ret);

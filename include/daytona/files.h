@@ -92,8 +92,8 @@ struct daytona_download_info {
  * GET /files/download. len UINT64_MAX: to the end. off beyond the end delivers nothing and is a
  * success. After a retry the sink is given the bytes from off on again. An answer that is not the
  * part that was asked for is refused before its first byte, one of a wrong length when that shows:
- * -EPROTO. sink NULL: the bytes are dropped; ret may be NULL. -EILSEQ is not told apart: the service
- * answers 500 (-EIO) for base names that are not UTF-8.
+ * -EPROTO. sink NULL: the bytes are dropped; ret may be NULL. -EILSEQ is not told apart: the
+ * service answers 500 (-EIO) for base names that are not UTF-8.
  */
 DAYTONA_API int daytona_files_download(struct daytona_sandbox *sandbox, const char *path,
                                        uint64_t off, uint64_t len, daytona_sink sink, void *arg,

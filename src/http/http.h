@@ -96,8 +96,8 @@ struct http_request {
 
     /* Where a 2xx body goes: sink, or the response's body up to body_max bytes (-EFBIG beyond). */
     http_sink sink;
-    http_head head; /* NULL, or called before sink */
-    void *sink_arg; /* for both */
+    http_head head;  /* NULL, or called before sink */
+    void *sink_arg;  /* for both */
     size_t body_max; /* 0: 1 MiB. Bodies of other statuses are cut at 64 KiB, without an error */
 
     char *error; /* NULL, or HTTP_ERROR_MAX bytes: gets one line when the transport fails */
