@@ -376,7 +376,7 @@ static int put_error_part(struct request *rq, const char *path, int err)
              bulk_errors[i].err ? "" : ": ", bulk_errors[i].err ? "" : errtext_sentence(err));
     wire_copy_line(e.code, sizeof(e.code), bulk_errors[i].code);
     wire_copy_line(e.source, sizeof(e.source), rq->srv->new_daemon ? "DAYTONA_DAEMON" : "");
-    wire_copy_line(e.path, sizeof(e.path), rq->path);
+    wire_copy_line(e.path, sizeof(e.path), rq->inner);
     wire_copy_line(e.method, sizeof(e.method), rq->method);
     r = time_write_rfc3339(&when, clock_real_ns(), 0);
     if (r == 0)

@@ -290,7 +290,8 @@ static void daemon_error(struct request *rq, int status, const char *code, const
     (void)vsnprintf(e.message, sizeof(e.message), fmt, ap);
     wire_copy_line(e.code, sizeof(e.code), code);
     wire_copy_line(e.source, sizeof(e.source), source);
-    wire_copy_line(e.path, sizeof(e.path), rq->path ? rq->path : "");
+    /* A daemon does not know what the proxies took off its path. */
+    wire_copy_line(e.path, sizeof(e.path), rq->jail ? rq->inner : rq->path ? rq->path : "");
     wire_copy_line(e.method, sizeof(e.method), rq->method);
     write_error(rq, status, &e, WIRE_ERROR_DAEMON);
 }

@@ -156,6 +156,7 @@ static void begin_toolbox(struct request *rq)
     const char *id = rq->path + strlen("/toolbox/"), *rest = strchr(id, '/'), *redirect = NULL;
     enum sandbox_state state;
 
+    rq->inner = rest;
     /* The route first, but only so that faults can name it. */
     rq->route = rest ? route_find(rq, rest, true, &redirect) : NULL;
     rq->id = strndup(id, rest ? (size_t)(rest - id) : strlen(id));
@@ -299,6 +300,8 @@ static void run_once(struct request *rq)
         rq->route->run(rq);
     if (rq->reply.status == 0)
         reply_status(rq, 500);
+    if (rq->fault.lie != LIE_NONE)
+        lie_instead(rq);
     if (rq->jail && jail_ended(rq->jail) && !rq->reply.streamed) {
         /* It was stopped meanwhile: what the call saw may be a tree that was being taken down. */
         reply_reset(&rq->reply);

@@ -159,10 +159,11 @@ struct route;
 struct request {
     struct server *srv;
     struct MHD_Connection *conn;
-    char *raw;  /* the request line's target, as sent */
-    char *line; /* a copy, taken apart */
-    char *path; /* decoded, without the query; points into line */
-    char *id;   /* of /toolbox/ID/… */
+    char *raw;         /* the request line's target, as sent */
+    char *line;        /* a copy, taken apart */
+    char *path;        /* decoded, without the query; points into line */
+    char *id;          /* of /toolbox/ID/… */
+    const char *inner; /* what follows /toolbox/ID; points into line */
     const char *method;
     bool bad_query; /* a %00 or a broken escape */
     struct param params[PARAMS_MAX];
@@ -240,6 +241,9 @@ void reply_api_error(struct request *rq, int status, const char *fmt, ...)
 /* {statusCode,message,code,timestamp,path,method}: the proxy's and the processes'. */
 void reply_error(struct request *rq, int status, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* Turns the answer into the lie that was asked for. */
+void lie_instead(struct request *rq);
+
 /* What a file call says when it fails: by stage and generation, section "files" of the API. */
 void reply_file_error(struct request *rq, int err, bool at_lookup);
 

@@ -1,0 +1,657 @@
+/* The server's answers against a table of what was observed of the real service. */
+#include "raw_http.h"
+
+#include <sys/un.h>
+#include <time.h>
+
+struct fact {
+    const char *name;
+    const char *method, *call; /* below /toolbox/ID, or whole when it starts with "//" */
+    const char *headers;       /* lines; NULL: none */
+    const char *body;
+    int status;
+    const char *header; /* "Name: value" that the answer has; "Name:" alone: has not. NULL */
+    const char *want;   /* body, see body_fits */
+};
+
+#define EDGE "edge-of-a-part"
+#define FORM "Content-Type: multipart/form-data; boundary=" EDGE "\r\n"
+#define PART(name, rest, content)                                                                  \
+    "--" EDGE "\r\nContent-Disposition: form-data; name=\"" name "\"" rest "\r\n\r\n" content "\r" \
+    "\n"
+#define END "--" EDGE "--\r\n"
+
+/* clang-format off */
+static const struct fact file_facts[] = {
+    /* listing and info */
+    {"listing_sorted_by_bytes_links_look_like_targets", "GET", "/files?path=list", NULL, NULL, 200,
+     "Content-Type: application/json; charset=utf-8",
+     "=[{\"name\":\"A\",\"size\":6,\"mode\":\"-rw-r--r--\",\"modTime\":\"2026-06-01 "
+     "10:00:00.12 +0000 UTC\",\"modifiedAt\":\"2026-06-01T10:00:00.12Z\",\"isDir\":"
+     "false,\"owner\":\"@U\",\"group\":\"@G\",\"permissions\":\"0644\"},"
+     "{\"name\":\"link\",\"size\":6,\"mode\":\"-rw-r--r--\",\"modTime\":\"2026-06-"
+     "01 10:00:00.12 +0000 UTC\",\"modifiedAt\":\"2026-06-01T10:00:00.12Z\",\"isDir\":"
+     "false,\"owner\":\"@U\",\"group\":\"@G\",\"permissions\":\"0644\"}]"},
+    {"listing_drops_dangling_links", "GET", "/files?path=list", NULL, NULL, 200, NULL,
+     "!dangling"},
+    {"listing_empty_directory", "GET", "/files?path=empty-dir", NULL, NULL, 200, NULL, "=[]"},
+    {"listing_default_is_work_dir", "GET", "/files", NULL, NULL, 200, NULL, "~\"a.txt\""},
+    {"listing_with_slash_too", "GET", "/files/?path=empty-dir", NULL, NULL, 200, NULL, "=[]"},
+    {"listing_of_a_file_400", "GET", "/files?path=a.txt", NULL, NULL, 400, NULL, ""},
+    {"listing_missing_404_empty", "GET", "/files?path=nope", NULL, NULL, 404, "Content-Length: 0",
+     ""},
+    {"listing_dangling_404", "GET", "/files?path=dangling", NULL, NULL, 404, NULL, ""},
+    {"listing_depth_is_ignored_by_old", "GET", "/files?path=tree&depth=5", NULL, NULL, 200, NULL,
+     "!deep"},
+    {"not_utf8_names_become_replacement_characters", "GET", "/files?path=bytes", NULL, NULL, 200,
+     NULL, "~\"name\":\"bad\\ufffd\""},
+    {"info_dot", "GET", "/files/info?path=.", NULL, NULL, 200, NULL, "~{\"name\":\".\","},
+    {"info_root", "GET", "/files/info?path=/", NULL, NULL, 200, NULL, "~{\"name\":\"/\","},
+    {"info_of_link_has_its_name", "GET", "/files/info?path=list/link", NULL, NULL, 200, NULL,
+     "~{\"name\":\"link\",\"size\":6,\"mode\":\"-rw"},
+    {"info_setuid_only_in_mode", "GET", "/files/info?path=suid", NULL, NULL, 200, NULL,
+     "~\"mode\":\"urwxr-xr-x\""},
+    {"info_permissions_low_bits_only", "GET", "/files/info?path=suid", NULL, NULL, 200, NULL,
+     "~\"permissions\":\"0755\""},
+    {"info_fifo", "GET", "/files/info?path=fifo", NULL, NULL, 200, NULL,
+     "~\"mode\":\"prw-r--r--\""},
+    {"info_socket", "GET", "/files/info?path=socket", NULL, NULL, 200, NULL, "~\"mode\":\"S"},
+    {"info_device", "GET", "/files/info?path=/dev/null", NULL, NULL, 200, NULL,
+     "~\"mode\":\"Dcrw-rw-rw-\""},
+    {"info_sticky_directory", "GET", "/files/info?path=sticky", NULL, NULL, 200, NULL,
+     "~\"mode\":\"dtrwxrwxrwx\""},
+    {"info_dangling_404", "GET", "/files/info?path=dangling", NULL, NULL, 404, NULL, ""},
+    {"info_loop_400", "GET", "/files/info?path=loop", NULL, NULL, 400, NULL, ""},
+    {"info_below_a_file_400", "GET", "/files/info?path=a.txt/x", NULL, NULL, 400, NULL, ""},
+    {"info_overlong_400", "GET", "/files/info?path=@LONG", NULL, NULL, 400, NULL, ""},
+    {"info_no_path_400", "GET", "/files/info", NULL, NULL, 400, NULL, ""},
+    /* the query */
+    {"plus_is_a_space", "GET", "/files/info?path=with+space", NULL, NULL, 200, NULL,
+     "~\"with space\""},
+    {"raw_semicolon_makes_the_pair_vanish", "GET", "/files/info?path=a;b", NULL, NULL, 400, NULL,
+     ""},
+    {"encoded_semicolon_is_fine", "GET", "/files/info?path=a%3Bb", NULL, NULL, 200, NULL,
+     "~\"a;b\""},
+    {"raw_bytes_reach_the_file_system", "GET", "/files/info?path=bytes/bad%FF", NULL, NULL, 200,
+     NULL, "~\"size\":1"},
+    {"encoded_nul_400", "GET", "/files/info?path=a%00b", NULL, NULL, 400, NULL, ""},
+    {"newlines_work", "GET", "/files/info?path=new%0Aline", NULL, NULL, 200, NULL,
+     "~\"new\\nline\""},
+    /* routes */
+    {"unknown_route_404_text", "GET", "/files/nope", NULL, NULL, 404, "Content-Type: text/plain",
+     "=404 page not found"},
+    {"no_head", "HEAD", "/files/info?path=a.txt", NULL, NULL, 404, NULL, NULL},
+    {"no_put", "PUT", "/files/info?path=a.txt", NULL, NULL, 404, NULL, "=404 page not found"},
+    {"trailing_slash_redirects_get_301", "GET", "/files/info/?path=a.txt", NULL, NULL, 301,
+     "Location: /toolbox/@ID/files/info?path=a.txt", NULL},
+    {"trailing_slash_redirects_post_307", "POST", "/process/execute/", NULL, "{}", 307,
+     "Location: /toolbox/@ID/process/execute", NULL},
+    {"new_calls_are_unknown_to_old", "POST", "/files/upload-v2?path=x", NULL, "x", 404, NULL,
+     "=404 page not found"},
+    {"bare_toolbox_404_envelope", "GET", "//toolbox/@ID", NULL, NULL, 404, NULL,
+     "~\"message\":\"not found: not found\",\"code\":\"NOT_FOUND\""},
+    /* folder */
+    {"folder_makes_parents_201_empty", "POST", "/files/folder?path=mk/a/b&mode=0750", NULL, NULL,
+     201, NULL, ""},
+    {"folder_parents_get_the_mode", "GET", "/files/info?path=mk", NULL, NULL, 200, NULL,
+     "~\"permissions\":\"0750\""},
+    {"folder_existing_201_again", "POST", "/files/folder?path=mk/a/b&mode=0700", NULL, NULL, 201,
+     NULL, ""},
+    {"folder_existing_keeps_its_mode", "GET", "/files/info?path=mk/a/b", NULL, NULL, 200, NULL,
+     "~\"permissions\":\"0750\""},
+    {"folder_mode_default_0755", "POST", "/files/folder?path=mk/default", NULL, NULL, 201, NULL,
+     ""},
+    {"folder_mode_default_0755_seen", "GET", "/files/info?path=mk/default", NULL, NULL, 200, NULL,
+     "~\"permissions\":\"0755\""},
+    {"folder_umask_applies", "POST", "/files/folder?path=mk/umask&mode=0777", NULL, NULL, 201,
+     NULL, ""},
+    {"folder_umask_applied", "GET", "/files/info?path=mk/umask", NULL, NULL, 200, NULL,
+     "~\"permissions\":\"0755\""},
+    {"folder_bad_octal_400", "POST", "/files/folder?path=mk/x&mode=0789", NULL, NULL, 400, NULL,
+     ""},
+    {"folder_over_a_file_400", "POST", "/files/folder?path=a.txt&mode=0755", NULL, NULL, 400, NULL,
+     ""},
+    {"folder_over_a_dangling_link_400", "POST", "/files/folder?path=dangling&mode=0755", NULL,
+     NULL, 400, NULL, ""},
+    /* permissions */
+    {"chmod_4755_loses_the_bit", "POST", "/files/permissions?path=modes&mode=4755", NULL, NULL,
+     200, NULL, ""},
+    {"chmod_4755_lost_the_bit", "GET", "/files/info?path=modes", NULL, NULL, 200, NULL,
+     "~\"mode\":\"-rwxr-xr-x\""},
+    {"chmod_setuid_at_gos_position", "POST", "/files/permissions?path=modes&mode=40000755", NULL,
+     NULL, 200, NULL, ""},
+    {"chmod_setuid_at_gos_position_set", "GET", "/files/info?path=modes", NULL, NULL, 200, NULL,
+     "~\"mode\":\"urwxr-xr-x\""},
+    {"chmod_plain_clears_the_bit", "POST", "/files/permissions?path=modes&mode=755", NULL, NULL,
+     200, NULL, ""},
+    {"chmod_plain_cleared_the_bit", "GET", "/files/info?path=modes", NULL, NULL, 200, NULL,
+     "~\"mode\":\"-rwxr-xr-x\""},
+    {"permissions_of_nothing_200", "POST", "/files/permissions?path=modes", NULL, NULL, 200, NULL,
+     ""},
+    {"permissions_unknown_owner_400", "POST",
+     "/files/permissions?path=modes&owner=nobody-has-this", NULL, NULL, 400, NULL, ""},
+    {"permissions_not_atomic", "POST",
+     "/files/permissions?path=modes&mode=700&owner=nobody-has-this", NULL, NULL, 400, NULL, ""},
+    {"permissions_not_atomic_mode_stays", "GET", "/files/info?path=modes", NULL, NULL, 200, NULL,
+     "~\"permissions\":\"0700\""},
+    {"permissions_missing_404", "POST", "/files/permissions?path=nope&mode=755", NULL, NULL, 404,
+     NULL, ""},
+    /* delete */
+    {"delete_missing_404", "DELETE", "/files?path=nope", NULL, NULL, 404, NULL, ""},
+    {"delete_empty_directory_needs_recursive", "DELETE", "/files?path=empty-dir", NULL, NULL, 400,
+     NULL, ""},
+    {"delete_recursive_1_does_not_count", "DELETE", "/files?path=empty-dir&recursive=1", NULL,
+     NULL, 400, NULL, ""},
+    {"delete_recursive_204", "DELETE", "/files?path=rmtree&recursive=true", NULL, NULL, 204, NULL,
+     ""},
+    {"delete_recursive_is_gone", "GET", "/files/info?path=rmtree", NULL, NULL, 404, NULL, ""},
+    {"delete_recursive_did_not_follow_links", "GET", "/files/info?path=tree/one", NULL, NULL, 200,
+     NULL, NULL},
+    {"delete_directory_link_needs_recursive", "DELETE", "/files?path=dlink", NULL, NULL, 400, NULL,
+     ""},
+    {"delete_directory_link_only_the_link_goes", "DELETE", "/files/?path=dlink&recursive=true",
+     NULL, NULL, 204, NULL, ""},
+    {"delete_directory_link_target_stays", "GET", "/files/info?path=tree/one", NULL, NULL, 200,
+     NULL, NULL},
+    {"delete_dangling_link_404", "DELETE", "/files?path=dangling", NULL, NULL, 404, NULL, ""},
+    {"delete_file_204", "DELETE", "/files?path=rmfile", NULL, NULL, 204, NULL, ""},
+    /* move */
+    {"move_200_empty", "POST", "/files/move?source=mv1&destination=mv2", NULL, NULL, 200, NULL,
+     ""},
+    {"move_moved", "GET", "/files/download?path=mv2", NULL, NULL, 200, NULL, "=one"},
+    {"move_never_replaces_409", "POST", "/files/move?source=mv2&destination=a.txt", NULL, NULL,
+     409, NULL, ""},
+    {"move_onto_itself_409", "POST", "/files/move?source=mv2&destination=mv2", NULL, NULL, 409,
+     NULL, ""},
+    {"move_into_a_directory_409", "POST", "/files/move?source=mv2&destination=empty-dir", NULL,
+     NULL, 409, NULL, ""},
+    {"move_source_missing_404", "POST", "/files/move?source=nope&destination=x", NULL, NULL, 404,
+     NULL, ""},
+    {"move_source_dangling_404", "POST", "/files/move?source=dangling&destination=x", NULL, NULL,
+     404, NULL, ""},
+    {"move_parent_missing_404", "POST", "/files/move?source=mv2&destination=no/x", NULL, NULL, 404,
+     NULL, ""},
+    {"move_over_dangling_link_goes_through", "POST",
+     "/files/move?source=mv2&destination=dangling2", NULL, NULL, 200, NULL, ""},
+    {"move_over_dangling_link_replaced_it", "GET", "/files/download?path=dangling2", NULL, NULL,
+     200, NULL, "=one"},
+    {"move_below_itself_is_refused_here", "POST", "/files/move?source=tree&destination=tree/sub/x",
+     NULL, NULL, 400, NULL, ""},
+    {"move_below_itself_harmed_nothing", "GET", "/files/info?path=tree/one", NULL, NULL, 200, NULL,
+     NULL},
+    {"move_live_link_as_itself", "POST", "/files/move?source=list/link&destination=moved-link",
+     NULL, NULL, 200, NULL, ""},
+    {"move_across_devices_copies", "POST", "/files/move?source=tree/one&destination=@TMP", NULL,
+     NULL, 200, NULL, ""},
+    {"move_across_devices_copied", "GET", "/files/download?path=@TMP", NULL, NULL, 200, NULL,
+     "=1"},
+    {"move_across_devices_removed", "GET", "/files/info?path=tree/one", NULL, NULL, 404, NULL, ""},
+    /* download */
+    {"download_whole", "GET", "/files/download?path=digits", NULL, NULL, 200,
+     "Accept-Ranges: bytes", "=0123456789"},
+    {"download_type", "GET", "/files/download?path=digits", NULL, NULL, 200,
+     "Content-Type: application/octet-stream", NULL},
+    {"download_last_modified_in_seconds", "GET", "/files/download?path=a.txt", NULL, NULL, 200,
+     "Last-Modified: Mon, 01 Jun 2026 10:00:00 GMT", "=hello\n"},
+    {"download_disposition", "GET", "/files/download?path=sp%C3%A9cial", NULL, NULL, 200,
+     "Content-Disposition: attachment; filename=\"sp_cial\"; filename*=utf-8''sp%C3%A9cial", NULL},
+    {"download_other_headers", "GET", "/files/download?path=digits", NULL, NULL, 200,
+     "Cache-Control: must-revalidate", NULL},
+    {"download_no_etag", "GET", "/files/download?path=digits", NULL, NULL, 200, "ETag:", NULL},
+    {"download_range", "GET", "/files/download?path=digits", "Range: bytes=2-4\r\n", NULL, 206,
+     "Content-Range: bytes 2-4/10", "=234"},
+    {"download_range_open", "GET", "/files/download?path=digits", "Range: bytes=7-\r\n", NULL, 206,
+     "Content-Range: bytes 7-9/10", "=789"},
+    {"download_range_suffix", "GET", "/files/download?path=digits", "Range: bytes=-2\r\n", NULL,
+     206, "Content-Range: bytes 8-9/10", "=89"},
+    {"download_range_end_is_clipped", "GET", "/files/download?path=digits",
+     "Range: bytes=8-99\r\n", NULL, 206, "Content-Range: bytes 8-9/10", "=89"},
+    {"download_range_beyond_416", "GET", "/files/download?path=digits", "Range: bytes=10-\r\n",
+     NULL, 416, "Content-Range: bytes */10", "~invalid range"},
+    {"download_range_malformed_416", "GET", "/files/download?path=digits", "Range: bytes=b-\r\n",
+     NULL, 416, NULL, "~invalid range"},
+    {"download_ranges_are_multipart", "GET", "/files/download?path=digits",
+     "Range: bytes=0-0,9-9\r\n", NULL, 206, NULL, "~Content-Range: bytes 9-9/10\r\n"},
+    {"download_ranges_larger_than_the_file_200", "GET", "/files/download?path=digits",
+     "Range: bytes=0-9,0-9\r\n", NULL, 200, NULL, "=0123456789"},
+    {"download_empty_file_any_range_200", "GET", "/files/download?path=empty",
+     "Range: bytes=5-\r\n", NULL, 200, NULL, ""},
+    {"download_if_range_date", "GET", "/files/download?path=a.txt",
+     "Range: bytes=0-1\r\nIf-Range: Mon, 01 Jun 2026 10:00:00 GMT\r\n", NULL, 206, NULL, "=he"},
+    {"download_if_range_other_date_200", "GET", "/files/download?path=a.txt",
+     "Range: bytes=0-1\r\nIf-Range: Mon, 01 Jun 2026 10:00:01 GMT\r\n", NULL, 200, NULL,
+     "=hello\n"},
+    {"download_if_range_etag_200", "GET", "/files/download?path=a.txt",
+     "Range: bytes=0-1\r\nIf-Range: \"x\"\r\n", NULL, 200, NULL, "=hello\n"},
+    {"download_if_modified_since_304", "GET", "/files/download?path=a.txt",
+     "If-Modified-Since: Mon, 01 Jun 2026 10:00:00 GMT\r\n", NULL, 304, NULL, ""},
+    {"download_if_unmodified_since_412", "GET", "/files/download?path=a.txt",
+     "If-Unmodified-Since: Mon, 01 Jun 2026 09:00:00 GMT\r\n", NULL, 412, NULL, ""},
+    {"download_directory_400_empty", "GET", "/files/download?path=tree", NULL, NULL, 400, NULL,
+     ""},
+    {"download_missing_404_empty", "GET", "/files/download?path=nope", NULL, NULL, 404, NULL, ""},
+    {"download_index_html_no_redirect", "GET", "/files/download?path=tree/index.html", NULL, NULL,
+     200, NULL, "=<p>"},
+    {"download_base_name_not_utf8_500", "GET", "/files/download?path=bytes/bad%FF", NULL, NULL,
+     500, NULL, NULL},
+    {"download_directory_part_any_bytes", "GET", "/files/download?path=bytes/dir%FF/in", NULL,
+     NULL, 200, NULL, "=in"},
+    {"download_proc_is_empty", "GET", "/files/download?path=/proc/version", NULL, NULL, 200,
+     "Content-Length: 0", ""},
+    {"download_socket_404", "GET", "/files/download?path=socket", NULL, NULL, 404, NULL, ""},
+    {"download_device_empty_200", "GET", "/files/download?path=/dev/zero", NULL, NULL, 200, NULL,
+     ""},
+    {"download_fifo_does_not_hang_here", "GET", "/files/download?path=fifo", NULL, NULL, 400, NULL,
+     ""},
+    /* bulk-download */
+    {"bulk_download_parts_in_order", "POST", "/files/bulk-download", NULL,
+     "{\"paths\":[\"digits\",\"nope\",\"tree\",\"\"]}", 200,
+     "Content-Type: multipart/form-data; boundary=DAYTONA-FILE-BOUNDARY",
+     "~--DAYTONA-FILE-BOUNDARY\r\nContent-Disposition: form-data; name=\"file\"; filename="
+     "\"digits\"; filename*=utf-8''digits\r\nContent-Length: 10\r\nContent-Type: application"
+     "/octet-stream\r\n\r\n0123456789\r\n--DAYTONA-FILE-BOUNDARY\r\n"},
+    {"bulk_download_missing", "POST", "/files/bulk-download", NULL, "{\"paths\":[\"nope\"]}", 200,
+     NULL, "~\"statusCode\":404,\"message\":\"file not found: nope\",\"code\":\"FILE_NOT_FOUND\""},
+    {"bulk_download_directory", "POST", "/files/bulk-download", NULL, "{\"paths\":[\"tree\"]}",
+     200, NULL, "~\"code\":\"INVALID_FILE_PATH\""},
+    {"bulk_download_closes", "POST", "/files/bulk-download", NULL, "{\"paths\":[\"empty\"]}", 200,
+     NULL, "~\r\n\r\n\r\n--DAYTONA-FILE-BOUNDARY--\r\n"},
+    {"bulk_download_boundary_inside_is_not_escaped", "POST", "/files/bulk-download", NULL,
+     "{\"paths\":[\"trap\"]}", 200, NULL,
+     "~\r\n\r\nx\r\n--DAYTONA-FILE-BOUNDARY\r\ny\r\n--DAYTONA-FILE-BOUNDARY--"},
+    {"bulk_download_proc_has_bytes", "POST", "/files/bulk-download", NULL,
+     "{\"paths\":[\"/proc/version\"]}", 200, NULL,
+     "~\r\nContent-Length: 0\r\nContent-Type: application/octet-stream\r\n\r\nLinux version"},
+    {"bulk_download_type_by_suffix", "POST", "/files/bulk-download", NULL,
+     "{\"paths\":[\"a.txt\"]}", 200, NULL, "~Content-Type: text/plain; charset=utf-8"},
+    {"bulk_download_full_path_in_name", "POST", "/files/bulk-download", NULL,
+     "{\"paths\":[\"list/A\"]}", 200, NULL, "~filename=\"list/A\"; filename*=utf-8''list%2FA"},
+    {"bulk_download_fifo_does_not_hang_here", "POST", "/files/bulk-download", NULL,
+     "{\"paths\":[\"fifo\"]}", 200, NULL, "~\"code\":\"FILE_READ_FAILED\""},
+    {"bulk_download_empty_400", "POST", "/files/bulk-download", NULL, "{\"paths\":[]}", 400, NULL,
+     "~{\"error\":"},
+    {"bulk_download_not_json_400", "POST", "/files/bulk-download", NULL, "nonsense", 400, NULL,
+     "~{\"error\":"},
+    /* upload */
+    {"upload_200_empty", "POST", "/files/upload?path=up/new", FORM, PART("file",
+     "; filename=\"x\"", "content") END, 200, NULL, ""},
+    {"upload_stored", "GET", "/files/download?path=up/new", NULL, NULL, 200, NULL, "=content"},
+    {"upload_parents_0750", "GET", "/files/info?path=up", NULL, NULL, 200, NULL,
+     "~\"permissions\":\"0750\""},
+    {"upload_new_files_0644", "GET", "/files/info?path=up/new", NULL, NULL, 200, NULL,
+     "~\"permissions\":\"0644\""},
+    {"upload_keeps_mode", "POST", "/files/upload?path=modes", FORM, PART("file",
+     "; filename=\"x\"", "new") END, 200, NULL, ""},
+    {"upload_kept_mode", "GET", "/files/info?path=modes", NULL, NULL, 200, NULL,
+     "~\"permissions\":\"0700\""},
+    {"upload_without_filename_400", "POST", "/files/upload?path=up/no", FORM, PART("file", "",
+     "content") END, 400, NULL, ""},
+    {"upload_other_field_400", "POST", "/files/upload?path=up/no", FORM, PART("data",
+     "; filename=\"x\"", "content") END, 400, NULL, ""},
+    {"upload_refused_made_nothing", "GET", "/files/info?path=up/no", NULL, NULL, 404, NULL, ""},
+    {"upload_empty_file", "POST", "/files/upload?path=up/empty", FORM, PART("file",
+     "; filename=\"x\"", "") END, 200, NULL, ""},
+    {"upload_empty_file_is_there", "GET", "/files/info?path=up/empty", NULL, NULL, 200, NULL,
+     "~\"size\":0"},
+    {"upload_to_directory_400", "POST", "/files/upload?path=tree", FORM, PART("file",
+     "; filename=\"x\"", "c") END, 400, NULL, ""},
+    {"upload_through_dangling_link", "POST", "/files/upload?path=dangling3", FORM, PART("file",
+     "; filename=\"x\"", "c") END, 200, NULL, ""},
+    {"upload_through_dangling_link_made_target", "GET", "/files/info?path=target3", NULL, NULL,
+     200, NULL, NULL},
+    {"upload_names_with_blanks", "POST", "/files/upload?path=%20blank%20", FORM, PART("file",
+     "; filename=\"x\"", "c") END, 200, NULL, ""},
+    {"upload_names_with_blanks_kept", "GET", "/files/info?path=%20blank%20", NULL, NULL, 200, NULL,
+     "~\" blank \""},
+    {"upload_cut_form_400", "POST", "/files/upload?path=a.txt", FORM, "--" EDGE
+     "\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\nhalf", 400, NULL,
+     ""},
+    {"upload_cut_form_left_the_old_file", "GET", "/files/download?path=a.txt", NULL, NULL, 200,
+     NULL, "=hello\n"},
+    /* bulk-upload */
+    {"bulk_upload_reports_files", "POST", "/files/bulk-upload", FORM, PART("files[0].path", "",
+     "bu/a") PART("files[0].file", "", "12345") PART("files[x].path", "", "bu/b") PART(
+     "files[x].file", "; filename=\"q\"", "") END, 200,
+     "Content-Type: application/json; charset=utf-8",
+     "={\"files\":[{\"path\":\"bu/a\",\"bytes\":5},{\"path\":\"bu/b\",\"bytes\":0}]}"},
+    {"bulk_upload_parents_0755", "GET", "/files/info?path=bu", NULL, NULL, 200, NULL,
+     "~\"permissions\":\"0755\""},
+    {"bulk_upload_trims_paths", "POST", "/files/bulk-upload", FORM, PART("files[0].path", "",
+     " bu/trim\t") PART("files[0].file", "", "t") END, 200, NULL,
+     "={\"files\":[{\"path\":\"bu/trim\",\"bytes\":1}]}"},
+    {"bulk_upload_errors_end_in_the_os_text", "POST", "/files/bulk-upload", FORM, PART(
+     "files[0].path", "", "tree") PART("files[0].file", "", "x") PART("files[1].path", "", "bu/ok")
+     PART("files[1].file", "", "y") END, 400, NULL,
+     "={\"errors\":[\"tree: create: open tree: is a directory\"],\"files\":[{\"path\":"
+     "\"bu/ok\",\"bytes\":1}]}"},
+    {"bulk_upload_others_were_written", "GET", "/files/download?path=bu/ok", NULL, NULL, 200, NULL,
+     "=y"},
+    {"bulk_upload_file_before_path", "POST", "/files/bulk-upload", FORM, PART("files[0].file", "",
+     "x") END, 400, NULL, "={\"errors\":[\"file[0]: missing .path metadata\"],\"files\":null}"},
+    {"bulk_upload_nothing_sent", "POST", "/files/bulk-upload", FORM, END, 200, NULL,
+     "={\"files\":null}"},
+    {"bulk_upload_not_multipart", "POST", "/files/bulk-upload", NULL, "x", 400, NULL,
+     "={\"errors\":[\"invalid multipart form\"]}"},
+    {"bulk_upload_cut_says_unexpected_eof", "POST", "/files/bulk-upload", FORM, PART(
+     "files[0].path", "", "bu/cut") "--" EDGE
+     "\r\nContent-Disposition: form-data; name=\"files[0].file\"\r\n\r\nhalf", 400, NULL,
+     "~bu/cut: write: unexpected EOF"},
+    {"bulk_upload_raw_bytes_in_names", "POST", "/files/bulk-upload", FORM, PART("files[0].path",
+     "", "bu/\xff") PART("files[0].file", "", "r") END, 200, NULL, NULL},
+    {"bulk_upload_raw_bytes_are_there", "GET", "/files/info?path=bu/%FF", NULL, NULL, 200, NULL,
+     NULL},
+    /* find, search, replace */
+    {"find_lines", "GET", "/files/find?path=text&pattern=needle", NULL, NULL, 200, NULL,
+     "=[{\"file\":\"text/one\",\"line\":2,\"content\":\"a needle here\"}]"},
+    {"find_in_one_file", "GET", "/files/find?path=text/one&pattern=needle", NULL, NULL, 200, NULL,
+     "~\"line\":2"},
+    {"find_missing_path_empty", "GET", "/files/find?path=nope&pattern=x", NULL, NULL, 200, NULL,
+     "=[]"},
+    {"search_names_directories_and_dangling", "GET", "/files/search?path=text&pattern=*n*", NULL,
+     NULL, 200, NULL, "={\"files\":[\"text/binary\",\"text/dangling\",\"text/one\"]}"},
+    {"search_the_root_itself", "GET", "/files/search?path=text&pattern=te?t", NULL, NULL, 200,
+     NULL, "={\"files\":[\"text\"]}"},
+    {"search_invalid_glob_empty", "GET", "/files/search?path=text&pattern=%5Bx", NULL, NULL, 200,
+     NULL, "={\"files\":[]}"},
+    {"replace_says_each", "POST", "/files/replace", NULL,
+     "{\"files\":[\"text/one\",\"nope\"],\"pattern\":\"needle\",\"newValue\":\"pin\"}", 200, NULL,
+     "~{\"file\":\"text/one\",\"success\":true}"},
+    {"replace_errors_have_the_os_text", "POST", "/files/replace", NULL,
+     "{\"files\":[\"nope\",\"tree\"],\"pattern\":\"x\",\"newValue\":\"\"}", 200, NULL,
+     "~no such file or directory"},
+    {"replace_replaced", "GET", "/files/find?path=text&pattern=pin", NULL, NULL, 200, NULL,
+     "~a pin here"},
+    {"replace_empty_pattern_400", "POST", "/files/replace", NULL,
+     "{\"files\":[\"text/one\"],\"pattern\":\"\",\"newValue\":\"\"}", 400, NULL, ""},
+    {"replace_missing_value_400", "POST", "/files/replace", NULL,
+     "{\"files\":[\"text/one\"],\"pattern\":\"x\"}", 400, NULL, ""},
+    /* what it says of itself */
+    {"version", "GET", "/version", NULL, NULL, 200, NULL, "={\"version\":\"v0.190.0\"}"},
+    {"work_dir", "GET", "/work-dir", NULL, NULL, 200, NULL, "={\"dir\":\"@WORK\"}"},
+    {"home_dir", "GET", "/user-home-dir", NULL, NULL, 200, NULL, "={\"dir\":\"@WORK\"}"},
+    {"project_dir", "GET", "/project-dir", NULL, NULL, 200, NULL, "={\"dir\":\"@WORK\"}"},
+};
+
+#define RUN "POST", "/process/execute", "Content-Type: application/json\r\n"
+static const struct fact execute_facts[] = {
+    {"execute_result", RUN, "{\"command\":\"echo hi\"}", 200,
+     "Content-Type: application/json; charset=utf-8", "={\"exitCode\":0,\"result\":\"hi\\n\"}"},
+    {"execute_in_work_dir", RUN, "{\"command\":\"pwd\"}", 200, NULL,
+     "={\"exitCode\":0,\"result\":\"@WORK\\n\"}"},
+    {"execute_cwd", RUN, "{\"command\":\"cat in.txt\",\"cwd\":\"dir\"}", 200, NULL,
+     "~\"result\":\"inner\""},
+    {"execute_both_streams_in_order", RUN, "{\"command\":\"echo a; echo b >&2; echo c\"}", 200,
+     NULL, "={\"exitCode\":0,\"result\":\"a\\nb\\nc\\n\"}"},
+    {"execute_exit_code", RUN, "{\"command\":\"exit 7\"}", 200, NULL,
+     "={\"exitCode\":7,\"result\":\"\"}"},
+    {"execute_shell_killed_minus_one", RUN, "{\"command\":\"kill -9 $$\"}", 200, NULL,
+     "~\"exitCode\":-1"},
+    {"execute_child_killed_128_plus", RUN, "{\"command\":\"sh -c 'kill -9 $$'\"}", 200, NULL,
+     "~\"exitCode\":137"},
+    {"execute_bad_cwd_minus_one", RUN, "{\"command\":\"echo\",\"cwd\":\"/nope\"}", 200, NULL,
+     "={\"exitCode\":-1,\"result\":\"chdir /nope: no such file or directory\"}"},
+    {"execute_cwd_is_a_file", RUN, "{\"command\":\"echo\",\"cwd\":\"a.txt\"}", 200, NULL,
+     "~\"exitCode\":-1,\"result\":\"chdir @WORK/a.txt: not a directory\""},
+    {"execute_invalid_utf8_replaced", RUN, "{\"command\":\"printf 'a\\\\377b'\"}", 200, NULL,
+     "~\"result\":\"a\\ufffdb\""},
+    {"execute_nul_is_kept", RUN, "{\"command\":\"printf 'a\\\\000b'\"}", 200, NULL,
+     "~\"result\":\"a\\u0000b\""},
+    {"execute_go_escapes_angle_brackets", RUN, "{\"command\":\"echo '<&>'\"}", 200, NULL,
+     "~\\u003c\\u0026\\u003e"},
+    {"execute_text_is_the_shells_stdin", RUN, "{\"command\":\"read x\\nfirst\\necho got:$x\"}",
+     200, NULL, "~got:first"},
+    {"execute_multi_line", RUN, "{\"command\":\"a=1\\nif true\\nthen echo $a\\nfi\\n\"}", 200,
+     NULL, "~\"result\":\"1\\n\""},
+    {"execute_envs", RUN, "{\"command\":\"echo $FOO\",\"envs\":{\"FOO\":\"b r\"}}", 200, NULL,
+     "~b r"},
+    {"execute_bad_env_400", RUN, "{\"command\":\"echo\",\"envs\":{\"1X\":\"\"}}", 400, NULL,
+     "~\"message\":\"bad request: "},
+    {"execute_blank_400", RUN, "{\"command\":\"  \"}", 400, NULL, "~\"code\":\"BAD_REQUEST\""},
+    {"execute_absent_400", RUN, "{}", 400, NULL, NULL},
+    {"execute_unknown_fields_ignored", RUN, "{\"command\":\"echo x\",\"zzz\":{}}", 200, NULL,
+     "~\"exitCode\":0"},
+    {"execute_negative_timeout_400", RUN, "{\"command\":\"echo\",\"timeout\":-1}", 400, NULL,
+     NULL},
+    {"execute_fractional_timeout_400", RUN, "{\"command\":\"echo\",\"timeout\":1.5}", 400, NULL,
+     NULL},
+    {"execute_timeout_408_output_lost", RUN,
+     "{\"command\":\"echo out; sleep 30; touch not-killed\",\"timeout\":1}", 408, NULL,
+     "~\"code\":\"REQUEST_TIMEOUT\""},
+    {"execute_waits_for_who_holds_the_output", RUN, "{\"command\":\"(sleep 0.3; echo late) &\"}",
+     200, NULL, "~late"},
+    {"execute_large_output", RUN, "{\"command\":\"head -c 300000 /dev/zero | tr '\\\\0' x\"}", 200,
+     NULL, "~xxxxxxxx"},
+};
+/* clang-format on */
+
+static void put(const struct box *box, const char *name, const char *text)
+{
+    char path[256];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/%s", box->home, name);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void make_dir(const struct box *box, const char *name, mode_t mode)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/%s", box->home, name);
+    assert_int_equal(mkdir(path, 0755), 0);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static void make_link(const struct box *box, const char *name, const char *target)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/%s", box->home, name);
+    assert_int_equal(symlink(target, path), 0);
+}
+
+static void set_time(const struct box *box, const char *name)
+{
+    /* 2026-06-01 10:00:00.12 UTC */
+    const struct timespec when = {.tv_sec = 1780308000, .tv_nsec = 120000000};
+    const struct timespec times[2] = {when, when};
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/%s", box->home, name);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void populate(const struct box *box)
+{
+    static const char *const dirs[] = {"list",          "empty-dir", "tree",          "tree/sub",
+                                       "tree/sub/deep", "bytes",     "bytes/dir\xff", "rmtree",
+                                       "text",          "dir"};
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    char path[256];
+    int fd;
+
+    for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
+        make_dir(box, dirs[i], 0755);
+    make_dir(box, "sticky", 01777);
+    put(box, "a.txt", "hello\n");
+    set_time(box, "a.txt");
+    put(box, "list/A", "hello\n");
+    set_time(box, "list/A");
+    make_link(box, "list/link", "A");
+    make_link(box, "list/dangling", "nowhere");
+    make_link(box, "dangling", "nowhere");
+    make_link(box, "dangling2", "nowhere");
+    make_link(box, "dangling3", "target3");
+    make_link(box, "loop", "loop");
+    make_link(box, "dlink", "tree");
+    make_link(box, "rmtree/out", "../tree");
+    put(box, "rmtree/x", "x");
+    put(box, "tree/one", "1");
+    put(box, "tree/index.html", "<p>");
+    put(box, "bytes/bad\xff", "b");
+    put(box, "bytes/dir\xff/in", "in");
+    put(box, "with space", "");
+    put(box, "a;b", "");
+    put(box, "new\nline", "");
+    put(box, "digits", "0123456789");
+    put(box, "empty", "");
+    put(box,
+        "sp\xc3\xa9"
+        "cial",
+        "");
+    put(box, "modes", "");
+    put(box, "rmfile", "");
+    put(box, "mv1", "one");
+    put(box, "trap", "x\r\n--DAYTONA-FILE-BOUNDARY\r\ny");
+    put(box, "text/one", "first\na needle here\r\nlast\n");
+    make_link(box, "text/dangling", "nowhere");
+    put(box, "dir/in.txt", "inner");
+    snprintf(path, sizeof(path), "%s/text/binary", box->home);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    assert_int_equal(write(fd, "\0needle\n", 8), 8);
+    close(fd);
+    put(box, "suid", "");
+    snprintf(path, sizeof(path), "%s/suid", box->home);
+    assert_int_equal(chmod(path, 04755), 0);
+    snprintf(path, sizeof(path), "%s/fifo", box->home);
+    assert_int_equal(mkfifo(path, 0644), 0);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/socket", box->home);
+    assert_int_equal(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+    close(fd);
+}
+
+/* What the table cannot know. */
+struct words {
+    const char *name;
+    char value[600];
+};
+
+static void fill_in(const char *text, const struct words *words, size_t count, char *out,
+                    size_t size)
+{
+    size_t n = 0;
+
+    while (text && *text && n + 1 < size) {
+        bool found = false;
+
+        for (size_t i = 0; *text == '@' && !found && i < count; i++) {
+            const size_t len = strlen(words[i].name);
+
+            if (strncmp(text, words[i].name, len) == 0) {
+                n += (size_t)snprintf(out + n, size - n, "%s", words[i].value);
+                text += len;
+                found = true;
+            }
+        }
+        if (!found)
+            out[n++] = *text++;
+    }
+    out[n] = '\0';
+}
+
+static bool header_fits(const struct answer *a, const char *want)
+{
+    const char *colon = strchr(want, ':'), *value;
+    char name[64];
+
+    snprintf(name, sizeof(name), "%.*s", (int)(colon - want), want);
+    value = header(a, name);
+    if (colon[1] == '\0')
+        return !value;
+    return value && strcmp(value, colon + 2) == 0;
+}
+
+static unsigned check(const struct box *box, const struct fact *facts, size_t count, bool isolated)
+{
+    struct words words[] = {{.name = "@ID"}, {.name = "@WORK"}, {.name = "@U"},
+                            {.name = "@G"},  {.name = "@LONG"}, {.name = "@TMP"}};
+    unsigned wrong = 0;
+
+    snprintf(words[0].value, 600, "%s", box->id);
+    snprintf(words[1].value, 600, "%s", isolated ? "/home/daytona" : box->home);
+    snprintf(words[2].value, 600, "%u", geteuid());
+    snprintf(words[3].value, 600, "%u", getegid());
+    memset(words[4].value, 'l', 300);
+    /* Another file system: the sandbox's own /tmp, or the host's /dev/shm. */
+    snprintf(words[5].value, 600, isolated ? "/tmp/moved" : "/dev/shm/moved-%d", (int)getpid());
+    for (size_t i = 0; i < count; i++) {
+        const struct fact *f = &facts[i];
+        char call[2048], want[4096], head[1024];
+        struct answer a;
+
+        fill_in(f->call, words, ARRAY_LEN(words), call, sizeof(call));
+        fill_in(f->want, words, ARRAY_LEN(words), want, sizeof(want));
+        fill_in(f->header, words, ARRAY_LEN(words), head, sizeof(head));
+        a = strncmp(call, "//", 2) == 0 ? ask(box, f->method, call + 1, f->headers, f->body)
+                                        : ask_box(box, f->method, call, f->headers, f->body);
+        if (a.status != f->status || (f->header && !header_fits(&a, head)) ||
+            (a.cut && strcmp(f->method, "HEAD") != 0) || !body_fits(&a, f->want ? want : NULL)) {
+            print_error("%s: wanted %d [%s] [%s]\n   got %s[%s]%s\n", f->name, f->status,
+                        f->header ? head : "", f->want ? want : "", buf_str(&a.head),
+                        buf_str(&a.body), a.cut ? " (cut)" : "");
+            wrong++;
+        }
+        answer_done(&a);
+    }
+    return wrong;
+}
+
+static void check_all(bool isolated, bool facts_of_files)
+{
+    struct server_config config = {.no_isolation = !isolated, .fault = "state-delay=0"};
+    struct box box;
+    char moved[64];
+    unsigned wrong;
+
+    box_dirs(&box);
+    populate(&box);
+    if (box_start(&box, &config) == -EPERM && isolated) {
+        box_end(&box);
+        skip();
+    }
+    assert_non_null(box.server);
+    wrong = facts_of_files ? check(&box, file_facts, ARRAY_LEN(file_facts), isolated)
+                           : check(&box, execute_facts, ARRAY_LEN(execute_facts), isolated);
+    box_end(&box);
+    snprintf(moved, sizeof(moved), "/dev/shm/moved-%d", (int)getpid());
+    unlink(moved);
+    assert_int_equal(wrong, 0);
+}
+
+TEST(file_calls_answer_as_the_real_ones)
+{
+    check_all(false, true);
+}
+
+TEST(file_calls_answer_as_the_real_ones_when_isolated)
+{
+    check_all(true, true);
+}
+
+TEST(execute_answers_as_the_real_one)
+{
+    check_all(false, false);
+}
+
+TEST(execute_answers_as_the_real_one_when_isolated)
+{
+    check_all(true, false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(file_calls_answer_as_the_real_ones),
+        cmocka_unit_test(file_calls_answer_as_the_real_ones_when_isolated),
+        cmocka_unit_test(execute_answers_as_the_real_one),
+        cmocka_unit_test(execute_answers_as_the_real_one_when_isolated),
+    };
+
+    setenv("TZ", "UTC", 1);
+    umask(022);
+    return cmocka_run_group_tests_name("serve", tests, NULL, NULL);
+}
