@@ -2,24 +2,66 @@
  * cache.h - file data on local disk.
  *
  * A blob is the content of one version of one file, whole or in blocks, in an unlinked sparse file
- * below the cache directory, so that nothing is left when the process dies. Blobs are counted.
- * Clean blobs that nobody holds are dropped, oldest use first, when the cache is over its size;
- * dirty or held ones never are.
+ * below the cache directory, so that nothing is left when the process dies. Blobs are counted. One
+ * that is held keeps its content; when the cache is over its size (in bytes, or in descriptors, of
+ * which each blob has one), the content of others is dropped, oldest use first. Data that exists
+ * nowhere else must therefore be held.
+ *
+ * Any thread may call anything; nothing here waits for the network. The cache has one lock, taken
+ * inside of whatever the caller holds, and never while the disk is used. Which thread writes what
+ * and when is the caller's to order.
  */
 #ifndef CACHE_CACHE_H
 #define CACHE_CACHE_H
 
-#include "remote/remote.h"
-
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct cache;
 struct blob;
 
-/* dir is made with mode 0700; -EACCES if it is another user's or open to others. */
+enum { BLOB_BLOCK = 1 << 20 }; /* bytes: what is local is known in these steps */
+
+/*
+ * dir is made with mode 0700; -EACCES if it is another user's or open to others, -ENOTDIR if it is
+ * a link. Raises the process's soft limit of descriptors to the hard one: each blob has one.
+ */
 int cache_new(const char *dir, uint64_t max_bytes, struct cache **ret);
-struct cache *cache_free(struct cache *c); /* every blob must be unreferenced before */
-uint64_t cache_used(struct cache *c);      /* bytes on disk, about */
+struct cache *
+cache_free(struct cache *c);          /* every blob must be unreferenced before; NULL is fine */
+uint64_t cache_used(struct cache *c); /* bytes on disk, about */
+size_t cache_blobs(struct cache *c);  /* that have content */
+
+/* size bytes of which nothing is local (size 0: all of it). One reference, held once. -EFBIG. */
+int blob_new(struct cache *c, uint64_t size, struct blob **ret);
+struct blob *blob_ref(struct blob *b);
+struct blob *blob_unref(struct blob *b); /* returns NULL; takes NULL */
+uint64_t blob_id(const struct blob *b);  /* never reused */
+
+/* False: the content was dropped, for good. Else it stays until as many blob_release. */
+bool blob_hold(struct blob *b);
+void blob_release(struct blob *b);
+
+/* What follows needs the blob held. */
+int blob_fd(const struct blob *b); /* the blob's own: do not close */
+uint64_t blob_size(struct blob *b);
+bool blob_whole(struct blob *b);                             /* all of it is local */
+bool blob_has(struct blob *b, uint64_t off, uint64_t bytes); /* up to the end of the blob */
+
+/*
+ * Takes the blocks from off on, at most max bytes and up to the next block that is local or taken:
+ * whoever took them fetches them and calls blob_settle with the same range. 1: taken, the range is
+ * in ret; 0: the block at off is local; -EBUSY: another one has it.
+ */
+int blob_take(struct blob *b, uint64_t off, uint64_t max, uint64_t *ret_off, uint64_t *ret_bytes);
+void blob_settle(struct blob *b, uint64_t off, uint64_t bytes, bool local);
+
+/* Bytes, or -errno; short only at the end. */
+ssize_t blob_read(struct blob *b, uint64_t off, void *p, size_t n);
+/* These two want it whole. Writing beyond the end leaves zeros between; all n bytes or -errno. */
+int blob_write(struct blob *b, uint64_t off, const void *p, size_t n);
+int blob_resize(struct blob *b, uint64_t size);
 
 #endif

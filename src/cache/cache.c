@@ -1,0 +1,180 @@
+#include "cache/cache.h"
+
+#include "cache/cache_internal.h"
+#include "util/array.h"
+#include "util/path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utlist.h>
+
+enum { BLOBS_MIN = 64, BLOBS_MAX = 32768 };
+
+/* Half of what the process may open is left for everything else. */
+static size_t blobs_allowed(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return BLOBS_MIN;
+    if (limit.rlim_cur < limit.rlim_max) {
+        struct rlimit more = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+            limit = more;
+    }
+    if (limit.rlim_cur / 2 > BLOBS_MAX)
+        return BLOBS_MAX;
+    return limit.rlim_cur / 2 < BLOBS_MIN ? BLOBS_MIN : (size_t)limit.rlim_cur / 2;
+}
+
+/* The last component must be a folder of ours: nobody else may plant links or read what is there.
+ */
+static int open_dir(const char *dir)
+{
+    struct stat st;
+    int fd, r = 0;
+
+    r = path_make_dirs(dir, 0700);
+    if (r < 0)
+        return r;
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ELOOP ? -ENOTDIR : -errno;
+    if (fstat(fd, &st) < 0)
+        r = -errno;
+    else if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+        r = -EACCES;
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    return fd;
+}
+
+int cache_new(const char *dir, uint64_t max_bytes, struct cache **ret)
+{
+    struct cache *c;
+    int fd;
+
+    fd = open_dir(dir);
+    if (fd < 0)
+        return fd;
+    c = calloc(1, sizeof(*c));
+    if (!c) {
+        close(fd);
+        return -ENOMEM;
+    }
+    lock_init(&c->lock);
+    c->dir_fd = fd;
+    c->max_bytes = max_bytes;
+    c->max_blobs = blobs_allowed();
+    c->next_id = 1;
+    *ret = c;
+    return 0;
+}
+
+struct cache *cache_free(struct cache *c)
+{
+    if (!c)
+        return NULL;
+    close(c->dir_fd);
+    lock_done(&c->lock);
+    free(c);
+    return NULL;
+}
+
+uint64_t cache_used(struct cache *c)
+{
+    uint64_t used;
+
+    lock_take(&c->lock);
+    used = c->used;
+    lock_drop(&c->lock);
+    return used;
+}
+
+size_t cache_blobs(struct cache *c)
+{
+    size_t blobs;
+
+    lock_take(&c->lock);
+    blobs = c->blobs;
+    lock_drop(&c->lock);
+    return blobs;
+}
+
+/* For file systems without O_TMPFILE. */
+static int named_file(struct cache *c, uint64_t id)
+{
+    char name[64];
+    int fd;
+
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(name, sizeof(name), "blob-%ld-%llu-%u", (long)getpid(), (unsigned long long)id, i);
+        fd = openat(c->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd >= 0) {
+            (void)unlinkat(c->dir_fd, name, 0); /* it only stays visible */
+            return fd;
+        }
+        if (errno != EEXIST)
+            return -errno;
+    }
+    return -EEXIST;
+}
+
+int cache_file(struct cache *c)
+{
+    uint64_t id;
+    int fd;
+
+    fd = openat(c->dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        return fd;
+    if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL && errno != ENOENT)
+        return -errno;
+    lock_take(&c->lock);
+    id = c->next_id++;
+    lock_drop(&c->lock);
+    return named_file(c, id);
+}
+
+size_t cache_trim_locked(struct cache *c, int *fds, size_t max)
+{
+    size_t n = 0;
+
+    lock_assert_held(&c->lock);
+    while (n < max && c->idle && (c->used > c->max_bytes || c->blobs > c->max_blobs)) {
+        struct blob *b = c->idle;
+
+        DL_DELETE(c->idle, b);
+        fds[n++] = b->fd;
+        b->fd = -1;
+        c->used -= b->charged;
+        c->blobs--;
+        b->charged = 0;
+        free(b->map);
+        b->map = NULL;
+    }
+    return n;
+}
+
+void cache_trim(struct cache *c)
+{
+    int fds[64];
+    size_t n;
+
+    do {
+        lock_take(&c->lock);
+        n = cache_trim_locked(c, fds, ARRAY_LEN(fds));
+        lock_drop(&c->lock);
+        for (size_t i = 0; i < n; i++)
+            close(fds[i]);
+    } while (n == ARRAY_LEN(fds));
+}

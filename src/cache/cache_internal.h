@@ -1,0 +1,45 @@
+/* cache_internal.h - what cache.c and blob.c share. */
+#ifndef CACHE_CACHE_INTERNAL_H
+#define CACHE_CACHE_INTERNAL_H
+
+#include "cache/cache.h"
+
+#include "util/lock.h"
+
+enum block { BLOCK_MISSING, BLOCK_TAKEN, BLOCK_LOCAL };
+
+struct cache {
+    int dir_fd;
+    uint64_t max_bytes;
+    size_t max_blobs;
+
+    struct lock lock; /* guards what follows, and every blob's fields */
+    uint64_t used;    /* bytes, all blobs */
+    size_t blobs;     /* with content */
+    uint64_t next_id;
+    struct blob *idle; /* with content and not held, oldest use first */
+};
+
+struct blob {
+    struct cache *cache; /* borrowed */
+    uint64_t id;         /* never changes */
+    int fd;              /* -1 once dropped; stays while held */
+    unsigned refs, holds;
+    uint64_t size;
+    uint64_t charged;         /* what it adds to cache.used */
+    uint8_t *map;             /* enum block, one per BLOB_BLOCK; NULL: whole */
+    size_t blocks, local;     /* of map: how many there are, and how many are BLOCK_LOCAL */
+    struct blob *prev, *next; /* in cache.idle */
+};
+
+/* An unlinked file in the cache's folder: a descriptor, or -errno. */
+int cache_file(struct cache *c);
+
+/*
+ * Drops the content of idle blobs until the cache is within its limits. Their descriptors go to
+ * fds, to be closed without the lock: returns how many. Call again while it returns max.
+ */
+size_t cache_trim_locked(struct cache *c, int *fds, size_t max);
+void cache_trim(struct cache *c);
+
+#endif
