@@ -1,0 +1,378 @@
+#include "fs/fs_internal.h"
+
+#include "util/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A handle outlives the name, and then shows no link. */
+static void show_node_locked(struct fs *fs, const struct node *n, struct fs_entry *ret)
+{
+    show_entry_locked(fs, n, ret);
+    if (node_gone_locked(n) && (n->dir || !n->deleted))
+        ret->st.st_nlink = 0;
+}
+
+int fs_getattr(struct fs *fs, uint64_t ino, struct fs_file *file, struct fs_entry *ret)
+{
+    const int64_t since = fs_since(fs);
+    struct node *n;
+    int r = -ESTALE;
+
+    fs_lock(fs);
+    n = node_find_locked(fs, ino);
+    if (n)
+        r = tree_refresh(fs, n, since, true);
+    if (r == 0)
+        show_node_locked(fs, n, ret);
+    node_unref_locked(fs, n);
+    fs_unlock(fs);
+    return r;
+}
+
+int fs_getattr_cached(struct fs *fs, uint64_t ino, struct fs_file *file, struct fs_entry *ret)
+{
+    const int64_t since = fs_since(fs);
+    struct node *n;
+    int r = -ESTALE;
+
+    fs_lock(fs);
+    n = node_find_locked(fs, ino);
+    if (n)
+        r = tree_fresh_locked(n, since) && !n->times_stale && !node_gone_locked(n) ? 0 : -EAGAIN;
+    if (r == 0)
+        show_node_locked(fs, n, ret);
+    node_unref_locked(fs, n);
+    fs_unlock(fs);
+    return r;
+}
+
+static int access_node(struct fs *fs, struct node *n, int mask)
+{
+    if ((mask & W_OK) && fs->config.read_only &&
+        (S_ISREG(n->attr.mode) || S_ISDIR(n->attr.mode) || S_ISLNK(n->attr.mode)))
+        return -EROFS;
+    return mask == F_OK ? 0 : perm_check(fs, &n->attr, mask); /* R_OK … are the PERM_ bits */
+}
+
+int fs_access(struct fs *fs, uint64_t ino, int mask)
+{
+    const int64_t since = fs_since(fs);
+    struct node *n;
+    int r = -ESTALE;
+
+    fs_lock(fs);
+    n = node_find_locked(fs, ino);
+    if (n)
+        r = tree_refresh(fs, n, since, false);
+    if (r == 0)
+        r = access_node(fs, n, mask);
+    node_unref_locked(fs, n);
+    fs_unlock(fs);
+    return r;
+}
+
+int fs_access_cached(struct fs *fs, uint64_t ino, int mask)
+{
+    struct node *n;
+    int r = -ESTALE;
+
+    fs_lock(fs);
+    n = node_find_locked(fs, ino);
+    if (n)
+        r = tree_fresh_locked(n, fs_since(fs)) ? access_node(fs, n, mask) : -EAGAIN;
+    node_unref_locked(fs, n);
+    fs_unlock(fs);
+    return r;
+}
+
+static int readlink_ino(struct fs *fs, uint64_t ino, bool wait, char **ret)
+{
+    const int64_t since = fs_since(fs);
+    struct node *n;
+    int r = -ESTALE;
+
+    fs_lock(fs);
+    n = node_find_locked(fs, ino);
+    if (n && wait)
+        r = tree_refresh(fs, n, since, false);
+    else if (n)
+        r = tree_fresh_locked(n, since) ? 0 : -EAGAIN;
+    if (r == 0)
+        r = S_ISLNK(n->attr.mode) ? show_target_locked(fs, n, ret) : -EINVAL;
+    node_unref_locked(fs, n);
+    fs_unlock(fs);
+    return r;
+}
+
+int fs_readlink(struct fs *fs, uint64_t ino, char **ret)
+{
+    return readlink_ino(fs, ino, true, ret);
+}
+
+int fs_readlink_cached(struct fs *fs, uint64_t ino, char **ret)
+{
+    return readlink_ino(fs, ino, false, ret);
+}
+
+/* ---- setattr ---- */
+
+static bool may_chown(const struct fs *fs, const struct node *n, unsigned set, uint32_t uid,
+                      uint32_t gid)
+{
+    bool own_group = gid == fs->info.gid;
+
+    if (fs->info.privileged)
+        return true;
+    if ((set & FS_SET_UID) && (n->attr.uid != fs->info.uid || uid != n->attr.uid))
+        return false;
+    for (size_t i = 0; i < fs->info.group_count; i++)
+        own_group = own_group || fs->info.groups[i] == gid;
+    return !(set & FS_SET_GID) ||
+           (n->attr.uid == fs->info.uid && (own_group || gid == n->attr.gid));
+}
+
+static int may_set(struct fs *fs, struct node *n, const struct fs_file *file, unsigned set,
+                   uint32_t uid, uint32_t gid)
+{
+    const unsigned given = FS_SET_ATIME | FS_SET_MTIME;
+    const unsigned now = FS_SET_ATIME_NOW | FS_SET_MTIME_NOW;
+    const bool owner = perm_owner(fs, &n->attr);
+
+    if (fs->config.read_only)
+        return -EROFS;
+    if ((set & FS_SET_MODE) && !owner)
+        return -EPERM;
+    if ((set & (FS_SET_UID | FS_SET_GID)) && !may_chown(fs, n, set, uid, gid))
+        return -EPERM;
+    if (set & FS_SET_SIZE) {
+        if (n->dir)
+            return -EISDIR;
+        if (!S_ISREG(n->attr.mode))
+            return -EINVAL;
+        if (file && (file->flags & O_ACCMODE) == O_RDONLY)
+            return -EINVAL;
+        if (!file && perm_check(fs, &n->attr, PERM_W) < 0)
+            return -EACCES;
+    }
+    if ((set & given) && !(set & FS_SET_SIZE) && !owner)
+        return -EPERM;
+    if ((set & now) && !(set & FS_SET_SIZE) && !owner && perm_check(fs, &n->attr, PERM_W) < 0)
+        return -EACCES;
+    return 0;
+}
+
+/* What setattr asks, in the sandbox's terms. */
+static void translate(const struct fs *fs, unsigned set, const struct stat *st,
+                      struct remote_setattr *ret)
+{
+    const int64_t now_ns = fs_sandbox_now(fs);
+
+    *ret = (struct remote_setattr){0};
+    if (set & FS_SET_MODE)
+        ret->mask |= REMOTE_SET_MODE;
+    if (set & FS_SET_UID)
+        ret->mask |= REMOTE_SET_UID;
+    if (set & FS_SET_GID)
+        ret->mask |= REMOTE_SET_GID;
+    if (set & (FS_SET_ATIME | FS_SET_ATIME_NOW))
+        ret->mask |= REMOTE_SET_ATIME;
+    if (set & (FS_SET_MTIME | FS_SET_MTIME_NOW))
+        ret->mask |= REMOTE_SET_MTIME;
+    ret->attr.mode = st->st_mode & 07777;
+    ret->attr.uid = show_uid_back(fs, st->st_uid);
+    ret->attr.gid = show_gid_back(fs, st->st_gid);
+    ret->attr.atime_ns = set & FS_SET_ATIME_NOW ? now_ns : timespec_to_ns(st->st_atim);
+    ret->attr.mtime_ns = set & FS_SET_MTIME_NOW ? now_ns : timespec_to_ns(st->st_mtim);
+}
+
+static bool attr_is(const struct remote_attr *a, const struct remote_setattr *set)
+{
+    const struct remote_attr *want = &set->attr;
+
+    return (!(set->mask & REMOTE_SET_MODE) || (a->mode & 07777) == want->mode) &&
+           (!(set->mask & REMOTE_SET_UID) || a->uid == want->uid) &&
+           (!(set->mask & REMOTE_SET_GID) || a->gid == want->gid) &&
+           (!(set->mask & REMOTE_SET_SIZE) || a->size == want->size) &&
+           (!(set->mask & REMOTE_SET_ATIME) || a->atime_ns == want->atime_ns) &&
+           (!(set->mask & REMOTE_SET_MTIME) || a->mtime_ns == want->mtime_ns);
+}
+
+static int remote_set(struct fs *fs, const char *path, const struct remote_setattr *set,
+                      const struct remote_attr *before, struct remote_attr *ret)
+{
+    int r = remote_setattr(fs->remote, path, set, ret);
+
+    if (op_lost(r) && !attr_is(before, set) && remote_stat(fs->remote, path, ret, NULL) == 0 &&
+        attr_is(ret, set))
+        return 0;
+    return r;
+}
+
+/* At once, in the sandbox. May wait. */
+static int set_there(struct fs *fs, struct node *n, const struct remote_setattr *set)
+{
+    const int64_t start_ns = clock_mono_ns();
+    struct remote_attr attr, before;
+    char *path = NULL;
+    struct op op;
+    int r;
+
+    if (node_gone_locked(n))
+        return n->deleted ? 0 : -ESTALE;
+    r = op_begin_node(fs, &op, n);
+    if (r < 0)
+        return r;
+    before = n->attr;
+    r = node_path_locked(fs, n, &path);
+    if (r == 0) {
+        fs_unlock(fs);
+        r = remote_set(fs, path, set, &before, &attr);
+        fs_lock(fs);
+    }
+    if (r == 0) {
+        if (set->mask & REMOTE_SET_SIZE)
+            data_drop_locked(fs, n);
+        if (n->attr.nlink > 1)
+            node_stale_links_locked(fs, n);
+        tree_own_attr_locked(fs, n, &attr, start_ns, (set->mask & REMOTE_SET_MTIME) != 0);
+    } else {
+        node_stale_locked(n);
+    }
+    op_end_locked(fs, &op);
+    free(path);
+    return r;
+}
+
+/* Content that is here, or will be sent from here, is cut here. May wait. */
+static int truncate_here(struct fs *fs, struct node *n, uint64_t size, bool send)
+{
+    int r;
+
+    if (!node_file_locked(n))
+        return -ENOMEM;
+    data_open_locked(n);
+    r = write_truncate(fs, n, size);
+    data_close_locked(n);
+    if (r == 0 && (send || fs->config.durability == FS_DURABILITY_SYNC)) {
+        r = send_node(fs, n);
+        if (r < 0)
+            send_retry_later_locked(fs);
+    }
+    return r;
+}
+
+static int set_size(struct fs *fs, struct node *n, const struct fs_file *file, uint64_t size)
+{
+    const struct remote_setattr set = {.mask = REMOTE_SET_SIZE, .attr.size = size};
+    const bool open = n->file && n->file->wopens > 0;
+    int r;
+
+    if (size > INT64_MAX)
+        return -EFBIG;
+    if (file || node_local(n) || open)
+        return truncate_here(fs, n, size, !open);
+    r = set_there(fs, n, &set);
+    /* Where only whole files can be put, that is done. */
+    return r == -EOPNOTSUPP ? truncate_here(fs, n, size, true) : r;
+}
+
+/* What unsent content will be put with, and what is remembered of a file nobody will send. */
+static void set_times_here_locked(struct fs *fs, struct node *n, struct remote_setattr *set)
+{
+    if (!node_local(n) || !(set->mask & REMOTE_SET_MTIME))
+        return;
+    n->file->gen++; /* a put under way has the old one */
+    n->file->mtime_ns = set->attr.mtime_ns;
+    n->file->ctime_ns = fs_sandbox_now(fs);
+    set->mask &= ~(unsigned)(REMOTE_SET_MTIME | REMOTE_SET_ATIME);
+}
+
+static void set_private_locked(struct fs *fs, struct node *n, const struct remote_setattr *set)
+{
+    if (set->mask & REMOTE_SET_MODE)
+        n->attr.mode = (n->attr.mode & S_IFMT) | set->attr.mode;
+    if (set->mask & REMOTE_SET_UID)
+        n->attr.uid = set->attr.uid;
+    if (set->mask & REMOTE_SET_GID)
+        n->attr.gid = set->attr.gid;
+    if (set->mask & REMOTE_SET_MTIME)
+        n->attr.mtime_ns = set->attr.mtime_ns;
+    n->attr.ctime_ns = fs_sandbox_now(fs);
+}
+
+static int set_node(struct fs *fs, struct node *n, const struct fs_file *file, unsigned set,
+                    const struct stat *st)
+{
+    struct remote_setattr want;
+    int r;
+
+    translate(fs, set, st, &want);
+    r = may_set(fs, n, file, set, want.attr.uid, want.attr.gid);
+    if (r == 0 && (set & FS_SET_SIZE))
+        r = set_size(fs, n, file, (uint64_t)st->st_size);
+    if (r < 0)
+        return r;
+    /* truncate(2) comes with the new times, which the change of size made already. */
+    if ((set & FS_SET_SIZE) && !(set & (FS_SET_MTIME | FS_SET_ATIME)))
+        want.mask &= ~(unsigned)(REMOTE_SET_ATIME | REMOTE_SET_MTIME);
+    set_times_here_locked(fs, n, &want);
+    if (want.mask == 0)
+        return 0;
+    if (n->deleted) {
+        set_private_locked(fs, n, &want);
+        return 0;
+    }
+    r = set_there(fs, n, &want);
+    if (r == 0 && node_local(n))
+        n->file->ctime_ns = fs_sandbox_now(fs);
+    return r;
+}
+
+int fs_setattr(struct fs *fs, uint64_t ino, struct fs_file *file, unsigned set,
+               const struct stat *st, struct fs_entry *ret)
+{
+    const int64_t since = fs_since(fs);
+    struct node *n;
+    int r = -ESTALE;
+
+    fs_lock(fs);
+    n = node_find_locked(fs, ino);
+    if (n)
+        r = tree_refresh(fs, n, since, false);
+    if (r == 0)
+        r = set_node(fs, n, file, set, st);
+    if (r == 0)
+        show_node_locked(fs, n, ret);
+    node_unref_locked(fs, n);
+    fs_unlock(fs);
+    return r;
+}
+
+int fs_statfs(struct fs *fs, struct statvfs *ret)
+{
+    struct remote_statfs s;
+    int r;
+
+    memset(ret, 0, sizeof(*ret));
+    ret->f_namemax = 255;
+    ret->f_bsize = ret->f_frsize = 4096;
+    if (fs->config.read_only)
+        ret->f_flag |= ST_RDONLY;
+    r = remote_statfs(fs->remote, fs->root_path, &s);
+    if (r == -EOPNOTSUPP)
+        return 0; /* unknown: programs take zero blocks for a file system without a size */
+    if (r < 0)
+        return r;
+    if (s.block_size > 0 && s.block_size <= (1 << 30))
+        ret->f_bsize = ret->f_frsize = s.block_size;
+    ret->f_blocks = s.blocks;
+    ret->f_bfree = s.blocks_free;
+    ret->f_bavail = s.blocks_avail;
+    ret->f_files = s.files;
+    ret->f_ffree = ret->f_favail = s.files_free;
+    return 0;
+}

@@ -1,0 +1,405 @@
+#include "fs/fs_internal.h"
+
+#include "util/errtext.h"
+#include "util/path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utlist.h>
+
+enum { COPY_STEP = 128 << 10 };
+
+char *fs_sandbox_path(struct fs *fs, const char *text)
+{
+    return path_resolve(fs->root_path, text);
+}
+
+char *fs_mount_path(struct fs *fs, const char *path)
+{
+    char *clean = path_resolve("/", path), *shown;
+    const char *below;
+
+    if (!clean || !path_is_below(clean, fs->root_path))
+        return clean;
+    below = path_below(clean, fs->root_path);
+    shown = strdup(below[0] ? below : ".");
+    free(clean);
+    return shown;
+}
+
+/* ---- sync ---- */
+
+/* The unsent nodes at and below top (NULL: all), counted. */
+static int collect_unsent(struct fs *fs, const char *top, struct node ***ret, size_t *ret_count)
+{
+    struct node **v = calloc(fs->unsent_count + 1, sizeof(*v));
+    struct node_file *nf;
+    size_t count = 0;
+
+    lock_assert_held(&fs->lock);
+    if (!v)
+        return -ENOMEM;
+    DL_FOREACH(fs->unsent, nf) {
+        char *path = NULL;
+
+        if (top && node_path_locked(fs, nf->node, &path) < 0)
+            continue;
+        if (!top || path_is_below(path, top))
+            v[count++] = node_ref_locked(nf->node);
+        free(path);
+    }
+    *ret = v;
+    *ret_count = count;
+    return 0;
+}
+
+static int put_left(struct fs *fs, const struct node *n, int err, struct buf *left)
+{
+    char *path = NULL, *shown = NULL;
+    int r = node_path_locked(fs, n, &path);
+
+    if (r == 0) {
+        shown = fs_mount_path(fs, path);
+        r = shown ? buf_printf(left, "%s: %s\n", shown, errtext_sentence(err)) : -ENOMEM;
+    }
+    free(shown);
+    free(path);
+    return r;
+}
+
+int fs_sync(struct fs *fs, const char *path, struct buf *left)
+{
+    struct node **v;
+    size_t count;
+    int first = 0, r;
+
+    fs_lock(fs);
+    r = collect_unsent(fs, path, &v, &count);
+    if (r < 0) {
+        fs_unlock(fs);
+        return r;
+    }
+    for (size_t i = 0; i < count; i++) {
+        r = first == -EINTR ? -EINTR : send_node(fs, v[i]);
+        if (r < 0 && (first == 0 || r == -EINTR))
+            first = r;
+        if (r < 0 && left)
+            (void)put_left(fs, v[i], r, left); /* a list that is too long is cut */
+        node_unref_locked(fs, v[i]);
+    }
+    free(v);
+    fs_unlock(fs);
+    return first;
+}
+
+/* ---- refresh ---- */
+
+static struct node *node_at_locked(struct fs *fs, const char *path)
+{
+    struct node *n = fs->root;
+    char *copy, *part, *save;
+
+    if (!path_is_below(path, fs->root_path))
+        return NULL;
+    copy = strdup(path_below(path, fs->root_path));
+    if (!copy)
+        return NULL;
+    for (part = strtok_r(copy, "/", &save); part && n; part = strtok_r(NULL, "/", &save))
+        n = node_child_locked(n, part);
+    free(copy);
+    return n;
+}
+
+static void forget_node_locked(struct fs *fs, struct node *n)
+{
+    node_stale_locked(n);
+    if (n->dir) {
+        n->dir->list_ns = FS_NEVER;
+        n->dir->by_stat = n->dir->by_stat && n->dir->listed; /* refused before: ask again */
+    }
+    fs_tell_inode_locked(fs, n);
+    if (n->parent && n->nlookup > 0 && n->attached)
+        fs_tell_entry_locked(fs, n->parent, n->name);
+}
+
+void fs_refresh(struct fs *fs, const char *path)
+{
+    struct node *top, *n, *tmp;
+
+    fs_lock(fs);
+    top = path ? node_at_locked(fs, path) : fs->root;
+    if (path && !top && path_is_below(fs->root_path, path))
+        top = fs->root; /* the mount lies below it */
+    if (top) {
+        fs->seq++; /* what is being fetched now may be old */
+        HASH_ITER(by_id, fs->nodes, n, tmp)
+            if (top == fs->root || node_is_below_locked(n, top)) {
+                n->changed_seq = fs->seq;
+                forget_node_locked(fs, n);
+                if (n->dir && n->dir->flight)
+                    n->dir->flight->lost = true;
+            }
+        negative_drop_locked(fs, top);
+    }
+    fs_unlock(fs);
+}
+
+/* ---- commands and questions ---- */
+
+int fs_exec(struct fs *fs, const char *script, const char *cwd, size_t output_max, struct buf *out,
+            int *ret_exit)
+{
+    const struct remote_exec exec = {
+        .script = script, .cwd = cwd ? cwd : fs->root_path, .output_max = output_max};
+    int r;
+
+    r = fs_sync(fs, NULL, NULL);
+    if (r < 0) {
+        fs_report(fs, 0, "", r, "the command was not started: not everything before it is sent");
+        return r;
+    }
+    r = remote_exec(fs->remote, &exec, out, ret_exit);
+    fs_refresh(fs, NULL);
+    return r;
+}
+
+int fs_exists(struct fs *fs, const char *path)
+{
+    struct remote_attr attr;
+    int r = remote_stat(fs->remote, path, &attr, NULL);
+
+    if (r == -ENOENT || r == -ENOTDIR)
+        return 0;
+    return r < 0 ? r : 1;
+}
+
+/* Something below a scanned directory is not as we know it: it is asked about at the next access.
+ */
+static void compare_entry_locked(struct fs *fs, struct node *top, const struct remote_entry *e)
+{
+    char *copy = strdup(e->name), *part, *save;
+    struct node *n = top, *dir = NULL;
+    const char *last = e->name;
+
+    for (part = copy ? strtok_r(copy, "/", &save) : NULL; part && n;
+         part = strtok_r(NULL, "/", &save)) {
+        dir = n;
+        last = part;
+        n = node_child_locked(n, part);
+    }
+    if (!part && n && n != top) {
+        n->mark = fs->marks;
+        if (!node_local(n) && !remote_attr_same(&n->attr, &e->attr)) {
+            node_stale_locked(n);
+            fs_tell_inode_locked(fs, n);
+        }
+    } else if (dir && dir->dir && !part) {
+        tree_dir_stale_locked(dir);
+        negative_wrong_locked(fs, dir, last);
+    }
+    free(copy);
+}
+
+static void stale_unmarked_locked(struct fs *fs, struct node *dir, unsigned depth)
+{
+    struct node *n, *tmp;
+
+    if (!dir->dir || depth == 0)
+        return;
+    HASH_ITER(by_name, dir->dir->children, n, tmp) {
+        if (n->mark != fs->marks) {
+            node_stale_locked(n);
+            tree_dir_stale_locked(dir);
+            if (n->nlookup > 0)
+                fs_tell_entry_locked(fs, dir, n->name);
+        } else {
+            stale_unmarked_locked(fs, n, depth - 1);
+        }
+    }
+}
+
+int fs_scan(struct fs *fs, const char *path, unsigned depth, size_t max, struct remote_list *ret)
+{
+    struct node *dir;
+    uint64_t seq;
+    int r;
+
+    fs_lock(fs);
+    seq = fs->seq;
+    fs_unlock(fs);
+    r = remote_list(fs->remote, path, depth, max, ret);
+    if (r < 0)
+        return r;
+    fs_lock(fs);
+    dir = node_at_locked(fs, path);
+    if (dir && dir->dir && fs->seq == seq) { /* else a change of ours may look like one of theirs */
+        fs->marks++;
+        for (size_t i = 0; i < ret->count; i++)
+            compare_entry_locked(fs, dir, &ret->v[i]);
+        if (!ret->cut)
+            stale_unmarked_locked(fs, dir, depth);
+    }
+    fs_unlock(fs);
+    return 0;
+}
+
+/* ---- status ---- */
+
+static uint64_t unsent_bytes_locked(struct fs *fs)
+{
+    struct node_file *nf;
+    uint64_t bytes = 0;
+
+    DL_FOREACH(fs->unsent, nf)
+        bytes += nf->size;
+    return bytes;
+}
+
+size_t fs_unsent(struct fs *fs, uint64_t *ret_bytes)
+{
+    size_t count;
+
+    fs_lock(fs);
+    count = fs->unsent_count;
+    if (ret_bytes)
+        *ret_bytes = unsent_bytes_locked(fs);
+    fs_unlock(fs);
+    return count;
+}
+
+int fs_status(struct fs *fs, struct buf *out)
+{
+    unsigned long long bytes;
+    size_t unsent, nodes;
+    unsigned files, dirs;
+
+    fs_lock(fs);
+    unsent = fs->unsent_count;
+    bytes = unsent_bytes_locked(fs);
+    nodes = fs->node_count;
+    files = fs->files_open;
+    dirs = fs->dirs_open;
+    fs_unlock(fs);
+    return buf_printf(out,
+                      "unsent_files %zu\nunsent_bytes %llu\nnodes %zu\nopen_files %u\n"
+                      "open_dirs %u\ncache_bytes %llu\ncache_files %zu\n",
+                      unsent, bytes, nodes, files, dirs, (unsigned long long)cache_used(fs->cache),
+                      cache_blobs(fs->cache));
+}
+
+/* ---- the end of a mount ---- */
+
+static int copy_blob(struct blob *b, uint64_t size, int fd)
+{
+    char *p = malloc(COPY_STEP);
+    int r = p ? 0 : -ENOMEM;
+
+    for (uint64_t off = 0; r == 0 && off < size;) {
+        const size_t want = size - off < COPY_STEP ? (size_t)(size - off) : COPY_STEP;
+        ssize_t got = blob_read(b, off, p, want);
+
+        if (got <= 0) {
+            r = got < 0 ? (int)got : -EIO;
+            break;
+        }
+        for (ssize_t done = 0; done < got;) {
+            const ssize_t put = write(fd, p + done, (size_t)(got - done));
+
+            if (put < 0 && errno != EINTR) {
+                r = -errno;
+                break;
+            }
+            done += put > 0 ? put : 0;
+        }
+        off += (uint64_t)got;
+    }
+    free(p);
+    return r;
+}
+
+/* A new file for it, numbered: names from the sandbox may be alike, or mean something to a shell.
+ */
+static int new_kept_file(int dir_fd, const char *base, char *name, size_t size)
+{
+    for (unsigned i = 1; i < 100000; i++) {
+        int fd;
+
+        snprintf(name, size, "%05u-%.200s", i, base);
+        fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd >= 0 || errno != EEXIST)
+            return fd >= 0 ? fd : -errno;
+    }
+    return -EEXIST;
+}
+
+/* Into a file of its own, on the disk. Without the lock. */
+static int keep_blob(struct blob *b, uint64_t size, const char *base, int dir_fd, char *name,
+                     size_t name_size)
+{
+    int fd = new_kept_file(dir_fd, base, name, name_size), r;
+
+    if (fd < 0)
+        return fd;
+    r = copy_blob(b, size, fd);
+    if (r == 0 && fsync(fd) < 0)
+        r = -errno;
+    if (close(fd) < 0 && r == 0)
+        r = -errno;
+    if (r < 0)
+        (void)unlinkat(dir_fd, name, 0); /* half of it would only mislead */
+    return r;
+}
+
+static int keep_node(struct fs *fs, struct node *n, int dir_fd, const char *dir, struct buf *kept)
+{
+    const uint64_t gen = n->file->gen, size = n->file->size;
+    struct blob *b = blob_ref(n->file->blob);
+    char name[256], *path = NULL;
+    int r;
+
+    (void)blob_hold(b); /* unsent content is held already: this only lasts longer */
+    r = node_path_locked(fs, n, &path);
+    if (r == 0) {
+        fs_unlock(fs);
+        r = keep_blob(b, size, path_base(path), dir_fd, name, sizeof(name));
+        fs_lock(fs);
+    }
+    blob_release(b);
+    blob_unref(b);
+    if (r == 0)
+        r = buf_printf(kept, "%s/%s\t%s\n", dir, name, path);
+    if (r == 0 && node_unsent(n) && n->file->gen == gen)
+        write_sent_locked(fs, n); /* it has a home */
+    free(path);
+    return r;
+}
+
+int fs_keep_unsent(struct fs *fs, const char *dir, struct buf *kept)
+{
+    struct node **v = NULL;
+    size_t count = 0;
+    int dir_fd, r, first;
+
+    first = path_make_dirs(dir, 0700);
+    if (first < 0)
+        return first;
+    dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir_fd < 0)
+        return -errno;
+    fs_lock(fs);
+    first = collect_unsent(fs, NULL, &v, &count);
+    for (size_t i = 0; i < count; i++) {
+        r = node_unsent(v[i]) ? keep_node(fs, v[i], dir_fd, dir, kept) : 0;
+        first = first < 0 ? first : r;
+        node_unref_locked(fs, v[i]);
+    }
+    fs_unlock(fs);
+    free(v);
+    close(dir_fd);
+    return first;
+}

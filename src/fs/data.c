@@ -1,0 +1,195 @@
+#include "fs/fs_internal.h"
+
+#include "util/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/*
+ * Two versions whose ctime fell into one tick of the sandbox's clock look alike. So what was
+ * fetched this soon after the file's ctime is used by whoever opened it, and fetched again for the
+ * next. The rest is slack for how well we know that clock.
+ */
+#define RACY_NS (100 * NS_PER_MS)
+
+void data_set_blob_locked(struct node_file *nf, struct blob *b)
+{
+    if (nf->blob && nf->held)
+        blob_release(nf->blob);
+    nf->held = false;
+    blob_unref(nf->blob);
+    nf->blob = b;
+}
+
+void data_drop_locked(struct fs *fs, struct node *n)
+{
+    lock_assert_held(&fs->lock);
+    if (n->file)
+        data_set_blob_locked(n->file, NULL);
+}
+
+void data_rehold_locked(struct node_file *nf)
+{
+    const bool hold = nf->opens > 0 || nf->local;
+
+    if (!nf->blob || hold == nf->held)
+        return;
+    if (!hold)
+        blob_release(nf->blob);
+    else if (!blob_hold(nf->blob)) {
+        data_set_blob_locked(nf, NULL); /* the cache was full meanwhile */
+        return;
+    }
+    nf->held = hold;
+}
+
+void data_check_locked(struct fs *fs, struct node *n)
+{
+    struct node_file *nf = n->file;
+
+    if (nf && nf->blob && !nf->local && !remote_attr_same(&nf->version, &n->attr))
+        data_drop_locked(fs, n);
+}
+
+void data_open_locked(struct node *n)
+{
+    struct node_file *nf = n->file;
+
+    if (nf->opens++ == 0 && nf->blob && !nf->local && !nf->verified)
+        data_set_blob_locked(nf, NULL);
+    data_rehold_locked(nf);
+}
+
+void data_close_locked(struct node *n)
+{
+    n->file->opens--;
+    data_rehold_locked(n->file);
+}
+
+bool data_whole_locked(struct node *n)
+{
+    return n->file->blob && blob_whole(n->file->blob);
+}
+
+int data_blob_locked(struct fs *fs, struct node *n)
+{
+    struct node_file *nf = n->file;
+    struct blob *b;
+    int r;
+
+    lock_assert_held(&fs->lock);
+    if (nf->blob)
+        return 0;
+    r = blob_new(fs->cache, n->attr.size, &b);
+    if (r < 0)
+        return r;
+    data_set_blob_locked(nf, b);
+    nf->held = true;
+    nf->version = n->attr;
+    nf->verified = n->attr.ctime_ns + RACY_NS < fs_sandbox_now(fs);
+    return 0;
+}
+
+static bool version_moved(int err)
+{
+    return err == -ESTALE || err == -ENOENT || err == -ENOTDIR;
+}
+
+static int fetch_range(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes)
+{
+    struct node_file *nf = n->file;
+    const struct remote_attr version = nf->version;
+    struct blob *b = blob_ref(nf->blob);
+    const bool held = blob_hold(b);
+    char *path = NULL;
+    uint64_t got = 0;
+    int r;
+
+    r = held ? node_path_locked(fs, n, &path) : -ESTALE;
+    fs_unlock(fs);
+    if (r == 0)
+        r = remote_fetch(fs->remote, path, &version, off, bytes, blob_fd(b), &got);
+    if (r == 0 && got < bytes)
+        r = -ESTALE; /* shorter than the version we know */
+    if (held) {
+        blob_settle(b, off, bytes, r == 0);
+        blob_release(b);
+    }
+    blob_unref(b);
+    fs_lock(fs);
+    fs_wake(fs);
+    free(path);
+    return r;
+}
+
+int data_fetch(struct fs *fs, struct node *n, uint64_t off, uint64_t window, unsigned *stale)
+{
+    uint64_t start, bytes;
+    int r;
+
+    r = data_blob_locked(fs, n);
+    if (r < 0)
+        return r;
+    r = blob_take(n->file->blob, off, window, &start, &bytes);
+    if (r == -EBUSY)
+        return fs_wait(fs);
+    if (r <= 0)
+        return r;
+    if (n->deleted || node_gone_locked(n)) {
+        blob_settle(n->file->blob, start, bytes, false);
+        return -ESTALE;
+    }
+    r = fetch_range(fs, n, start, bytes);
+    if (!version_moved(r))
+        return r;
+
+    /* Changed in place: what comes next is of the new version. Replaced, or gone: the end. */
+    if ((*stale)-- == 0)
+        return -ESTALE;
+    if (!node_local(n))
+        node_stale_locked(n);
+    r = tree_refresh(fs, n, fs_since(fs), false);
+    if (r < 0)
+        return r;
+    return node_gone_locked(n) ? -ESTALE : 0;
+}
+
+int data_fetch_all(struct fs *fs, struct node *n)
+{
+    unsigned stale = FS_STALE_TRIES;
+    uint64_t off = 0;
+
+    for (;;) {
+        struct blob *before;
+        int r;
+
+        r = data_blob_locked(fs, n);
+        if (r < 0)
+            return r;
+        if (data_whole_locked(n))
+            return 0;
+        before = n->file->blob;
+        while (off < blob_size(before) && blob_has(before, off, 1))
+            off += BLOB_BLOCK;
+        if (off >= blob_size(before))
+            off = 0;
+        r = data_fetch(fs, n, off, FS_WINDOW_MAX, &stale);
+        if (r < 0)
+            return r;
+        if (n->file->blob != before)
+            off = 0;
+    }
+}
+
+void data_keep_for_handles(struct fs *fs, struct node *n)
+{
+    int r;
+
+    if (!n->file || n->file->opens == 0 || node_local(n))
+        return;
+    data_open_locked(n);
+    r = data_fetch_all(fs, n);
+    data_close_locked(n);
+    if (r < 0) /* the handles get ESTALE for what is missing; the name goes all the same */
+        fs_report(fs, 0, n->name, r, "could not be read before its name went");
+}

@@ -1,0 +1,214 @@
+#include "fs/fs_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct dirent_copy {
+    uint64_t id; /* of its node, which may be gone by now */
+    char *name;
+};
+
+struct fs_dir {
+    struct fs *fs;
+    struct node *node; /* counted */
+    /* What was there at the opening or at rewinddir: a caller sees one state to its end. Used by
+     * one call at a time, as the kernel does it. */
+    struct dirent_copy *v;
+    size_t count;
+    bool taken, moved; /* v is valid; entries of it were given */
+};
+
+static void drop_copies(struct fs_dir *dir)
+{
+    for (size_t i = 0; i < dir->count; i++)
+        free(dir->v[i].name);
+    free(dir->v);
+    dir->v = NULL;
+    dir->count = 0;
+    dir->taken = false;
+}
+
+static int copy_names_locked(struct fs_dir *dir)
+{
+    struct node *n, *tmp;
+    const size_t max = HASH_CNT(by_name, dir->node->dir->children);
+
+    drop_copies(dir);
+    dir->v = calloc(max ? max : 1, sizeof(*dir->v));
+    if (!dir->v)
+        return -ENOMEM;
+    HASH_ITER(by_name, dir->node->dir->children, n, tmp) {
+        dir->v[dir->count] = (struct dirent_copy){.id = n->id, .name = strdup(n->name)};
+        if (!dir->v[dir->count].name) {
+            drop_copies(dir);
+            return -ENOMEM;
+        }
+        dir->count++;
+    }
+    dir->taken = true;
+    dir->moved = false;
+    return 0;
+}
+
+static bool listed_since_locked(const struct node *n, int64_t since)
+{
+    return n->dir->listed && n->dir->list_ns >= since;
+}
+
+/* -EAGAIN from wait false. A directory that was removed while it is open is empty. */
+static int take_names(struct fs_dir *dir, bool wait)
+{
+    const int64_t since = fs_since(dir->fs);
+    struct node *n = dir->node;
+    int r = 0;
+
+    if (node_gone_locked(n)) {
+        drop_copies(dir);
+        dir->taken = true;
+        return 0;
+    }
+    for (unsigned i = 0; r == 0 && i < FS_TRIES && !listed_since_locked(n, since); i++) {
+        if (!wait)
+            return -EAGAIN;
+        r = tree_list(dir->fs, n, since);
+        if (r == 0 && n->dir->list_ns >= since && !n->dir->listed)
+            break; /* more than we take of one directory: what is there is shown */
+    }
+    return r < 0 ? r : copy_names_locked(dir);
+}
+
+static int open_dir_node(struct fs *fs, struct node *n, bool wait, struct fs_dir **ret)
+{
+    const int64_t since = fs_since(fs);
+    struct fs_dir *dir;
+    int r;
+
+    if (!n->dir)
+        return -ENOTDIR;
+    if (!wait && (!tree_fresh_locked(n, since) || node_gone_locked(n)))
+        return -EAGAIN;
+    r = wait ? perm_node(fs, n, PERM_R, since) : perm_check(fs, &n->attr, PERM_R);
+    if (r < 0)
+        return r;
+    dir = calloc(1, sizeof(*dir));
+    if (!dir)
+        return -ENOMEM;
+    dir->fs = fs;
+    dir->node = node_ref_locked(n);
+    fs->dirs_open++;
+    r = take_names(dir, wait);
+    if (r < 0) {
+        fs->dirs_open--;
+        drop_copies(dir);
+        node_unref_locked(fs, n);
+        free(dir);
+        return r;
+    }
+    *ret = dir;
+    return 0;
+}
+
+static int opendir_ino(struct fs *fs, uint64_t ino, bool wait, struct fs_dir **ret)
+{
+    struct node *n;
+    int r = -ESTALE;
+
+    fs_lock(fs);
+    n = node_find_locked(fs, ino);
+    if (n)
+        r = open_dir_node(fs, n, wait, ret);
+    node_unref_locked(fs, n);
+    fs_unlock(fs);
+    return r;
+}
+
+int fs_opendir(struct fs *fs, uint64_t ino, struct fs_dir **ret)
+{
+    return opendir_ino(fs, ino, true, ret);
+}
+
+int fs_opendir_cached(struct fs *fs, uint64_t ino, struct fs_dir **ret)
+{
+    return opendir_ino(fs, ino, false, ret);
+}
+
+/* The i-th entry, "." and ".." first. NULL when it went meanwhile. */
+static struct node *entry_node_locked(const struct fs_dir *dir, uint64_t i, const char **ret_name)
+{
+    struct node *n = dir->node;
+
+    if (i < 2) {
+        *ret_name = i == 0 ? "." : "..";
+        return i == 0 || !n->parent ? n : n->parent;
+    }
+    *ret_name = dir->v[i - 2].name;
+    n = node_child_locked(n, *ret_name);
+    return n && n->id == dir->v[i - 2].id ? n : NULL;
+}
+
+/* fill is the caller's: without the lock. The reference is taken before and given back if refused.
+ */
+static int give_locked(struct fs_dir *dir, uint64_t i, bool plus, fs_fill fill, void *arg)
+{
+    const bool counted = plus && i >= 2;
+    struct fs *fs = dir->fs;
+    struct fs_entry e;
+    const char *name;
+    struct node *n = entry_node_locked(dir, i, &name);
+    int full;
+
+    if (!n)
+        return 0;
+    show_entry_locked(fs, n, &e);
+    node_ref_locked(n);
+    n->nlookup += counted;
+    fs_unlock(fs);
+    full = fill(arg, name, &e, i + 1);
+    fs_lock(fs);
+    if (full && counted && n->nlookup > 0)
+        n->nlookup--;
+    node_unref_locked(fs, n);
+    return full;
+}
+
+static int readdir_from(struct fs_dir *dir, uint64_t off, bool plus, fs_fill fill, void *arg,
+                        bool wait)
+{
+    struct fs *fs = dir->fs;
+    int r = 0;
+
+    fs_lock(fs);
+    if (!dir->taken || (off == 0 && dir->moved))
+        r = take_names(dir, wait);
+    for (uint64_t i = off; r == 0 && i < dir->count + 2; i++) {
+        if (give_locked(dir, i, plus, fill, arg))
+            break;
+    }
+    if (r == 0 && off > 0)
+        dir->moved = true;
+    fs_unlock(fs);
+    return r;
+}
+
+int fs_readdir(struct fs_dir *dir, uint64_t off, bool plus, fs_fill fill, void *arg)
+{
+    return readdir_from(dir, off, plus, fill, arg, true);
+}
+
+int fs_readdir_cached(struct fs_dir *dir, uint64_t off, bool plus, fs_fill fill, void *arg)
+{
+    return readdir_from(dir, off, plus, fill, arg, false);
+}
+
+void fs_releasedir(struct fs_dir *dir)
+{
+    struct fs *fs = dir->fs;
+
+    fs_lock(fs);
+    fs->dirs_open--;
+    node_unref_locked(fs, dir->node);
+    fs_unlock(fs);
+    drop_copies(dir);
+    free(dir);
+}

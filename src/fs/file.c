@@ -1,0 +1,477 @@
+#include "fs/fs_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdlib.h>
+
+static bool flags_write(int flags)
+{
+    return (flags & O_ACCMODE) != O_RDONLY;
+}
+
+static int kind_error(const struct remote_attr *attr)
+{
+    switch (attr->mode & S_IFMT) {
+    case S_IFREG:
+        return 0;
+    case S_IFDIR:
+        return -EISDIR;
+    case S_IFLNK:
+        return -ELOOP;
+    case S_IFIFO:
+    case S_IFSOCK:
+        return -ENXIO;
+    default:
+        return -EACCES; /* device nodes are shown, and that is all */
+    }
+}
+
+static int open_mask(int flags)
+{
+    static const int masks[] = {
+        [O_RDONLY] = PERM_R, [O_WRONLY] = PERM_W, [O_RDWR] = PERM_R | PERM_W};
+    const int access = flags & O_ACCMODE;
+    const int mask = access <= O_RDWR ? masks[access] : PERM_R | PERM_W;
+
+    return flags & O_TRUNC ? mask | PERM_W : mask;
+}
+
+/* Up to here nothing was fetched: what the flags and the modes say. */
+static int may_open(struct fs *fs, struct node *n, int flags, bool created)
+{
+    int r = kind_error(&n->attr);
+
+    if (r < 0)
+        return r;
+    if (fs->config.read_only && (flags_write(flags) || (flags & O_TRUNC)))
+        return -EROFS;
+    return created ? 0 : perm_check(fs, &n->attr, open_mask(flags));
+}
+
+static struct fs_file *new_file_locked(struct fs *fs, struct node *n, int flags)
+{
+    struct fs_file *file = calloc(1, sizeof(*file));
+
+    if (!file)
+        return NULL;
+    file->fs = fs;
+    file->node = node_ref_locked(n);
+    file->flags = flags;
+    data_open_locked(n);
+    n->file->wopens += flags_write(flags);
+    fs->files_open++;
+    return file;
+}
+
+static void free_file_locked(struct fs_file *file)
+{
+    struct node *n = file->node;
+
+    n->file->wopens -= flags_write(file->flags);
+    data_close_locked(n);
+    file->fs->files_open--;
+    if (node_unsent(n) && n->file->wopens == 0)
+        send_retry_later_locked(file->fs);
+    node_unref_locked(file->fs, n);
+    free(file);
+}
+
+static void set_hints_locked(struct node *n, struct fs_open_hints *ret)
+{
+    struct node_file *nf = n->file;
+
+    *ret = (struct fs_open_hints){.direct_io = !data_whole_locked(n)};
+    if (ret->direct_io)
+        return;
+    ret->keep_cache = nf->opened_id == blob_id(nf->blob);
+    nf->opened_id = blob_id(nf->blob);
+}
+
+/* Content as open(2) wants it there. May wait. */
+static int open_content(struct fs *fs, struct node *n, int flags)
+{
+    int r;
+
+    if (flags & O_TRUNC) {
+        r = write_truncate(fs, n, 0);
+        if (r == 0 && fs->config.durability == FS_DURABILITY_SYNC)
+            r = send_node(fs, n);
+        return r;
+    }
+    r = data_blob_locked(fs, n);
+    if (r < 0 || node_size(n) > FS_SMALL)
+        return r;
+    return data_fetch_all(fs, n);
+}
+
+/* n is fresh. May wait. */
+static int open_node(struct fs *fs, struct node *n, int flags, bool created, struct fs_file **ret,
+                     struct fs_open_hints *ret_hints)
+{
+    struct fs_file *file;
+    int r;
+
+    r = may_open(fs, n, flags, created);
+    if (r < 0)
+        return r;
+    if (!node_file_locked(n))
+        return -ENOMEM;
+    file = new_file_locked(fs, n, flags);
+    if (!file)
+        return -ENOMEM;
+    r = open_content(fs, n, flags);
+    if (r < 0) {
+        free_file_locked(file);
+        return r;
+    }
+    set_hints_locked(n, ret_hints);
+    *ret = file;
+    return 0;
+}
+
+int fs_open(struct fs *fs, uint64_t ino, int flags, struct fs_file **ret,
+            struct fs_open_hints *ret_hints)
+{
+    const int64_t since = fs_since(fs);
+    struct node *n;
+    int r = -ESTALE;
+
+    fs_lock(fs);
+    n = node_find_locked(fs, ino);
+    if (n)
+        r = tree_refresh(fs, n, since, false);
+    if (r == 0)
+        r = open_node(fs, n, flags, false, ret, ret_hints);
+    node_unref_locked(fs, n);
+    fs_unlock(fs);
+    return r;
+}
+
+/* As fs_open, as far as it goes without waiting. */
+static int open_cached_locked(struct fs *fs, struct node *n, int flags, struct fs_file **ret,
+                              struct fs_open_hints *ret_hints)
+{
+    struct fs_file *file;
+    int r;
+
+    if (!tree_fresh_locked(n, fs_since(fs)) || node_gone_locked(n) || (flags & O_TRUNC))
+        return -EAGAIN;
+    r = may_open(fs, n, flags, false);
+    if (r < 0)
+        return r;
+    if (!n->file || !n->file->blob)
+        return -EAGAIN;
+    file = new_file_locked(fs, n, flags);
+    if (!file)
+        return -ENOMEM;
+    if (!data_whole_locked(n)) {
+        free_file_locked(file);
+        return -EAGAIN;
+    }
+    set_hints_locked(n, ret_hints);
+    *ret = file;
+    return 0;
+}
+
+int fs_open_cached(struct fs *fs, uint64_t ino, int flags, struct fs_file **ret,
+                   struct fs_open_hints *ret_hints)
+{
+    struct node *n;
+    int r = -ESTALE;
+
+    fs_lock(fs);
+    n = node_find_locked(fs, ino);
+    if (n)
+        r = open_cached_locked(fs, n, flags, ret, ret_hints);
+    node_unref_locked(fs, n);
+    fs_unlock(fs);
+    return r;
+}
+
+static int open_created(struct fs *fs, struct node *n, int flags, bool created,
+                        struct fs_entry *ret, struct fs_file **ret_file,
+                        struct fs_open_hints *ret_hints)
+{
+    /* What was just made is empty already: truncating it would only cost a put. */
+    int r = open_node(fs, n, created ? flags & ~O_TRUNC : flags, created, ret_file, ret_hints);
+
+    if (r < 0)
+        return r;
+    n->nlookup++;
+    show_entry_locked(fs, n, ret);
+    return 0;
+}
+
+int fs_create(struct fs *fs, uint64_t parent, const char *name, mode_t mode, int flags,
+              struct fs_entry *ret, struct fs_file **ret_file, struct fs_open_hints *ret_hints)
+{
+    struct node *dir, *n = NULL;
+    bool created = false;
+    int r = -ESTALE;
+
+    fs_lock(fs);
+    dir = node_find_locked(fs, parent);
+    if (dir)
+        r = names_create(fs, dir, name, mode, (flags & O_EXCL) != 0, &n, &created);
+    if (r == 0)
+        r = open_created(fs, n, flags, created, ret, ret_file, ret_hints);
+    node_unref_locked(fs, n);
+    node_unref_locked(fs, dir);
+    fs_unlock(fs);
+    return r;
+}
+
+void fs_release(struct fs_file *file)
+{
+    struct fs *fs = file->fs;
+
+    fs_lock(fs);
+    free_file_locked(file);
+    fs_unlock(fs);
+}
+
+/* ---- reading ---- */
+
+static uint64_t first_missing(struct blob *b, uint64_t off, uint64_t len)
+{
+    const uint64_t end = off + len;
+
+    while (off < end && blob_has(b, off, 1))
+        off = (off / BLOB_BLOCK + 1) * BLOB_BLOCK;
+    return off;
+}
+
+/* Who reads on from where they stopped gets more at a time. */
+static uint64_t next_window(struct fs_file *file, uint64_t off)
+{
+    if (off == 0 || off != file->next_off)
+        file->window = FS_WINDOW;
+    else if (file->window < FS_WINDOW_MAX)
+        file->window = file->window ? file->window * 2 : FS_WINDOW;
+    return file->window;
+}
+
+/* Nothing but the local disk is waited for. Drops the lock meanwhile. */
+static ssize_t read_blob(struct fs *fs, struct node *n, uint64_t off, void *p, size_t n_bytes)
+{
+    struct blob *b = blob_ref(n->file->blob);
+    ssize_t got;
+
+    if (!blob_hold(b)) {
+        blob_unref(b);
+        return -EAGAIN;
+    }
+    fs_unlock(fs);
+    got = blob_read(b, off, p, n_bytes);
+    blob_release(b);
+    blob_unref(b);
+    fs_lock(fs);
+    return got;
+}
+
+/* 0: the content that n->file->blob has may be used. */
+static int content_valid(struct fs *fs, struct node *n, bool wait)
+{
+    int r;
+
+    if (n->suspect && !node_local(n) && !node_gone_locked(n)) {
+        if (!wait)
+            return -EAGAIN;
+        r = tree_refresh(fs, n, fs_since(fs), false);
+        if (r < 0)
+            return r;
+    }
+    if (!n->file->blob && !wait)
+        return -EAGAIN;
+    return data_blob_locked(fs, n);
+}
+
+static ssize_t read_locked(struct fs_file *file, uint64_t off, void *p, size_t n_bytes, bool wait)
+{
+    struct fs *fs = file->fs;
+    struct node *n = file->node;
+    unsigned stale = FS_STALE_TRIES;
+
+    if ((file->flags & O_ACCMODE) == O_WRONLY)
+        return -EBADF;
+    for (;;) {
+        uint64_t size, len, missing;
+        ssize_t r = content_valid(fs, n, wait);
+
+        if (r < 0)
+            return r;
+        size = node_local(n) ? n->file->size : blob_size(n->file->blob);
+        if (off >= size || n_bytes == 0)
+            return 0;
+        len = n_bytes < size - off ? n_bytes : size - off;
+        if (blob_has(n->file->blob, off, len)) {
+            r = read_blob(fs, n, off, p, (size_t)len);
+            if (r >= 0)
+                file->next_off = off + (uint64_t)r;
+            return r;
+        }
+        if (!wait)
+            return -EAGAIN;
+        missing = first_missing(n->file->blob, off, len);
+        r = data_fetch(fs, n, missing, next_window(file, off), &stale);
+        if (r < 0)
+            return r;
+    }
+}
+
+ssize_t fs_read(struct fs_file *file, uint64_t off, void *p, size_t n)
+{
+    ssize_t r;
+
+    fs_lock(file->fs);
+    r = read_locked(file, off, p, n, true);
+    fs_unlock(file->fs);
+    return r;
+}
+
+ssize_t fs_read_cached(struct fs_file *file, uint64_t off, void *p, size_t n)
+{
+    ssize_t r;
+
+    fs_lock(file->fs);
+    r = read_locked(file, off, p, n, false);
+    fs_unlock(file->fs);
+    return r;
+}
+
+/* ---- writing ---- */
+
+/* It is our turn, all of it is local. */
+static ssize_t write_blob(struct fs *fs, struct node *n, uint64_t off, const void *p, size_t bytes)
+{
+    struct blob *b = blob_ref(n->file->blob);
+    int r;
+
+    /* Marked before, so that no refresh takes the blob away; and after, so that a put that began
+     * meanwhile does not count as having sent this. */
+    write_mark_locked(fs, n);
+    fs_unlock(fs);
+    r = blob_write(b, off, p, bytes);
+    blob_unref(b);
+    fs_lock(fs);
+    write_mark_locked(fs, n);
+    if (r == 0 && off + bytes > n->file->size)
+        n->file->size = off + bytes;
+    return r < 0 ? r : (ssize_t)bytes;
+}
+
+static ssize_t write_file(struct fs_file *file, uint64_t off, const void *p, size_t bytes)
+{
+    struct fs *fs = file->fs;
+    struct node *n = file->node;
+    ssize_t r;
+
+    if (!flags_write(file->flags))
+        return -EBADF;
+    if (bytes == 0)
+        return 0;
+    r = write_begin(fs, n);
+    if (r < 0)
+        return r;
+    if (file->flags & O_APPEND)
+        off = node_size(n);
+    if (off > INT64_MAX - bytes)
+        r = -EFBIG;
+    else
+        r = write_blob(fs, n, off, p, bytes);
+    write_end_locked(fs, n);
+    return r;
+}
+
+ssize_t fs_write(struct fs_file *file, uint64_t off, const void *p, size_t n)
+{
+    struct fs *fs = file->fs;
+    ssize_t r;
+
+    fs_lock(fs);
+    r = write_file(file, off, p, n);
+    if (r > 0 && fs->config.durability == FS_DURABILITY_SYNC) {
+        const int sent = send_node(fs, file->node);
+
+        if (sent < 0)
+            r = sent;
+    }
+    fs_unlock(fs);
+    return r;
+}
+
+ssize_t fs_write_cached(struct fs_file *file, uint64_t off, const void *p, size_t n)
+{
+    struct fs *fs = file->fs;
+    ssize_t r = -EAGAIN;
+
+    if (fs->config.durability == FS_DURABILITY_SYNC)
+        return -EAGAIN;
+    fs_lock(fs);
+    if (data_whole_locked(file->node) && !file->node->file->writing)
+        r = write_file(file, off, p, n);
+    fs_unlock(fs);
+    return r;
+}
+
+int fs_fallocate(struct fs_file *file, int mode, uint64_t off, uint64_t len)
+{
+    struct fs *fs = file->fs;
+    struct node *n = file->node;
+    int r = 0;
+
+    if (mode & ~FALLOC_FL_KEEP_SIZE)
+        return -EOPNOTSUPP;
+    if (!flags_write(file->flags))
+        return -EBADF;
+    if (len == 0)
+        return -EINVAL;
+    if (off > INT64_MAX - len)
+        return -EFBIG;
+    fs_lock(fs);
+    if (!(mode & FALLOC_FL_KEEP_SIZE) && off + len > node_size(n))
+        r = write_truncate(fs, n, off + len);
+    if (r == 0 && fs->config.durability == FS_DURABILITY_SYNC)
+        r = send_node(fs, n);
+    fs_unlock(fs);
+    return r;
+}
+
+/* ---- sending ---- */
+
+static bool something_to_send_locked(const struct fs_file *file)
+{
+    return flags_write(file->flags) && node_unsent(file->node);
+}
+
+int fs_flush(struct fs_file *file)
+{
+    int r = 0;
+
+    fs_lock(file->fs);
+    if (something_to_send_locked(file))
+        r = send_node(file->fs, file->node);
+    fs_unlock(file->fs);
+    return r;
+}
+
+int fs_flush_cached(struct fs_file *file)
+{
+    int r;
+
+    fs_lock(file->fs);
+    r = something_to_send_locked(file) ? -EAGAIN : 0;
+    fs_unlock(file->fs);
+    return r;
+}
+
+int fs_fsync(struct fs_file *file)
+{
+    int r;
+
+    fs_lock(file->fs);
+    r = send_node(file->fs, file->node);
+    fs_unlock(file->fs);
+    return r;
+}

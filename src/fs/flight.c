@@ -1,0 +1,220 @@
+#include "fs/fs_internal.h"
+
+#include "util/clock.h"
+#include "util/path.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+enum { TOUCHED_MAX = 10000 };
+
+void flight_start_locked(struct fs *fs, struct flight *f)
+{
+    *f = (struct flight){.start_ns = clock_mono_ns(), .seq = fs->seq};
+}
+
+void flight_done(struct flight *f)
+{
+    for (size_t i = 0; i < f->count; i++)
+        free(f->touched[i]);
+    free(f->touched);
+}
+
+void flight_touch_locked(struct flight *f, const char *name)
+{
+    if (f->count == f->cap) {
+        const size_t cap = f->cap ? f->cap * 2 : 8;
+        char **v = cap <= TOUCHED_MAX ? realloc(f->touched, cap * sizeof(*v)) : NULL;
+
+        if (!v) {
+            f->lost = true;
+            return;
+        }
+        f->touched = v;
+        f->cap = cap;
+    }
+    f->touched[f->count] = strdup(name);
+    if (f->touched[f->count])
+        f->count++;
+    else
+        f->lost = true;
+}
+
+static bool name_touched(const struct fs *fs, const struct flight *f, const struct node *dir,
+                         const char *name)
+{
+    if (f->lost)
+        return true;
+    for (size_t i = 0; i < f->count; i++)
+        if (strcmp(f->touched[i], name) == 0)
+            return true;
+    return op_touches_locked(fs, dir, name);
+}
+
+static bool node_touched(const struct flight *f, const struct node *n)
+{
+    return n->changing > 0 || n->changed_seq > f->seq;
+}
+
+/* Another object than the one we know, not a newer version of it. */
+static bool replaced(const struct node *n, const struct remote_attr *attr)
+{
+    if ((n->attr.mode & S_IFMT) != (attr->mode & S_IFMT))
+        return true;
+    return n->attr.ino != 0 && attr->ino != 0 &&
+           (n->attr.ino != attr->ino || n->attr.dev != attr->dev);
+}
+
+static int set_target(struct node *n, const char *target)
+{
+    char *copy;
+
+    if (!S_ISLNK(n->attr.mode) || !target || (n->target && strcmp(n->target, target) == 0))
+        return 0;
+    copy = strdup(target);
+    if (!copy)
+        return -ENOMEM;
+    free(n->target);
+    n->target = copy;
+    n->own_link = false;
+    return 0;
+}
+
+/* The same object as before, perhaps another version. */
+static void update_locked(struct fs *fs, const struct flight *f, struct node *n,
+                          const struct remote_attr *attr, const char *target)
+{
+    const bool same = remote_attr_same(&n->attr, attr) && n->attr.mode == attr->mode &&
+                      n->attr.uid == attr->uid && n->attr.gid == attr->gid;
+
+    /* Unsent content keeps its size and times; what the file is there still counts for the put. */
+    if (node_local(n) && n->attr.ino != attr->ino && n->shown_ino == 0)
+        node_show_ino_locked(fs, n, n->attr.ino);
+    if (!remote_attr_same(&n->attr, attr))
+        n->shown_times = false;
+    if (n->dir && !same)
+        n->dir->by_stat = false;
+    n->attr = *attr;
+    n->attr_ns = f->start_ns;
+    n->suspect = false;
+    n->times_stale = false;
+    if (set_target(n, target) < 0)
+        node_stale_locked(n);
+    data_check_locked(fs, n);
+    if (!same)
+        fs_tell_inode_locked(fs, n);
+}
+
+/* A name is not there any more. Unsent data keeps its name: the next put makes it again. */
+void flight_vanish_locked(struct fs *fs, struct node *n)
+{
+    if (node_local(n))
+        return;
+    if (n->nlookup > 0)
+        fs_tell_entry_locked(fs, n->parent, n->name);
+    fs_tell_inode_locked(fs, n);
+    node_detach_locked(fs, n);
+}
+
+static bool meet_entry_locked(struct fs *fs, const struct flight *f, struct node *dir,
+                              const char *name, const struct remote_attr *attr, const char *target)
+{
+    struct node *n = node_child_locked(dir, name);
+
+    if (n && node_touched(f, n)) {
+        n->mark = fs->marks;
+        return true; /* what we know of it is newer */
+    }
+    if (n && replaced(n, attr) && !node_local(n)) {
+        flight_vanish_locked(fs, n);
+        n = NULL;
+    }
+    if (!n) {
+        n = node_new_locked(fs, dir, name, attr);
+        if (!n)
+            return false;
+        negative_wrong_locked(fs, dir, name);
+    }
+    update_locked(fs, f, n, attr, target);
+    n->mark = fs->marks;
+    return true;
+}
+
+static void vanish_unmarked_locked(struct fs *fs, const struct flight *f, struct node *dir)
+{
+    struct node *n, *tmp;
+
+    HASH_ITER(by_name, dir->dir->children, n, tmp)
+        if (n->mark != fs->marks && !node_touched(f, n) && !name_touched(fs, f, dir, n->name))
+            flight_vanish_locked(fs, n);
+}
+
+bool flight_apply_list_locked(struct fs *fs, const struct flight *f, struct node *dir,
+                              const struct remote_list *list)
+{
+    struct node_dir *d = dir->dir;
+    bool all = !list->cut && !f->lost;
+
+    lock_assert_held(&fs->lock);
+    if (dir->attr_ns < f->start_ns && !node_touched(f, dir))
+        update_locked(fs, f, dir, &list->self, NULL);
+    fs->marks++;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct remote_entry *e = &list->v[i];
+
+        if (!path_name_valid(e->name, strlen(e->name)) || name_touched(fs, f, dir, e->name))
+            continue;
+        if (!meet_entry_locked(fs, f, dir, e->name, &e->attr, e->target))
+            all = false;
+    }
+    if (all)
+        vanish_unmarked_locked(fs, f, dir);
+    d->by_stat = list->cut || list->count > FS_DIR_LARGE;
+    d->listed = all;
+    d->list_ns = f->start_ns;
+    if (d->in_lru)
+        DL_DELETE(fs->lru, d);
+    d->in_lru = d->children != NULL;
+    if (d->in_lru)
+        DL_APPEND(fs->lru, d);
+    return all;
+}
+
+static bool is_absence(int err)
+{
+    return err == -ENOENT || err == -ENOTDIR;
+}
+
+bool flight_apply_stat_locked(struct fs *fs, const struct flight *f, struct node *n, int err,
+                              const struct remote_attr *attr, const char *target)
+{
+    lock_assert_held(&fs->lock);
+    if (node_touched(f, n) || node_gone_locked(n))
+        return false;
+    if (!n->parent) {
+        if (err == 0)
+            update_locked(fs, f, n, attr, target);
+        return err == 0;
+    }
+    return flight_apply_name_locked(fs, f, n->parent, n->name, err, attr, target);
+}
+
+bool flight_apply_name_locked(struct fs *fs, const struct flight *f, struct node *dir,
+                              const char *name, int err, const struct remote_attr *attr,
+                              const char *target)
+{
+    struct node *n = node_child_locked(dir, name);
+
+    lock_assert_held(&fs->lock);
+    if (dir->dir->names_seq > f->seq || op_touches_locked(fs, dir, name) ||
+        (n && node_touched(f, n)))
+        return false;
+    fs->marks++;
+    if (err == 0)
+        return meet_entry_locked(fs, f, dir, name, attr, target);
+    if (is_absence(err) && n)
+        flight_vanish_locked(fs, n);
+    return is_absence(err);
+}

@@ -1,0 +1,215 @@
+#include "fs/fs.h"
+
+#include "fs/fs_internal.h"
+#include "util/cancel.h"
+#include "util/clock.h"
+#include "util/path.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EVENTS_MAX = 3 * FS_NODES_MAX };
+
+static void tell(struct fs *fs, struct event *v, size_t count)
+{
+    const struct fs_notify *notify = fs->config.notify;
+
+    for (size_t i = 0; i < count; i++) {
+        if (v[i].name)
+            notify->entry(fs->config.notify_arg, v[i].ino, v[i].name);
+        else
+            notify->inode(fs->config.notify_arg, v[i].ino);
+        free(v[i].name);
+    }
+    free(v);
+}
+
+void fs_lock(struct fs *fs)
+{
+    lock_take(&fs->lock);
+}
+
+void fs_unlock(struct fs *fs)
+{
+    struct event *v = fs->events;
+    const size_t count = fs->event_count;
+
+    fs->events = NULL;
+    fs->event_count = fs->event_cap = 0;
+    lock_drop(&fs->lock);
+    tell(fs, v, count);
+}
+
+/* Without memory the kernel believes what it has until its time is over: coherence still holds. */
+static void add_event(struct fs *fs, uint64_t ino, const char *name)
+{
+    char *copy = NULL;
+
+    if (fs->event_count == fs->event_cap) {
+        const size_t cap = fs->event_cap ? fs->event_cap * 2 : 8;
+        struct event *v = cap <= EVENTS_MAX ? realloc(fs->events, cap * sizeof(*v)) : NULL;
+
+        if (!v)
+            return;
+        fs->events = v;
+        fs->event_cap = cap;
+    }
+    if (name) {
+        copy = strdup(name);
+        if (!copy)
+            return;
+    }
+    fs->events[fs->event_count++] = (struct event){.ino = ino, .name = copy};
+}
+
+void fs_tell_inode_locked(struct fs *fs, const struct node *n)
+{
+    lock_assert_held(&fs->lock);
+    if (fs->config.notify && n->nlookup > 0)
+        add_event(fs, n->id, NULL);
+}
+
+void fs_tell_entry_locked(struct fs *fs, const struct node *dir, const char *name)
+{
+    lock_assert_held(&fs->lock);
+    if (fs->config.notify && dir->nlookup > 0)
+        add_event(fs, dir->id, name);
+}
+
+struct waiter {
+    struct fs *fs;
+    bool fired; /* fs.lock */
+};
+
+/* Runs under the cancel's own lock, so that one is outside of fs.lock. */
+static void wake_waiter(void *arg)
+{
+    struct waiter *w = arg;
+
+    lock_take(&w->fs->lock);
+    w->fired = true;
+    pthread_cond_broadcast(&w->fs->cond);
+    lock_drop(&w->fs->lock);
+}
+
+int fs_wait(struct fs *fs)
+{
+    struct cancel *cancel = cancel_bound();
+    struct waiter w = {.fs = fs};
+    const uint64_t seen = fs->wakeups;
+
+    lock_assert_held(&fs->lock);
+    if (!cancel) {
+        while (fs->wakeups == seen)
+            lock_wait(&fs->lock, &fs->cond);
+        return 0;
+    }
+    fs_unlock(fs);
+    cancel_hook(cancel, wake_waiter, &w);
+    fs_lock(fs);
+    while (fs->wakeups == seen && !w.fired)
+        lock_wait(&fs->lock, &fs->cond);
+    fs_unlock(fs);
+    cancel_unhook(cancel);
+    fs_lock(fs);
+    return w.fired ? -EINTR : 0;
+}
+
+void fs_wake(struct fs *fs)
+{
+    lock_assert_held(&fs->lock);
+    fs->wakeups++;
+    pthread_cond_broadcast(&fs->cond);
+}
+
+int64_t fs_since(const struct fs *fs)
+{
+    return clock_mono_ns() - fs->config.coherence_ns;
+}
+
+int64_t fs_sandbox_now(const struct fs *fs)
+{
+    return clock_real_ns() + fs->info.clock_offset_ns;
+}
+
+static int make_root(struct fs *fs)
+{
+    const int64_t start_ns = clock_mono_ns();
+    struct remote_attr attr;
+    int r;
+
+    r = remote_stat(fs->remote, fs->root_path, &attr, NULL);
+    if (r < 0)
+        return r;
+    if (!S_ISDIR(attr.mode))
+        return -ENOTDIR;
+    fs_lock(fs);
+    fs->root = node_new_locked(fs, NULL, "", &attr);
+    if (fs->root) {
+        fs->root->attr_ns = start_ns;
+        fs->root->nlookup = 1; /* the kernel never looks it up, and always has it */
+        node_ref_locked(fs->root);
+    }
+    fs_unlock(fs);
+    return fs->root ? 0 : -ENOMEM;
+}
+
+int fs_new(const struct fs_config *config, struct remote *remote, struct cache *cache,
+           struct fs **ret)
+{
+    struct fs *fs = calloc(1, sizeof(*fs));
+    int r = -ENOMEM;
+
+    if (!fs)
+        return -ENOMEM;
+    lock_init(&fs->lock);
+    lock_cond_init(&fs->cond);
+    fs->config = *config;
+    fs->remote = remote;
+    fs->cache = cache;
+    fs->nodes_max = FS_NODES_MAX;
+    fs->next_id = FS_ROOT;
+    fs->root_path = path_resolve("/", config->root);
+    fs->mount_dir = path_resolve("/", config->mount_dir ? config->mount_dir : "/");
+    fs->errors = errors_new();
+    fs->retrier_cancel = cancel_new();
+    if (!fs->root_path || !fs->mount_dir || !fs->errors || !fs->retrier_cancel)
+        goto fail;
+    r = remote_info(remote, &fs->info);
+    if (r < 0)
+        goto fail;
+    r = make_root(fs);
+    if (r < 0)
+        goto fail;
+    *ret = fs;
+    return 0;
+fail:
+    fs_free(fs);
+    return r;
+}
+
+struct fs *fs_free(struct fs *fs)
+{
+    if (!fs)
+        return NULL;
+    send_stop(fs);
+    fs_lock(fs);
+    negative_free_all_locked(fs);
+    node_free_all_locked(fs);
+    fs_unlock(fs);
+    cancel_unref(fs->retrier_cancel);
+    errors_free(fs->errors);
+    remote_info_done(&fs->info);
+    free(fs->root_path);
+    free(fs->mount_dir);
+    pthread_cond_destroy(&fs->cond);
+    lock_done(&fs->lock);
+    free(fs);
+    return NULL;
+}
+
+const struct remote_info *fs_info(struct fs *fs)
+{
+    return &fs->info;
+}

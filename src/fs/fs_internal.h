@@ -1,0 +1,346 @@
+/*
+ * fs_internal.h - what the files of src/fs share.
+ *
+ * One lock guards the tree, the nodes and the handles. It is never held across the network, a
+ * notification, or work on a blob's data; it is held across nothing that waits but fs_wait, which
+ * drops it. Lock order, outermost first:
+ *
+ *     a bound cancel's own (its hook takes fs.lock), fs.lock, the cache's lock, errors' own lock
+ *
+ * so cancel_* is never called with fs.lock held.
+ *
+ * A function that ends in _locked wants fs.lock and keeps it. One that does not, but takes a
+ * struct node, also wants it, and may drop and retake it: its caller holds a reference on the node
+ * and believes nothing it knew before (each says "may wait").
+ */
+#ifndef FS_FS_INTERNAL_H
+#define FS_FS_INTERNAL_H
+
+#include "fs/fs.h"
+#include "util/lock.h"
+
+#include <uthash.h>
+
+enum {
+    FS_SMALL = 1 << 20,      /* bytes: up to here a file is fetched whole, in open */
+    FS_WINDOW = BLOB_BLOCK,  /* bytes: the first step of reading a larger one */
+    FS_WINDOW_MAX = 8 << 20, /* bytes: the largest, when it is read in order */
+    FS_DIR_LARGE = 2000,     /* entries: beyond it, a name is asked for alone */
+    FS_LIST_MAX = 500000,    /* entries of one directory */
+    FS_NODES_MAX = 1000000,
+    FS_STALE_TRIES = 8, /* a file that changes while it is fetched is begun again so often */
+    FS_TRIES = 4,       /* an answer that a local change overtook is asked for again so often */
+};
+
+#define FS_NEVER INT64_MIN /* a time of fetching: nothing is known */
+
+struct errors;
+struct flight;
+struct node;
+
+/*
+ * What only a regular file that was opened has. States of its content:
+ *   clean    local is false. blob (may be NULL, may be incomplete) is of the version `version`.
+ *   unsent   local is true and the node is not deleted: blob is whole and newer than the sandbox;
+ *            size and times here count, not the node's attr. In fs.unsent.
+ *   private  local is true and the node is deleted: as unsent, but nobody will ever send it.
+ * clean -> unsent: a write, truncate, O_TRUNC. unsent -> clean: a put of what `gen` was at its
+ * start, if gen still is that. clean, unsent -> private: unlink, or a rename over it.
+ */
+struct node_file {
+    struct node *node; /* whose it is */
+    struct blob *blob; /* counted; NULL: nothing is local */
+    bool held;         /* the blob is: while it is open or local */
+    bool verified;     /* the version could be told from one changed during the fetch */
+    struct remote_attr version;
+    uint64_t opened_id; /* blob_id that the kernel's pages are of; 0: of none */
+    unsigned opens, wopens;
+    bool local;
+    bool writing; /* one thread at a time changes the blob's data or size */
+    uint64_t gen; /* +1 for each change of the content */
+    uint64_t size;
+    int64_t mtime_ns, ctime_ns;
+    int err;                       /* of the last put; 0: none failed */
+    struct node_file *prev, *next; /* in fs.unsent */
+};
+
+struct node_dir {
+    struct node *node;
+    struct node *children; /* by name; each counts one reference on its parent */
+    bool listed;           /* children are all there were at list_ns */
+    int64_t list_ns;       /* start of the request; monotonic */
+    bool by_stat;          /* too large or not readable: names are asked for one by one */
+    uint64_t names_seq;    /* fs.seq at the last local change of a name */
+    struct flight *flight; /* a listing that is being fetched; its maker's */
+    int64_t fail_ns;       /* start of the last listing that failed */
+    int fail;
+    bool in_lru;
+    struct node_dir *prev, *next; /* in fs.lru while it has children */
+};
+
+struct node {
+    uint64_t id;         /* never changes, never reused */
+    struct node *parent; /* counted; NULL for the root; kept when detached */
+    char *name;
+    UT_hash_handle by_id, by_name;
+    uint64_t nlookup; /* references the kernel holds */
+    unsigned refs;    /* children, handles, operations, unsent content */
+    bool attached;    /* in parent's children */
+    bool deleted;     /* by a local operation: nothing of it goes to the sandbox */
+    bool suspect;     /* something happened: what is known must not be used, even by handles */
+    bool times_stale; /* a directory whose mtime and nlink a local change moved */
+    uint64_t mark;    /* of the last listing that had it */
+    unsigned changing;
+    uint64_t changed_seq; /* fs.seq at the end of the last local change */
+    struct remote_attr attr;
+    int64_t attr_ns; /* start of the request that attr is from; monotonic */
+    /* What our own put changed in the sandbox and nobody here may see change. */
+    uint64_t shown_ino; /* 0: attr's */
+    bool shown_times;
+    int64_t shown_mtime_ns, shown_ctime_ns;
+    char *target;  /* of a link, as stored in the sandbox */
+    bool own_link; /* made through this mount: shown as written */
+    struct node_dir *dir;
+    struct node_file *file;
+};
+
+/*
+ * A change under way. Two never overlap if they name the same (directory, name), or if one takes a
+ * whole tree away that the other works in: so a path stays true for the length of a call, and a
+ * file has one put at a time. Slots are taken all at once, never in addition.
+ */
+struct slot {
+    struct node *dir;  /* counted; NULL: the root itself */
+    const char *name;  /* the caller's or the node's: stays while the op lives */
+    struct node *node; /* counted; NULL: not known to exist */
+    bool tree;         /* the name moves or goes, with all that is below */
+};
+
+struct op {
+    struct slot slot[2];
+    unsigned count;
+    bool names; /* names appear or go */
+    struct op *prev, *next;
+};
+
+struct event {
+    uint64_t ino; /* of the inode, or of the parent when name is set */
+    char *name;
+};
+
+struct negative;
+struct taken_ino; /* an inode number shown for a file that has another one by now */
+
+struct fs {
+    /* Set by fs_new, never changed. */
+    char *root_path, *mount_dir;
+    struct fs_config config; /* its strings are not valid: use the copies above */
+    struct remote *remote;   /* borrowed */
+    struct cache *cache;     /* borrowed */
+    struct remote_info info;
+    struct errors *errors; /* has its own lock */
+    struct node *root;
+    size_t nodes_max;
+
+    struct lock lock; /* guards what follows, and every node, op and handle */
+    pthread_cond_t cond;
+    uint64_t wakeups;
+    struct node *nodes; /* by id */
+    uint64_t next_id;
+    size_t node_count;
+    uint64_t seq; /* +1 for each local change, begun or ended */
+    uint64_t marks;
+    struct op *ops;
+    struct node_dir *lru; /* oldest listing first */
+    struct node_file *unsent;
+    size_t unsent_count;
+    struct taken_ino *taken_inos;
+    struct negative *negatives; /* names the kernel believes to be absent */
+    struct event *events;       /* to be told when the lock is dropped */
+    size_t event_count, event_cap;
+    unsigned files_open, dirs_open;
+    pthread_t retrier;
+    bool retrier_runs, stopping;
+    struct cancel *retrier_cancel;
+    int64_t retry_ns; /* monotonic: when the retrier tries again */
+    int64_t backoff_ns;
+};
+
+struct fs_file {
+    struct fs *fs;
+    struct node *node; /* counted */
+    int flags;
+    uint64_t next_off; /* where a reader in order goes on */
+    uint64_t window;   /* bytes of the last fetch */
+};
+
+/* ---- fs.c: the lock ---- */
+
+void fs_lock(struct fs *fs);
+void fs_unlock(struct fs *fs); /* tells what there is to tell */
+/* Until somebody calls fs_wake: then test again. Drops the lock. -EINTR when the cancel fires. */
+int fs_wait(struct fs *fs);
+void fs_wake(struct fs *fs);
+void fs_tell_inode_locked(struct fs *fs, const struct node *n);
+void fs_tell_entry_locked(struct fs *fs, const struct node *dir, const char *name);
+/* How old, at worst, what an operation that starts now may use: a monotonic time. */
+int64_t fs_since(const struct fs *fs);
+int64_t fs_sandbox_now(const struct fs *fs); /* the sandbox's clock */
+
+/* ---- node.c ---- */
+
+/* A node below dir (NULL: the root). Attached, no references. NULL without memory. */
+struct node *node_new_locked(struct fs *fs, struct node *dir, const char *name,
+                             const struct remote_attr *attr);
+struct node *node_find_locked(struct fs *fs, uint64_t ino); /* counted; NULL */
+struct node *node_ref_locked(struct node *n);
+struct node *node_unref_locked(struct fs *fs, struct node *n); /* may free; returns NULL */
+struct node *node_child_locked(const struct node *dir, const char *name);
+void node_detach_locked(struct fs *fs, struct node *n);
+int node_move_locked(struct fs *fs, struct node *n, struct node *dir, const char *name);
+bool node_gone_locked(const struct node *n); /* it or something above it is detached */
+bool node_is_below_locked(const struct node *n, const struct node *top); /* or top itself */
+int node_path_locked(struct fs *fs, const struct node *n, char **ret);
+int node_path_in_locked(struct fs *fs, const struct node *dir, const char *name, char **ret);
+struct node_file *node_file_locked(struct node *n); /* made when missing; NULL without memory */
+bool node_local(const struct node *n);              /* has content that the sandbox has not */
+bool node_unsent(const struct node *n);
+uint64_t node_size(const struct node *n);
+void node_show_ino_locked(struct fs *fs, struct node *n, uint64_t ino);
+void node_stale_locked(struct node *n);
+/* All other names of the same inode: their attributes moved. */
+void node_stale_links_locked(struct fs *fs, const struct node *n);
+void node_trim_locked(struct fs *fs);
+void node_free_all_locked(struct fs *fs);
+
+/* ---- show.c ---- */
+
+void show_stat_locked(struct fs *fs, const struct node *n, struct stat *ret);
+void show_entry_locked(struct fs *fs, const struct node *n, struct fs_entry *ret);
+int show_target_locked(struct fs *fs, const struct node *n, char **ret);
+uint32_t show_uid_back(const struct fs *fs, uint32_t uid); /* the sandbox's id for a local one */
+uint32_t show_gid_back(const struct fs *fs, uint32_t gid);
+
+/* ---- perm.c ---- */
+
+enum { PERM_R = 4, PERM_W = 2, PERM_X = 1 };
+int perm_check(const struct fs *fs, const struct remote_attr *attr, int mask); /* -EACCES */
+bool perm_owner(const struct fs *fs, const struct remote_attr *attr);
+/* As perm_check on n, but a refusal from old knowledge is asked about. May wait. */
+int perm_node(struct fs *fs, struct node *n, int mask, int64_t since);
+/* May the name of victim (NULL: a new one) in dir change? W, X and the sticky bit. May wait. */
+int perm_names(struct fs *fs, struct node *dir, const struct node *victim, int64_t since);
+
+/* ---- tree.c ---- */
+
+bool tree_fresh_locked(const struct node *n, int64_t since);
+/* 0 with the node (not counted) or NULL for a name that is not there, *ret_ns when that was known;
+ * -EAGAIN: it has to be asked for. */
+int tree_peek_locked(struct fs *fs, struct node *dir, const char *name, int64_t since,
+                     struct node **ret, int64_t *ret_ns);
+/* The same, asking; ret is counted. May wait. */
+int tree_lookup(struct fs *fs, struct node *dir, const char *name, int64_t since, struct node **ret,
+                int64_t *ret_ns);
+/* -ESTALE if it is not there any more and not open. times: mtime and nlink matter. May wait. */
+int tree_refresh(struct fs *fs, struct node *n, int64_t since, bool times);
+int tree_list(struct fs *fs, struct node *dir, int64_t since); /* all of its names. May wait. */
+/* What a local change of n, other than of its content, gave back: no news to us. */
+void tree_own_attr_locked(struct fs *fs, struct node *n, const struct remote_attr *attr,
+                          int64_t start_ns, bool mtime_set);
+/* The directory's names, or what is known of them, moved in a way we do not know. */
+void tree_dir_stale_locked(struct node *dir);
+
+/* ---- flight.c: answers from the sandbox meet the tree ---- */
+
+struct flight {
+    int64_t start_ns;
+    uint64_t seq;   /* fs.seq at its start */
+    char **touched; /* names that a local change ended on meanwhile */
+    size_t count, cap;
+    bool lost; /* no memory to remember one: no name of it is to be believed */
+};
+
+void flight_start_locked(struct fs *fs, struct flight *f);
+void flight_done(struct flight *f);
+void flight_touch_locked(struct flight *f, const char *name);
+void flight_vanish_locked(struct fs *fs, struct node *n); /* the sandbox has it no more */
+/* Return false if a local change makes (part of) the answer worthless. */
+bool flight_apply_list_locked(struct fs *fs, const struct flight *f, struct node *dir,
+                              const struct remote_list *list);
+bool flight_apply_stat_locked(struct fs *fs, const struct flight *f, struct node *n, int err,
+                              const struct remote_attr *attr, const char *target);
+bool flight_apply_name_locked(struct fs *fs, const struct flight *f, struct node *dir,
+                              const char *name, int err, const struct remote_attr *attr,
+                              const char *target);
+
+/* ---- op.c ---- */
+
+/* Each waits its turn, looking the nodes up again after each wait; -EINTR. */
+int op_begin_node(struct fs *fs, struct op *op, struct node *n);
+int op_begin_name(struct fs *fs, struct op *op, struct node *dir, const char *name, bool tree);
+int op_begin_rename(struct fs *fs, struct op *op, struct node *dir, const char *name,
+                    struct node *new_dir, const char *new_name);
+int op_begin_link(struct fs *fs, struct op *op, struct node *n, struct node *dir, const char *name);
+void op_end_locked(struct fs *fs, struct op *op);
+bool op_touches_locked(const struct fs *fs, const struct node *dir, const char *name);
+bool op_unknown(int err); /* may have happened all the same */
+bool op_lost(int err);    /* the line broke: worth a look whether it happened */
+
+/* ---- negative.c ---- */
+
+/* The kernel is about to be told that the name is not there, until then. False: do not tell it. */
+bool negative_add_locked(struct fs *fs, struct node *dir, const char *name, int64_t until_ns);
+void negative_wrong_locked(struct fs *fs, struct node *dir, const char *name); /* tells it */
+void negative_drop_locked(struct fs *fs, const struct node *top); /* tells it, of all below */
+void negative_free_all_locked(struct fs *fs);
+
+/* ---- names.c ---- */
+
+/* ret is counted. Without excl a file that is there is a success, too. May wait. */
+int names_create(struct fs *fs, struct node *dir, const char *name, mode_t mode, bool excl,
+                 struct node **ret, bool *ret_created);
+/* A name that a local operation took away. */
+void names_deleted_locked(struct fs *fs, struct node *n);
+
+/* ---- data.c: content, read ---- */
+
+/* The blob is of the node's present version, or is let go. */
+void data_check_locked(struct fs *fs, struct node *n);
+void data_drop_locked(struct fs *fs, struct node *n);
+void data_set_blob_locked(struct node_file *nf, struct blob *b); /* takes the reference */
+void data_rehold_locked(struct node_file *nf);
+bool data_whole_locked(struct node *n);
+/* Between these two the content stays. n->file must be there. */
+void data_open_locked(struct node *n);
+void data_close_locked(struct node *n);
+/* Inside them. A blob of the present version. */
+int data_blob_locked(struct fs *fs, struct node *n);
+/* All of it. May wait. -ESTALE: the version is gone. */
+int data_fetch_all(struct fs *fs, struct node *n);
+/* One window from off on; *stale counts down the versions that moved away under it. May wait. */
+int data_fetch(struct fs *fs, struct node *n, uint64_t off, uint64_t window, unsigned *stale);
+void data_keep_for_handles(struct fs *fs, struct node *n); /* before its name goes. May wait. */
+
+/* ---- write.c: content, changed ---- */
+
+/* All of it local, and our turn; write_end_locked gives it back. May wait. -ESTALE: replaced. */
+int write_begin(struct fs *fs, struct node *n);
+void write_end_locked(struct fs *fs, struct node *n);
+int write_truncate(struct fs *fs, struct node *n, uint64_t size); /* opened. May wait. */
+/* The content changes: from now on the node's own size and times count. */
+void write_mark_locked(struct fs *fs, struct node *n);
+void write_sent_locked(struct fs *fs, struct node *n);    /* it is in the sandbox now */
+void write_deleted_locked(struct fs *fs, struct node *n); /* nobody will ever send it */
+
+/* ---- send.c ---- */
+
+int send_node(struct fs *fs, struct node *n); /* all that is unsent now. May wait. */
+void send_retry_later_locked(struct fs *fs);  /* by the retrier */
+void send_stop(struct fs *fs);                /* joins the retrier; without the lock */
+
+/* ---- errors.c ---- */
+
+struct errors *errors_new(void);
+struct errors *errors_free(struct errors *e);
+
+#endif

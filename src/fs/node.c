@@ -1,0 +1,377 @@
+#include "fs/fs_internal.h"
+
+#include "util/path.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+/*
+ * A file that was saved by a put has another inode in the sandbox, but shows the old number. The
+ * sandbox may give that number to another file at once, and two different files with one number
+ * are "the same file" to cp and diff: so who shows which borrowed number is known here.
+ */
+struct taken_ino {
+    uint64_t ino;
+    unsigned nodes;
+    UT_hash_handle hh;
+};
+
+/* What another file shows in place of a number that is taken: out of any file system's way. */
+#define INO_ASIDE (UINT64_C(1) << 60)
+
+static void ino_release_locked(struct fs *fs, uint64_t ino)
+{
+    struct taken_ino *t;
+
+    HASH_FIND(hh, fs->taken_inos, &ino, sizeof(ino), t);
+    if (t && --t->nodes == 0) {
+        HASH_DEL(fs->taken_inos, t);
+        free(t);
+    }
+}
+
+void node_show_ino_locked(struct fs *fs, struct node *n, uint64_t ino)
+{
+    struct taken_ino *t;
+
+    if (n->shown_ino == ino)
+        return;
+    if (n->shown_ino != 0)
+        ino_release_locked(fs, n->shown_ino);
+    n->shown_ino = 0;
+    if (ino == 0)
+        return;
+    HASH_FIND(hh, fs->taken_inos, &ino, sizeof(ino), t);
+    if (!t) {
+        t = calloc(1, sizeof(*t));
+        if (!t)
+            return; /* the number changes: only less pretty */
+        t->ino = ino;
+        HASH_ADD(hh, fs->taken_inos, ino, sizeof(t->ino), t);
+    }
+    t->nodes++;
+    n->shown_ino = ino;
+}
+
+static void avoid_taken_ino_locked(struct fs *fs, struct node *n)
+{
+    struct taken_ino *t;
+
+    HASH_FIND(hh, fs->taken_inos, &n->attr.ino, sizeof(n->attr.ino), t);
+    if (t)
+        node_show_ino_locked(fs, n, n->attr.ino ^ INO_ASIDE);
+}
+
+static struct node_dir *new_dir(struct node *n)
+{
+    struct node_dir *d = calloc(1, sizeof(*d));
+
+    if (d) {
+        d->node = n;
+        d->list_ns = d->fail_ns = FS_NEVER;
+    }
+    return d;
+}
+
+struct node *node_new_locked(struct fs *fs, struct node *dir, const char *name,
+                             const struct remote_attr *attr)
+{
+    struct node *n = calloc(1, sizeof(*n));
+
+    lock_assert_held(&fs->lock);
+    if (!n)
+        return NULL;
+    n->name = strdup(name);
+    if (S_ISDIR(attr->mode))
+        n->dir = new_dir(n);
+    if (!n->name || (S_ISDIR(attr->mode) && !n->dir)) {
+        free(n->name);
+        free(n->dir);
+        free(n);
+        return NULL;
+    }
+    n->id = fs->next_id++;
+    n->attr = *attr;
+    n->attr_ns = FS_NEVER;
+    n->attached = true;
+    avoid_taken_ino_locked(fs, n);
+    HASH_ADD(by_id, fs->nodes, id, sizeof(n->id), n);
+    fs->node_count++;
+    if (dir) {
+        n->parent = node_ref_locked(dir);
+        HASH_ADD_KEYPTR(by_name, dir->dir->children, n->name, strlen(n->name), n);
+    }
+    return n;
+}
+
+struct node *node_ref_locked(struct node *n)
+{
+    n->refs++;
+    return n;
+}
+
+struct node *node_find_locked(struct fs *fs, uint64_t ino)
+{
+    struct node *n;
+
+    lock_assert_held(&fs->lock);
+    HASH_FIND(by_id, fs->nodes, &ino, sizeof(ino), n);
+    return n ? node_ref_locked(n) : NULL;
+}
+
+struct node *node_child_locked(const struct node *dir, const char *name)
+{
+    struct node *n;
+
+    if (!dir->dir)
+        return NULL;
+    HASH_FIND(by_name, dir->dir->children, name, strlen(name), n);
+    return n;
+}
+
+static void take_from_parent_locked(struct node *n)
+{
+    if (n->attached && n->parent)
+        HASH_DELETE(by_name, n->parent->dir->children, n);
+    n->attached = false;
+}
+
+static bool idle_locked(const struct node *n)
+{
+    return n->nlookup == 0 && n->refs == 0;
+}
+
+/* Not in its parent's children any more. Returns the parent, whose reference is now the caller's.
+ */
+static struct node *free_node_locked(struct fs *fs, struct node *n)
+{
+    struct node *parent = n->parent;
+
+    HASH_DELETE(by_id, fs->nodes, n);
+    fs->node_count--;
+    node_show_ino_locked(fs, n, 0);
+    if (n->dir && n->dir->in_lru)
+        DL_DELETE(fs->lru, n->dir);
+    if (n->file)
+        data_set_blob_locked(n->file, NULL);
+    free(n->dir);
+    free(n->file);
+    free(n->target);
+    free(n->name);
+    free(n);
+    return parent;
+}
+
+/* A detached node goes with its last reference, and with it its parent's turn may come. */
+static void free_if_done_locked(struct fs *fs, struct node *n)
+{
+    while (n && idle_locked(n) && !n->attached) {
+        n = free_node_locked(fs, n);
+        if (n)
+            n->refs--;
+    }
+}
+
+struct node *node_unref_locked(struct fs *fs, struct node *n)
+{
+    if (!n)
+        return NULL;
+    lock_assert_held(&fs->lock);
+    n->refs--;
+    free_if_done_locked(fs, n);
+    return NULL;
+}
+
+void fs_forget(struct fs *fs, uint64_t ino, uint64_t count)
+{
+    struct node *n;
+
+    fs_lock(fs);
+    n = node_find_locked(fs, ino);
+    if (n) {
+        n->nlookup -= count < n->nlookup ? count : n->nlookup;
+        node_unref_locked(fs, n);
+    }
+    node_trim_locked(fs);
+    fs_unlock(fs);
+}
+
+void node_detach_locked(struct fs *fs, struct node *n)
+{
+    lock_assert_held(&fs->lock);
+    take_from_parent_locked(n);
+    free_if_done_locked(fs, n);
+}
+
+int node_move_locked(struct fs *fs, struct node *n, struct node *dir, const char *name)
+{
+    char *copy = strdup(name);
+    struct node *before = n->parent;
+
+    lock_assert_held(&fs->lock);
+    if (!copy)
+        return -ENOMEM;
+    take_from_parent_locked(n);
+    free(n->name);
+    n->name = copy;
+    n->parent = node_ref_locked(dir);
+    n->attached = true;
+    HASH_ADD_KEYPTR(by_name, dir->dir->children, n->name, strlen(n->name), n);
+    node_unref_locked(fs, before);
+    return 0;
+}
+
+bool node_gone_locked(const struct node *n)
+{
+    for (; n; n = n->parent)
+        if (!n->attached)
+            return true;
+    return false;
+}
+
+bool node_is_below_locked(const struct node *n, const struct node *top)
+{
+    for (; n; n = n->parent)
+        if (n == top)
+            return true;
+    return false;
+}
+
+/* Two passes from the node to the root: how long, then the names from the end. */
+int node_path_in_locked(struct fs *fs, const struct node *dir, const char *name, char **ret)
+{
+    const size_t root_len = strcmp(fs->root_path, "/") == 0 ? 0 : strlen(fs->root_path);
+    size_t len = root_len + (name ? strlen(name) + 1 : 0);
+    const struct node *n;
+    char *path, *p;
+
+    for (n = dir; n->parent; n = n->parent)
+        len += strlen(n->name) + 1;
+    if (len == 0) {
+        *ret = strdup("/");
+        return *ret ? 0 : -ENOMEM;
+    }
+    if (len > PATH_LEN_MAX)
+        return -ENAMETOOLONG;
+    path = malloc(len + 1);
+    if (!path)
+        return -ENOMEM;
+    p = path + len;
+    *p = '\0';
+    for (n = dir; name || n->parent; name = NULL) {
+        const char *part = name ? name : n->name;
+        const size_t part_len = strlen(part);
+
+        p -= part_len;
+        memcpy(p, part, part_len);
+        *--p = '/';
+        if (!name)
+            n = n->parent;
+    }
+    memcpy(path, fs->root_path, root_len);
+    *ret = path;
+    return 0;
+}
+
+int node_path_locked(struct fs *fs, const struct node *n, char **ret)
+{
+    lock_assert_held(&fs->lock);
+    return node_path_in_locked(fs, n, NULL, ret);
+}
+
+struct node_file *node_file_locked(struct node *n)
+{
+    if (!n->file) {
+        n->file = calloc(1, sizeof(*n->file));
+        if (n->file)
+            n->file->node = n;
+    }
+    return n->file;
+}
+
+bool node_local(const struct node *n)
+{
+    return n->file && n->file->local;
+}
+
+bool node_unsent(const struct node *n)
+{
+    return node_local(n) && !n->deleted;
+}
+
+uint64_t node_size(const struct node *n)
+{
+    return node_local(n) ? n->file->size : n->attr.size;
+}
+
+void node_stale_locked(struct node *n)
+{
+    n->attr_ns = FS_NEVER;
+    n->suspect = true;
+}
+
+void node_stale_links_locked(struct fs *fs, const struct node *n)
+{
+    struct node *other, *tmp;
+
+    /* Rare enough (files with several names) to look at every node rather than keep an index. */
+    if (n->attr.ino == 0 || S_ISDIR(n->attr.mode))
+        return;
+    HASH_ITER(by_id, fs->nodes, other, tmp)
+        if (other != n && other->attr.ino == n->attr.ino && other->attr.dev == n->attr.dev) {
+            node_stale_locked(other);
+            fs_tell_inode_locked(fs, other);
+        }
+}
+
+static bool may_evict_locked(const struct node *n)
+{
+    return idle_locked(n) && !n->own_link && !n->changing && n->shown_ino == 0;
+}
+
+static void evict_children_locked(struct fs *fs, struct node_dir *d)
+{
+    struct node *n, *tmp;
+
+    HASH_ITER(by_name, d->children, n, tmp)
+        if (may_evict_locked(n)) {
+            d->listed = false;
+            node_detach_locked(fs, n);
+        }
+}
+
+/* Forgets what nobody refers to, the directories that were listed first; each is tried once. */
+void node_trim_locked(struct fs *fs)
+{
+    size_t dirs;
+    struct node_dir *d;
+
+    lock_assert_held(&fs->lock);
+    if (fs->node_count <= fs->nodes_max)
+        return;
+    DL_COUNT(fs->lru, d, dirs);
+    while (dirs-- > 0 && fs->lru && fs->node_count > fs->nodes_max - fs->nodes_max / 8) {
+        d = fs->lru;
+        DL_DELETE(fs->lru, d);
+        d->in_lru = false;
+        node_ref_locked(d->node); /* its last child may take it along */
+        if (!d->flight)
+            evict_children_locked(fs, d);
+        if (d->children) {
+            DL_APPEND(fs->lru, d);
+            d->in_lru = true;
+        }
+        node_unref_locked(fs, d->node);
+    }
+}
+
+void node_free_all_locked(struct fs *fs)
+{
+    struct node *n, *tmp;
+
+    lock_assert_held(&fs->lock);
+    HASH_ITER(by_id, fs->nodes, n, tmp)
+        (void)free_node_locked(fs, n);
+}

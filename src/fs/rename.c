@@ -1,0 +1,247 @@
+#include "fs/fs_internal.h"
+
+#include "util/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RENAME_AGAIN = 1 }; /* not an errno: the names moved while we prepared */
+
+struct renaming {
+    struct node *dir, *new_dir; /* counted by the caller */
+    const char *name, *new_name;
+    unsigned flags;
+    struct node *n, *target; /* counted; target NULL: the new name is free */
+};
+
+/* In the order in which Linux looks at them. */
+static int check_names(const struct renaming *r)
+{
+    const bool exchange = r->flags & RENAME_EXCHANGE;
+
+    if (!r->n)
+        return -ENOENT;
+    if (r->target && (r->flags & RENAME_NOREPLACE))
+        return -EEXIST;
+    if (!r->target && exchange)
+        return -ENOENT;
+    if (node_is_below_locked(r->new_dir, r->n))
+        return -EINVAL;
+    if (r->target && node_is_below_locked(r->dir, r->target))
+        return exchange ? -EINVAL : -ENOTEMPTY;
+    return 0;
+}
+
+static int check_kinds(const struct renaming *r)
+{
+    if (!r->target || (r->flags & RENAME_EXCHANGE))
+        return 0;
+    if (r->n->dir && !r->target->dir)
+        return -ENOTDIR;
+    return !r->n->dir && r->target->dir ? -EISDIR : 0;
+}
+
+static int check_rights(struct fs *fs, const struct renaming *r, int64_t since)
+{
+    const bool moves = r->dir != r->new_dir;
+    int err;
+
+    if (fs->config.read_only)
+        return -EROFS;
+    err = perm_names(fs, r->dir, r->n, since);
+    if (err == 0)
+        err = perm_names(fs, r->new_dir, r->target, since);
+    if (err == 0)
+        err = check_kinds(r);
+    if (err == 0 && r->n->dir && moves) /* its ".." changes */
+        err = perm_node(fs, r->n, PERM_W, since);
+    if (err == 0 && (r->flags & RENAME_EXCHANGE) && r->target->dir && moves)
+        err = perm_node(fs, r->target, PERM_W, since);
+    return err;
+}
+
+static bool same_file(const struct node *a, const struct node *b)
+{
+    return b && !a->dir && a->attr.ino != 0 && a->attr.ino == b->attr.ino &&
+           a->attr.dev == b->attr.dev;
+}
+
+/* What is saved here must be there before its name is: then a rename over a file is atomic there,
+ * too. */
+static int send_first(struct fs *fs, const struct renaming *r)
+{
+    int err = send_node(fs, r->n);
+
+    if (err == 0 && (r->flags & RENAME_EXCHANGE))
+        err = send_node(fs, r->target);
+    if (err == 0 && r->target && !(r->flags & RENAME_EXCHANGE))
+        data_keep_for_handles(fs, r->target);
+    return err;
+}
+
+static unsigned remote_flags(unsigned flags)
+{
+    return (flags & RENAME_NOREPLACE ? REMOTE_RENAME_NOREPLACE : 0) |
+           (flags & RENAME_EXCHANGE ? REMOTE_RENAME_EXCHANGE : 0);
+}
+
+static int remote_rename_sure(struct fs *fs, const char *from, const char *to, unsigned flags,
+                              const struct remote_attr *source, struct remote_attr *ret)
+{
+    struct remote_attr now;
+    int r = remote_rename(fs->remote, from, to, remote_flags(flags), ret);
+
+    if (!op_lost(r) || (flags & RENAME_EXCHANGE))
+        return r;
+    if (remote_stat(fs->remote, from, &now, NULL) != -ENOENT ||
+        remote_stat(fs->remote, to, &now, NULL) < 0)
+        return r;
+    if (now.ino != source->ino || (now.mode & S_IFMT) != (source->mode & S_IFMT) ||
+        (!S_ISDIR(now.mode) && (now.size != source->size || now.mtime_ns != source->mtime_ns)))
+        return r;
+    *ret = now;
+    return 0;
+}
+
+static int moved_locked(struct fs *fs, const struct renaming *r, const struct remote_attr *attr,
+                        int64_t start_ns)
+{
+    struct node *n = r->n, *target = r->target;
+    int err;
+
+    if (target && (r->flags & RENAME_EXCHANGE)) {
+        node_detach_locked(fs, target);
+        err = node_move_locked(fs, n, r->new_dir, r->new_name);
+        if (err == 0)
+            err = node_move_locked(fs, target, r->dir, r->name);
+        node_stale_locked(target); /* its ctime */
+    } else {
+        struct node *other = node_child_locked(r->new_dir, r->new_name);
+
+        if (other && other == target)
+            names_deleted_locked(fs, target);
+        else if (other) /* unknown to us until now */
+            node_detach_locked(fs, other);
+        err = node_move_locked(fs, n, r->new_dir, r->new_name);
+    }
+    tree_own_attr_locked(fs, n, attr, start_ns, false);
+    r->dir->times_stale = r->new_dir->times_stale = true;
+    if (n->attr.nlink > 1)
+        node_stale_links_locked(fs, n);
+    return err;
+}
+
+static void failed_locked(struct fs *fs, const struct renaming *r, int err)
+{
+    if (err != -ENOENT && err != -EEXIST && err != -ENOTEMPTY && err != -EISDIR &&
+        err != -ENOTDIR && !op_unknown(err))
+        return;
+    node_stale_locked(r->n);
+    tree_dir_stale_locked(r->dir);
+    tree_dir_stale_locked(r->new_dir);
+    if (r->target)
+        node_stale_locked(r->target);
+    if (r->target && r->target->dir)
+        tree_dir_stale_locked(r->target);
+    if (op_unknown(err)) {
+        fs_tell_entry_locked(fs, r->dir, r->name);
+        fs_tell_entry_locked(fs, r->new_dir, r->new_name);
+    }
+}
+
+static int rename_in_op(struct fs *fs, const struct renaming *r)
+{
+    const struct remote_attr source = r->n->attr;
+    const int64_t start_ns = clock_mono_ns();
+    struct remote_attr attr;
+    char *from = NULL, *to = NULL;
+    int err;
+
+    if (node_child_locked(r->dir, r->name) != r->n ||
+        node_child_locked(r->new_dir, r->new_name) != r->target || node_unsent(r->n))
+        return RENAME_AGAIN;
+    if (node_gone_locked(r->dir) || node_gone_locked(r->new_dir))
+        return -ENOENT;
+    err = node_path_in_locked(fs, r->dir, r->name, &from);
+    if (err == 0)
+        err = node_path_in_locked(fs, r->new_dir, r->new_name, &to);
+    if (err == 0) {
+        fs_unlock(fs);
+        err = remote_rename_sure(fs, from, to, r->flags, &source, &attr);
+        fs_lock(fs);
+        if (err == 0)
+            err = moved_locked(fs, r, &attr, start_ns);
+        else
+            failed_locked(fs, r, err);
+    }
+    free(from);
+    free(to);
+    return err;
+}
+
+static int rename_prepared(struct fs *fs, struct renaming *r, int64_t since)
+{
+    struct op op;
+    int err;
+
+    err = check_names(r);
+    if (err == 0)
+        err = check_rights(fs, r, since);
+    if (err < 0)
+        return err;
+    if (same_file(r->n, r->target))
+        return 0; /* two names of one file: POSIX says that both stay */
+    err = send_first(fs, r);
+    if (err < 0)
+        return err;
+    err = op_begin_rename(fs, &op, r->dir, r->name, r->new_dir, r->new_name);
+    if (err < 0)
+        return err;
+    err = rename_in_op(fs, r);
+    op_end_locked(fs, &op);
+    return err;
+}
+
+static int rename_once(struct fs *fs, struct renaming *r)
+{
+    const int64_t since = fs_since(fs);
+    int64_t known_ns;
+    int err;
+
+    r->n = r->target = NULL;
+    err = tree_lookup(fs, r->dir, r->name, since, &r->n, &known_ns);
+    if (err == 0 && r->n)
+        err = tree_lookup(fs, r->new_dir, r->new_name, since, &r->target, &known_ns);
+    if (err == 0)
+        err = rename_prepared(fs, r, since);
+    node_unref_locked(fs, r->n);
+    node_unref_locked(fs, r->target);
+    return err;
+}
+
+int fs_rename(struct fs *fs, uint64_t parent, const char *name, uint64_t new_parent,
+              const char *new_name, unsigned flags)
+{
+    struct renaming r = {.name = name, .new_name = new_name, .flags = flags};
+    int err = -ESTALE;
+
+    if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
+        flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+        return -EINVAL;
+    fs_lock(fs);
+    r.dir = node_find_locked(fs, parent);
+    r.new_dir = node_find_locked(fs, new_parent);
+    if (r.dir && r.new_dir) {
+        err = RENAME_AGAIN;
+        for (unsigned i = 0; i < FS_TRIES && err == RENAME_AGAIN; i++)
+            err = rename_once(fs, &r);
+        if (err == RENAME_AGAIN)
+            err = -EBUSY; /* somebody writes it without a pause */
+    }
+    node_unref_locked(fs, r.dir);
+    node_unref_locked(fs, r.new_dir);
+    fs_unlock(fs);
+    return err;
+}

@@ -1,0 +1,257 @@
+#include "fs/fs_internal.h"
+
+#include "util/clock.h"
+#include "util/path.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool tree_fresh_locked(const struct node *n, int64_t since)
+{
+    if (node_local(n))
+        return true; /* what is not sent yet is known best here */
+    return !n->suspect && n->attr_ns >= since;
+}
+
+static bool list_fresh(const struct node *dir, int64_t since)
+{
+    return dir->dir->listed && dir->dir->list_ns >= since;
+}
+
+int tree_peek_locked(struct fs *fs, struct node *dir, const char *name, int64_t since,
+                     struct node **ret, int64_t *ret_ns)
+{
+    struct node *n;
+    int r;
+
+    lock_assert_held(&fs->lock);
+    if (strlen(name) > PATH_NAME_MAX)
+        return -ENAMETOOLONG;
+    if (!dir->dir)
+        return -ENOTDIR;
+    if (node_gone_locked(dir))
+        return dir->deleted ? -ENOENT : -ESTALE;
+    r = perm_check(fs, &dir->attr, PERM_X);
+    if (r < 0)
+        return tree_fresh_locked(dir, since) ? r : -EAGAIN;
+    n = node_child_locked(dir, name);
+    if (n ? !tree_fresh_locked(n, since) : !list_fresh(dir, since))
+        return -EAGAIN;
+    *ret = n;
+    *ret_ns = n ? n->attr_ns : dir->dir->list_ns;
+    return 0;
+}
+
+void tree_dir_stale_locked(struct node *dir)
+{
+    dir->dir->listed = false;
+    dir->dir->list_ns = FS_NEVER;
+    dir->times_stale = true;
+}
+
+/* What a refused listing means for the tree. */
+static void list_failed_locked(struct fs *fs, const struct flight *f, struct node *dir, int err)
+{
+    if (err == -EACCES || err == -EPERM)
+        dir->dir->by_stat = true; /* it may be searched all the same */
+    if (err != -EINTR) {
+        dir->dir->fail = err;
+        dir->dir->fail_ns = f->start_ns;
+    }
+    if (dir->parent && (err == -ENOENT || err == -ENOTDIR))
+        (void)flight_apply_stat_locked(fs, f, dir, -ENOENT, NULL, NULL);
+}
+
+static int fetch_list(struct fs *fs, struct node *dir)
+{
+    struct remote_list list = {0};
+    struct flight f;
+    char *path;
+    int r;
+
+    r = node_path_locked(fs, dir, &path);
+    if (r < 0)
+        return r;
+    flight_start_locked(fs, &f);
+    dir->dir->flight = &f;
+    fs_unlock(fs);
+    r = remote_list(fs->remote, path, 1, FS_LIST_MAX, &list);
+    fs_lock(fs);
+    dir->dir->flight = NULL;
+    if (r == 0)
+        (void)flight_apply_list_locked(fs, &f, dir, &list);
+    else
+        list_failed_locked(fs, &f, dir, r);
+    node_trim_locked(fs);
+    fs_wake(fs);
+    flight_done(&f);
+    remote_list_done(&list);
+    free(path);
+    return r;
+}
+
+int tree_list(struct fs *fs, struct node *dir, int64_t since)
+{
+    const int64_t start_ns = clock_mono_ns();
+
+    while (dir->dir->flight) {
+        const int r = fs_wait(fs);
+
+        if (r < 0)
+            return r;
+        /* Whoever asked while we waited asked for us, too. */
+        if (!dir->dir->flight && dir->dir->fail_ns >= start_ns)
+            return dir->dir->fail;
+    }
+    if (node_gone_locked(dir))
+        return dir->deleted ? -ENOENT : -ESTALE;
+    return list_fresh(dir, since) ? 0 : fetch_list(fs, dir);
+}
+
+/* Asks for one name. *ret_err is the answer: 0, or that it is not there. */
+static int fetch_name(struct fs *fs, struct node *dir, const char *name, struct remote_attr *ret,
+                      int64_t *ret_ns)
+{
+    char *path, *target = NULL;
+    struct flight f;
+    int r;
+
+    r = node_path_in_locked(fs, dir, name, &path);
+    if (r < 0)
+        return r;
+    flight_start_locked(fs, &f);
+    fs_unlock(fs);
+    r = remote_stat(fs->remote, path, ret, &target);
+    fs_lock(fs);
+    (void)flight_apply_name_locked(fs, &f, dir, name, r, ret, target);
+    *ret_ns = f.start_ns;
+    flight_done(&f);
+    free(target);
+    free(path);
+    return r;
+}
+
+static int fetch_node(struct fs *fs, struct node *n)
+{
+    struct remote_attr attr = {0};
+    char *path, *target = NULL;
+    struct flight f;
+    int r;
+
+    r = node_path_locked(fs, n, &path);
+    if (r < 0)
+        return r;
+    flight_start_locked(fs, &f);
+    fs_unlock(fs);
+    r = remote_stat(fs->remote, path, &attr, &target);
+    fs_lock(fs);
+    (void)flight_apply_stat_locked(fs, &f, n, r, &attr, target);
+    flight_done(&f);
+    free(target);
+    free(path);
+    return r == -ENOENT || r == -ENOTDIR ? 0 : r; /* the tree knows by now */
+}
+
+/* One request that brings the name up to date: the directory's, if its size allows. */
+static int ask_for(struct fs *fs, struct node *dir, const char *name, int64_t since, bool alone,
+                   bool *ret_absent, int64_t *ret_ns)
+{
+    struct remote_attr attr;
+    int r;
+
+    if (!alone && !dir->dir->by_stat && !list_fresh(dir, since)) {
+        r = tree_list(fs, dir, since);
+        if (r != -EACCES && r != -EPERM)
+            return r;
+    }
+    r = fetch_name(fs, dir, name, &attr, ret_ns);
+    *ret_absent = r == -ENOENT;
+    return *ret_absent ? 0 : r;
+}
+
+int tree_lookup(struct fs *fs, struct node *dir, const char *name, int64_t since, struct node **ret,
+                int64_t *ret_ns)
+{
+    bool absent = false;
+    int r;
+
+    for (unsigned i = 0; i < FS_TRIES; i++) {
+        r = tree_peek_locked(fs, dir, name, since, ret, ret_ns);
+        if (r != -EAGAIN) {
+            if (r == 0 && *ret)
+                node_ref_locked(*ret);
+            return r;
+        }
+        if (perm_check(fs, &dir->attr, PERM_X) < 0)
+            r = tree_refresh(fs, dir, since, false);
+        else
+            r = ask_for(fs, dir, name, since, i >= FS_TRIES / 2, &absent, ret_ns);
+        if (r < 0)
+            return r;
+        if (absent && !node_child_locked(dir, name)) {
+            *ret = NULL;
+            return 0;
+        }
+    }
+    /* Local changes keep overtaking the answers: what they left behind is the newest there is. */
+    *ret = node_child_locked(dir, name);
+    if (*ret)
+        node_ref_locked(*ret);
+    *ret_ns = FS_NEVER;
+    return 0;
+}
+
+static int gone_error(const struct node *n)
+{
+    const bool open = n->file && n->file->opens > 0;
+
+    return open || n->deleted ? 0 : -ESTALE;
+}
+
+int tree_refresh(struct fs *fs, struct node *n, int64_t since, bool times)
+{
+    int r;
+
+    for (unsigned i = 0; i < FS_TRIES; i++) {
+        const bool stale_times = times && n->times_stale;
+        struct node *dir = n->parent;
+
+        if (node_gone_locked(n))
+            return gone_error(n);
+        if (tree_fresh_locked(n, since) && !stale_times)
+            return 0;
+        if (!dir || i > 0 || stale_times || dir->dir->by_stat || list_fresh(dir, since)) {
+            r = fetch_node(fs, n);
+        } else {
+            node_ref_locked(dir);
+            r = tree_list(fs, dir, since);
+            node_unref_locked(fs, dir);
+            if (r == -EACCES || r == -EPERM || r == -ENOENT || r == -ESTALE)
+                r = 0; /* the next round asks for the node itself, or sees that it is gone */
+        }
+        if (r < 0)
+            return r;
+    }
+    return node_gone_locked(n) ? gone_error(n) : 0;
+}
+
+void tree_own_attr_locked(struct fs *fs, struct node *n, const struct remote_attr *attr,
+                          int64_t start_ns, bool mtime_set)
+{
+    struct node_file *nf = n->file;
+
+    lock_assert_held(&fs->lock);
+    /* If only what we did differs, the data still is what it was. */
+    if (nf && nf->blob && !nf->local && remote_attr_same(&nf->version, &n->attr) &&
+        attr->size == n->attr.size && (mtime_set || attr->mtime_ns == n->attr.mtime_ns))
+        nf->version = *attr;
+    if (!mtime_set && n->shown_times && attr->mtime_ns == n->attr.mtime_ns)
+        n->shown_ctime_ns = attr->ctime_ns;
+    else
+        n->shown_times = false;
+    n->attr = *attr;
+    n->attr_ns = start_ns;
+    n->suspect = false;
+    data_check_locked(fs, n);
+}

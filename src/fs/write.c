@@ -1,0 +1,135 @@
+#include "fs/fs_internal.h"
+
+#include <errno.h>
+#include <utlist.h>
+
+static int my_turn(struct fs *fs, struct node *n)
+{
+    while (n->file->writing) {
+        const int r = fs_wait(fs);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int still_there(const struct node *n)
+{
+    return !n->deleted && node_gone_locked(n) ? -ESTALE : 0;
+}
+
+int write_begin(struct fs *fs, struct node *n)
+{
+    int r;
+
+    do {
+        r = data_fetch_all(fs, n);
+        if (r == 0)
+            r = my_turn(fs, n);
+        if (r == 0)
+            r = still_there(n); /* what is written to a file that was replaced is lost: say so */
+        if (r < 0)
+            return r;
+    } while (!n->file->blob || !data_whole_locked(n)); /* a new version came while we waited */
+    n->file->writing = true;
+    return 0;
+}
+
+void write_end_locked(struct fs *fs, struct node *n)
+{
+    n->file->writing = false;
+    fs_wake(fs);
+}
+
+void write_mark_locked(struct fs *fs, struct node *n)
+{
+    struct node_file *nf = n->file;
+
+    lock_assert_held(&fs->lock);
+    nf->gen++;
+    if (!nf->local) {
+        nf->local = true;
+        nf->size = n->attr.size;
+        data_rehold_locked(nf);
+        if (!n->deleted) {
+            node_ref_locked(n);
+            DL_APPEND(fs->unsent, nf);
+            fs->unsent_count++;
+        }
+    }
+    nf->mtime_ns = nf->ctime_ns = fs_sandbox_now(fs);
+}
+
+static void take_from_unsent_locked(struct fs *fs, struct node *n)
+{
+    n->file->err = 0;
+    DL_DELETE(fs->unsent, n->file);
+    fs->unsent_count--;
+    node_unref_locked(fs, n); /* the caller has one of its own */
+}
+
+void write_sent_locked(struct fs *fs, struct node *n)
+{
+    lock_assert_held(&fs->lock);
+    n->file->local = false;
+    data_rehold_locked(n->file);
+    take_from_unsent_locked(fs, n);
+}
+
+void write_deleted_locked(struct fs *fs, struct node *n)
+{
+    lock_assert_held(&fs->lock);
+    if (!n->deleted) {
+        n->deleted = true;
+        if (node_local(n))
+            take_from_unsent_locked(fs, n);
+    }
+}
+
+/* A new blob rather than an empty old one: a put under way goes on with what it began. */
+static int truncate_to_nothing(struct fs *fs, struct node *n)
+{
+    struct node_file *nf = n->file;
+    struct blob *b;
+    int r;
+
+    r = my_turn(fs, n);
+    if (r == 0)
+        r = still_there(n);
+    if (r < 0)
+        return r;
+    r = blob_new(fs->cache, 0, &b);
+    if (r < 0)
+        return r;
+    data_set_blob_locked(nf, b);
+    nf->held = true;
+    nf->version = n->attr;
+    nf->verified = true;
+    write_mark_locked(fs, n);
+    nf->size = 0;
+    return 0;
+}
+
+int write_truncate(struct fs *fs, struct node *n, uint64_t size)
+{
+    struct blob *b;
+    int r;
+
+    if (size == 0)
+        return truncate_to_nothing(fs, n);
+    r = write_begin(fs, n);
+    if (r < 0)
+        return r;
+    write_mark_locked(fs, n);
+    b = blob_ref(n->file->blob);
+    fs_unlock(fs);
+    r = blob_resize(b, size);
+    blob_unref(b);
+    fs_lock(fs);
+    write_mark_locked(fs, n);
+    if (r == 0)
+        n->file->size = size;
+    write_end_locked(fs, n);
+    return r;
+}
