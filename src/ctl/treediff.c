@@ -10,7 +10,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { NONE = -1 };
+/* No entry. DELETED: and it must not be found to be one, as its place is taken by something else.
+ */
+enum { NONE = -1, DELETED = -2 };
 
 static int by_name(const void *a, const void *b)
 {
@@ -124,9 +126,12 @@ static bool moved_along(struct diff *d, size_t i)
     }
     old = find_n(d->before, name.data, name.len);
     buf_done(&name);
-    if (old < 0 || d->new_of[old] >= 0 ||
-        (d->before->v[old].attr->mode & S_IFMT) != (e->attr->mode & S_IFMT))
+    if (old < 0 || d->new_of[old] != NONE)
         return false;
+    if ((d->before->v[old].attr->mode & S_IFMT) != (e->attr->mode & S_IFMT)) {
+        d->new_of[old] = DELETED;
+        return false;
+    }
     d->old_of[i] = old;
     d->new_of[old] = (ssize_t)i;
     d->along[i] = true;
@@ -153,7 +158,7 @@ static void find_rename(struct diff *d, size_t i)
 
         if (!same_object(d->before->v[old].attr, a))
             return;
-        if (d->new_of[old] < 0 && moved(d->before->v[old].attr, a)) {
+        if (d->new_of[old] == NONE && moved(d->before->v[old].attr, a)) {
             d->old_of[i] = (ssize_t)old;
             d->new_of[old] = (ssize_t)i;
             return;
@@ -172,25 +177,24 @@ static void match_names(struct diff *d)
         d->new_of[i] = NONE;
         while (k < d->after->count && strcmp(d->after->v[k].name, e->name) < 0)
             k++;
-        if (k < d->after->count && strcmp(d->after->v[k].name, e->name) == 0) {
-            if ((d->after->v[k].attr->mode & S_IFMT) == (e->attr->mode & S_IFMT)) {
-                d->new_of[i] = (ssize_t)k;
-                d->old_of[k] = (ssize_t)i;
-                continue;
-            }
-        }
-        d->gone[d->gone_count++] = i;
+        if (k == d->after->count || strcmp(d->after->v[k].name, e->name) != 0) {
+            d->gone[d->gone_count++] = i;
+        } else if ((d->after->v[k].attr->mode & S_IFMT) == (e->attr->mode & S_IFMT)) {
+            d->new_of[i] = (ssize_t)k;
+            d->old_of[k] = (ssize_t)i;
+        } /* else a deletion and a creation: never a rename, whose old name would be taken again */
     }
     qsort_r(d->gone, d->gone_count, sizeof(d->gone[0]), by_identity, (void *)d->before);
 }
 
 /* A file that was renamed over another one: the name stayed, the object is one that had a name
- * that is gone. */
+ * that is gone. Directories are left alone: what is in them is told name by name. */
 static void find_replacement(struct diff *d, size_t i)
 {
     const ssize_t old = d->old_of[i];
+    const struct remote_attr *a = d->after->v[i].attr;
 
-    if (same_object(d->before->v[old].attr, d->after->v[i].attr))
+    if (S_ISDIR(a->mode) || same_object(d->before->v[old].attr, a))
         return;
     d->old_of[i] = NONE;
     find_rename(d, i);

@@ -217,6 +217,16 @@ TEST(differences_are_told_once_and_by_their_names)
          "M a\nM b\n"},
         {{{"a", 1, 1, 1, F}, {"b", 2, 1, 1, F}}, {{"b", 2, 2, 1, F}}, true, "M b\n"},
         {{{"", 1, 1, 1, D}, {"a", 2, 1, 1, F}}, {{NULL}}, false, "D a\nD \n"},
+        /* a directory replaced by one that was inside it; what follows the events stays right */
+        {{{"d", 1, 1, 1, D}, {"d/a", 2, 1, 1, D}, {"d/a/d", 3, 1, 1, D}},
+         {{"d", 2, 1, 1, D}, {"d/d", 3, 1, 1, D}},
+         false,
+         "D d/a\nR d/a/d d/d\n"},
+        /* within a directory that moves, something else takes a name */
+        {{{"a", 1, 1, 1, D}, {"a/x", 2, 1, 1, F}},
+         {{"c", 1, 1, 1, D}, {"c/x", 3, 1, 1, D}, {"c/x/y", 2, 1, 1, F}},
+         false,
+         "D a/x\nR a c\nC c/x\nC c/x/y\n"},
         /* "d-x" sorts between "d" and "d/y" */
         {{{"d", 1, 1, 1, D}, {"d-x", 3, 1, 1, F}, {"d/y", 2, 1, 1, F}},
          {{"d-x", 3, 1, 1, F}, {"e", 1, 1, 1, D}, {"e/y", 2, 1, 1, F}},
