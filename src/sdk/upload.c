@@ -106,7 +106,7 @@ static int check_uploads(const struct daytona_upload *uploads, size_t count)
 static int make_parts(const struct daytona_upload *uploads, size_t count, struct buf *names,
                       struct http_part **ret)
 {
-    enum { NAME_MAX_LEN = 32 };
+    enum { NAME_MAX_LEN = 40 };
     struct http_part *parts = calloc(count * 2 + 1, sizeof(*parts));
 
     if (!parts || buf_reserve(names, count * 2 * NAME_MAX_LEN + 1) < 0) {
