@@ -63,14 +63,18 @@ struct ctl *ctl_free(struct ctl *ctl)
 void ctl_report(struct ctl *ctl, const struct ctl_file *file, pid_t pid, int err, const char *fmt,
                 ...)
 {
-    struct buf name = BUF_INIT(512), sentence = BUF_INIT(64 * 1024);
+    enum { SENTENCE_MAX = 900 }; /* what errors shows of one */
+    struct buf name = BUF_INIT(512), sentence = BUF_INIT(128 * 1024);
     va_list ap;
 
     va_start(ap, fmt);
-    /* Cut short rather than lost, when there is no room. */
-    (void)buf_vprintf(&sentence, fmt, ap);
-    (void)buf_printf(&name, "%s/%s", ctl->name, file->name);
+    (void)buf_vprintf(&sentence, fmt, ap); /* without memory: the errno must do */
     va_end(ap);
+    if (sentence.len > SENTENCE_MAX) {
+        buf_truncate(&sentence, SENTENCE_MAX);
+        (void)buf_puts(&sentence, "...");
+    }
+    (void)buf_printf(&name, "%s/%s", ctl->name, file->name);
     fs_report(ctl->fs, pid, buf_str(&name), err, "%s", buf_str(&sentence));
     buf_done(&name);
     buf_done(&sentence);
