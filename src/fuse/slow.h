@@ -22,7 +22,7 @@ struct slow_job {
     struct cancel *cancel; /* owned by whoever owns the job */
     /* slow's own */
     enum slow_state state;
-    enum slow_lane lane;
+    int lane;
     struct slow_job *prev, *next;
 };
 
@@ -42,10 +42,12 @@ int slow_run(struct slow *s, enum slow_lane lane, struct slow_job *job);
 
 /*
  * Fires the job's cancel. A job that still waits in line runs at once, whatever its lane is busy
- * with. Quick; may be called with locks held that no job takes while it is in a cancel_hook. The
- * job must not have ended.
+ * with; for one that has ended nothing happens, but its memory must still be there. Quick.
  */
 void slow_cancel(struct slow *s, struct slow_job *job);
+
+/* Fires the cancel of every job there is, as slow_cancel does. */
+void slow_cancel_all(struct slow *s);
 
 /* Threads now; for status and tests. */
 unsigned slow_threads(struct slow *s);

@@ -1,0 +1,298 @@
+/* op_ctl.c - control files. Their reads and writes wait without a thread. */
+#include "fuse/session_internal.h"
+
+#include "util/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool ctl_owns(const struct session *s, uint64_t parent, const char *name)
+{
+    return s->ctl && parent == FS_ROOT && strcmp(name, s->ctl_name) == 0;
+}
+
+/* Attributes are made up at each look, so the kernel keeps none. */
+static void ctl_entry_of(const struct stat *st, struct fs_entry *ret)
+{
+    *ret = (struct fs_entry){.ino = st->st_ino, .ttl_ns = 0, .st = *st};
+}
+
+int ctl_root_entry(struct session *s, struct fs_entry *ret)
+{
+    struct stat st;
+    int r = ctl_getattr(s->ctl, CTL_ROOT, &st);
+
+    if (r == 0)
+        ctl_entry_of(&st, ret);
+    return r;
+}
+
+void ctl_op_lookup(fuse_req_t req, struct session *s, uint64_t parent, const char *name)
+{
+    struct fs_entry e;
+    struct stat st;
+    int r;
+
+    if (parent == FS_ROOT)
+        r = ctl_getattr(s->ctl, CTL_ROOT, &st);
+    else
+        r = ctl_lookup(s->ctl, parent, name, &st);
+    if (r == 0)
+        ctl_entry_of(&st, &e);
+    reply_entry(req, s, r, &e);
+}
+
+void ctl_op_getattr(fuse_req_t req, struct session *s, uint64_t ino)
+{
+    struct fs_entry e;
+    struct stat st;
+    int r = ctl_getattr(s->ctl, ino, &st);
+
+    if (r == 0)
+        ctl_entry_of(&st, &e);
+    reply_attr(req, r, &e);
+}
+
+void ctl_op_access(fuse_req_t req, struct session *s, uint64_t ino, int mask)
+{
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    struct stat st;
+    int r = ctl_getattr(s->ctl, ino, &st);
+
+    if (r == 0 && ctx->uid != 0) {
+        const unsigned bits = ctx->uid == st.st_uid ? st.st_mode >> 6 : st.st_mode;
+
+        if ((bits & (unsigned)mask) != (unsigned)mask)
+            r = -EACCES;
+    } else if (r == 0 && (mask & X_OK) && !S_ISDIR(st.st_mode)) {
+        r = -EACCES;
+    }
+    reply_err(req, r);
+}
+
+void ctl_op_open(fuse_req_t req, struct session *s, uint64_t ino, struct fuse_file_info *fi)
+{
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    struct handle *h = NULL;
+    struct stat st;
+    int r;
+
+    r = ctl_getattr(s->ctl, ino, &st);
+    if (r == 0 && ctx->uid != st.st_uid && ctx->uid != 0)
+        r = -EACCES; /* allow_other does not reach here: owner only */
+    if (r == 0) {
+        h = handle_new(s, HANDLE_CTL);
+        r = h ? ctl_open(s->ctl, ino, fi->flags, ctx->pid, &h->ctl) : -ENOMEM;
+    }
+    if (r < 0) {
+        handle_unref(h);
+        reply_err(req, r);
+        return;
+    }
+    fi->direct_io = 1; /* st_size says nothing, and what is read changes */
+    reply_open(req, h, fi);
+}
+
+/* ---- parked reads and writes ---- */
+
+struct parked {
+    struct waiter waiter;
+    struct handle *handle; /* counted */
+    fuse_req_t req;
+    bool write;
+    struct parked *prev, *next; /* session.lock */
+};
+
+static struct parked *parked_of(struct waiter *w)
+{
+    return (struct parked *)((char *)w - offsetof(struct parked, waiter));
+}
+
+static void parked_free(struct waiter *w)
+{
+    struct parked *p = parked_of(w);
+    struct session *s = p->handle->session;
+
+    lock_take(&s->lock);
+    if (p->prev)
+        p->prev->next = p->next;
+    else
+        s->parked = p->next;
+    if (p->next)
+        p->next->prev = p->prev;
+    lock_drop(&s->lock);
+    handle_unref(p->handle);
+    free(p);
+    lock_take(&s->lock);
+    s->parked_count--; /* at 0 the session may go: the last that is touched of it */
+    lock_drop(&s->lock);
+}
+
+static void parked_fire(struct waiter *w)
+{
+    struct parked *p = parked_of(w);
+
+    ctl_interrupt(p->handle->ctl, p);
+}
+
+static void parked_interrupted(fuse_req_t req, void *data)
+{
+    struct parked *p = data;
+
+    (void)req;
+    interrupts_add(p->handle->session->interrupts, &p->waiter);
+}
+
+static void parked_done(void *arg, ssize_t r, const void *data)
+{
+    struct parked *p = arg;
+
+    if (p->write)
+        reply_count(p->req, r);
+    else
+        reply_data(p->req, r, data);
+    interrupts_settle(p->handle->session->interrupts, &p->waiter);
+    waiter_unref(&p->waiter);
+}
+
+/* The interrupt function is there before ctl may finish with the request, and thus free it; one
+ * that comes before ctl knows of the wait is simply fired again (interrupt.h). */
+static struct parked *park(fuse_req_t req, struct handle *h, bool is_write)
+{
+    struct session *s = h->session;
+    struct parked *p = calloc(1, sizeof(*p));
+
+    if (!p || session_closing(s)) {
+        reply_err(req, p ? -ENOTCONN : -ENOMEM);
+        free(p);
+        return NULL;
+    }
+    p->waiter = (struct waiter){.tid = fuse_req_ctx(req)->pid,
+                                .kind = INTERRUPT_STREAM,
+                                .fire = parked_fire,
+                                .free = parked_free};
+    atomic_init(&p->waiter.refs, 1);
+    p->handle = handle_ref(h);
+    p->req = req;
+    p->write = is_write;
+    lock_take(&s->lock);
+    p->next = s->parked;
+    if (s->parked)
+        s->parked->prev = p;
+    s->parked = p;
+    s->parked_count++;
+    lock_drop(&s->lock);
+    fuse_req_interrupt_func(req, parked_interrupted, p);
+    return p;
+}
+
+void ctl_op_end_parked(struct session *s)
+{
+    lock_take(&s->lock);
+    while (s->parked_count > 0) {
+        struct parked *p = s->parked;
+
+        while (p && !waiter_tryref(&p->waiter))
+            p = p->next;
+        lock_drop(&s->lock);
+        if (p) {
+            parked_fire(&p->waiter);
+            waiter_unref(&p->waiter);
+        }
+        (void)cancel_sleep(NS_PER_MS); /* the answer may come on another thread */
+        lock_take(&s->lock);
+    }
+    lock_drop(&s->lock);
+}
+
+void ctl_op_read(fuse_req_t req, struct handle *h, size_t size, off_t off)
+{
+    struct parked *p = park(req, h, false);
+
+    if (p)
+        ctl_read(h->ctl, (uint64_t)off, size, parked_done, p);
+}
+
+void ctl_op_write(fuse_req_t req, struct handle *h, const char *data, size_t size, off_t off)
+{
+    struct parked *p = park(req, h, true);
+
+    if (p)
+        ctl_write(h->ctl, (uint64_t)off, data, size, parked_done, p);
+}
+
+static void poll_ready(void *arg)
+{
+    struct fuse_pollhandle *ph = arg;
+
+    (void)fuse_lowlevel_notify_poll(ph); /* nobody waits any more: fine */
+    fuse_pollhandle_destroy(ph);
+}
+
+void ctl_op_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph)
+{
+    unsigned events = 0;
+
+    ctl_poll(h->ctl, &events, ph ? poll_ready : NULL, ph);
+    fuse_reply_poll(req, events);
+}
+
+/* ---- listing: offset 0 is before ".", 1 before "..", i + 2 before the i-th entry ---- */
+
+static int list_entry(struct session *s, uint64_t ino, size_t i, const char **ret_name,
+                      struct stat *ret)
+{
+    if (i == 0) {
+        *ret_name = ".";
+        return ctl_getattr(s->ctl, ino, ret);
+    }
+    if (i == 1) {
+        *ret_name = "..";
+        *ret = (struct stat){.st_ino = ino == CTL_ROOT ? FS_ROOT : CTL_ROOT, .st_mode = S_IFDIR};
+        return 0;
+    }
+    return ctl_entry(s->ctl, ino, i - 2, ret_name, ret);
+}
+
+static size_t add_entry(fuse_req_t req, char *p, size_t room, const char *name,
+                        const struct stat *st, off_t next, bool plus)
+{
+    struct fuse_entry_param param;
+    struct fs_entry e;
+
+    if (!plus)
+        return fuse_add_direntry(req, p, room, name, st, next);
+    ctl_entry_of(st, &e);
+    if (name[0] == '.' && (name[1] == '\0' || strcmp(name, "..") == 0))
+        e.ino = 0; /* not looked up */
+    entry_to_param(&e, &param);
+    return fuse_add_direntry_plus(req, p, room, name, &param, next);
+}
+
+void ctl_op_readdir(fuse_req_t req, struct session *s, uint64_t ino, size_t size, off_t off,
+                    bool plus)
+{
+    char *p = malloc(size);
+    const char *name;
+    size_t used = 0;
+    struct stat st;
+    int r = p ? 0 : -ENOMEM;
+
+    for (size_t i = (size_t)off; r == 0; i++) {
+        size_t need;
+
+        r = list_entry(s, ino, i, &name, &st);
+        if (r < 0)
+            break;
+        need = add_entry(req, p + used, size - used, name, &st, (off_t)(i + 1), plus);
+        if (need > size - used)
+            break;
+        used += need;
+    }
+    if (r == -ENOENT)
+        r = 0; /* the end */
+    reply_data(req, r < 0 ? r : (ssize_t)used, p);
+    free(p);
+}
