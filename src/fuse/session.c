@@ -1,10 +1,12 @@
-#include "fuse/session_internal.h"
+#include "fuse/session.h"
 
+#include "fuse/session_internal.h"
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/log.h"
 
 #include <errno.h>
+#include <fuse_log.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +119,24 @@ static int mount_args(const struct session_config *config, struct fuse_args *arg
     return r;
 }
 
+/* libfuse's own messages, one a line. */
+__attribute__((format(printf, 2, 0))) static void log_fuse(enum fuse_log_level level,
+                                                           const char *fmt, va_list ap)
+{
+    struct buf line = BUF_INIT(4096);
+
+    if (buf_vprintf(&line, fmt, ap) == 0 && line.len > 0) {
+        if (line.data[line.len - 1] == '\n')
+            buf_truncate(&line, line.len - 1);
+        log_msg(level <= FUSE_LOG_ERR       ? LOG_ERROR
+                : level <= FUSE_LOG_WARNING ? LOG_WARN
+                : level <= FUSE_LOG_INFO    ? LOG_NOTE
+                                            : LOG_DETAIL,
+                "%s", buf_str(&line));
+    }
+    buf_done(&line);
+}
+
 static void wake(int sig)
 {
     (void)sig; /* sem_wait in libfuse's loop returns, and finds that it shall end */
@@ -146,6 +166,7 @@ int session_new(const struct session_config *config, struct session **ret)
     file_ops(&ops);
     dir_ops(&ops);
     sigaction(SIGUSR2, &on_wake, NULL);
+    fuse_set_log_func(log_fuse);
 
     r = slow_new(&limits, &s->slow);
     if (r == 0)
@@ -224,6 +245,11 @@ void session_exit(struct session *s)
     lock_drop(&s->lock);
 }
 
+void session_unmounted(struct session *s)
+{
+    s->mounted = false;
+}
+
 bool session_closing(struct session *s)
 {
     bool closing;
@@ -253,10 +279,9 @@ struct session *session_free(struct session *s)
 {
     if (!s)
         return NULL;
-    if (s->mounted) {
-        notify_stop(s->notify);
+    notify_stop(s->notify);
+    if (s->mounted)
         fuse_session_unmount(s->fuse);
-    }
     s->slow = slow_free(s->slow);
     ctl_op_end_parked(s);
     s->interrupts = interrupts_free(s->interrupts);

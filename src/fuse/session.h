@@ -36,6 +36,9 @@ int session_mount(struct session *s, const char *dir);
 int session_loop(struct session *s);
 /* Makes session_loop return soon; any thread. */
 void session_exit(struct session *s);
+/* Somebody else has unmounted it, or will: session_free must not, as something else may be mounted
+ * there by then. */
+void session_unmounted(struct session *s);
 /* Unmounts if need be; every waiting request is answered, every handle released. */
 struct session *session_free(struct session *s);
 
