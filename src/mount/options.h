@@ -78,8 +78,8 @@ int options_parse(struct options *o, const char *text, struct buf *why);
 int options_help(struct buf *out);                          /* lines for --help */
 int options_text(const struct options *o, struct buf *out); /* lines "name value"; no secrets */
 
-/* Where cached data goes: the option, or $XDG_CACHE_HOME/daytonafs, or ~/.cache/daytonafs. A new
- * string; NULL without memory or home. */
+/* Where cached data goes: the option (from the current directory), or $XDG_CACHE_HOME/daytonafs, or
+ * ~/.cache/daytonafs. A new string; NULL without memory or home. */
 char *options_cache_dir(const struct options *o);
 
 #endif

@@ -5,6 +5,7 @@
 #include "util/buf.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /*
  * Sends what is pending, unmounts dir (a mount, or a place below one) and waits until the process
@@ -17,6 +18,9 @@ struct umount_params {
     bool force, lazy;
 };
 int umount_main(const struct umount_params *params);
+
+/* Where a serving process keeps what it could not send. A new string; NULL without memory. */
+char *umount_kept_dir(const char *sandbox_id, pid_t pid);
 
 /* fusermount3 -u or umount(2), whatever this user may do. 0 or -errno; -EBUSY: in use. */
 int umount_detach(const char *dir, bool lazy);

@@ -1,0 +1,16 @@
+/* drain.h - the last chance of data that is not sent yet. */
+#ifndef MOUNT_DRAIN_H
+#define MOUNT_DRAIN_H
+
+#include "fs/fs.h"
+
+#include <stdint.h>
+
+/* fs_sync, ended at until_ns (monotonic). 0: nothing is left. */
+int drain(struct fs *fs, int64_t until_ns);
+
+/* Keeps what is left in dir, and says so in the log. 0: nothing was left; 1: kept; -errno: it could
+ * not be kept. */
+int drain_keep(struct fs *fs, const char *dir);
+
+#endif

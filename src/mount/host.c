@@ -1,0 +1,90 @@
+/* host.c - what /.ctl shows of the mount itself, and what it may do to the sandbox. */
+#include "mount/stack.h"
+
+#include "util/clock.h"
+
+#include <time.h>
+#include <unistd.h>
+
+static int put_time(struct buf *out, const char *key, int64_t ns)
+{
+    const time_t s = (time_t)(ns / NS_PER_S);
+    char text[32];
+    struct tm tm;
+
+    gmtime_r(&s, &tm);
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return buf_printf(out, "%s %s\n", key, text);
+}
+
+static int host_status(void *arg, struct buf *out)
+{
+    struct stack *s = arg;
+    const struct remote_info *info = fs_info(s->fs);
+    int r = buf_printf(out,
+                       "version %s\n"
+                       "sandbox_id %s\n"
+                       "sandbox_name %s\n"
+                       "path %s\n"
+                       "dir %s\n"
+                       "mode %s\n"
+                       "daemon_version %s\n"
+                       "pid %d\n",
+                       DAYTONAFS_VERSION, s->info.id, s->info.name, s->path, s->dir,
+                       remote_name(s->remote), info->daemon_version ? info->daemon_version : "-",
+                       (int)getpid());
+
+    if (r == 0)
+        r = buf_printf(out, "api_url %s\n", daytona_client_api_url(s->client));
+    if (r == 0)
+        r = put_time(out, "mounted_at", s->since_ns);
+    if (r == 0)
+        r = buf_puts(out, "state ");
+    if (r == 0)
+        r = remote_wake_text(s->wake, out);
+    return r == 0 ? buf_putc(out, '\n') : r;
+}
+
+static int host_config(void *arg, struct buf *out)
+{
+    const struct stack *s = arg;
+
+    return options_text(s->options, out);
+}
+
+static int host_capabilities(void *arg, struct buf *out)
+{
+    struct stack *s = arg;
+
+    return remote_caps_text(fs_info(s->fs)->caps, out);
+}
+
+static int host_stats(void *arg, struct buf *out)
+{
+    struct stack *s = arg;
+
+    return stats_text(s->stats, out);
+}
+
+static int host_start(void *arg)
+{
+    struct stack *s = arg;
+
+    return daytona_sandbox_start(s->sandbox, s->options->wake_timeout_ns / NS_PER_MS);
+}
+
+static int host_stop(void *arg)
+{
+    struct stack *s = arg;
+
+    return daytona_sandbox_stop(s->sandbox, false, s->options->wake_timeout_ns / NS_PER_MS);
+}
+
+const struct ctl_host stack_ctl_host = {
+    .status = host_status,
+    .config = host_config,
+    .capabilities = host_capabilities,
+    .stats = host_stats,
+    .start = host_start,
+    .stop = host_stop,
+};

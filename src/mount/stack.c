@@ -1,0 +1,344 @@
+#include "mount/stack.h"
+
+#include "mount/exitcode.h"
+#include "util/array.h"
+#include "util/clock.h"
+#include "util/errtext.h"
+#include "util/path.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* At most so many requests at a time: the service limits both. */
+enum { DATA_REQUESTS = 16, OTHER_REQUESTS = 32 };
+
+/* ---- what went wrong, in one line ---- */
+
+static int fail(struct stack *s, int r, struct buf *why)
+{
+    const struct exitcode_context context = {
+        .sandbox = s->params->sandbox,
+        .api_url = s->client ? daytona_client_api_url(s->client) : s->options->api_url,
+    };
+    const struct daytona_error *detail = daytona_last_error();
+
+    if (why->len == 0)
+        (void)exitcode_explain(why, r, detail, &context);
+    return (int)exitcode_of(r, detail);
+}
+
+static int say(struct buf *why, enum exitcode code, int r)
+{
+    return r < 0 ? (int)EXITCODE_OTHER : (int)code;
+}
+
+/* ---- the steps: each returns an enum exitcode ---- */
+
+static int connect_client(struct stack *s, struct buf *why)
+{
+    const struct options *o = s->options;
+    const struct daytona_config config = {
+        .api_url = *o->api_url ? o->api_url : NULL,
+        .credentials_file = *o->credentials ? o->credentials : NULL,
+        .source = "daytonafs",
+        .stall_timeout_ms = o->op_timeout_ns / NS_PER_MS,
+        .observe = stats_observe,
+        .observe_arg = s->stats,
+    };
+    int r = daytona_client_new(&config, &s->client);
+
+    if (r == -EINVAL)
+        return say(why, EXITCODE_USAGE,
+                   buf_printf(why, "api_url: %s",
+                              *daytona_last_error()->message
+                                  ? daytona_last_error()->message
+                                  : "use https://HOST/api, or http:// on this machine only"));
+    if (r == -EACCES)
+        return say(why, EXITCODE_AUTH,
+                   buf_printf(why, "%s: it must be readable by you alone: chmod 600 it",
+                              *o->credentials ? o->credentials : "the credentials file"));
+    if (r == -ENOENT && *o->credentials)
+        return say(why, EXITCODE_AUTH,
+                   buf_printf(why, "credentials=%s: no such file", o->credentials));
+    return r < 0 ? fail(s, r, why) : EXITCODE_OK;
+}
+
+static int find_sandbox(struct stack *s, struct buf *why)
+{
+    int r = daytona_sandbox_get(s->client, s->params->sandbox, &s->sandbox);
+
+    return r < 0 ? fail(s, r, why) : EXITCODE_OK;
+}
+
+static bool is_running(enum daytona_state state)
+{
+    return state == DAYTONA_STATE_STARTED || state == DAYTONA_STATE_OTHER;
+}
+
+static int start_if_stopped(struct stack *s, struct buf *why)
+{
+    const char *name = s->params->sandbox;
+    const enum daytona_state state = daytona_sandbox_state(s->sandbox);
+    int r;
+
+    if (is_running(state))
+        return EXITCODE_OK;
+    if (s->options->wake == WAKE_NEVER)
+        return say(why, EXITCODE_NOT_RUNNING,
+                   buf_printf(why,
+                              "sandbox '%s' is not running, and wake=never: `daytonafs sandbox "
+                              "start %s` starts it",
+                              name, name));
+    fprintf(stderr, "daytonafs: sandbox '%s' is not running: starting it\n", name);
+    r = daytona_sandbox_start(s->sandbox, s->options->wake_timeout_ns / NS_PER_MS);
+    if (r == -ETIMEDOUT)
+        return say(why, EXITCODE_TIMEOUT,
+                   buf_printf(why,
+                              "sandbox '%s' did not start in time: try again, or give it "
+                              "longer with -o wake_timeout=",
+                              name));
+    return r < 0 ? fail(s, r, why) : EXITCODE_OK;
+}
+
+static int learn_sandbox(struct stack *s, struct buf *why)
+{
+    int r = daytona_sandbox_info(s->sandbox, &s->info);
+
+    return r < 0 ? fail(s, r, why) : EXITCODE_OK;
+}
+
+static int wake_sandbox(void *arg)
+{
+    struct stack *s = arg;
+
+    return daytona_sandbox_start(s->sandbox, s->options->wake_timeout_ns / NS_PER_MS);
+}
+
+/* Puts a wrapper around what there is. */
+static int wrap(struct stack *s, struct remote *outer)
+{
+    if (!outer)
+        return -ENOMEM;
+    s->remote = outer;
+    return 0;
+}
+
+static int open_remote(struct stack *s, struct buf *why)
+{
+    int r = remote_plain_new(s->sandbox, &s->remote);
+
+    if (r == 0)
+        r = wrap(s, remote_limit_new(s->remote, DATA_REQUESTS, OTHER_REQUESTS));
+    if (r == 0)
+        r = wrap(
+            s, remote_wake_new(s->remote, s->options->wake == WAKE_AUTO ? wake_sandbox : NULL, s));
+    if (r == 0)
+        s->wake = s->remote;
+    if (r == 0 && s->params->debug)
+        r = wrap(s, remote_trace_new(s->remote));
+    return r < 0 ? fail(s, r, why) : EXITCODE_OK;
+}
+
+static int choose_path(struct stack *s, struct buf *why)
+{
+    const char *path = s->params->path;
+    struct remote_info info;
+    int r = remote_info(s->remote, &info);
+
+    if (r < 0)
+        return fail(s, r, why);
+    s->path = path_resolve(info.work_dir, path ? path : "");
+    remote_info_done(&info);
+    return s->path ? EXITCODE_OK : fail(s, -ENOMEM, why);
+}
+
+static int open_cache(struct stack *s, struct buf *why)
+{
+    char *dir = options_cache_dir(s->options);
+    int r = dir ? cache_new(dir, s->options->cache_bytes, &s->cache) : -ENOENT, code = EXITCODE_OK;
+
+    if (r == -EACCES)
+        code = say(why, EXITCODE_OTHER,
+                   buf_printf(why,
+                              "the cache %s belongs to somebody else or is open to others: chmod "
+                              "700 it, or choose another with -o cache_dir=",
+                              dir));
+    else if (r < 0)
+        code = say(why, EXITCODE_OTHER,
+                   buf_printf(why,
+                              "the cache %s cannot be used (%s): choose another with -o "
+                              "cache_dir=",
+                              dir ? dir : "", errtext_sentence(r)));
+    free(dir);
+    return code;
+}
+
+static int open_fs(struct stack *s, struct buf *why)
+{
+    const struct options *o = s->options;
+    const struct fs_config config = {
+        .root = s->path,
+        .mount_dir = s->dir,
+        .read_only = o->read_only,
+        .map_user = o->idmap == IDMAP_USER,
+        .uid = geteuid(),
+        .gid = getegid(),
+        .force_uid = o->uid,
+        .force_gid = o->gid,
+        .umask = o->umask,
+        .coherence_ns = o->coherence_ns,
+        .durability = o->durability == DURABILITY_SYNC ? FS_DURABILITY_SYNC : FS_DURABILITY_CLOSE,
+        .symlinks = o->symlinks == SYMLINKS_RAW ? FS_SYMLINKS_RAW : FS_SYMLINKS_CONTAIN,
+        .notify = &notify_for_fs,
+        .notify_arg = s->notify,
+    };
+    int r = fs_new(&config, s->remote, s->cache, &s->fs);
+
+    if (r == -ENOENT || r == -ENOTDIR)
+        return say(why, EXITCODE_NOT_FOUND,
+                   buf_printf(why, "%s %s in sandbox '%s': give another with SANDBOX:PATH", s->path,
+                              r == -ENOENT ? "does not exist" : "is not a directory",
+                              s->params->sandbox));
+    if (r == -EACCES)
+        return say(why, EXITCODE_OTHER,
+                   buf_printf(why, "%s may not be read by the user of sandbox '%s'", s->path,
+                              s->params->sandbox));
+    return r < 0 ? fail(s, r, why) : EXITCODE_OK;
+}
+
+/* The control files would hide an entry of that name. */
+static int check_ctl_name(struct stack *s, struct buf *why)
+{
+    struct fs_entry e;
+    int r = fs_lookup(s->fs, FS_ROOT, s->options->ctl_name, &e);
+
+    if (r < 0 && r != -ENOENT)
+        return fail(s, r, why);
+    if (r == -ENOENT || e.ino == 0)
+        return EXITCODE_OK;
+    fs_forget(s->fs, e.ino, 1);
+    return say(why, EXITCODE_CONFLICT,
+               buf_printf(why,
+                          "%s in the sandbox has an entry '%s' of its own: name the control "
+                          "files otherwise with -o ctl_name=NAME, or leave them out with -o "
+                          "ctl=off",
+                          s->path, s->options->ctl_name));
+}
+
+static int open_ctl(struct stack *s, struct buf *why)
+{
+    const struct ctl_config config = {
+        .name = s->options->ctl_name,
+        .uid = geteuid(),
+        .gid = getegid(),
+        .host = &stack_ctl_host,
+        .host_arg = s,
+    };
+    int r;
+
+    if (s->options->ctl == CTL_OFF)
+        return EXITCODE_OK;
+    r = check_ctl_name(s, why);
+    if (r != EXITCODE_OK)
+        return r;
+    r = ctl_new(&config, s->fs, &s->ctl);
+    return r < 0 ? fail(s, r, why) : EXITCODE_OK;
+}
+
+static int open_session(struct stack *s, struct buf *why)
+{
+    const struct options *o = s->options;
+    const struct session_config config = {
+        .fs = s->fs,
+        .ctl = s->ctl,
+        .ctl_name = o->ctl_name,
+        .ctl_visible = o->ctl == CTL_VISIBLE,
+        .notify = s->notify,
+        .name = *s->info.name ? s->info.name : s->params->sandbox,
+        .read_only = o->read_only,
+        .allow_other = o->allow_other,
+        .noexec = o->noexec,
+        .noatime = o->noatime,
+        .debug = s->params->debug,
+    };
+    int r = session_new(&config, &s->session);
+
+    if (r == 0)
+        r = session_mount(s->session, s->dir);
+    if (r < 0 && access("/dev/fuse", F_OK) != 0)
+        return say(why, EXITCODE_OTHER,
+                   buf_puts(why, "/dev/fuse is missing: load the fuse module, or give the "
+                                 "container that device"));
+    if (r < 0)
+        return say(why, EXITCODE_OTHER,
+                   buf_printf(why,
+                              "%s cannot be mounted (%s): is fusermount3 (package fuse3) "
+                              "installed, and does the directory belong to you?",
+                              s->dir, errtext_sentence(r)));
+    return EXITCODE_OK;
+}
+
+static int make_tools(struct stack *s, struct buf *why)
+{
+    int r;
+
+    s->since_ns = clock_real_ns();
+    s->stats = stats_new();
+    r = s->stats ? notify_new(&s->notify) : -ENOMEM;
+    return r < 0 ? fail(s, r, why) : EXITCODE_OK;
+}
+
+/*
+ * The mount, from the sandbox up to the kernel:
+ *
+ *   client -> sandbox -> plain -> limit -> wake -> trace -> fs (with cache) -> ctl -> session
+ */
+int stack_build(struct stack *s, struct buf *why)
+{
+    static int (*const steps[])(struct stack * s, struct buf * why) = {
+        make_tools,       connect_client, /* who we are: counts every request in stats */
+        find_sandbox,                     /* id or name */
+        start_if_stopped,                 /* wake=auto, saying so */
+        learn_sandbox,                    /* its id and name for status, registry, mount list */
+        open_remote,                      /* plain, limit, wake, with debug trace */
+        choose_path,                      /* what is mounted: the work-dir unless said */
+        open_cache,                       /* file data on local disk */
+        open_fs,      /* nodes, names, handles; told where the kernel's ear is */
+        open_ctl,     /* the control files, unless the root has that name */
+        open_session, /* from here on the kernel asks */
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        const int code = steps[i](s, why);
+
+        if (code != EXITCODE_OK)
+            return code;
+    }
+    return EXITCODE_OK;
+}
+
+void stack_close_session(struct stack *s)
+{
+    s->session = session_free(s->session);
+    s->ctl = ctl_free(s->ctl);
+}
+
+void stack_done(struct stack *s)
+{
+    stack_close_session(s);
+    s->fs = fs_free(s->fs);
+    s->cache = cache_free(s->cache);
+    s->notify = notify_free(s->notify);
+    s->remote = remote_free(s->remote);
+    s->sandbox = daytona_sandbox_unref(s->sandbox);
+    daytona_sandbox_info_done(&s->info);
+    s->client = daytona_client_free(s->client);
+    s->stats = stats_free(s->stats);
+    free(s->path);
+    free(s->dir);
+    s->path = s->dir = NULL;
+}
