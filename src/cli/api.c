@@ -1,6 +1,6 @@
 #include "cli/api.h"
 
-#include <stdlib.h>
+#include <errno.h>
 
 int api_check(const struct api *api, int err)
 {
@@ -31,7 +31,13 @@ int api_open(struct api *api, const struct cli *cli)
         .source = "daytonafs",
     };
 
-    return api_check(api, daytona_client_new(&config, &api->client));
+    const int err = daytona_client_new(&config, &api->client);
+
+    if (err == 0 || err == -ENOMEM || !*daytona_last_error()->message)
+        return api_check(api, err);
+    /* Nothing was sent yet: the SDK's sentence is about the configuration, and says it all. */
+    return cli_fail(err == -EINVAL ? EXITCODE_USAGE : EXITCODE_AUTH, "%s",
+                    daytona_last_error()->message);
 }
 
 int api_open_sandbox(struct api *api, const struct cli *cli, const char *name)
