@@ -144,7 +144,7 @@ static int run_by_api(struct exec *e, struct api *api)
     /* Without the script's own end only the shell's code is known: -1 if it never started. */
     if (e->exit_code < 0 && result.exit_code >= 0)
         e->exit_code = result.exit_code;
-    if (r == 0)
+    if (r == 0 && e->exit_code >= 0) /* otherwise it is not output, but why there is none */
         r = put_output(e, 0);
     daytona_result_done(&result);
 out:
@@ -258,7 +258,9 @@ static int run(struct cli *cli)
     if (r != EXITCODE_OK)
         goto out;
     if (e.exit_code < 0)
-        r = cli_fail(SCRIPT_NOT_RUN, "the command could not be started, or its shell was killed");
+        r = cli_fail(SCRIPT_NOT_RUN,
+                     "the command could not be run, or its shell was killed%s%.500s",
+                     e.out.len > 0 ? ": " : "", buf_str(&e.out));
     else
         r = e.exit_code;
     if (cli_has(cli, "json") && put_json(&e, r) < 0)

@@ -67,8 +67,12 @@ static int put_cd(struct buf *out, const char *cwd)
     return r == 0 ? buf_printf(out, " || exit %d\n", SCRIPT_NOT_RUN) : r;
 }
 
-/* The command in a shell of its own that cannot eat the rest of the script from stdin. */
-static int put_group(struct buf *out, const struct script *s, const char *output)
+/*
+ * The command in a shell of its own that cannot eat the rest of the script from stdin. What goes on
+ * in the background holds the file, not the way to the caller, who need not wait for it. The
+ * shell's own complaint about a line that is no command goes to the caller as it is.
+ */
+static int put_group(struct buf *out, const struct script *s)
 {
     int r = buf_puts(out, "(\n");
 
@@ -78,7 +82,11 @@ static int put_group(struct buf *out, const struct script *s, const char *output
         r = put_cd(out, s->cwd);
     if (r == 0)
         r = buf_puts(out, s->command);
-    return r == 0 ? buf_printf(out, "\n) </dev/null%s\n", output) : r;
+    if (r == 0)
+        r = buf_puts(out, "\n) </dev/null");
+    if (r == 0 && s->encode)
+        r = buf_puts(out, " >\"${dfs_out:-/dev/stdout}\" 2>&1");
+    return r == 0 ? buf_puts(out, "\ndfs_exit=$?\n") : r;
 }
 
 int script_build(struct buf *out, const struct script *s)
@@ -86,18 +94,14 @@ int script_build(struct buf *out, const struct script *s)
     int r = 0;
 
     if (s->encode) {
-        /* The file is unlinked only at the end: base64 reads it by name. */
-        r = buf_puts(
-            out, "command -v base64 >/dev/null 2>&1 && dfs_out=$(mktemp 2>/dev/null) || dfs_out=\n"
-                 "if [ -n \"$dfs_out\" ]; then exec 3>&1 4>&2 >\"$dfs_out\" 2>&1; fi\n");
+        r = buf_puts(out, "command -v base64 >/dev/null 2>&1 && "
+                          "dfs_out=$(mktemp 2>/dev/null) || dfs_out=\n");
     }
     if (r == 0)
-        r = put_group(out, s, "");
-    if (r == 0)
-        r = buf_puts(out, "dfs_exit=$?\n");
+        r = put_group(out, s);
     if (r == 0 && s->encode) {
         r = buf_printf(out,
-                       "if [ -n \"$dfs_out\" ]; then exec >&3 2>&4; printf '\\n%%s\\n' '%s'; "
+                       "if [ -n \"$dfs_out\" ]; then printf '\\n%%s\\n' '%s'; "
                        "base64 <\"$dfs_out\"; rm -f -- \"$dfs_out\"; fi\n",
                        s->token);
     }

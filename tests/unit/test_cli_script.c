@@ -71,6 +71,7 @@ static const struct row rows[] = {
     {"no such directory", "echo a", "/no such", {NULL}, NULL, 0, 125},
     {"environment", "echo \"$A|$B\"", NULL, {"A=it's", "B=a b\n$x", NULL}, "it's|a b\n$x\n", 0, 0},
     {"not found", "no_such_command_here", NULL, {NULL}, NULL, 0, 127},
+    {"no command at all", "echo \"a", NULL, {NULL}, NULL, 0, -1},
     {"killed by a signal", "kill -9 $$; sleep 5", NULL, {NULL}, NULL, 0, -1},
 };
 
