@@ -4,8 +4,8 @@
  * Paths are bytes, absolute or relative to the work-dir. The service's stat follows symbolic links
  * and hides dangling ones; what it cannot do at all (links, truncate, times, rename over a file)
  * is not here. All calls may return the errors of daytona/error.h; -ENOENT only if the service said
- * so of the file itself. Many refusals carry no reason on the wire: they are -EINVAL with
- * http_status 400.
+ * so of the file itself. Many refusals of old daemons carry no reason on the wire: they are -EINVAL
+ * with http_status 400. Newer ones say more, and then the errno is the file system's own.
  */
 #ifndef DAYTONA_FILES_H
 #define DAYTONA_FILES_H
@@ -28,7 +28,7 @@ struct daytona_file_info {
 };
 
 /* GET /files. *ret is an array, the caller's: daytona_files_list_free. depth 0 or 1: one level;
- * more needs a new daemon and is ignored by old ones. -ENOTDIR is not told apart from -EINVAL. */
+ * more needs a new daemon and is ignored by old ones. -ENOTDIR; old daemons only say -EINVAL. */
 DAYTONA_API int daytona_files_list(struct daytona_sandbox *sandbox, const char *path,
                                    unsigned depth, struct daytona_file_info **ret,
                                    size_t *ret_count);

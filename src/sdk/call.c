@@ -85,13 +85,18 @@ int call_garbled(int r, const struct http_response *response)
     return error_set(r, "the answer: %s", errtext_sentence(r));
 }
 
-/* The transport failed. */
-static int unreachable(struct daytona_client *c, int r, const char *url, const char *why)
+/* No answer was taken: the transport failed, or who takes it refused. */
+static int not_taken(struct daytona_client *c, int r, const struct call *call, const char *url,
+                     const char *why)
 {
     const size_t len = strcspn(url, "?"); /* what was asked is not what is broken */
 
     if (r == -EINTR || r == -ECANCELED)
         return error_set(r, "cancelled");
+    if (r == -EFBIG)
+        return error_set(r, "the answer is larger than allowed");
+    if (r == -EPROTO && call->sink)
+        return error_set(r, "the answer is not what was asked for");
     error_set(r, "%.*s: %s", (int)len, url, why[0] ? why : errtext_sentence(r));
     error_scrub(c->token.text);
     return r;
@@ -138,7 +143,7 @@ static int perform(struct daytona_client *c, const struct call *call, bool toolb
 
     r = http_perform(c->http, &req, ret);
     if (r < 0)
-        return unreachable(c, r, url, why);
+        return not_taken(c, r, call, url, why);
     if (ret->status == call->accept)
         return 0;
     reply = reply_of(call, toolbox, ret);

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static void send_step(struct script *s, struct peer *p, const struct step *step)
+static void write_answer(const struct script *s, const struct step *step, struct buf *out)
 {
-    struct buf body = BUF_INIT(8 << 20), out = BUF_INIT(8 << 20);
+    struct buf body = BUF_INIT(8 << 20);
 
     for (const char *c = step->body ? step->body : ""; *c; c++) {
         if (*c == '$')
@@ -15,23 +15,25 @@ static void send_step(struct script *s, struct peer *p, const struct step *step)
         else
             (void)buf_putc(&body, *c);
     }
-    (void)buf_printf(&out, "HTTP/1.1 %d x\r\n%s", step->status,
+    (void)buf_printf(out, "HTTP/1.1 %d x\r\n%s", step->status,
                      step->headers ? step->headers
                      : body.len    ? "Content-Type: application/json\r\n"
                                    : "");
     if (!step->headers || !strcasestr(step->headers, "Content-Length:"))
-        (void)buf_printf(&out, "Content-Length: %zu\r\n", body.len + (step->cut ? 100 : 0));
-    (void)buf_puts(&out, "\r\n");
-    (void)buf_append(&out, buf_str(&body), body.len);
-    (void)peer_write(p, out.data, out.len);
+        (void)buf_printf(out, "Content-Length: %zu\r\n", body.len + (step->cut ? 100 : 0));
+    (void)buf_puts(out, "\r\n");
+    (void)buf_append(out, buf_str(&body), body.len);
     buf_done(&body);
-    buf_done(&out);
 }
 
-static const struct step *take_step(struct script *s, const struct loopback_request *req)
+/* The answer is written under the lock: a test may change its steps as soon as it has it. True if
+ * the connection is to be closed after it. */
+static bool take_step(struct script *s, const struct loopback_request *req, struct buf *out)
 {
+    static const struct step unexpected = {.status = 418};
     const struct step *step = NULL;
     char line[300];
+    bool cut;
 
     snprintf(line, sizeof(line), "%s %s", req->method, req->target);
     lock_take(&s->lock);
@@ -43,27 +45,28 @@ static const struct step *take_step(struct script *s, const struct loopback_requ
         if (!s->problem[0])
             snprintf(s->problem, sizeof(s->problem), "came %s, expected %s", line,
                      step ? step->request : "nothing");
-        step = NULL;
+        step = &unexpected;
     } else {
         s->next++;
     }
+    write_answer(s, step, out);
+    cut = step->cut;
     lock_drop(&s->lock);
-    return step;
+    return cut;
 }
 
 static void serve(struct peer *p, void *arg)
 {
-    static const struct step unexpected = {.status = 418};
-    struct script *s = arg;
     struct loopback_request req;
+    bool cut = false;
 
-    while (peer_take(p, &req)) {
-        const struct step *step = take_step(s, &req);
+    while (!cut && peer_take(p, &req)) {
+        struct buf out = BUF_INIT(8 << 20);
 
+        cut = take_step(arg, &req, &out);
         loopback_request_done(&req);
-        send_step(s, p, step ? step : &unexpected);
-        if (step && step->cut)
-            return;
+        (void)peer_write(p, out.data, out.len);
+        buf_done(&out);
     }
 }
 
