@@ -59,6 +59,7 @@ int remote_caps_text(unsigned caps, struct buf *out)
         {REMOTE_CAP_STATFS,   "statfs",   "free space is not known"},
         {REMOTE_CAP_EXCHANGE, "exchange", "two names cannot be swapped in one step"},
         {REMOTE_CAP_TREE,     "tree",     "a tree is listed one directory at a time"},
+        {REMOTE_CAP_CHANGES,  "changes",  "what has changed is found by asking for everything"},
     };
     /* clang-format on */
     int r;
@@ -148,6 +149,53 @@ int remote_list(struct remote *r, const char *path, unsigned depth, size_t max,
     if (depth == 0)
         return -EINVAL;
     return r->ops->list ? r->ops->list(r, path, depth, max, ret) : -EOPNOTSUPP;
+}
+
+/* Relative and resolved, so that it stays below the root by its form alone. */
+static int check_below(const char *path)
+{
+    size_t len;
+
+    if (path[0] == '\0')
+        return 0;
+    for (;; path += len + 1) {
+        len = strcspn(path, "/");
+        if (len > PATH_NAME_MAX)
+            return -ENAMETOOLONG;
+        if (!path_name_valid(path, len))
+            return -EINVAL;
+        if (path[len] == '\0')
+            return 0;
+    }
+}
+
+static int check_ask(const struct remote_ask *ask)
+{
+    int r = check_path(ask->root);
+
+    if (r == 0 && ask->path_count > REMOTE_PATHS_MAX)
+        r = -E2BIG;
+    for (size_t i = 0; i < ask->path_count && r == 0; i++)
+        r = check_below(ask->paths[i]);
+    return r;
+}
+
+int remote_tree(struct remote *r, const struct remote_ask *ask, struct remote_tree *ret)
+{
+    const int err = check_ask(ask);
+
+    if (err < 0)
+        return err;
+    return r->ops->tree ? r->ops->tree(r, ask, ret) : -EOPNOTSUPP;
+}
+
+int remote_changes(struct remote *r, const struct remote_ask *ask, struct remote_tree *ret)
+{
+    const int err = check_ask(ask);
+
+    if (err < 0)
+        return err;
+    return r->ops->changes ? r->ops->changes(r, ask, ret) : -EOPNOTSUPP;
 }
 
 int remote_fetch(struct remote *r, const char *path, const struct remote_attr *expect, uint64_t off,

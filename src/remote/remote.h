@@ -49,6 +49,7 @@ enum remote_cap {
     REMOTE_CAP_STATFS = 1 << 7,
     REMOTE_CAP_EXCHANGE = 1 << 8, /* RENAME_EXCHANGE */
     REMOTE_CAP_TREE = 1 << 9,     /* list with depth > 1 */
+    REMOTE_CAP_CHANGES = 1 << 10, /* tree, changes */
 };
 
 enum { REMOTE_GROUPS_MAX = 64 };
@@ -68,6 +69,45 @@ void remote_info_done(struct remote_info *info);
 
 /* A table of lines "name yes|no: what is weaker", as .ctl/capabilities shows them. */
 int remote_caps_text(unsigned caps, struct buf *out);
+
+/* Directories that are asked for in one go. All borrowed. */
+struct remote_ask {
+    const char *root;         /* absolute */
+    const char *const *paths; /* below it, "" is root; each once, and for tree none below another */
+    size_t path_count;        /* at most REMOTE_PATHS_MAX */
+    size_t max_entries;       /* tree: enough when there are so many; 0: the backend's limit */
+    uint64_t max_bytes;       /* tree: the same for bytes of the answer */
+    int64_t since_ns;         /* changes: sandbox's clock; INT64_MIN: everything has changed */
+    int64_t wait_ns;          /* changes: answer at the first change, or after so long */
+    bool background;          /* nobody waits for it: it does not count as activity */
+};
+enum { REMOTE_PATHS_MAX = 200000 };
+
+/* One directory of an answer. */
+struct remote_dir {
+    const char *path;        /* relative to the root that was asked for; "" is that */
+    int err;                 /* -errno why it could not be read; then only path counts */
+    bool whole;              /* all of its entries are here, not only those that changed */
+    struct remote_attr self; /* taken before its entries were read */
+    size_t first, count;     /* its entries: v[first] … in the order of strcmp */
+};
+
+struct remote_store;
+
+/* Strings in it live as long as the tree, and so name and target in v, which nobody frees alone. */
+struct remote_tree {
+    struct remote_dir *dirs; /* owned; no path comes twice */
+    size_t dir_count;
+    struct remote_entry *v; /* owned; no name comes twice in a directory */
+    size_t count;
+    struct remote_store *store; /* owned: strings */
+    int64_t now_ns;             /* sandbox's clock before anything was looked at */
+    int64_t uptime_ns;          /* of the sandbox's host then: a clock that was set shows */
+    const char *boot;           /* names this start of the sandbox */
+    bool more;                  /* a limit stopped it: some directories are missing */
+};
+
+void remote_tree_done(struct remote_tree *tree);
 
 /* A whole new content for a file, from fd (pread, 0 to size). */
 struct remote_put {
@@ -125,6 +165,17 @@ struct remote_ops {
     int (*list)(struct remote *r, const char *path, unsigned depth, size_t max,
                 struct remote_list *ret);
     /*
+     * The directories and what is below them, breadth first. One that is listed is listed whole:
+     * the asker knows which ones it has not got. Links are not followed.
+     */
+    int (*tree)(struct remote *r, const struct remote_ask *ask, struct remote_tree *ret);
+    /*
+     * Of each directory, one level: all of its entries if names in it may have come or gone since
+     * since_ns, else those that have changed; nothing of one without changes. What is 20 ms older
+     * than since_ns may be among them. A directory that was moved in changes its parent only.
+     */
+    int (*changes)(struct remote *r, const struct remote_ask *ask, struct remote_tree *ret);
+    /*
      * Copies bytes off … off+len of the regular file into fd at the same offsets. *ret_len may be
      * short at the end of the file. -ESTALE if what is there is not the version in expect (as far
      * as that can be seen); fd's range is then undefined.
@@ -163,6 +214,8 @@ int remote_info(struct remote *r, struct remote_info *ret);
 int remote_stat(struct remote *r, const char *path, struct remote_attr *ret, char **ret_target);
 int remote_list(struct remote *r, const char *path, unsigned depth, size_t max,
                 struct remote_list *ret);
+int remote_tree(struct remote *r, const struct remote_ask *ask, struct remote_tree *ret);
+int remote_changes(struct remote *r, const struct remote_ask *ask, struct remote_tree *ret);
 int remote_fetch(struct remote *r, const char *path, const struct remote_attr *expect, uint64_t off,
                  uint64_t len, int fd, uint64_t *ret_len);
 int remote_create(struct remote *r, const char *path, mode_t mode, struct remote_attr *ret);

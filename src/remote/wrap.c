@@ -36,6 +36,18 @@ static int wrap_list(struct remote *r, const char *path, unsigned depth, size_t 
                         .op = WRAP_LIST, .path = path, .depth = depth, .max = max, .ret = ret});
 }
 
+static int wrap_tree(struct remote *r, const struct remote_ask *ask, struct remote_tree *ret)
+{
+    return enter(r,
+                 &(struct wrap_call){.op = WRAP_TREE, .path = ask->root, .ask = ask, .ret = ret});
+}
+
+static int wrap_changes(struct remote *r, const struct remote_ask *ask, struct remote_tree *ret)
+{
+    return enter(
+        r, &(struct wrap_call){.op = WRAP_CHANGES, .path = ask->root, .ask = ask, .ret = ret});
+}
+
 static int wrap_fetch(struct remote *r, const char *path, const struct remote_attr *expect,
                       uint64_t off, uint64_t len, int fd, uint64_t *ret_len)
 {
@@ -133,6 +145,10 @@ int wrap_forward(struct wrap *w, const struct wrap_call *c)
         return remote_stat(r, c->path, c->ret, c->ret_target);
     case WRAP_LIST:
         return remote_list(r, c->path, c->depth, c->max, c->ret);
+    case WRAP_TREE:
+        return remote_tree(r, c->ask, c->ret);
+    case WRAP_CHANGES:
+        return remote_changes(r, c->ask, c->ret);
     case WRAP_FETCH:
         return remote_fetch(r, c->path, c->expect, c->off, c->len, c->fd, c->ret_len);
     case WRAP_CREATE:
@@ -167,6 +183,7 @@ int wrap_forward_lost(struct wrap *w, const struct wrap_call *call)
     const size_t out_len = c.out ? c.out->len : 0;
     struct remote_info info = {0};
     struct remote_list list = {0};
+    struct remote_tree tree = {0};
     struct remote_statfs statfs;
     struct remote_attr attr;
     char *target = NULL;
@@ -178,6 +195,8 @@ int wrap_forward_lost(struct wrap *w, const struct wrap_call *call)
         c.ret = &info;
     else if (c.op == WRAP_LIST)
         c.ret = &list;
+    else if (c.op == WRAP_TREE || c.op == WRAP_CHANGES)
+        c.ret = &tree;
     else if (c.op == WRAP_STATFS)
         c.ret = &statfs;
     c.ret_target = &target;
@@ -186,6 +205,7 @@ int wrap_forward_lost(struct wrap *w, const struct wrap_call *call)
     r = wrap_forward(w, &c);
     remote_info_done(&info);
     remote_list_done(&list);
+    remote_tree_done(&tree);
     free(target);
     if (c.out)
         buf_truncate(c.out, out_len);
@@ -197,6 +217,8 @@ static const struct remote_ops wrap_ops = {
     .info = wrap_info,
     .stat = wrap_stat,
     .list = wrap_list,
+    .tree = wrap_tree,
+    .changes = wrap_changes,
     .fetch = wrap_fetch,
     .create = wrap_create,
     .put = wrap_put,
@@ -228,10 +250,11 @@ const char *wrap_op_name(enum wrap_op op)
 {
     static const char *const names[] = {
         [WRAP_INFO] = "info",       [WRAP_STAT] = "stat",       [WRAP_LIST] = "list",
-        [WRAP_FETCH] = "fetch",     [WRAP_CREATE] = "create",   [WRAP_PUT] = "put",
-        [WRAP_MKDIR] = "mkdir",     [WRAP_SYMLINK] = "symlink", [WRAP_LINK] = "link",
-        [WRAP_UNLINK] = "unlink",   [WRAP_RMDIR] = "rmdir",     [WRAP_RENAME] = "rename",
-        [WRAP_SETATTR] = "setattr", [WRAP_STATFS] = "statfs",   [WRAP_EXEC] = "exec",
+        [WRAP_TREE] = "tree",       [WRAP_CHANGES] = "changes", [WRAP_FETCH] = "fetch",
+        [WRAP_CREATE] = "create",   [WRAP_PUT] = "put",         [WRAP_MKDIR] = "mkdir",
+        [WRAP_SYMLINK] = "symlink", [WRAP_LINK] = "link",       [WRAP_UNLINK] = "unlink",
+        [WRAP_RMDIR] = "rmdir",     [WRAP_RENAME] = "rename",   [WRAP_SETATTR] = "setattr",
+        [WRAP_STATFS] = "statfs",   [WRAP_EXEC] = "exec",
     };
 
     return (size_t)op < ARRAY_LEN(names) ? names[op] : "?";

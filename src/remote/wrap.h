@@ -11,6 +11,8 @@ enum wrap_op {
     WRAP_INFO,
     WRAP_STAT,
     WRAP_LIST,
+    WRAP_TREE,
+    WRAP_CHANGES,
     WRAP_FETCH,
     WRAP_CREATE,
     WRAP_PUT,
@@ -28,13 +30,14 @@ enum wrap_op {
 /* One call with its arguments; those that the call does not have are 0. All borrowed. */
 struct wrap_call {
     enum wrap_op op;
-    const char *path; /* what is changed or asked for; exec: the cwd */
+    const char *path; /* what is changed or asked for; exec: the cwd; tree: the root */
     const char *from; /* rename and link: the old name; symlink: the target */
     mode_t mode;
     unsigned depth, flags;
     size_t max;
     uint64_t off, len;
     int fd;
+    const struct remote_ask *ask;
     const struct remote_attr *expect;
     const struct remote_put *put;
     const struct remote_setattr *set;
