@@ -298,7 +298,7 @@ static void feed_work(struct ctl *ctl, void *arg)
     int64_t pause_ns = PAUSE_MIN_NS;
 
     lock_take(&ctl->lock);
-    while (f->watchers && !ctl->closing) {
+    while (f->watchers) { /* ctl_free releases them all, too */
         const pid_t pid = mark_wanted_locked(f);
         int64_t until_ns;
 
@@ -309,7 +309,7 @@ static void feed_work(struct ctl *ctl, void *arg)
             pause_ns = pause_ns * 3 / 2 < PAUSE_MAX_NS ? pause_ns * 3 / 2 : PAUSE_MAX_NS;
         until_ns = clock_mono_ns() + pause_ns;
         lock_take(&ctl->lock);
-        while (f->watchers && !f->poked && !ctl->closing &&
+        while (f->watchers && !f->poked &&
                lock_wait_until(&ctl->lock, &f->changed, until_ns) != -ETIMEDOUT)
             ;
     }
