@@ -372,6 +372,9 @@ void node_free_all_locked(struct fs *fs)
     struct node *n, *tmp;
 
     lock_assert_held(&fs->lock);
+    for (n = fs->nodes; n; n = n->by_id.next) /* the tables, while the nodes in them are there */
+        if (n->dir)
+            HASH_CLEAR(by_name, n->dir->children);
     HASH_ITER(by_id, fs->nodes, n, tmp)
         (void)free_node_locked(fs, n);
 }
