@@ -140,7 +140,6 @@ static void drop_name(struct mem *m, struct mem_node *dir, struct mem_name *e)
 
 static void free_tree(struct mem *m, struct mem_node *dir)
 {
-
     for (struct mem_name *e = dir->names, *next; e; e = next) {
         next = e->hh.next;
         if (S_ISDIR(e->node->attr.mode))

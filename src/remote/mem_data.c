@@ -17,7 +17,6 @@ static const unsigned char zeros[MEM_CHUNK];
 
 void mem_data_done(struct mem_data *d)
 {
-
     for (struct mem_chunk *c = d->chunks, *next; c; c = next) {
         next = c->hh.next;
         HASH_DEL(d->chunks, c);
@@ -28,11 +27,10 @@ void mem_data_done(struct mem_data *d)
 
 void mem_data_resize(struct mem_data *d, uint64_t size)
 {
-
     for (struct mem_chunk *c = d->chunks, *next; c; c = next) {
-        next = c->hh.next;
         const uint64_t start = c->index * MEM_CHUNK;
 
+        next = c->hh.next;
         if (start >= size) {
             HASH_DEL(d->chunks, c);
             free(c);

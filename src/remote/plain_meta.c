@@ -1,0 +1,190 @@
+#include "remote/plain_internal.h"
+#include "remote/record.h"
+
+#include "util/errtext.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HIDDEN_MAX = 64 }; /* our own temporary names in one listing, about */
+
+static int copy_info(struct remote_info *to, const struct remote_info *from)
+{
+    *to = *from;
+    to->work_dir = strdup(from->work_dir);
+    to->home_dir = strdup(from->home_dir);
+    to->daemon_version = strdup(from->daemon_version);
+    to->shell = strdup(from->shell);
+    if (to->work_dir && to->home_dir && to->daemon_version && to->shell)
+        return 0;
+    remote_info_done(to);
+    return -ENOMEM;
+}
+
+int plain_info(struct remote *r, struct remote_info *ret)
+{
+    struct remote_info info;
+    int err = copy_info(&info, &plain_of(r)->info);
+
+    if (err == 0)
+        *ret = info;
+    return err;
+}
+
+void plain_add_record(struct plain *p, struct shcmd *s, const char *var)
+{
+    if (p->full)
+        shcmd_add(s, "find \"$%s\" -maxdepth 0 -printf \"%s\" | base64 >&3;", var, RECORD_FORMAT);
+}
+
+/* find's own failure is hidden by the pipe: then there is no record, and the text says why. */
+static int answer_record(const struct shcmd_answer *a, struct remote_attr *ret, char **ret_target)
+{
+    int r = shcmd_errno(a);
+
+    if (r < 0)
+        return r;
+    if (a->part[0].len == 0) {
+        r = errtext_parse(a->text);
+        return r < 0 ? r : -EIO;
+    }
+    r = record_decode_one(a->part[0].data, a->part[0].len, ret, ret_target);
+    return r == -EBADMSG ? -EPROTO : r;
+}
+
+int plain_change(struct plain *p, struct shcmd *s, const char *path, struct remote_attr *ret)
+{
+    struct shcmd_answer answer;
+    int r;
+
+    r = plain_run(p, s, PLAIN_SMALL, &answer);
+    if (r < 0)
+        return r;
+    r = p->full && ret ? answer_record(&answer, ret, NULL) : shcmd_errno(&answer);
+    shcmd_answer_done(&answer);
+    if (r == 0 && ret && !p->full)
+        r = plain_api_stat(p, path, ret);
+    return r;
+}
+
+int plain_stat(struct remote *r, const char *path, struct remote_attr *ret, char **ret_target)
+{
+    struct plain *p = plain_of(r);
+    struct shcmd_answer answer;
+    struct shcmd s;
+    int err;
+
+    if (!p->full)
+        return plain_api_stat(p, path, ret);
+    shcmd_init(&s);
+    shcmd_set(&s, "a", path);
+    plain_add_record(p, &s, "a");
+    err = plain_run(p, &s, PLAIN_SMALL, &answer);
+    if (err < 0)
+        return err;
+    err = answer_record(&answer, ret, ret_target);
+    shcmd_answer_done(&answer);
+    return err;
+}
+
+/*
+ * What find complained of while it listed. One name gone between readdir and lstat is no failure;
+ * below the first level neither is a directory that may not be read. Anything else means that names
+ * may be missing, and they must not be taken for removed.
+ */
+static int list_errors(const char *text, unsigned depth)
+{
+    char *copy = strdup(text), *save = NULL;
+    int r = 0;
+
+    if (!copy)
+        return -ENOMEM;
+    for (char *line = strtok_r(copy, "\n", &save); line && r == 0;
+         line = strtok_r(NULL, "\n", &save)) {
+        const int err = errtext_parse(line);
+
+        if (err < 0 && err != -ENOENT && !(depth > 1 && (err == -EACCES || err == -EPERM)))
+            r = err;
+    }
+    free(copy);
+    return r;
+}
+
+static int answer_list(struct plain *p, const struct shcmd_answer *a, unsigned depth, size_t max,
+                       struct remote_list *ret)
+{
+    int r;
+
+    if (a->part[0].len == 0) {
+        r = errtext_parse(a->text);
+        return r < 0 ? r : -EIO;
+    }
+    r = record_decode_list(a->part[0].data, a->part[0].len, depth, max, p->temp_prefix, ret);
+    if (r == -EBADMSG)
+        return -EPROTO;
+    if (r < 0)
+        return r;
+    r = list_errors(a->text, depth);
+    if (r < 0)
+        remote_list_done(ret);
+    return r;
+}
+
+int plain_list(struct remote *r, const char *path, unsigned depth, size_t max,
+               struct remote_list *ret)
+{
+    struct plain *p = plain_of(r);
+    struct shcmd_answer answer;
+    struct shcmd s;
+    int err;
+
+    if (!p->full)
+        return depth > 1 ? -EOPNOTSUPP : plain_api_list(p, path, max, ret);
+    if (max > RECORD_ENTRIES_MAX)
+        max = RECORD_ENTRIES_MAX;
+    shcmd_init(&s);
+    shcmd_set(&s, "a", path);
+    /* What comes beyond max says that there is more; head ends find early. */
+    shcmd_add(&s, "find \"$a\" -maxdepth %u -printf \"%s\" | head -z -n %zu | base64 >&3;", depth,
+              RECORD_FORMAT, RECORD_FIELDS * (max + 2 + HIDDEN_MAX));
+    err = plain_run(p, &s, PLAIN_LIST_MAX, &answer);
+    if (err < 0)
+        return err;
+    err = answer_list(p, &answer, depth, max, ret);
+    shcmd_answer_done(&answer);
+    return err;
+}
+
+int plain_statfs(struct remote *r, const char *path, struct remote_statfs *ret)
+{
+    struct plain *p = plain_of(r);
+    unsigned long long v[6];
+    struct shcmd_answer answer;
+    struct shcmd s;
+    int err;
+
+    if (!(p->info.caps & REMOTE_CAP_STATFS))
+        return -EOPNOTSUPP;
+    shcmd_init(&s);
+    shcmd_set(&s, "a", path);
+    shcmd_add(&s, "x=$(stat -f -c \"%%S %%b %%f %%a %%c %%d\" \"$a\")||exit 1;"
+                  "echo \"$x\" | base64 >&3;");
+    err = plain_run(p, &s, PLAIN_SMALL, &answer);
+    if (err < 0)
+        return err;
+    err = shcmd_errno(&answer);
+    if (err == 0 && sscanf(buf_str(&answer.part[0]), "%llu %llu %llu %llu %llu %llu", &v[0], &v[1],
+                           &v[2], &v[3], &v[4], &v[5]) != 6)
+        err = -EPROTO;
+    if (err == 0)
+        *ret = (struct remote_statfs){.block_size = v[0],
+                                      .blocks = v[1],
+                                      .blocks_free = v[2],
+                                      .blocks_avail = v[3],
+                                      .files = v[4],
+                                      .files_free = v[5]};
+    shcmd_answer_done(&answer);
+    return err;
+}

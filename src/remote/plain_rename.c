@@ -1,0 +1,100 @@
+#include "remote/plain_internal.h"
+
+#include <errno.h>
+
+/*
+ * rename(2) as it is. mv is the last resort: it copies when the kernel says EXDEV, which is usual
+ * for directories on overlayfs, and it removes one of two names of the same file.
+ */
+static void add_perl(struct shcmd *s, long number, unsigned flags)
+{
+    shcmd_add(s, "perl -e \"\\$a=\\$ARGV[0];\\$b=\\$ARGV[1];");
+    if (flags)
+        shcmd_add(s, "syscall(%ld,-100,\\$a,-100,\\$b,%u)==0", number, flags);
+    else
+        shcmd_add(s, "rename(\\$a,\\$b)");
+    shcmd_add(s, " or die qq(: \\$!\\n)\" -- \"$a\" \"$b\"||exit 1;");
+}
+
+static void add_python(struct shcmd *s, long number, unsigned flags)
+{
+    shcmd_add(s,
+              "python3 -c \"import os,sys%s;"
+              "sys.excepthook=lambda t,v,b:print(\\\":\\\",v.strerror,file=sys.stderr);"
+              "a,b=map(os.fsencode,sys.argv[1:3]);",
+              flags ? ",ctypes as c" : "");
+    if (flags)
+        shcmd_add(s,
+                  "l=c.CDLL(None,use_errno=True);"
+                  "r=l.syscall(c.c_long(%ld),-100,a,-100,b,%u);e=c.get_errno();"
+                  "r and (_ for _ in ()).throw(OSError(e,os.strerror(e)))",
+                  number, flags);
+    else
+        shcmd_add(s, "os.rename(a,b)");
+    shcmd_add(s, "\" \"$a\" \"$b\"||exit 1;");
+}
+
+/* What rename(2) would refuse and mv would not, or would without an errno. x and y: "TYPE DEV:INO"
+ * of both, raw modes as in plain_data.c. */
+static void add_mv_checks(struct shcmd *s)
+{
+    shcmd_add(s, "x=$(stat -c \"%%f %%d:%%i\" \"$a\")||exit 1;"
+                 "y=$(stat -c \"%%f %%d:%%i\" \"$b\" 2>/dev/null);"
+                 "v=${a%%/*};w=${b%%/*};stat \"$w/.\" >/dev/null||exit 1;"
+                 "[ \"$(stat -L -c %%d \"$v/.\")\" = \"$(stat -L -c %%d \"$w/.\")\" ]||"
+                 "fail Invalid cross-device link;");
+}
+
+static void add_mv(struct plain *p, struct shcmd *s)
+{
+    add_mv_checks(s);
+    shcmd_add(s, "if [ \"$x\" != \"$y\" ];then case \"$x/$y\" in (4*/|4*/4*|[!4]*/|[!4]*/[!4]*);;"
+                 "(4*)fail Not a directory;;(*)fail Is a directory;;esac;");
+    if (p->full)
+        shcmd_add(s, "mv -f -T%s \"$a\" \"$b\"||exit 1;fi;", p->mv_no_copy ? " --no-copy" : "");
+    else /* no -T: a directory in the way must go first, and only goes if it is empty */
+        shcmd_add(s,
+                  "case \"$y\" in (4*)rmdir \"$b\"||exit 1;;esac;mv -f \"$a\" \"$b\"||exit 1;fi;");
+}
+
+/* A name is claimed by what fails if it is there: a link, or an empty directory to be replaced. */
+static void add_mv_noreplace(struct plain *p, struct shcmd *s)
+{
+    add_mv_checks(s);
+    shcmd_add(s, "[ -z \"$y\" ]||fail File exists;"
+                 "case \"$x\" in (4*)mkdir -m 700 \"$b\"||exit 1;");
+    if (p->full)
+        shcmd_add(s, "mv -f -T%s \"$a\" \"$b\"||{ rmdir \"$b\";exit 1; };;",
+                  p->mv_no_copy ? " --no-copy" : "");
+    else
+        shcmd_add(s, "rmdir \"$b\"&&mv -f \"$a\" \"$b\"||exit 1;;");
+    shcmd_add(s, "(*)ln %s \"$a\" \"$b\"&&rm -f \"$a\"||exit 1;;esac;", p->full ? "-P -T" : "");
+}
+
+int plain_rename(struct remote *r, const char *from, const char *to, unsigned flags,
+                 struct remote_attr *ret)
+{
+    struct plain *p = plain_of(r);
+    const bool can = p->rename != PLAIN_RENAME_MV && (flags == 0 || p->renameat2);
+    struct shcmd s;
+
+    if (!p->shell)
+        return plain_api_rename(p, from, to, flags, ret);
+    if ((flags & REMOTE_RENAME_EXCHANGE) && !can)
+        return -EOPNOTSUPP;
+    shcmd_init(&s);
+    shcmd_set(&s, "a", from);
+    shcmd_set(&s, "b", to);
+    if (can && p->rename == PLAIN_RENAME_PERL)
+        add_perl(&s, p->renameat2, flags); /* our flags are the kernel's */
+    else if (can)
+        add_python(&s, p->renameat2, flags);
+    else if (flags & REMOTE_RENAME_NOREPLACE)
+        add_mv_noreplace(p, &s);
+    else
+        add_mv(p, &s);
+    plain_add_record(p, &s, "b");
+    return plain_change(p, &s, to, ret);
+}
+
+_Static_assert(REMOTE_RENAME_NOREPLACE == 1 && REMOTE_RENAME_EXCHANGE == 2, "as renameat2(2)");

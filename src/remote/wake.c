@@ -1,0 +1,207 @@
+#include "remote/backends.h"
+#include "remote/wrap.h"
+
+#include "util/cancel.h"
+#include "util/clock.h"
+#include "util/lock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define BACKOFF_MIN_NS NS_PER_S
+#define BACKOFF_MAX_NS (60 * NS_PER_S)
+/* How often a waiting call looks if it was cancelled. */
+#define LOOK_NS (50 * NS_PER_MS)
+
+/*
+ * online       calls go through
+ *   -- a call ends with -ETIMEDOUT or finds nobody there --> unreachable
+ *   -- a call ends with -EHOSTDOWN, and there is a wake function --> waking
+ * waking       one thread wakes; calls that need it wait for it, others go through
+ *   -- the wake function returns --> online
+ * unreachable  calls fail with -EHOSTDOWN; after a pause that doubles, the next one probes first
+ *   -- a probe is answered, with whatever --> online
+ */
+struct wake {
+    struct wrap wrap;
+    int (*wake)(void *arg);
+    void *arg;
+    struct lock lock;     /* guards what follows */
+    pthread_cond_t awake; /* waking became false */
+    bool waking, unreachable, probing;
+    int woke;         /* what the last wake returned */
+    uint64_t wakings; /* finished ones */
+    int64_t since_ns; /* of unreachable, wall clock, for people */
+    int64_t probe_ns; /* the next one, monotonic */
+    int64_t backoff_ns;
+};
+
+static bool nobody_there(int r)
+{
+    return r == -ETIMEDOUT || r == -EHOSTUNREACH || r == -ECONNREFUSED;
+}
+
+static void set_unreachable_locked(struct wake *w)
+{
+    if (!w->unreachable) {
+        w->unreachable = true;
+        w->since_ns = clock_real_ns();
+        w->backoff_ns = BACKOFF_MIN_NS;
+    } else {
+        w->backoff_ns *= 2;
+        if (w->backoff_ns > BACKOFF_MAX_NS)
+            w->backoff_ns = BACKOFF_MAX_NS;
+    }
+    w->probe_ns = clock_mono_ns() + w->backoff_ns;
+}
+
+/* 0: the call may be made. */
+static int pass(struct wake *w)
+{
+    struct remote_attr attr;
+    bool probe;
+    int r;
+
+    lock_take(&w->lock);
+    if (!w->unreachable) {
+        lock_drop(&w->lock);
+        return 0;
+    }
+    probe = !w->probing && clock_mono_ns() >= w->probe_ns;
+    if (probe)
+        w->probing = true;
+    lock_drop(&w->lock);
+    if (!probe)
+        return -EHOSTDOWN;
+
+    r = remote_stat(w->wrap.inner, "/", &attr, NULL);
+    lock_take(&w->lock);
+    w->probing = false;
+    /* A caller who gave up has learned nothing: the next one may ask. */
+    if (r != -EINTR && (nobody_there(r) || r == -ECONNRESET))
+        set_unreachable_locked(w);
+    else if (r != -EINTR)
+        w->unreachable = false;
+    lock_drop(&w->lock);
+    if (r == -EINTR)
+        return r;
+    return nobody_there(r) || r == -ECONNRESET ? -EHOSTDOWN : 0;
+}
+
+/* Another thread is at it: its result is ours. */
+static int wait_locked(struct wake *w)
+{
+    const uint64_t seen = w->wakings;
+
+    while (w->wakings == seen) {
+        if (cancel_fired(cancel_bound()))
+            return -EINTR;
+        lock_wait_until(&w->lock, &w->awake, clock_mono_ns() + LOOK_NS);
+    }
+    return w->woke;
+}
+
+/* seen: how many wakings there had been when the call was made. If one has ended since, the call
+ * found the sandbox as it was before: it only has to be repeated. */
+static int wake_up(struct wake *w, uint64_t seen)
+{
+    int r;
+
+    lock_take(&w->lock);
+    if (w->waking) {
+        r = wait_locked(w);
+        lock_drop(&w->lock);
+        return r;
+    }
+    if (w->wakings != seen) {
+        r = w->woke;
+        lock_drop(&w->lock);
+        return r;
+    }
+    w->waking = true;
+    lock_drop(&w->lock);
+
+    r = w->wake(w->arg);
+
+    lock_take(&w->lock);
+    w->waking = false;
+    w->woke = r;
+    w->wakings++;
+    pthread_cond_broadcast(&w->awake);
+    lock_drop(&w->lock);
+    return r;
+}
+
+static int wake_around(struct wrap *wrap, const struct wrap_call *call)
+{
+    struct wake *w = (struct wake *)wrap;
+    uint64_t seen;
+    int r;
+
+    r = pass(w);
+    if (r < 0)
+        return r;
+    lock_take(&w->lock);
+    seen = w->wakings;
+    lock_drop(&w->lock);
+    r = wrap_forward(wrap, call);
+    /* df must not start machines: free space is not worth it. */
+    if (r == -EHOSTDOWN && w->wake && call->op != WRAP_STATFS) {
+        const int woke = wake_up(w, seen);
+
+        if (woke < 0)
+            return woke == -EINTR ? woke : r;
+        r = wrap_forward(wrap, call);
+    }
+    if (nobody_there(r)) {
+        lock_take(&w->lock);
+        if (!w->unreachable) /* of many calls that time out together one starts the clock */
+            set_unreachable_locked(w);
+        lock_drop(&w->lock);
+    }
+    return r;
+}
+
+static void wake_done(struct wrap *wrap)
+{
+    struct wake *w = (struct wake *)wrap;
+
+    pthread_cond_destroy(&w->awake);
+    lock_done(&w->lock);
+}
+
+struct remote *remote_wake_new(struct remote *inner, int (*wake)(void *arg), void *arg)
+{
+    struct wake *w = calloc(1, sizeof(*w));
+
+    if (!w)
+        return NULL;
+    wrap_init(&w->wrap, inner, wake_around, wake_done);
+    w->wake = wake;
+    w->arg = arg;
+    lock_init(&w->lock);
+    lock_cond_init(&w->awake);
+    return &w->wrap.remote;
+}
+
+int remote_wake_text(struct remote *r, struct buf *out)
+{
+    struct wake *w = (struct wake *)r;
+    char when[32] = "";
+    bool waking, unreachable;
+    struct tm tm;
+    time_t since;
+
+    lock_take(&w->lock);
+    waking = w->waking;
+    unreachable = w->unreachable;
+    since = (time_t)(w->since_ns / NS_PER_S);
+    lock_drop(&w->lock);
+    if (waking)
+        return buf_puts(out, "waking");
+    if (!unreachable)
+        return buf_puts(out, "online");
+    localtime_r(&since, &tm);
+    strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+    return buf_printf(out, "unreachable since %s", when);
+}
