@@ -4,6 +4,7 @@
 #include "wire/file.h"
 #include "wire/gomode.h"
 #include "wire/process.h"
+#include "wire/profile.h"
 #include "wire/sandbox.h"
 #include "wire/time.h"
 
@@ -146,9 +147,17 @@ static void read_words(const void *p, size_t n)
     free(s);
 }
 
+static void read_profile(const void *p, size_t n)
+{
+    struct wire_profile profile;
+
+    if (wire_profile_read(p, n, &profile) == 0)
+        wire_profile_done(&profile);
+}
+
 static void (*const readers[])(const void *p, size_t n) = {
-    read_file,    read_files,  read_uploaded, read_matches, read_strings, read_replace,
-    read_execute, read_result, read_error,    read_sandbox, read_create,  read_words,
+    read_file,   read_files, read_uploaded, read_matches, read_strings, read_replace, read_execute,
+    read_result, read_error, read_sandbox,  read_create,  read_words,   read_profile,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

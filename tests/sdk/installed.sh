@@ -1,0 +1,78 @@
+#!/bin/sh
+# usage: installed.sh SOURCE BUILD LIBDIR
+# Installs the build into a scratch folder and uses libdaytona from there: only daytona_* is
+# visible, each header stands alone (in C++ too), and the examples work against `daytonafs serve`.
+set -eu
+source=$1 build=$2 libdir=$3
+command -v pkg-config >/dev/null || exit 77
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/daytona-installed-XXXXXX")
+server=
+finish() {
+    [ -z "$server" ] || { kill "$server" && wait "$server"; } 2>/dev/null || :
+    rm -rf "$tmp"
+}
+trap finish EXIT
+trap 'exit 1' INT TERM
+
+fail() {
+    echo "installed.sh: $*" >&2
+    exit 1
+}
+
+cmake --install "$build" --prefix "$tmp/usr" >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+lib=$tmp/usr/$libdir
+export PKG_CONFIG_PATH="$lib/pkgconfig" LD_LIBRARY_PATH="$lib"
+
+extra=$(nm -D --defined-only "$lib/libdaytona.so" | awk '{print $3}' | grep -v '^daytona_' |
+    grep -v '^__\(asan\|odr_asan\|ubsan\|tsan\|sancov\)' || :)
+[ -z "$extra" ] || fail "visible besides daytona_*: $extra"
+
+for header in "$tmp"/usr/include/daytona/*.h; do
+    "$CC" -std=c11 -Wall -Wextra -Werror -fsyntax-only -I"$tmp/usr/include" "$header" ||
+        fail "$header does not stand alone"
+    if command -v c++ >/dev/null; then
+        c++ -Wall -Werror -fsyntax-only -x c++ -I"$tmp/usr/include" "$header" ||
+            fail "$header is not C++"
+    fi
+done
+
+# The installed .pc names the prefix of the build: what it says is moved here with it.
+flags=$(pkg-config --define-variable=libdir="$lib" \
+    --define-variable=includedir="$tmp/usr/include" --cflags --libs libdaytona)
+for example in list transfer execute; do
+    # shellcheck disable=SC2086 # words are meant
+    "$CC" -std=gnu11 -Wall -Wextra -Werror ${CFLAGS:-} -o "$tmp/$example" \
+        "$source/contrib/examples/$example.c" $flags
+done
+
+printf 'installed-test-key' >"$tmp/key"
+chmod 600 "$tmp/key"
+: >"$tmp/ready"
+"$build/daytonafs" serve --state "$tmp/state" --key-file "$tmp/key" --no-isolation \
+    --sandbox "box=$source/contrib/examples" >"$tmp/ready" 2>"$tmp/errors" &
+server=$!
+tries=0
+while ! grep -q '"url"' "$tmp/ready"; do
+    tries=$((tries + 1))
+    [ $tries -le 200 ] || fail "serve is not ready: $(cat "$tmp/errors")"
+    sleep 0.1
+done
+DAYTONA_API_URL=$(sed 's/.*"url" *: *"\([^"]*\)".*/\1/' "$tmp/ready")
+DAYTONA_API_KEY=$(cat "$tmp/key")
+export DAYTONA_API_URL DAYTONA_API_KEY
+
+"$tmp/list" box . | grep -q ' list\.c$' || fail "list does not list"
+"$tmp/transfer" box "$source/LICENSE" "$tmp/there" "$tmp/back" >/dev/null
+cmp "$source/LICENSE" "$tmp/back" || fail "what came back is not what went"
+[ "$("$tmp/execute" box 'echo a b; exit 0')" = "a b" ] || fail "execute prints something else"
+code=0
+"$tmp/execute" box 'exit 5' || code=$?
+[ $code = 5 ] || fail "execute exits with $code"
+code=0
+"$tmp/list" nobox 2>"$tmp/errors" || code=$?
+[ $code = 1 ] && grep -q '^getSandbox: ' "$tmp/errors" || fail "no error for an unknown sandbox"
+code=0
+DAYTONA_API_KEY=wrong-key "$tmp/list" box 2>"$tmp/errors" || code=$?
+[ $code = 1 ] || fail "a wrong key was taken"
+! grep -q wrong-key "$tmp/errors" || fail "the key is shown"
