@@ -222,6 +222,11 @@ int fs_create(struct fs *fs, uint64_t parent, const char *name, mode_t mode, int
     return r;
 }
 
+uint64_t fs_file_ino(const struct fs_file *file)
+{
+    return file->node->id;
+}
+
 void fs_release(struct fs_file *file)
 {
     struct fs *fs = file->fs;

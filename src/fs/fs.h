@@ -138,6 +138,7 @@ int fs_flush(struct fs_file *file);        /* close(2) of one descriptor: sends 
 int fs_flush_cached(struct fs_file *file); /* -EAGAIN if there is something to send */
 int fs_fsync(struct fs_file *file);
 int fs_fallocate(struct fs_file *file, int mode, uint64_t off, uint64_t len);
+uint64_t fs_file_ino(const struct fs_file *file);
 void fs_release(struct fs_file *file); /* never blocks; unsent data is retried in the background */
 
 int fs_opendir(struct fs *fs, uint64_t ino, struct fs_dir **ret);

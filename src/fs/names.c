@@ -322,9 +322,9 @@ static int link_node(struct fs *fs, struct node *n, struct node *dir, const char
     }
     if (fs->config.read_only)
         return -EROFS;
-    if (n->dir)
-        return -EPERM;
     r = perm_names(fs, dir, NULL, since);
+    if (r == 0 && n->dir)
+        r = -EPERM;
     if (r == 0)
         r = send_node(fs, n); /* the other name shows what this one has */
     return r < 0 ? r : link_now(fs, n, dir, name, ret);

@@ -187,6 +187,8 @@ static int rename_prepared(struct fs *fs, struct renaming *r, int64_t since)
     int err;
 
     err = check_names(r);
+    if (err == 0 && r->n == r->target)
+        return 0;
     if (err == 0)
         err = check_rights(fs, r, since);
     if (err < 0)
@@ -211,7 +213,14 @@ static int rename_once(struct fs *fs, struct renaming *r)
     int err;
 
     r->n = r->target = NULL;
-    err = tree_lookup(fs, r->dir, r->name, since, &r->n, &known_ns);
+    /* Both paths are walked before a name is missed. */
+    err = r->dir->dir && r->new_dir->dir ? 0 : -ENOTDIR;
+    if (err == 0)
+        err = perm_node(fs, r->dir, PERM_X, since);
+    if (err == 0)
+        err = perm_node(fs, r->new_dir, PERM_X, since);
+    if (err == 0)
+        err = tree_lookup(fs, r->dir, r->name, since, &r->n, &known_ns);
     if (err == 0 && r->n)
         err = tree_lookup(fs, r->new_dir, r->new_name, since, &r->target, &known_ns);
     if (err == 0)
