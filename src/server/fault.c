@@ -95,6 +95,16 @@ static void do_cut(const struct item *item, struct fault_plan *plan)
     plan->cut = item->then ? item->then_value : item->value;
 }
 
+static void do_stall(const struct item *item, struct fault_plan *plan)
+{
+    plan->stall = item->then ? item->then_value : item->value;
+}
+
+static void do_throttle(const struct item *item, struct fault_plan *plan)
+{
+    plan->throttle = item->then ? item->then_value : item->value;
+}
+
 static void do_lie(const struct item *item, struct fault_plan *plan)
 {
     plan->lie = (enum fault_lie)(item->then ? item->then_value : item->value);
@@ -118,6 +128,9 @@ static const struct action actions[] = {
     {"replay", VALUE_EVERY, do_replay, 0,
      "every N-th with a small body of known length is run twice"},
     {"cut", VALUE_BYTES, do_cut, 0, "connections end after so many bytes of an answer's body"},
+    {"stall", VALUE_BYTES, do_stall, 0,
+     "no more than so many bytes of a body come until the faults change"},
+    {"throttle", VALUE_BYTES, do_throttle, 0, "bodies come at so many bytes a second"},
     {"lie", VALUE_LIE, do_lie, 0, "answers say what is not so (kinds below)"},
     {"nth", VALUE_NTH, NULL, 0, "K:ACTION[=VALUE]: only the K-th request from now on suffers it"},
     {"state-delay", VALUE_SETTING, NULL, SETTING(state_delay_ns),
@@ -339,7 +352,7 @@ void fault_plan(struct fault *f, const struct route *route, struct fault_plan *r
 {
     bool broken = false;
 
-    *ret = (struct fault_plan){.cut = -1, .retry_after_s = -1};
+    *ret = (struct fault_plan){.cut = -1, .stall = -1, .retry_after_s = -1};
     lock_take(&f->lock);
     f->counts.requests++;
     for (size_t i = 0; i < f->count; i++) {

@@ -37,6 +37,8 @@ struct fault_plan {
     bool reset_after;      /* the call is run, then the connection is reset */
     bool replay;           /* the call is run twice */
     int64_t cut;           /* the connection ends after so many bytes of body; -1: no */
+    int64_t stall;         /* no more than so many until the faults change; -1: no */
+    int64_t throttle;      /* bytes of body a second; 0: no limit */
     enum fault_lie lie;
 };
 

@@ -128,21 +128,34 @@ static int add_match(struct walk *w, const char *file, int64_t line, const char 
     return m->file && m->content ? 0 : -ENOMEM;
 }
 
+/* -1 at the end of the file, or after a line that is longer than the search looks at. */
+static ssize_t next_line(FILE *f, char *line)
+{
+    ssize_t n = 0;
+    int c;
+
+    while ((c = getc_unlocked(f)) != EOF && c != '\n') {
+        if (n == LINE_MAX_BYTES)
+            return -1;
+        line[n++] = (char)c;
+    }
+    if (c == EOF && n == 0)
+        return -1;
+    while (n > 0 && line[n - 1] == '\r')
+        n--;
+    return n;
+}
+
 static int search_lines(struct walk *w, FILE *f, const char *path)
 {
     const size_t pattern_len = strlen(w->pattern);
-    char *line = NULL;
-    size_t cap = 0;
+    char *line = malloc(LINE_MAX_BYTES);
     int64_t number = 0;
     ssize_t n;
-    int r = 0;
+    int r = line ? 0 : -ENOMEM;
 
-    while (r == 0 && (n = getline(&line, &cap, f)) >= 0) {
+    while (r == 0 && (n = next_line(f, line)) >= 0) {
         number++;
-        if (n > LINE_MAX_BYTES)
-            break;
-        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
-            n--;
         if (memmem(line, (size_t)n, w->pattern, pattern_len))
             r = add_match(w, path, number, line, (size_t)n);
     }

@@ -90,6 +90,9 @@ static int fill_plan(const struct jail_config *config, int control, struct jail_
         snprintf(plan->mountpoint, PATH_MAX, "%s", config->mountpoint) >= PATH_MAX)
         return -ENAMETOOLONG;
     snprintf(plan->hostname, sizeof(plan->hostname), "%s", config->hostname);
+    if (!realpath("/etc/resolv.conf", plan->resolver) ||
+        strncmp(plan->resolver, "/run/", strlen("/run/")) != 0)
+        plan->resolver[0] = '\0';
     plan->isolate = config->isolate;
     plan->userns = geteuid() != 0;
     plan->uid = geteuid();

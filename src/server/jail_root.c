@@ -177,6 +177,23 @@ static int lock_down(void)
     return 0;
 }
 
+/* /run is hidden, but the list of name servers may live there. */
+static int share_resolver(const char *path)
+{
+    char inner[PATH_MAX];
+    int r;
+
+    snprintf(inner, sizeof(inner), "%s", path + 1);
+    for (char *slash = strchr(inner, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(inner, 0755) < 0 && errno != EEXIST)
+            return -errno;
+        *slash = '/';
+    }
+    r = touch(inner);
+    return r < 0 ? r : bind(path, inner, true);
+}
+
 /* The working directory is the new root while it is being built. */
 static int fill_root(const struct jail_plan *plan, const char **ret_step)
 {
@@ -206,6 +223,10 @@ static int fill_root(const struct jail_plan *plan, const char **ret_step)
         return -errno;
     *ret_step = "making /dev";
     r = make_devices();
+    if (r < 0)
+        return r;
+    *ret_step = "sharing the list of name servers";
+    r = plan->resolver[0] ? share_resolver(plan->resolver) : 0;
     if (r < 0)
         return r;
     *ret_step = "hiding the host's secrets";

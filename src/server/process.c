@@ -341,7 +341,9 @@ static void execute(struct request *rq, const struct wire_execute *e)
     if (env && cwd)
         r = env_fill(rq, &e->env, env);
     if (r == 0 && strcmp(shell, "none") == 0) {
-        answer_failed(rq, "exec: \"sh\":", "executable file not found in $PATH", 0);
+        static const char text[] = "exec: \"sh\": executable file not found in $PATH";
+
+        answer_result(rq, -1, text, sizeof(text) - 1);
         goto out;
     }
     if (r == 0 && e->timeout_s > 0)

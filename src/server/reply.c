@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BLOCK = 64 << 10 };
+enum { BLOCK = 64 << 10, STALL_S = 600, STEPS = 20 };
 
 static void piece_done(struct piece *p)
 {
@@ -203,18 +203,54 @@ static ssize_t read_stream(struct request *rq, char *out, size_t max)
     }
 }
 
-/* The library's reader. A cut ends the connection inside the body. */
+static bool is_slowed(const struct fault_plan *f)
+{
+    return f->cut >= 0 || f->stall >= 0 || f->throttle > 0;
+}
+
+/*
+ * How much of max may go now; waits if a fault says so. -1: the connection ends. A wait of the
+ * whole body is not longer than STALL_S, and ends when the faults change or the server does.
+ */
+static ssize_t allow(struct request *rq, size_t max)
+{
+    const struct fault_plan *f = &rq->fault;
+    size_t n = max;
+
+    if (f->cut >= 0) {
+        if (rq->sent >= (uint64_t)f->cut)
+            return -1;
+        if (n > (uint64_t)f->cut - rq->sent)
+            n = (size_t)((uint64_t)f->cut - rq->sent);
+    }
+    if (f->stall >= 0) {
+        if (rq->sent >= (uint64_t)f->stall) {
+            fault_sleep(rq->srv->fault, STALL_S * NS_PER_S);
+            return -1;
+        }
+        if (n > (uint64_t)f->stall - rq->sent)
+            n = (size_t)((uint64_t)f->stall - rq->sent);
+    }
+    if (f->throttle > 0) {
+        const size_t step = (size_t)f->throttle / STEPS + 1;
+
+        fault_sleep(rq->srv->fault, NS_PER_S / STEPS);
+        if (n > step)
+            n = step;
+    }
+    return (ssize_t)n;
+}
+
+/* The library's reader. */
 static ssize_t read_body(void *arg, uint64_t pos, char *out, size_t max)
 {
     struct request *rq = arg;
     ssize_t n;
 
-    if (rq->fault.cut >= 0) {
-        if (rq->sent >= (uint64_t)rq->fault.cut)
-            return MHD_CONTENT_READER_END_WITH_ERROR;
-        if (max > (uint64_t)rq->fault.cut - rq->sent)
-            max = (size_t)((uint64_t)rq->fault.cut - rq->sent);
-    }
+    n = allow(rq, max);
+    if (n < 0)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    max = (size_t)n;
     if (rq->reply.streamed) {
         n = read_stream(rq, out, max);
     } else {
@@ -236,7 +272,7 @@ enum MHD_Result reply_send(struct request *rq)
     struct MHD_Response *response;
     enum MHD_Result r;
 
-    if (rp->streamed || rq->fault.cut >= 0) {
+    if (rp->streamed || is_slowed(&rq->fault)) {
         const int64_t len = rp->streamed ? rp->stream_len : (int64_t)rp->text.len;
 
         response = MHD_create_response_from_callback(len < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)len,

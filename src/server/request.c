@@ -167,7 +167,7 @@ static void begin_toolbox(struct request *rq)
     if (has_key(rq)) {
         lock_take(&s->lock);
         rq->sandbox = sandbox_find_locked(s, rq->id, NULL);
-        if (rq->sandbox)
+        if (rq->sandbox && !request_header(rq, "X-Daytona-Skip-Last-Activity-Update"))
             rq->sandbox->active_ms = clock_real_ns() / NS_PER_MS;
         lock_drop(&s->lock);
     }
@@ -266,7 +266,7 @@ static void begin(struct request *rq)
 {
     size_t i = 0;
 
-    rq->fault.cut = -1;
+    rq->fault.cut = rq->fault.stall = -1;
     rq->reply.stream_len = -1;
     buf_init(&rq->reply.text, TEXT_MAX);
     buf_init(&rq->body, BODY_MAX);

@@ -293,16 +293,21 @@ static void finish_end(struct sandbox *sb, struct jail *jail)
 
 int sandbox_stop(struct sandbox *sb)
 {
+    struct server *s = sb->srv;
     struct jail *jail = NULL;
+    bool ephemeral;
     int r;
 
-    if (sb->auto_delete_min == 0)
+    lock_take(&s->lock);
+    ephemeral = sb->auto_delete_min == 0;
+    lock_drop(&s->lock);
+    if (ephemeral)
         return sandbox_delete(sb);
     r = begin_end(sb, SB_STOPPING, true, &jail);
     if (r < 0)
         return r;
     finish_end(sb, jail);
-    save(sb->srv);
+    save(s);
     return 0;
 }
 

@@ -293,8 +293,11 @@ static int add_folder(struct server *s, const struct server_folder *f, struct bu
         sb->run = true;
     lock_drop(&s->lock);
     if (r == -EEXIST)
-        (void)buf_printf(why, "--sandbox %s=%s: that sandbox is known with the folder %s", f->name,
-                         f->dir, sb->folder);
+        (void)buf_printf(
+            why,
+            "--sandbox %s=%s: that name is taken, its folder is %s: use another name or "
+            "another --state",
+            f->name, f->dir, sb->folder);
     else if (!sb)
         r = sandbox_create(s, &params, dir, &sb);
     if (r == 0) {
@@ -344,6 +347,15 @@ static int try_isolation(struct server *s, struct buf *why)
     return r;
 }
 
+static bool is_wanted(const struct server_config *config, const struct sandbox *sb)
+{
+    for (size_t i = 0; i < config->folder_count; i++) {
+        if (strcmp(config->folders[i].name, sb->name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int start_sandboxes(struct server *s, const struct server_config *config, struct buf *why)
 {
     struct sandbox *sb;
@@ -355,8 +367,24 @@ static int start_sandboxes(struct server *s, const struct server_config *config,
             return r;
     }
     while (r == 0 && (sb = next_to_run(s))) {
-        r = sandbox_start(sb, why);
-        sandbox_wait_settled(sb, clock_mono_ns() + 30 * NS_PER_S);
+        struct buf reason = BUF_INIT(512);
+
+        r = sandbox_start(sb, &reason);
+        if (r == 0) {
+            sandbox_wait_settled(sb, clock_mono_ns() + 30 * NS_PER_S);
+        } else if (is_wanted(config, sb)) {
+            (void)buf_printf(why, "--sandbox %s=%s cannot be started: %s", sb->name, sb->folder,
+                             buf_str(&reason));
+        } else {
+            /* It is there and stopped: one lost folder must not keep the others from starting. */
+            log_msg(LOG_WARN, "sandbox %s (%s) stays stopped: %s", sb->name, sb->folder,
+                    buf_str(&reason));
+            lock_take(&s->lock);
+            sb->run = false;
+            lock_drop(&s->lock);
+            r = 0;
+        }
+        buf_done(&reason);
         sandbox_unref(sb);
     }
     return r;

@@ -259,6 +259,7 @@ int view_open(const struct request *rq, const char *path, int flags, mode_t mode
 int view_stat(const struct request *rq, const char *path, struct stat *ret);
 /* The directory that holds the last component (O_PATH), and that component. */
 int view_parent(const struct request *rq, const char *path, char name[256]);
+/* As mkdir -p; what exists must be a directory. */
 int view_make_dirs(const struct request *rq, const char *path, mode_t mode);
 
 /* ---- handlers, one a row of the route table ---- */

@@ -101,11 +101,11 @@ int view_parent(const struct request *rq, const char *path, char name[256])
     return r;
 }
 
-/* As mkdir -p; what exists must be a directory. */
-int view_make_dirs(const struct request *rq, const char *path, mode_t mode)
+/* One directory, which may be there already. */
+static int make_dir(const struct request *rq, const char *path, mode_t mode)
 {
     struct stat st;
-    char name[256], *parent;
+    char name[256];
     int fd, r;
 
     r = view_stat(rq, path, &st);
@@ -114,27 +114,37 @@ int view_make_dirs(const struct request *rq, const char *path, mode_t mode)
     if (r != -ENOENT)
         return r;
     fd = view_parent(rq, path, name);
-    if (fd == -ENOENT) {
-        char *absolute = view_absolute(rq, path);
-
-        if (!absolute)
-            return -ENOMEM;
-        for (size_t n = strlen(absolute); n > 1 && absolute[n - 1] == '/'; n--)
-            absolute[n - 1] = '\0';
-        parent = path_dir(absolute);
-        free(absolute);
-        if (!parent)
-            return -ENOMEM;
-        r = view_make_dirs(rq, parent, mode); /* as deep as the path: at most 2048 */
-        free(parent);
-        if (r == 0)
-            fd = view_parent(rq, path, name);
-    }
     if (fd < 0)
         return fd;
     r = mkdirat(fd, name, mode) < 0 ? -errno : 0;
     close(fd);
     if (r == -EEXIST) /* made meanwhile, or a dangling link */
         r = view_stat(rq, path, &st) == 0 && S_ISDIR(st.st_mode) ? 0 : -EEXIST;
+    return r;
+}
+
+int view_make_dirs(const struct request *rq, const char *path, mode_t mode)
+{
+    char *absolute = view_absolute(rq, path);
+    struct stat st;
+    int r;
+
+    if (!absolute)
+        return -ENOMEM;
+    r = view_stat(rq, absolute, &st);
+    if (r == 0)
+        r = S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+    else if (r == -ENOENT)
+        r = 0;
+    for (char *slash = absolute; r == 0 && (slash = strchr(slash + 1, '/'));) {
+        if (slash[1] == '/' || slash[1] == '\0')
+            continue;
+        *slash = '\0';
+        r = make_dir(rq, absolute, mode);
+        *slash = '/';
+    }
+    if (r == 0)
+        r = make_dir(rq, absolute, mode);
+    free(absolute);
     return r;
 }

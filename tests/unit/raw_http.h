@@ -84,9 +84,9 @@ static inline int box_start(struct box *box, struct server_config *config)
     } else {
         assert_int_equal(sscanf(strrchr(server_url(box->server), ':'), ":%u", &box->port), 1);
         assert_int_equal(server_describe(box->server, &list), 0);
-        p = strstr(buf_str(&list), "\"id\":\"");
+        p = strstr(buf_str(&list), "\",\"name\":\"box\"");
         assert_non_null(p);
-        snprintf(box->id, sizeof(box->id), "%.36s", p + 6);
+        snprintf(box->id, sizeof(box->id), "%.36s", p - 36);
     }
     buf_done(&why);
     buf_done(&list);

@@ -210,6 +210,30 @@ TEST(sandboxes_outlive_the_server)
     box_end(&box);
 }
 
+TEST(a_lost_folder_does_not_keep_the_others_from_starting)
+{
+    struct server_config config = {.fault = "state-delay=0"};
+    struct box box = start_box("state-delay=0", true, false);
+    char path[128], gone[128];
+    struct answer a;
+    const char *id;
+
+    a = ask(&box, "POST", "/api/sandbox", NULL, "{\"name\":\"lost\"}");
+    assert_int_equal(a.status, 200);
+    id = strstr(buf_str(&a.body), "\"id\":\"");
+    assert_non_null(id);
+    snprintf(path, sizeof(path), "%s/state/sandboxes/%.36s/home", box.root, id + 6);
+    answer_done(&a);
+    box.server = server_free(box.server);
+    snprintf(gone, sizeof(gone), "%s/gone", box.root);
+    assert_int_equal(rename(path, gone), 0);
+    assert_int_equal(box_start(&box, &config), 0);
+    expect(&box, "GET", "/api/sandbox/lost", NULL, NULL, 200, "~\"state\":\"stopped\"");
+    expect(&box, "POST", "/api/sandbox/lost/start", NULL, NULL, 400, "~the sandbox's folder");
+    expect(&box, "GET", "/version", NULL, NULL, 200, NULL);
+    box_end(&box);
+}
+
 struct refusal {
     const char *what;
     struct server_config config;
@@ -371,6 +395,34 @@ TEST(answers_can_be_late_cut_or_lost)
     answer_done(&a);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_size, 6);
+    box_end(&box);
+}
+
+TEST(bodies_can_be_slow_or_stop)
+{
+    struct box box = start_box("throttle:work-dir=200", false, false);
+    const int64_t start = clock_mono_ns();
+    char rq[512], part[512];
+    int fd;
+
+    /* More than 25 bytes, 11 at a time each 50 ms. */
+    expect(&box, "GET", "/work-dir", NULL, NULL, 200, "~\"dir\"");
+    assert_true(clock_mono_ns() - start >= 100 * NS_PER_MS);
+
+    set_fault(&box, "stall:work-dir=4");
+    fd = box_connect(&box);
+    snprintf(rq, sizeof(rq),
+             "GET /toolbox/%s/work-dir HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " TEST_KEY
+             "\r\n\r\n",
+             box.id);
+    send_all(fd, rq, strlen(rq));
+    for (size_t n = 0; n < 4 || memcmp(part + n - 4, "{\"di", 4) != 0; n++)
+        assert_int_equal(recv(fd, part + n, n < sizeof(part) ? 1 : 0, 0), 1);
+    usleep(100000);
+    assert_int_equal(recv(fd, part, 1, MSG_DONTWAIT), -1);
+    set_fault(&box, "");
+    assert_true(recv(fd, part, 1, 0) <= 0); /* and the connection is of no more use */
+    close(fd);
     box_end(&box);
 }
 
@@ -545,6 +597,36 @@ TEST(bytes_come_back_as_they_were_sent)
     assert_memory_equal(a.body.data, body.data + strlen(head), SIZE);
     answer_done(&a);
     buf_done(&body);
+    box_end(&box);
+}
+
+TEST(a_long_line_ends_the_search_of_its_file)
+{
+    struct box box = start_box(NULL, false, false);
+    char out[256];
+
+    assert_int_equal(run_in(&box,
+                            "{\"command\":\"(echo needle 1; head -c 70000 /dev/zero | tr "
+                            "'\\\\0' x; echo; echo needle 2) > long\"}",
+                            out, sizeof(out)),
+                     200);
+    expect(&box, "GET", "/files/find?path=.&pattern=needle", NULL, NULL, 200,
+           "=[{\"file\":\"./long\",\"line\":1,\"content\":\"needle 1\"}]");
+    box_end(&box);
+}
+
+TEST(deep_paths_are_made)
+{
+    struct box box = start_box(NULL, false, false);
+    struct buf call = BUF_INIT(8192);
+
+    assert_int_equal(buf_puts(&call, "/files/folder?path="), 0);
+    for (int i = 0; i < 400; i++)
+        assert_int_equal(buf_puts(&call, "d/"), 0);
+    expect(&box, "POST", buf_str(&call), NULL, NULL, 201, "");
+    /* Deeper than it removes. */
+    expect(&box, "DELETE", "/files?path=d&recursive=true", NULL, NULL, 400, "");
+    buf_done(&call);
     box_end(&box);
 }
 
@@ -817,12 +899,14 @@ int main(void)
         cmocka_unit_test(the_toolbox_of_one_that_does_not_run),
         cmocka_unit_test(ephemeral_ones_are_gone_when_stopped),
         cmocka_unit_test(sandboxes_outlive_the_server),
+        cmocka_unit_test(a_lost_folder_does_not_keep_the_others_from_starting),
         cmocka_unit_test(bad_configurations_are_refused_with_a_reason),
         cmocka_unit_test(one_server_a_state_directory_and_its_key_is_private),
         cmocka_unit_test(every_nth_request_is_refused),
         cmocka_unit_test(too_many_requests_say_when_to_come_back),
         cmocka_unit_test(only_the_kth_request_is_broken_and_counted),
         cmocka_unit_test(answers_can_be_late_cut_or_lost),
+        cmocka_unit_test(bodies_can_be_slow_or_stop),
         cmocka_unit_test(chunked_requests_are_never_replayed),
         cmocka_unit_test(a_lying_daemon),
         cmocka_unit_test(a_lie_without_end),
@@ -830,6 +914,8 @@ int main(void)
         cmocka_unit_test(shells_can_be_chosen),
         cmocka_unit_test(a_child_that_keeps_the_output_is_waited_for_only_so_long),
         cmocka_unit_test(bytes_come_back_as_they_were_sent),
+        cmocka_unit_test(a_long_line_ends_the_search_of_its_file),
+        cmocka_unit_test(deep_paths_are_made),
         cmocka_unit_test(a_broken_bulk_upload_leaves_what_had_come),
         cmocka_unit_test(the_new_daemon_differs),
         cmocka_unit_test(refusals_say_403_only_of_looking),
