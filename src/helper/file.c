@@ -1,18 +1,20 @@
-/* read and pack: the bytes of files, each between two looks at its attributes. */
+/* stat; read and pack: the bytes of files, each between two looks at its attributes. */
 #include "helper/verbs.h"
 
 #include "helper/walk.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { CHUNK = 64 << 10 };
 
-static void emit_file_frame(struct emit *e, enum proto_kind kind, const struct stat *st)
+static void emit_file_frame(struct emit *e, enum proto_kind kind, const struct stat *st,
+                            const char *target)
 {
     struct buf body = BUF_INIT(PROTO_BODY_MAX);
-    const struct proto_entry entry = emit_entry_of(st, "", NULL);
+    const struct proto_entry entry = emit_entry_of(st, "", target);
     int r = proto_put_entry(&body, &entry);
 
     if (r == 0)
@@ -63,12 +65,12 @@ static int emit_file(struct emit *e, int root, const char *path, uint64_t off, u
 
     if (fd < 0)
         return fd;
-    emit_file_frame(e, PROTO_FILE, &st);
+    emit_file_frame(e, PROTO_FILE, &st, NULL);
     r = emit_range(e, fd, off, len);
     if (fstat(fd, &st) < 0)
         r = -errno;
     close(fd);
-    emit_file_frame(e, PROTO_FILE_END, &st);
+    emit_file_frame(e, PROTO_FILE_END, &st, NULL);
     return r;
 }
 
@@ -84,6 +86,34 @@ int verb_read(struct emit *e, const struct proto_request *req, bool *ret_more)
     return r;
 }
 
+static void emit_failed(struct emit *e, const char *path, int r)
+{
+    const struct proto_dir failed = {.path = path, .path_len = strlen(path), .err = -r};
+
+    EMIT(e, proto_put_dir, &failed);
+}
+
+int verb_stat(struct emit *e, const struct proto_request *req, bool *ret_more)
+{
+    const int root = walk_root(req->root);
+
+    if (root < 0)
+        return root;
+    for (size_t i = 0; i < req->path_count && e->err == 0; i++) {
+        char *target;
+        struct stat st;
+        const int r = walk_stat(root, req->paths[i], &st, &target);
+
+        if (r < 0)
+            emit_failed(e, req->paths[i], r);
+        else
+            emit_file_frame(e, PROTO_FILE, &st, target);
+        free(target);
+    }
+    close(root);
+    return e->err;
+}
+
 /* Whole files, as many as max_bytes allows; one that cannot be read is a PROTO_DIR with its errno.
  */
 int verb_pack(struct emit *e, const struct proto_request *req, bool *ret_more)
@@ -94,7 +124,6 @@ int verb_pack(struct emit *e, const struct proto_request *req, bool *ret_more)
         return root;
     for (size_t i = 0; i < req->path_count && e->err == 0; i++) {
         const char *path = req->paths[i];
-        struct proto_dir failed = {.path = path, .path_len = strlen(path)};
         int r;
 
         if (i > 0 && req->max_bytes > 0 && e->sent + e->raw.len >= req->max_bytes) {
@@ -102,10 +131,8 @@ int verb_pack(struct emit *e, const struct proto_request *req, bool *ret_more)
             break;
         }
         r = emit_file(e, root, path, 0, UINT64_MAX);
-        if (r < 0 && e->err == 0) {
-            failed.err = -r;
-            EMIT(e, proto_put_dir, &failed);
-        }
+        if (r < 0 && e->err == 0)
+            emit_failed(e, path, r);
         e->count++;
     }
     close(root);

@@ -1,7 +1,8 @@
 /*
  * The program that runs inside the sandbox: HELPER TOKEN REQUEST, with the request as one base64
- * word. The answer goes to stdout; see proto/proto.h. Exit code 0 once an answer was begun, which
- * then says by itself how it went; 2 for a call that makes no sense.
+ * word; "-" is for one that is too long for an argument: it is then the first line of stdin. The
+ * answer goes to stdout; see proto/proto.h. Exit code 0 once an answer was begun, which then says
+ * by itself how it went; 2 for a call that makes no sense.
  */
 #include "helper/emit.h"
 #include "helper/verbs.h"
@@ -14,11 +15,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int (*const verbs[])(struct emit *, const struct proto_request *, bool *) = {
     [PROTO_VERB_INFO] = verb_info,       [PROTO_VERB_TREE] = verb_tree,
     [PROTO_VERB_CHANGES] = verb_changes, [PROTO_VERB_READ] = verb_read,
     [PROTO_VERB_PACK] = verb_pack,       [PROTO_VERB_STATFS] = verb_statfs,
+    [PROTO_VERB_STAT] = verb_stat,
 };
 
 /* The first line of a file, without its end; "" if there is none. */
@@ -74,11 +77,31 @@ static bool token_valid(const char *token)
     return n >= 8 && n <= 64 && token[n] == '\0';
 }
 
-static int decode(const char *text, struct proto_request *ret)
+/* Without its newline; what comes after it is not looked at. -EBADMSG: there is no line. */
+static int read_request(struct buf *out)
+{
+    char chunk[64 << 10];
+
+    for (;;) {
+        const ssize_t n = read(STDIN_FILENO, chunk, sizeof(chunk));
+        const char *end = n > 0 ? memchr(chunk, '\n', (size_t)n) : NULL;
+        int r;
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EBADMSG;
+        r = buf_append(out, chunk, end ? (size_t)(end - chunk) : (size_t)n);
+        if (r < 0 || end)
+            return r;
+    }
+}
+
+static int decode(const char *text, size_t len, struct proto_request *ret)
 {
     struct buf raw = BUF_INIT(PROTO_BODY_MAX + PROTO_HEADER);
     struct proto_frame frame;
-    int r = base64_decode(&raw, text, strlen(text));
+    int r = base64_decode(&raw, text, len);
 
     if (r == 0 && raw.len == 0)
         r = -EBADMSG;
@@ -88,6 +111,20 @@ static int decode(const char *text, struct proto_request *ret)
         r = n > 0 && (size_t)n == raw.len ? proto_get_request(&frame, ret) : -EBADMSG;
     }
     buf_done(&raw);
+    return r;
+}
+
+static int take_request(const char *word, struct proto_request *ret)
+{
+    struct buf line = BUF_INIT(2 * PROTO_BODY_MAX);
+    int r;
+
+    if (strcmp(word, "-") != 0)
+        return decode(word, strlen(word), ret);
+    r = read_request(&line);
+    if (r == 0)
+        r = decode(buf_str(&line), line.len, ret);
+    buf_done(&line);
     return r;
 }
 
@@ -106,7 +143,7 @@ int main(int argc, char **argv)
     if (emit_open(&e, argv[1]) < 0)
         return 1;
     emit_start(&e);
-    r = decode(argv[2], &req);
+    r = take_request(argv[2], &req);
     if (r == 0) {
         const size_t verb = (size_t)req.verb;
 

@@ -76,17 +76,27 @@ int walk_dir(int root, const char *path)
     return walk_slowly(root, path);
 }
 
-int walk_file(int root, const char *path, struct stat *ret)
+/* The directory that path's last component is in; that is *ret_name. */
+static int walk_parent(int root, const char *path, const char **ret_name)
 {
     const char *slash = strrchr(path, '/');
     char *parent = slash ? strndup(path, (size_t)(slash - path)) : strdup("");
-    const char *name = slash ? slash + 1 : path;
-    int dir, fd = -1, r = 0;
+    int dir;
 
     if (!parent)
         return -ENOMEM;
     dir = walk_dir(root, parent);
     free(parent);
+    *ret_name = slash ? slash + 1 : path;
+    return dir;
+}
+
+int walk_file(int root, const char *path, struct stat *ret)
+{
+    const char *name;
+    const int dir = walk_parent(root, path, &name);
+    int fd = -1, r = 0;
+
     if (dir < 0)
         return dir;
     if (fstatat(dir, name, ret, AT_SYMLINK_NOFOLLOW) < 0)
@@ -114,6 +124,30 @@ static const char *read_target(int dir, const char *name, char *out, size_t size
         return NULL;
     out[n] = '\0';
     return out;
+}
+
+int walk_stat(int root, const char *path, struct stat *ret, char **ret_target)
+{
+    const char *name, *target = NULL;
+    char link[PATH_MAX];
+    int dir, r = 0;
+
+    *ret_target = NULL;
+    if (*path == '\0')
+        return fstat(root, ret) < 0 ? -errno : 0;
+    dir = walk_parent(root, path, &name);
+    if (dir < 0)
+        return dir;
+    if (fstatat(dir, name, ret, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
+        r = -errno;
+    if (r == 0 && S_ISLNK(ret->st_mode)) {
+        target = read_target(dir, name, link, sizeof(link));
+        *ret_target = target ? strdup(target) : NULL;
+        if (!*ret_target)
+            r = target ? -ENOMEM : -ENOENT; /* it went in between */
+    }
+    close(dir);
+    return r;
 }
 
 int walk_list(int dir, walk_each each, void *arg)

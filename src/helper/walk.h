@@ -17,6 +17,10 @@ int walk_dir(int root, const char *path);
  * which are never opened. */
 int walk_file(int root, const char *path, struct stat *ret);
 
+/* lstat of what is at path below root, and the target if it is a link, else NULL; the caller frees.
+ */
+int walk_stat(int root, const char *path, struct stat *ret, char **ret_target);
+
 /*
  * Calls each for every name in dir with its lstat and, for a link, its target; what vanishes
  * meanwhile is left out. Stops at the first nonzero of each and returns it. Takes dir over.

@@ -28,13 +28,16 @@ struct answer {
     struct buf raw;
     struct seen *v;
     size_t count;
-    struct buf data; /* of PROTO_DATA */
+    struct buf data;         /* of PROTO_DATA */
+    struct proto_entry file; /* of PROTO_FILE, without its strings */
+    char target[256];
     struct proto_start start;
     struct proto_end end;
     bool ended;
 };
 
 static char root[64];
+static bool ask_on_stdin; /* the request is a line of stdin, and more follows it */
 
 static void answer_done(struct answer *a)
 {
@@ -106,6 +109,11 @@ static void take_frame(struct answer *a, const struct proto_frame *f)
         assert_true(proto_in_done(&in));
         buf_append(&a->data, p, len);
         break;
+    case PROTO_FILE:
+        assert_true(proto_get_entry(&in, &a->file));
+        snprintf(a->target, sizeof(a->target), "%.*s", (int)a->file.target_len,
+                 a->file.target ? a->file.target : "");
+        break;
     case PROTO_END:
         assert_int_equal(proto_get_end(f, &a->end), 0);
         a->ended = true;
@@ -115,12 +123,22 @@ static void take_frame(struct answer *a, const struct proto_frame *f)
     }
 }
 
+static void write_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
 /* Runs the helper and takes its answer apart; every byte must be accounted for. */
 static struct answer ask(const struct proto_request *req)
 {
     static const char token[] = "T0k3nT0k3n";
     struct buf frame = BUF_INIT(2 << 20), command = BUF_INIT(4 << 20), text = BUF_INIT(ANSWER_MAX);
     struct answer a = {.raw = BUF_INIT(ANSWER_MAX), .data = BUF_INIT(ANSWER_MAX)};
+    struct buf word = BUF_INIT(4 << 20);
     const size_t t = sizeof(token) - 1;
     char chunk[65536];
     FILE *out;
@@ -128,7 +146,12 @@ static struct answer ask(const struct proto_request *req)
 
     assert_int_equal(proto_put_request(&frame, req), 0);
     buf_printf(&command, "%s %s ", HELPER_PROGRAM, token);
-    assert_int_equal(base64_encode(&command, frame.data, frame.len), 0);
+    assert_int_equal(base64_encode(&word, frame.data, frame.len), 0);
+    if (ask_on_stdin) {
+        buf_puts(&word, "\nwhat follows is not looked at\n");
+        write_file("request", buf_str(&word));
+    }
+    buf_puts(&command, ask_on_stdin ? "- <request" : buf_str(&word));
     out = popen(buf_str(&command), "re");
     while ((n = fread(chunk, 1, sizeof(chunk), out)) > 0)
         assert_int_equal(buf_append(&text, chunk, n), 0);
@@ -149,18 +172,10 @@ static struct answer ask(const struct proto_request *req)
     }
     assert_true(a.ended);
     buf_done(&frame);
+    buf_done(&word);
     buf_done(&command);
     buf_done(&text);
     return a;
-}
-
-static void write_file(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "w");
-
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
 }
 
 static int enter_new_root(void **state)
@@ -415,6 +430,87 @@ TEST(files_are_read_but_not_links_or_special_ones)
     answer_done(&a);
 }
 
+TEST(stat_tells_what_is_there_links_included)
+{
+    static char *file[] = {"f"}, *link[] = {"d/link"}, *through[] = {"d/up/f"}, *gone[] = {"gone"};
+    struct proto_request req = about(PROTO_VERB_STAT, file, 1);
+    struct answer a;
+    struct stat st;
+
+    mkdir("d", 0700);
+    write_file("f", "hello");
+    assert_int_equal(symlink("../gone", "d/link"), 0);
+    assert_int_equal(symlink("..", "d/up"), 0);
+    stat("f", &st);
+    a = ask(&req);
+    assert_int_equal(a.file.ino, st.st_ino);
+    assert_int_equal(a.file.size, 5);
+    assert_int_equal(a.file.ctime_ns, timespec_to_ns(st.st_ctim));
+    answer_done(&a);
+
+    req.paths = link;
+    a = ask(&req);
+    assert_true(S_ISLNK(a.file.mode));
+    assert_string_equal(a.target, "../gone");
+    answer_done(&a);
+
+    req.paths = whole;
+    a = ask(&req);
+    assert_true(S_ISDIR(a.file.mode));
+    answer_done(&a);
+
+    req.paths = gone;
+    a = ask(&req);
+    assert_int_equal(a.end.err, 0);
+    assert_int_equal(find(&a, "gone", true)->err, ENOENT);
+    answer_done(&a);
+
+    req.paths = through; /* no link is followed, not even one that stays below */
+    a = ask(&req);
+    assert_true(find(&a, "d/up/f", true)->err == ELOOP || find(&a, "d/up/f", true)->err == ENOTDIR);
+    answer_done(&a);
+}
+
+TEST(a_long_request_comes_as_a_line_of_stdin)
+{
+    enum { COUNT = 20000 };
+    char **paths = calloc(COUNT, sizeof(*paths));
+    struct proto_request req = about(PROTO_VERB_CHANGES, paths, COUNT);
+    struct answer a;
+
+    req.since_ns = INT64_MIN;
+    for (int i = 0; i < COUNT; i++)
+        assert_true(asprintf(&paths[i], "%05d-no-such-directory", i * 7) > 0);
+    ask_on_stdin = true;
+    a = ask(&req);
+    ask_on_stdin = false;
+    assert_int_equal(a.end.err, 0);
+    assert_int_equal(a.count, COUNT);
+    assert_int_equal(a.v[COUNT - 1].err, ENOENT);
+    answer_done(&a);
+    for (int i = 0; i < COUNT; i++)
+        free(paths[i]);
+    free(paths);
+}
+
+TEST(a_request_that_is_cut_is_refused)
+{
+    char command[512], text[4096];
+    struct buf raw = BUF_INIT(4096);
+    FILE *out;
+    size_t n;
+
+    snprintf(command, sizeof(command), "printf ZHRoMQEB | %s T0k3nT0k3n -", HELPER_PROGRAM);
+    out = popen(command, "re");
+    n = fread(text, 1, sizeof(text), out);
+    assert_int_equal(pclose(out), 0);
+    assert_true(n > 24);
+    assert_int_equal(base64_decode(&raw, text + 11, n - 23), 0);
+    /* The last frame: END with -EBADMSG, which is two bytes as a number. */
+    assert_int_equal((uint8_t)raw.data[raw.len - 3], EBADMSG);
+    buf_done(&raw);
+}
+
 TEST(nonsense_is_refused)
 {
     static const char *const calls[] = {"", "short AAAA", "'bad token1' AAAA", "goodtoken1"};
@@ -438,6 +534,9 @@ int main(void)
         ROOTED(a_forged_mtime_does_not_hide_a_change),
         ROOTED(waiting_ends_at_the_first_change),
         ROOTED(files_are_read_but_not_links_or_special_ones),
+        ROOTED(stat_tells_what_is_there_links_included),
+        ROOTED(a_long_request_comes_as_a_line_of_stdin),
+        ROOTED(a_request_that_is_cut_is_refused),
         ROOTED(nonsense_is_refused),
     };
 
