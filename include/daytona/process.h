@@ -15,6 +15,7 @@ struct daytona_execute {
     size_t env_count;
     uint32_t timeout_s;  /* the service kills the command then: -ETIMEDOUT; 0: no limit */
     uint64_t output_max; /* bytes of JSON the answer may have; 0: 64 MiB; -EFBIG beyond */
+    bool background;     /* does not count as activity: the sandbox may still stop by itself */
 };
 
 struct daytona_result {
