@@ -68,10 +68,13 @@ struct daytona_sandbox_params {
 
 /*
  * timeout_ms counts everything; 0 waits without end, -1 does not wait for the state. All: -ENOENT
- * unknown or foreign, -EACCES credential refused, -ETIMEDOUT, -EBUSY another change is going on.
+ * unknown or foreign, -EACCES credential refused, -ETIMEDOUT, -EBUSY another change is going on
+ * (only with -1: otherwise it is waited for).
  */
 
-/* POST /sandbox, then waits for `started`. *ret has one reference. -EIO: it ended in error. */
+/* POST /sandbox, then waits for `started`. *ret has one reference. -EIO: it ended in error. After
+ * that, -ETIMEDOUT and -EINTR the sandbox may exist: the last error's message names it, if known.
+ */
 DAYTONA_API int daytona_sandbox_create(struct daytona_client *client,
                                        const struct daytona_sandbox_params *params,
                                        int64_t timeout_ms, struct daytona_sandbox **ret);
@@ -98,7 +101,7 @@ DAYTONA_API const char *daytona_sandbox_id(const struct daytona_sandbox *sandbox
 DAYTONA_API int daytona_sandbox_refresh(struct daytona_sandbox *sandbox);
 /* POST /sandbox/{id}/start and wait. Already started is a success. */
 DAYTONA_API int daytona_sandbox_start(struct daytona_sandbox *sandbox, int64_t timeout_ms);
-/* POST /sandbox/{id}/stop[?force=true] and wait. Already stopped, or gone, is a success. */
+/* POST /sandbox/{id}/stop[?force=true] and wait. Stopped already, archived or gone is a success. */
 DAYTONA_API int daytona_sandbox_stop(struct daytona_sandbox *sandbox, bool force,
                                      int64_t timeout_ms);
 /* DELETE /sandbox/{id} and wait until it is gone. */

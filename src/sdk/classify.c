@@ -48,12 +48,18 @@ struct rule {
 static const char not_running[] = "the sandbox is not running";
 static const char unreachable[] = "the sandbox does not answer: it is starting, stopping or broken";
 static const char no_route[] = "this daemon does not have the call";
+static const char elsewhere[] = "redirected to another server, which is not followed with a key";
 
 /* The first row that fits. */
 static const struct rule rules[] = {
     {BOTH, 0, FORM_HTML, NULL, -EPROTO, INFRA, "a web page came instead of an answer"},
     {BOTH, 401, FORM_ANY, NULL, -EACCES, AUTH | INFRA, NULL},
     {BOTH, 429, FORM_ANY, NULL, -EAGAIN, INFRA, NULL},
+    {BOTH, 301, FORM_ANY, NULL, -EPROTO, INFRA, elsewhere},
+    {BOTH, 302, FORM_ANY, NULL, -EPROTO, INFRA, elsewhere},
+    {BOTH, 303, FORM_ANY, NULL, -EPROTO, INFRA, elsewhere},
+    {BOTH, 307, FORM_ANY, NULL, -EPROTO, INFRA, elsewhere},
+    {BOTH, 308, FORM_ANY, NULL, -EPROTO, INFRA, elsewhere},
 
     {BOX, 400, FORM_JSON, "Is the Sandbox started", -EHOSTDOWN, INFRA, not_running},
     {BOX, 400, FORM_JSON, "no IP address found", -EHOSTDOWN, INFRA, not_running},

@@ -47,16 +47,21 @@ int error_default(int err)
     return err;
 }
 
-void error_scrub(const char *secret)
+static void scrub(char *at, const char *secret, size_t len)
 {
-    const size_t len = secret ? strlen(secret) : 0;
-    char *at = last.message;
-
-    if (len < 4) /* too short to be a key, and it would eat ordinary words */
-        return;
     while ((at = strstr(at, secret))) {
         memmove(at + 3, at + len, strlen(at + len) + 1);
         memcpy(at, "***", 3);
         at += 3;
     }
+}
+
+void error_scrub(const char *secret)
+{
+    const size_t len = secret ? strlen(secret) : 0;
+
+    if (len < 4) /* too short to be a key, and it would eat ordinary words */
+        return;
+    scrub(last.message, secret, len);
+    scrub(last.code, secret, len);
 }

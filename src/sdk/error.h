@@ -15,7 +15,7 @@ int error_default(int err);
 /* The thread's own, to fill in what error_set does not. */
 struct daytona_error *error_now(void);
 
-/* Replaces every occurrence of secret in the message. */
+/* Replaces every occurrence of secret in what the service said. */
 void error_scrub(const char *secret);
 
 #endif

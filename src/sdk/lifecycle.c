@@ -83,9 +83,14 @@ static bool is_failed(enum daytona_state state)
     return state == DAYTONA_STATE_ERROR || state == DAYTONA_STATE_BUILD_FAILED;
 }
 
+/* What is archived or gone is stopped as well, and no call would stop it further. */
 static bool is_reached(enum daytona_state state, enum daytona_state wanted)
 {
-    return state == wanted || (wanted == DAYTONA_STATE_STOPPED && state == DAYTONA_STATE_DESTROYED);
+    if (state == wanted)
+        return true;
+    return wanted == DAYTONA_STATE_STOPPED &&
+           (state == DAYTONA_STATE_ARCHIVED || state == DAYTONA_STATE_ARCHIVING ||
+            state == DAYTONA_STATE_DESTROYED);
 }
 
 static const char *wanted_name(enum daytona_state wanted)
@@ -380,6 +385,15 @@ static int write_create(const struct daytona_client *client, const struct dayton
     return error_default(r);
 }
 
+/* It exists, and the caller gets no handle on it. */
+static void name_what_was_made(const struct daytona_sandbox *sb)
+{
+    const struct daytona_error before = *error_now();
+
+    if (!strstr(before.message, sb->id))
+        error_set(before.err, "sandbox %s was created: %s", sb->id, before.message);
+}
+
 int daytona_sandbox_create(struct daytona_client *client,
                            const struct daytona_sandbox_params *params, int64_t timeout_ms,
                            struct daytona_sandbox **ret)
@@ -416,6 +430,8 @@ int daytona_sandbox_create(struct daytona_client *client,
         r = error_default(sandbox_new(client, &data, &sb));
     if (r == 0 && timeout_ms >= 0)
         r = wait_for(sb, DAYTONA_STATE_STARTED, false, until_ns);
+    if (r < 0 && sb)
+        name_what_was_made(sb);
     if (r == 0) {
         *ret = sb;
         sb = NULL;

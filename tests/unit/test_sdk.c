@@ -327,6 +327,7 @@ TEST(refusals_of_files_and_of_the_service_are_told_apart)
         {SIDE_TOOLBOX, 429, "", 0, -EAGAIN, INFRA},
         {SIDE_TOOLBOX, 500, "no", 0, -EIO, 0},
         {SIDE_TOOLBOX, 500, "{\"message\":\"x: no space left on device\"}", 0, -ENOSPC, 0},
+        {SIDE_TOOLBOX, 307, "", 0, -EPROTO, INFRA},
         {SIDE_TOOLBOX, 502, "", IDEMPOTENT, -EHOSTDOWN, INFRA},
         {SIDE_TOOLBOX, 502, "", 0, -ECONNRESET, INFRA},
         {SIDE_TOOLBOX, 503, "", 0, -EHOSTDOWN, INFRA},
@@ -654,6 +655,12 @@ TEST(stop_takes_gone_for_stopped)
          .body = "{\"message\":\"Sandbox is not in a stoppable state\"}"},
         {.request = "GET /api/sandbox/sb-1", .status = 200, .body = SANDBOX("stopped")},
         END};
+    static const struct step archived[] = {
+        {.request = "POST /api/sandbox/sb-1/stop",
+         .status = 400,
+         .body = "{\"message\":\"Sandbox is not in valid state\"}"},
+        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = SANDBOX("archived")},
+        END};
 
     open_box();
     script_set(&fx.script, ephemeral);
@@ -661,6 +668,9 @@ TEST(stop_takes_gone_for_stopped)
     assert_int_equal(daytona_last_error()->err, 0);
     script_check(&fx.script);
     script_set(&fx.script, already);
+    assert_int_equal(daytona_sandbox_stop(fx.box, false, 5000), 0);
+    script_check(&fx.script);
+    script_set(&fx.script, archived);
     assert_int_equal(daytona_sandbox_stop(fx.box, false, 5000), 0);
     script_check(&fx.script);
 }
