@@ -154,10 +154,10 @@ static inline bool unchunk(struct buf *b)
     }
 }
 
-/* The value of a header, or NULL. One static buffer. */
+/* The value of a header, or NULL; valid until the thread asks again. */
 static inline const char *header(const struct answer *a, const char *name)
 {
-    static char value[1024];
+    static __thread char value[1024];
     const size_t n = strlen(name);
 
     for (const char *p = buf_str(&a->head); (p = strstr(p, "\r\n")); p += 2) {
