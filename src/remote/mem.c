@@ -1,5 +1,5 @@
 #include "remote/backends.h"
-#include "remote/mem_data.h"
+#include "remote/mem_internal.h"
 
 #include "util/clock.h"
 #include "util/lock.h"
@@ -13,34 +13,6 @@
 #include <uthash.h>
 
 enum { MEM_BLOCK = 4096, MEM_BLOCKS = 1 << 20, MEM_FILES = 1 << 20, MEM_EXIT_NOT_FOUND = 127 };
-
-struct mem_name {
-    char *name;
-    struct mem_node *node; /* counted in its attr.nlink */
-    UT_hash_handle hh;
-};
-
-/* Whatever has a name. attr.nlink is what stat shows: names, and for a directory 2 + directories */
-struct mem_node {
-    struct remote_attr attr;
-    struct mem_name *names; /* directory */
-    struct mem_data data;   /* regular file */
-    char *target;           /* symbolic link */
-};
-
-struct mem {
-    struct remote remote;
-    struct lock lock; /* guards all of it */
-    struct mem_node *root;
-    uint32_t uid, gid;
-    uint64_t last_ino, nodes;
-    int64_t now_ns; /* the last time given out */
-};
-
-static struct mem *mem_of(struct remote *r)
-{
-    return (struct mem *)r;
-}
 
 /* ---- nodes ---- */
 
@@ -150,7 +122,7 @@ static void free_tree(struct mem *m, struct mem_node *dir)
 
 /* ---- permissions, as the kernel checks them ---- */
 
-static bool may(const struct mem *m, const struct mem_node *n, unsigned want)
+bool mem_may(const struct mem *m, const struct mem_node *n, unsigned want)
 {
     mode_t bits = n->attr.mode;
 
@@ -170,12 +142,12 @@ static bool owns(const struct mem *m, const struct mem_node *n)
 
 static int may_add(const struct mem *m, const struct mem_node *dir)
 {
-    return may(m, dir, W_OK | X_OK) ? 0 : -EACCES;
+    return mem_may(m, dir, W_OK | X_OK) ? 0 : -EACCES;
 }
 
 static int may_remove(const struct mem *m, const struct mem_node *dir, const struct mem_node *n)
 {
-    if (!may(m, dir, W_OK | X_OK))
+    if (!mem_may(m, dir, W_OK | X_OK))
         return -EACCES;
     if ((dir->attr.mode & S_ISVTX) && !owns(m, dir) && !owns(m, n))
         return -EPERM;
@@ -195,7 +167,7 @@ static int walk_dir(struct mem *m, const char *path, struct mem_node **ret, cons
         const size_t len = strcspn(p, "/");
         struct mem_name *e;
 
-        if (!may(m, dir, X_OK))
+        if (!mem_may(m, dir, X_OK))
             return -EACCES;
         if (p[len] == '\0')
             break;
@@ -225,7 +197,7 @@ static int walk_name(struct mem *m, const char *path, struct mem_node **ret_dir,
     return r;
 }
 
-static int walk(struct mem *m, const char *path, struct mem_node **ret)
+int mem_walk(struct mem *m, const char *path, struct mem_node **ret)
 {
     struct mem_node *dir;
     struct mem_name *e;
@@ -261,7 +233,7 @@ static int mem_info(struct remote *r, struct remote_info *ret)
                                .groups = {m->gid},
                                .group_count = 1,
                                .privileged = m->uid == 0,
-                               .caps = (REMOTE_CAP_TREE << 1) - 1};
+                               .caps = (REMOTE_CAP_CHANGES << 1) - 1};
 
     info.work_dir = strdup("/");
     info.home_dir = strdup("/");
@@ -282,7 +254,7 @@ static int mem_stat(struct remote *r, const char *path, struct remote_attr *ret,
     int err;
 
     lock_take(&m->lock);
-    err = walk(m, path, &n);
+    err = mem_walk(m, path, &n);
     if (err == 0 && ret_target)
         err = dup_or_null(n->target, ret_target);
     if (err == 0)
@@ -329,7 +301,7 @@ static int list_dir(struct mem *m, struct mem_node *dir, const char *prefix, uns
         if (r < 0)
             return r;
         /* One that may not be read is listed as an entry, and its content is not known. */
-        if (depth == 1 || !S_ISDIR(e->node->attr.mode) || !may(m, e->node, R_OK | X_OK))
+        if (depth == 1 || !S_ISDIR(e->node->attr.mode) || !mem_may(m, e->node, R_OK | X_OK))
             continue;
         below = prefix[0] ? path_join(prefix, e->name) : strdup(e->name);
         r = below ? list_dir(m, e->node, below, depth - 1, max, list) : -ENOMEM;
@@ -349,10 +321,10 @@ static int mem_list(struct remote *r, const char *path, unsigned depth, size_t m
     int err;
 
     lock_take(&m->lock);
-    err = walk(m, path, &dir);
+    err = mem_walk(m, path, &dir);
     if (err == 0 && !S_ISDIR(dir->attr.mode))
         err = -ENOTDIR;
-    if (err == 0 && !may(m, dir, R_OK | X_OK))
+    if (err == 0 && !mem_may(m, dir, R_OK | X_OK))
         err = -EACCES;
     if (err == 0) {
         list.self = dir->attr;
@@ -374,12 +346,12 @@ static int mem_fetch(struct remote *r, const char *path, const struct remote_att
     int err;
 
     lock_take(&m->lock);
-    err = walk(m, path, &n);
+    err = mem_walk(m, path, &n);
     if (err == 0 && expect && !remote_attr_same(expect, &n->attr))
         err = -ESTALE;
     if (err == 0 && !S_ISREG(n->attr.mode))
         err = S_ISDIR(n->attr.mode) ? -EISDIR : -EINVAL;
-    if (err == 0 && !may(m, n, R_OK))
+    if (err == 0 && !mem_may(m, n, R_OK))
         err = -EACCES;
     if (err == 0)
         err = mem_data_store(&n->data, off, len, fd, ret_len);
@@ -394,7 +366,7 @@ static int mem_statfs(struct remote *r, const char *path, struct remote_statfs *
     int err;
 
     lock_take(&m->lock);
-    err = walk(m, path, &n);
+    err = mem_walk(m, path, &n);
     if (err == 0) {
         *ret = (struct remote_statfs){
             .block_size = MEM_BLOCK, .blocks = MEM_BLOCKS, .files = MEM_FILES};
@@ -489,7 +461,7 @@ static int mem_link(struct remote *r, const char *from, const char *to, struct r
     int err;
 
     lock_take(&m->lock);
-    err = walk(m, from, &n);
+    err = mem_walk(m, from, &n);
     if (err == 0)
         err = walk_name(m, to, &dir, &name, &e);
     if (err == 0 && e)
@@ -568,7 +540,7 @@ static int may_move(const struct mem *m, const struct mem_node *from_dir,
 {
     int r = may_remove(m, from_dir, n);
 
-    if (r == 0 && from_dir != to_dir && S_ISDIR(n->attr.mode) && !may(m, n, W_OK))
+    if (r == 0 && from_dir != to_dir && S_ISDIR(n->attr.mode) && !mem_may(m, n, W_OK))
         r = -EACCES;
     return r;
 }
@@ -720,7 +692,7 @@ static int put_locked(struct mem *m, const char *path, const struct remote_put *
     if (n->attr.nlink == 1 && (m->uid == 0 || (n->attr.uid == m->uid && n->attr.gid == m->gid)) &&
         may_remove(m, dir, n) == 0)
         return replace_node(m, dir, e, data, ret);
-    if (!may(m, n, W_OK))
+    if (!mem_may(m, n, W_OK))
         return -EACCES;
     mem_data_done(&n->data);
     n->data = *data;
@@ -761,7 +733,7 @@ static int check_setattr(const struct mem *m, const struct mem_node *n,
         return -EOPNOTSUPP;
     if ((set->mask & REMOTE_SET_SIZE) && !S_ISREG(mode))
         return S_ISDIR(mode) ? -EISDIR : -EINVAL;
-    if ((set->mask & REMOTE_SET_SIZE) && !may(m, n, W_OK))
+    if ((set->mask & REMOTE_SET_SIZE) && !mem_may(m, n, W_OK))
         return -EACCES;
     if ((set->mask & ~REMOTE_SET_SIZE) && !owns(m, n))
         return -EPERM;
@@ -816,7 +788,7 @@ static int mem_setattr(struct remote *r, const char *path, const struct remote_s
     int err;
 
     lock_take(&m->lock);
-    err = walk(m, path, &n);
+    err = mem_walk(m, path, &n);
     if (err == 0)
         err = check_setattr(m, n, set);
     if (err == 0) {
@@ -850,6 +822,8 @@ static const struct remote_ops mem_ops = {
     .info = mem_info,
     .stat = mem_stat,
     .list = mem_list,
+    .tree = mem_tree,
+    .changes = mem_changes,
     .fetch = mem_fetch,
     .create = mem_create,
     .put = mem_put,

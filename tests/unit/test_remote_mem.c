@@ -1,4 +1,4 @@
-#include "remote_cases.h"
+#include "remote_tree_cases.h"
 
 /* Another tree for every case; uid of the sandbox's user in *state. */
 static uint32_t mem_uid;
@@ -125,7 +125,7 @@ TEST(directories_count_their_links)
 
 int main(void)
 {
-    const struct CMUnitTest cases[] = {REMOTE_CASES};
+    const struct CMUnitTest cases[] = {REMOTE_CASES, REMOTE_TREE_CASES};
     const struct CMUnitTest mine[] = {
         REMOTE_CASE(permissions_bind_an_ordinary_user),
         REMOTE_CASE(its_clock_never_stands_still),
