@@ -10,6 +10,13 @@
  * The sandbox through its toolbox's file calls, and one quoted execute for what they cannot do
  * safely. Probes the sandbox once (shell, tools, user, clock). Keeps a reference on sandbox.
  * -errno of the probe.
+ *
+ * put makes names that start with ".daytonafs-" and this mount's own number beside the file; list
+ * leaves them out, and one that a broken connection left behind stays. -EPROTO: the sandbox's
+ * answer makes no sense. exec: a child left in the background with stdout open keeps the call
+ * waiting, as with the service's own execute; so does nothing else. EXCHANGE, and an unraced
+ * NOREPLACE, need perl or python3 in the sandbox, and so does a rename between file systems that
+ * fails (EXDEV) instead of copying.
  */
 int remote_plain_new(struct daytona_sandbox *sandbox, struct remote **ret);
 
@@ -34,15 +41,18 @@ enum remote_fault_kind {
 void remote_fault_set(struct remote_fault *f, unsigned n, enum remote_fault_kind kind, int err);
 unsigned remote_fault_calls(struct remote_fault *f); /* since the last _set */
 
-/* At most data_max fetches and puts at a time, and other_max other calls; others wait. */
+/*
+ * At most data_max fetches and puts at a time, and other_max other calls; others wait. exec is not
+ * counted: a command may run for hours, and must not keep everybody else from stat.
+ */
 struct remote *remote_limit_new(struct remote *inner, unsigned data_max, unsigned other_max);
 
 /*
  * What to do when the sandbox is not running or the network is gone. On -EHOSTDOWN, wake (may be
  * NULL: never) is called, by one thread at a time; if it returns 0 the call is made once more
- * (a stopped sandbox made nothing of it, so repeating is safe). After a -ETIMEDOUT calls fail at
- * once with -EHOSTDOWN until a probe (stat of "/") succeeds: tried by a caller, at most every
- * backoff, 1 s doubling to 60 s.
+ * (a stopped sandbox made nothing of it, so repeating is safe). statfs never wakes. After a
+ * -ETIMEDOUT (or -EHOSTUNREACH, -ECONNREFUSED) calls fail at once with -EHOSTDOWN until a probe
+ * (stat of "/") is answered: tried by a caller, at most every backoff, 1 s doubling to 60 s.
  */
 struct remote *remote_wake_new(struct remote *inner, int (*wake)(void *arg), void *arg);
 /* Appends "online", "waking" or "unreachable since …"; r must come from remote_wake_new. */

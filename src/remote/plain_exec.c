@@ -20,9 +20,11 @@ static void add_run(struct plain *p, struct shcmd *s, const char *args, const ch
 {
     shcmd_set(s, "d", cwd);
     shcmd_set(s, "S", p->info.shell);
+    /* The redirections are the child's alone: what sh says of a shell that was killed is not
+     * the user's. */
     shcmd_add(s,
-              "r=$({ { if cd \"$d\";then \"$S\" %s </dev/null 3>&- 4>&-;"
-              "else ( exit %d );fi 2>&1;echo $? >&4; } | head -c %zu | base64 >&3; } 4>&1);"
+              "r=$({ { if cd \"$d\" 2>&1;then ( exec \"$S\" %s </dev/null 2>&1 3>&- 4>&- );"
+              "else ( exit %d );fi;echo $? >&4; } | head -c %zu | base64 >&3; } 4>&1);"
               "[ -z \"$t\" ]||rm -f \"$t\";exit ${r:-%d};",
               args, EXEC_NOT_STARTED, output_max + 1, EXEC_KILLED);
 }
