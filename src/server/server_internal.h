@@ -10,6 +10,7 @@
 
 #include "server/fault.h"
 #include "server/jail.h"
+#include "server/listen.h"
 #include "server/server.h"
 
 #include "util/lock.h"
@@ -65,7 +66,7 @@ struct sandbox {
 
 struct server {
     char *state_dir, *origin, *key, *key_file, *mountpoint;
-    char url[128];
+    char url[LISTEN_URL_MAX + 8]; /* the API base */
     bool isolate, new_daemon;
     int lock_fd; /* the state directory's lock */
     struct MHD_Daemon *mhd;

@@ -276,4 +276,64 @@ static inline bool body_fits(const struct answer *a, const char *want)
     }
 }
 
+static inline struct box start_box(const char *fault, bool isolated, bool new_daemon)
+{
+    struct server_config config = {
+        .no_isolation = !isolated, .fault = fault, .new_daemon = new_daemon};
+    struct box box;
+    int r;
+
+    box_dirs(&box);
+    r = box_start(&box, &config);
+    if (r == -EPERM && isolated) {
+        box_end(&box);
+        skip();
+    }
+    assert_int_equal(r, 0);
+    return box;
+}
+
+/* Asks and judges in one: status, and the body as in body_fits. */
+static inline void expect(const struct box *box, const char *method, const char *target,
+                          const char *headers, const char *body, int status, const char *want)
+{
+    struct answer a =
+        *target == '/' && (strncmp(target, "/api", 4) == 0 || strncmp(target, "/toolbox", 8) == 0 ||
+                           strncmp(target, "/_fault", 7) == 0)
+            ? ask(box, method, target, headers, body)
+            : ask_box(box, method, target, headers, body);
+
+    if (a.status != status || !body_fits(&a, want))
+        fail_msg("%s %s: wanted %d [%s], got %d [%s]", method, target, status, want ? want : "",
+                 a.status, buf_str(&a.body));
+    answer_done(&a);
+}
+
+static inline void set_fault(struct box *box, const char *spec)
+{
+    struct buf why = BUF_INIT(1024);
+
+    if (server_set_fault(box->server, spec, &why) < 0)
+        fail_msg("%s", buf_str(&why));
+    buf_done(&why);
+}
+
+static inline void wait_state(const struct box *box, const char *name, const char *state)
+{
+    char target[128], want[64];
+
+    snprintf(target, sizeof(target), "/api/sandbox/%s", name);
+    snprintf(want, sizeof(want), "~\"state\":\"%s\"", state);
+    for (int i = 0; i < 500; i++) {
+        struct answer a = ask(box, "GET", target, NULL, NULL);
+        const bool there = body_fits(&a, want);
+
+        answer_done(&a);
+        if (there)
+            return;
+        usleep(10000);
+    }
+    fail_msg("%s never became %s", name, state);
+}
+
 #endif
