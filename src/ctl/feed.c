@@ -251,22 +251,25 @@ static void feed_free(struct feed *f)
     free(f);
 }
 
-static pid_t mark_wanted_locked(struct feed *f)
+/* True if somebody waits for the next look: *ret_pid. */
+static bool mark_wanted_locked(struct feed *f, pid_t *ret_pid)
 {
     struct watcher *w;
-    pid_t pid = 0;
+    bool awaited = false;
 
     f->poked = false;
     DL_FOREACH(f->watchers, w) {
         w->wanted = true;
-        if (!w->armed)
-            pid = w->pid;
+        if (!w->armed) {
+            awaited = true;
+            *ret_pid = w->pid;
+        }
     }
-    return pid;
+    return awaited;
 }
 
 /* One look, and what follows from it. True if something had changed. */
-static bool feed_step(struct feed *f, pid_t pid)
+static bool feed_step(struct feed *f, bool awaited, pid_t pid)
 {
     struct ctl *ctl = f->ctl;
     struct buf lines = BUF_INIT(SPOOL_MAX);
@@ -275,10 +278,13 @@ static bool feed_step(struct feed *f, pid_t pid)
     bool changed;
     int r;
 
+    /* Who begins to watch waits for it; from then on a sandbox that nobody uses may go to sleep. */
+    (void)remote_bind_background(!awaited);
     r = look(f, &next);
+    (void)remote_bind_background(false);
     if (r == 0)
         compare(f, next, &lines);
-    else if (r != -EINTR && r != f->failing)
+    else if (r != -EINTR && r != f->failing && (awaited || r != -EHOSTDOWN))
         ctl_report(ctl, f->file, pid, r, "cannot look at %s: %s", f->shown, errtext_sentence(r));
     f->failing = r;
     changed = lines.len > 0;
@@ -299,11 +305,12 @@ static void feed_work(struct ctl *ctl, void *arg)
 
     lock_take(&ctl->lock);
     while (f->watchers) { /* ctl_free releases them all, too */
-        const pid_t pid = mark_wanted_locked(f);
+        pid_t pid = 0;
+        const bool awaited = mark_wanted_locked(f, &pid);
         int64_t until_ns;
 
         lock_drop(&ctl->lock);
-        if (feed_step(f, pid))
+        if (feed_step(f, awaited, pid))
             pause_ns = PAUSE_MIN_NS;
         else
             pause_ns = pause_ns * 3 / 2 < PAUSE_MAX_NS ? pause_ns * 3 / 2 : PAUSE_MAX_NS;

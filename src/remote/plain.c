@@ -95,6 +95,7 @@ int plain_run(struct plain *p, struct shcmd *s, size_t answer_max, struct shcmd_
     if (r < 0)
         goto out;
     execute.command = command;
+    execute.background = remote_in_background();
     r = daytona_process_execute(p->sandbox, &execute, &result);
     if (r < 0) {
         r = plain_net_error(r);

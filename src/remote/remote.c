@@ -395,3 +395,18 @@ struct remote *remote_free(struct remote *r)
         r->ops->free(r);
     return NULL;
 }
+
+static __thread bool in_background;
+
+bool remote_bind_background(bool background)
+{
+    const bool before = in_background;
+
+    in_background = background;
+    return before;
+}
+
+bool remote_in_background(void)
+{
+    return in_background;
+}

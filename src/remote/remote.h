@@ -234,4 +234,12 @@ int remote_statfs(struct remote *r, const char *path, struct remote_statfs *ret)
 int remote_exec(struct remote *r, const struct remote_exec *exec, struct buf *out, int *ret_exit);
 struct remote *remote_free(struct remote *r); /* NULL is fine; returns NULL */
 
+/*
+ * Says of the calling thread whether somebody waits for what it asks from now on. For what is asked
+ * in the background no sandbox is woken (-EHOSTDOWN instead), and it does not count as activity,
+ * so that a sandbox that nobody uses may still stop by itself. Returns what was said before.
+ */
+bool remote_bind_background(bool background);
+bool remote_in_background(void);
+
 #endif

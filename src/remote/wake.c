@@ -146,7 +146,7 @@ static int wake_around(struct wrap *wrap, const struct wrap_call *call)
     lock_drop(&w->lock);
     r = wrap_forward(wrap, call);
     /* df must not start machines: free space is not worth it. */
-    if (r == -EHOSTDOWN && w->wake && call->op != WRAP_STATFS) {
+    if (r == -EHOSTDOWN && w->wake && call->op != WRAP_STATFS && !remote_in_background()) {
         const int woke = wake_up(w, seen);
 
         if (woke < 0)

@@ -30,6 +30,7 @@ struct fs {
     struct buf errors, log; /* log: what was called, a line each */
     bool gate_open;         /* what `wait` waits for */
     unsigned waiting, scans;
+    unsigned background_scans; /* of which nobody waited for so many */
     int sync_err;
 };
 
@@ -186,6 +187,7 @@ int fs_scan(struct fs *fs, const char *path, unsigned depth, size_t max, struct 
 {
     lock_take(&fs->lock);
     fs->scans++;
+    fs->background_scans += remote_in_background();
     lock_drop(&fs->lock);
     return remote_list(fs->remote, path, depth, max, ret);
 }
@@ -936,6 +938,22 @@ TEST(nobody_looks_while_nobody_watches)
     world_free(w);
 }
 
+TEST(only_the_first_look_wakes_a_sandbox)
+{
+    struct world *w = world_new();
+    struct file *f = opened(w, "watch", O_RDWR);
+
+    assert_int_equal(file_write(f, ".\n"), 2);
+    for (int i = 0; i < 1000 && scans_of(&w->fs) < 3; i++)
+        (void)cancel_sleep(10 * NS_PER_MS);
+    lock_take(&w->fs.lock);
+    assert_true(w->fs.scans >= 3);
+    assert_int_equal(w->fs.background_scans, w->fs.scans - 1);
+    lock_drop(&w->fs.lock);
+    file_close(f);
+    world_free(w);
+}
+
 TEST(a_path_that_cannot_be_watched_fails_the_write)
 {
     struct world *w = world_new();
@@ -973,6 +991,7 @@ int main(void)
         cmocka_unit_test(a_verb_that_takes_long_can_be_interrupted),
         cmocka_unit_test(watch_tells_what_happens_after_the_path_was_written),
         cmocka_unit_test(nobody_looks_while_nobody_watches),
+        cmocka_unit_test(only_the_first_look_wakes_a_sandbox),
         cmocka_unit_test(a_path_that_cannot_be_watched_fails_the_write),
     };
 
