@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -101,6 +103,23 @@ static int fill_plan(const struct jail_config *config, int control, struct jail_
     return 0;
 }
 
+/* File calls are resolved below that root, so the kernel must be able to. */
+static int check_root(int root_fd, struct jail_hello *hello)
+{
+    const struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+    long fd;
+
+    if (root_fd < 0)
+        return -EPROTO;
+    fd = syscall(SYS_openat2, root_fd, "/", &how, sizeof(how));
+    if (fd < 0) {
+        snprintf(hello->step, sizeof(hello->step), "openat2 (Linux 5.6 is needed)");
+        return -errno;
+    }
+    close((int)fd);
+    return 0;
+}
+
 int jail_start(const struct jail_config *config, struct jail **ret, struct buf *why)
 {
     struct jail_hello hello = {0};
@@ -134,8 +153,8 @@ int jail_start(const struct jail_config *config, struct jail **ret, struct buf *
     r = receive_hello(pair[0], &hello, &root_fd);
     if (r == 0 && hello.err)
         r = -hello.err;
-    if (r == 0 && config->isolate && root_fd < 0)
-        r = -EPROTO;
+    if (r == 0 && config->isolate)
+        r = check_root(root_fd, &hello);
     if (r < 0) {
         (void)buf_printf(why, "%s: %s", hello.step[0] ? hello.step : "starting the sandbox's init",
                          errtext_sentence(r));

@@ -359,9 +359,9 @@ void jail_init_main(const struct jail_plan *plan)
     pid_t pid;
 
     /* Nothing of the server's: no listening socket, no connection, no other sandbox. */
-    if (plan->control > 3)
-        syscall(SYS_close_range, 3, plan->control - 1, 0);
-    syscall(SYS_close_range, plan->control + 1, ~0U, 0);
+    if ((plan->control > 3 && syscall(SYS_close_range, 3, plan->control - 1, 0) < 0) ||
+        syscall(SYS_close_range, plan->control + 1, ~0U, 0) < 0)
+        fail(plan, errno, "closing files (Linux 5.9 is needed)");
     setsid();
     if (!plan->isolate) {
         init_main(plan);

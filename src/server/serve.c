@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { EXIT_OTHER = 1, EXIT_USAGE = 2, FOLDERS_MAX = 64, KEY_FILE_MAX = 1024 };
@@ -200,12 +201,15 @@ static int default_state(struct serve_options *o)
 
 static int read_key(const char *path, char *key, size_t *ret_len)
 {
+    struct stat st;
     ssize_t n;
     int fd;
 
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
+    if (fstat(fd, &st) == 0 && (st.st_mode & 077))
+        log_msg(LOG_WARN, "%s can be read by others: chmod 600", path);
     n = read(fd, key, KEY_FILE_MAX);
     close(fd);
     if (n < 0)
