@@ -32,7 +32,7 @@ skip()
 # each_shell NAME WANT SNIPPET
 each_shell()
 {
-    for shell in bash dash 'busybox sh'; do
+    for shell in bash dash 'busybox sh' zsh; do
         if command -v "${shell%% *}" >/dev/null; then
             check "$shell: $1" "$2" "$(timeout 60 $shell -c "$3" 2>&1)"
         else
@@ -109,9 +109,9 @@ did you mean "sync"?' 'echo sync > .ctl/ctl && echo ok; printf sync > .ctl/ctl |
 each_shell 'a watch tells what a command changes' 'create ctl-test-watch/a
 delete ctl-test-watch/a' 'mkdir -p ctl-test-watch; exec 3<>.ctl/watch; echo ctl-test-watch >&3
     exec 4<>.ctl/run; echo "touch ctl-test-watch/a" >&4; cat <&4
-    read -r seq what path <&3; echo $what $path
+    read -r seq what name <&3; echo $what $name
     echo "rm ctl-test-watch/a" >&4; cat <&4
-    read -r seq what path <&3; echo $what $path'
+    read -r seq what name <&3; echo $what $name'
 
 # ---- files that are read ----
 
