@@ -38,8 +38,8 @@ enum fs_symlinks { FS_SYMLINKS_CONTAIN, FS_SYMLINKS_RAW };
 struct fs_notify {
     void (*inode)(void *arg, uint64_t ino);                      /* attributes and data */
     void (*entry)(void *arg, uint64_t parent, const char *name); /* a name appeared or went */
-    /* Waits (not for long) until what was told before is done. May block, may be NULL. fs_exec and
-     * fs_refresh call it last, fs_refresh because a caller will look right after. */
+    /* Waits (not for long) until what was told before is done. May block, may be NULL. fs_exec,
+     * fs_refresh and fs_scan call it last: somebody will look right after. */
     void (*drain)(void *arg);
 };
 
