@@ -193,14 +193,14 @@ void reply_err(fuse_req_t req, int r)
     fuse_reply_err(req, r == -ENOSYS ? EOPNOTSUPP : -r);
 }
 
-void entry_to_param(const struct fs_entry *e, struct fuse_entry_param *ret)
+void entry_to_param(const struct session *s, const struct fs_entry *e, struct fuse_entry_param *ret)
 {
     *ret = (struct fuse_entry_param){
         .ino = e->ino,
         .generation = 1, /* an ino is never reused */
         .attr = e->st,
         .attr_timeout = seconds(e->ttl_ns),
-        .entry_timeout = seconds(e->ttl_ns),
+        .entry_timeout = s->expire ? seconds(e->ttl_ns) : 0,
     };
 }
 
@@ -213,7 +213,7 @@ void reply_entry(fuse_req_t req, struct session *s, int r, const struct fs_entry
         return;
     }
     req_settle(req);
-    entry_to_param(e, &param);
+    entry_to_param(s, e, &param);
     /* The caller is gone, and so is the reference that the kernel would have counted. */
     if (fuse_reply_entry(req, &param) == -ENOENT && e->ino != 0 && !ino_is_ctl(e->ino))
         fs_forget(s->fs, e->ino, 1);
@@ -266,7 +266,7 @@ void reply_create(fuse_req_t req, const struct fs_entry *e, struct handle *h,
 
     req_settle(req);
     fi->fh = (uintptr_t)h;
-    entry_to_param(e, &param);
+    entry_to_param(s, e, &param);
     if (fuse_reply_create(req, &param, fi) == -ENOENT) {
         handle_unref(h);
         fs_forget(s->fs, ino, 1);

@@ -256,8 +256,8 @@ static int list_entry(struct session *s, uint64_t ino, size_t i, const char **re
     return ctl_entry(s->ctl, ino, i - 2, ret_name, ret);
 }
 
-static size_t add_entry(fuse_req_t req, char *p, size_t room, const char *name,
-                        const struct stat *st, off_t next, bool plus)
+static size_t add_entry(fuse_req_t req, const struct session *s, char *p, size_t room,
+                        const char *name, const struct stat *st, off_t next, bool plus)
 {
     struct fuse_entry_param param;
     struct fs_entry e;
@@ -267,7 +267,7 @@ static size_t add_entry(fuse_req_t req, char *p, size_t room, const char *name,
     ctl_entry_of(st, &e);
     if (name[0] == '.' && (name[1] == '\0' || strcmp(name, "..") == 0))
         e.ino = 0; /* not looked up */
-    entry_to_param(&e, &param);
+    entry_to_param(s, &e, &param);
     return fuse_add_direntry_plus(req, p, room, name, &param, next);
 }
 
@@ -286,7 +286,7 @@ void ctl_op_readdir(fuse_req_t req, struct session *s, uint64_t ino, size_t size
         r = list_entry(s, ino, i, &name, &st);
         if (r < 0)
             break;
-        need = add_entry(req, p + used, size - used, name, &st, (off_t)(i + 1), plus);
+        need = add_entry(req, s, p + used, size - used, name, &st, (off_t)(i + 1), plus);
         if (need > size - used)
             break;
         used += need;

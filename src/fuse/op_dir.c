@@ -74,7 +74,7 @@ static int listing_add(struct listing *l, const char *name, const struct fs_entr
     size_t need;
 
     if (l->plus) {
-        entry_to_param(e, &param);
+        entry_to_param(l->session, e, &param);
         need = fuse_add_direntry_plus(l->req, l->p + l->used, l->size - l->used, name, &param,
                                       (off_t)next_off);
     } else {

@@ -32,6 +32,7 @@ static const struct {
     {FUSE_CAP_READDIRPLUS, true},
     {FUSE_CAP_READDIRPLUS_AUTO, true},
     {FUSE_CAP_PARALLEL_DIROPS, true},
+    {FUSE_CAP_EXPIRE_ONLY, true},
     /* Reads of one file would come in any order, many at a time. */
     {FUSE_CAP_ASYNC_READ, false},
     {FUSE_CAP_ASYNC_DIO, false},
@@ -47,7 +48,8 @@ static const struct {
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-    (void)userdata;
+    struct session *s = userdata;
+
     for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) {
         if (caps[i].on)
             conn->want |= conn->capable & caps[i].cap;
@@ -59,9 +61,17 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
     conn->max_background = MAX_BACKGROUND;
     conn->congestion_threshold = MAX_BACKGROUND * 3 / 4;
     conn->time_gran = 1;
+    s->expire = conn->capable & FUSE_CAP_EXPIRE_ONLY;
 }
 
 /* ---- invalidation ---- */
+
+#ifdef FUSE_EXPIRE_TAKES_FLAGS
+#define EXPIRE_ENTRY(se, parent, name, len)                                                        \
+    fuse_lowlevel_notify_expire_entry(se, parent, name, len, FUSE_LL_EXPIRE_ONLY)
+#else
+#define EXPIRE_ENTRY(se, parent, name, len) fuse_lowlevel_notify_expire_entry(se, parent, name, len)
+#endif
 
 static void tell_inode(void *arg, uint64_t ino)
 {
@@ -70,11 +80,16 @@ static void tell_inode(void *arg, uint64_t ino)
     (void)fuse_lowlevel_notify_inval_inode(s->fuse, ino, 0, 0); /* -ENOENT: not known there */
 }
 
+/*
+ * Never inval_entry: it cuts the name off at once, and getcwd then fails for those who are below
+ * it. Linux before 6.2 knows nothing else, and so keeps no names at all (entry_to_param).
+ */
 static void tell_entry(void *arg, uint64_t parent, const char *name)
 {
     struct session *s = arg;
 
-    (void)fuse_lowlevel_notify_inval_entry(s->fuse, parent, name, strlen(name));
+    if (s->expire)
+        (void)EXPIRE_ENTRY(s->fuse, parent, name, strlen(name)); /* -ENOENT: not known there */
 }
 
 static const struct notify_target target = {.inode = tell_inode, .entry = tell_entry};
@@ -280,12 +295,12 @@ struct session *session_free(struct session *s)
     if (!s)
         return NULL;
     notify_stop(s->notify);
-    if (s->mounted)
-        fuse_session_unmount(s->fuse);
     s->slow = slow_free(s->slow);
     ctl_op_end_parked(s);
     s->interrupts = interrupts_free(s->interrupts);
     release_all(s); /* each has only the kernel's reference now */
+    if (s->mounted) /* last: it closes what answers are written to */
+        fuse_session_unmount(s->fuse);
     if (s->fuse)
         fuse_session_destroy(s->fuse);
     lock_done(&s->lock);

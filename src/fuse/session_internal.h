@@ -29,6 +29,7 @@ struct session {
     struct slow *slow;
     struct interrupts *interrupts;
     bool mounted;
+    bool expire; /* the kernel can be told to ask again; else it may not keep names. Set by init */
     struct lock lock;       /* guards what follows */
     struct handle *handles; /* all there are */
     struct parked *parked;  /* those whose answer is not given */
@@ -104,7 +105,8 @@ void reply_open(fuse_req_t req, struct handle *h, struct fuse_file_info *fi);
 void reply_create(fuse_req_t req, const struct fs_entry *e, struct handle *h,
                   struct fuse_file_info *fi);
 
-void entry_to_param(const struct fs_entry *e, struct fuse_entry_param *ret);
+void entry_to_param(const struct session *s, const struct fs_entry *e,
+                    struct fuse_entry_param *ret);
 double seconds(int64_t ns);
 
 /* ---- the ops, by file ---- */
