@@ -2,7 +2,6 @@
 #include "server/server_internal.h"
 
 #include "util/clock.h"
-#include "util/path.h"
 #include "wire/sandbox.h"
 #include "wire/time.h"
 

@@ -5,7 +5,6 @@
 
 #include "util/array.h"
 #include "util/clock.h"
-#include "util/errtext.h"
 #include "util/units.h"
 #include "util/words.h"
 
@@ -139,7 +138,7 @@ static const struct action actions[] = {
      "create and start answer after so long at most (30s)"},
     {"linger", VALUE_SETTING, NULL, SETTING(linger_ns),
      "execute waits so long for output after the shell's end (30s)"},
-    {"shell", VALUE_SHELL, NULL, 0, "PATH: execute uses this shell; none: there is no shell"},
+    {"shell", VALUE_SHELL, NULL, 0, "PATH: execute uses this shell (busybox as sh); none: there is none"},
 };
 
 static const char *const lies[] = {

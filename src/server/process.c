@@ -5,7 +5,7 @@
 
 #include "util/array.h"
 #include "util/clock.h"
-#include "util/errtext.h"
+#include "util/path.h"
 #include "wire/process.h"
 
 #include <ctype.h>
@@ -255,7 +255,9 @@ static void wait_run(struct run *run)
 
 static int start_run(struct run *run, const char *shell, const char *cwd, struct env *env)
 {
-    const char *const argv[] = {shell, NULL};
+    /* busybox is many programs: it is told which. */
+    const bool busybox = strcmp(path_base(shell), "busybox") == 0;
+    const char *const argv[] = {shell, busybox ? "sh" : NULL, NULL};
     int in[2] = {-1, -1}, out[2] = {-1, -1}, r = 0;
     struct jail_job job = {.cwd = cwd, .argv = argv, .env = (const char *const *)env->list};
 

@@ -2,7 +2,6 @@
 #include "server/server_internal.h"
 
 #include "util/array.h"
-#include "util/clock.h"
 #include "util/errtext.h"
 #include "util/path.h"
 

@@ -6,7 +6,6 @@
  */
 #include "server/server_internal.h"
 
-#include "util/errtext.h"
 #include "util/path.h"
 #include "wire/file.h"
 

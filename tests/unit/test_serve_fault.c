@@ -248,6 +248,11 @@ TEST(shells_can_be_chosen)
     set_fault(&box, "shell=/bin/sh");
     assert_int_equal(run_in(&box, "{\"command\":\"echo $0\"}", out, sizeof(out)), 200);
     assert_non_null(strstr(out, "/bin/sh"));
+    if (access("/usr/bin/busybox", X_OK) == 0) {
+        set_fault(&box, "shell=/usr/bin/busybox");
+        assert_int_equal(run_in(&box, "{\"command\":\"echo $((6 * 7))\"}", out, sizeof(out)), 200);
+        assert_non_null(strstr(out, "\"result\":\"42\\n\""));
+    }
     set_fault(&box, "shell=/no/such/shell");
     assert_int_equal(run_in(&box, "{\"command\":\"echo x\"}", out, sizeof(out)), 200);
     assert_non_null(strstr(out, "\"exitCode\":-1,\"result\":\"fork/exec /no/such/shell: no such"));
