@@ -284,7 +284,7 @@ int op_begin_link(struct fs *fs, struct op *op, struct node *n, struct node *dir
 void op_end_locked(struct fs *fs, struct op *op);
 bool op_touches_locked(const struct fs *fs, const struct node *dir, const char *name);
 bool op_unknown(int err); /* may have happened all the same */
-bool op_lost(int err);    /* the line broke: worth a look whether it happened */
+bool op_lost(int err);    /* the same, and a look at the sandbox may tell */
 
 /* ---- negative.c ---- */
 

@@ -51,8 +51,6 @@ int fs_lookup_cached(struct fs *fs, uint64_t parent, const char *name, struct fs
         r = tree_peek_locked(fs, dir, name, fs_since(fs), &n, &known_ns);
     if (r == 0 && !n)
         show_absent_locked(fs, dir, name, known_ns, ret);
-    if (r == 0 && n && n->times_stale)
-        r = -EAGAIN; /* the entry carries attributes that moved */
     if (r == 0 && n) {
         n->nlookup++;
         show_entry_locked(fs, n, ret);

@@ -1,5 +1,7 @@
 #include "fs/fs_internal.h"
 
+#include "util/array.h"
+
 #include <errno.h>
 #include <string.h>
 #include <utlist.h>
@@ -168,12 +170,20 @@ int op_begin_link(struct fs *fs, struct op *op, struct node *n, struct node *dir
     return 0;
 }
 
-bool op_lost(int err)
-{
-    return err == -ECONNRESET || err == -ETIMEDOUT;
-}
+/* What a file system says when it did not do it. Anything else may have happened all the same. */
+static const int refusals[] = {EACCES, EPERM,  ENOENT,       EEXIST, ENOTDIR,    EISDIR, ENOTEMPTY,
+                               ENOSPC, EDQUOT, EROFS,        EXDEV,  EMLINK,     EINVAL, EBUSY,
+                               ELOOP,  EFBIG,  ENAMETOOLONG, ETXTBSY, EOPNOTSUPP, ENOMEM};
 
 bool op_unknown(int err)
 {
-    return op_lost(err) || err == -EINTR;
+    for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
+        if (err == -refusals[i])
+            return false;
+    return err < 0;
+}
+
+bool op_lost(int err)
+{
+    return op_unknown(err) && err != -EINTR && err != -EHOSTDOWN;
 }

@@ -1,0 +1,57 @@
+/* rig.h - fs over remote_mem with a fault switch, and short ways to use both. Tests only. */
+#ifndef TESTS_RIG_H
+#define TESTS_RIG_H
+
+#include "unit.h"
+
+#include "fs/fs.h"
+#include "remote/backends.h"
+
+enum { RIG_EVENTS = 256 };
+
+struct rig {
+    char dir[64];
+    struct remote *remote; /* what fs uses: faults apply */
+    struct remote_fault *fault;
+    struct cache *cache;
+    struct fs *fs;
+    unsigned inode_events, entry_events;
+    char last_entry[256];
+};
+
+struct rig_config {
+    uint32_t uid;             /* of the sandbox's user; 0 is privileged */
+    int64_t coherence_ns;     /* 0: one second; < 0: none */
+    uint64_t cache_bytes;     /* 0: 64 MiB */
+    struct fs_config fs;      /* what is zero is filled in */
+    struct remote *under;     /* NULL: remote_mem_new(uid, uid) */
+};
+
+void rig_up(struct rig *g, const struct rig_config *config);
+void rig_down(struct rig *g);
+
+/* Straight into the sandbox, past fs; they fail the test themselves. */
+void rig_put(struct rig *g, const char *path, const void *data, size_t len);
+void rig_mkdir(struct rig *g, const char *path);
+/* Up to max bytes of the file; -errno. */
+long rig_get(struct rig *g, const char *path, void *data, size_t max);
+void rig_expect(struct rig *g, const char *path, const char *text); /* NULL: no such file */
+
+/* Through fs. The ino of a path, with one reference that rig_drop gives back; 0 or -errno. */
+int rig_find(struct rig *g, const char *path, struct fs_entry *ret);
+void rig_drop(struct rig *g, const struct fs_entry *e);
+int rig_open(struct rig *g, const char *path, int flags, struct fs_file **ret);
+int rig_create(struct rig *g, const char *path, int flags, struct fs_file **ret);
+int rig_write(struct rig *g, const char *path, const char *text); /* create, write, close */
+int rig_read(struct rig *g, const char *path, char *text, size_t size);
+int rig_close(struct fs_file *f); /* flush and release */
+int rig_mkdir_fs(struct rig *g, const char *path);
+int rig_unlink(struct rig *g, const char *path);
+int rig_rmdir(struct rig *g, const char *path);
+int rig_rename(struct rig *g, const char *from, const char *to, unsigned flags);
+int rig_names(struct rig *g, const char *path, char *ret, size_t size); /* "a b c ", sorted */
+
+/* Fails unless all that fs shows below path is what the sandbox has. Faults must be off. */
+void rig_same_tree(struct rig *g, const char *path);
+
+#endif
