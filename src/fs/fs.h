@@ -74,7 +74,8 @@ struct fs_entry {
 };
 
 /* A missing name is a success with ino 0. With ttl_ns 0, ask fs_getattr before showing st: a change
- * below a directory moves its times and links, and they are not asked for until somebody wants them. */
+ * below a directory moves its times and links, and they are not asked for until somebody wants
+ * them. */
 int fs_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *ret);
 int fs_lookup_cached(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *ret);
 void fs_forget(struct fs *fs, uint64_t ino, uint64_t count);

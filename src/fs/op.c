@@ -171,8 +171,8 @@ int op_begin_link(struct fs *fs, struct op *op, struct node *n, struct node *dir
 }
 
 /* What a file system says when it did not do it. Anything else may have happened all the same. */
-static const int refusals[] = {EACCES, EPERM,  ENOENT,       EEXIST, ENOTDIR,    EISDIR, ENOTEMPTY,
-                               ENOSPC, EDQUOT, EROFS,        EXDEV,  EMLINK,     EINVAL, EBUSY,
+static const int refusals[] = {EACCES, EPERM,  ENOENT,       EEXIST,  ENOTDIR,    EISDIR, ENOTEMPTY,
+                               ENOSPC, EDQUOT, EROFS,        EXDEV,   EMLINK,     EINVAL, EBUSY,
                                ELOOP,  EFBIG,  ENAMETOOLONG, ETXTBSY, EOPNOTSUPP, ENOMEM};
 
 bool op_unknown(int err)

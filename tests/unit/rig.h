@@ -20,11 +20,11 @@ struct rig {
 };
 
 struct rig_config {
-    uint32_t uid;             /* of the sandbox's user; 0 is privileged */
-    int64_t coherence_ns;     /* 0: one second; < 0: none */
-    uint64_t cache_bytes;     /* 0: 64 MiB */
-    struct fs_config fs;      /* what is zero is filled in */
-    struct remote *under;     /* NULL: remote_mem_new(uid, uid) */
+    uint32_t uid;         /* of the sandbox's user; 0 is privileged */
+    int64_t coherence_ns; /* 0: one second; < 0: none */
+    uint64_t cache_bytes; /* 0: 64 MiB */
+    struct fs_config fs;  /* what is zero is filled in */
+    struct remote *under; /* NULL: remote_mem_new(uid, uid) */
 };
 
 void rig_up(struct rig *g, const struct rig_config *config);

@@ -1,7 +1,7 @@
 /*
- * The n-th call to the sandbox fails, for every n, in every way: what programs commonly do must then
- * fail with that errno or succeed, never hang, never leave wrong data, and once the line is back fs
- * and the sandbox must agree.
+ * The n-th call to the sandbox fails, for every n, in every way: what programs commonly do must
+ * then fail with that errno or succeed, never hang, never leave wrong data, and once the line is
+ * back fs and the sandbox must agree.
  */
 #include "rig.h"
 
@@ -9,10 +9,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <signal.h>
 #include <unistd.h>
 
 enum { BIG = 3 * 1024 * 1024 + 12345, TIMEOUT_S = 60 };
