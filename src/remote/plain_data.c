@@ -248,8 +248,8 @@ static int put_in_place(struct plain *p, const char *path, const struct remote_p
     int r;
 
     r = plain_api_put(p, path, put, NULL);
-    if (r < 0) /* the service gives no reason: the one we know is better than none */
-        return r == -EIO ? refused : r;
+    if (r < 0) /* the service gives no reason, or that there is nothing yet: ours is better */
+        return r == -EIO || r == -ENOENT ? refused : r;
     shcmd_init(&s);
     shcmd_set(&s, "a", path);
     if (put->replace)

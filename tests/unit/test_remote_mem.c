@@ -35,42 +35,6 @@ static int as_user(void **state)
     return 0;
 }
 
-TEST(permissions_bind_an_ordinary_user)
-{
-    struct remote_list list;
-    struct remote_attr a;
-    uint64_t len;
-
-    have_dir("d");
-    have_file("d/f", "x");
-    a = attr_of("d");
-    a.mode = 0500;
-    assert_int_equal(set_attr("d", REMOTE_SET_MODE, &a, NULL), 0);
-    assert_int_equal(remote_create(world.r, at("d/g"), 0644, NULL), -EACCES);
-    assert_int_equal(remote_unlink(world.r, at("d/f")), -EACCES);
-    assert_int_equal(remote_rename(world.r, at("d/f"), at("f"), 0, NULL), -EACCES);
-    a.mode = 0300;
-    assert_int_equal(set_attr("d", REMOTE_SET_MODE, &a, NULL), 0);
-    assert_int_equal(remote_list(world.r, at("d"), 1, 10, &list), -EACCES);
-    assert_int_equal(remote_stat(world.r, at("d/f"), NULL, NULL), 0);
-    a.mode = 0600;
-    assert_int_equal(set_attr("d", REMOTE_SET_MODE, &a, NULL), 0);
-    assert_int_equal(remote_stat(world.r, at("d/f"), NULL, NULL), -EACCES);
-    have_file("f", "x");
-    a = attr_of("f");
-    a.mode = 0200;
-    assert_int_equal(set_attr("f", REMOTE_SET_MODE, &a, &a), 0);
-    assert_int_equal(remote_fetch(world.r, at("f"), &a, 0, 1, -1, &len), -EACCES);
-    a.mode = 0400;
-    a.size = 0;
-    assert_int_equal(set_attr("f", REMOTE_SET_MODE, &a, NULL), 0);
-    assert_int_equal(set_attr("f", REMOTE_SET_SIZE, &a, NULL), -EACCES);
-    a.uid = 0;
-    assert_int_equal(set_attr("f", REMOTE_SET_UID, &a, NULL), -EPERM);
-    a.gid = 7;
-    assert_int_equal(set_attr("f", REMOTE_SET_GID, &a, NULL), -EPERM);
-}
-
 TEST(its_clock_never_stands_still)
 {
     int64_t last = 0;
@@ -127,7 +91,6 @@ int main(void)
 {
     const struct CMUnitTest cases[] = {REMOTE_CASES, REMOTE_TREE_CASES};
     const struct CMUnitTest mine[] = {
-        REMOTE_CASE(permissions_bind_an_ordinary_user),
         REMOTE_CASE(its_clock_never_stands_still),
         REMOTE_CASE(holes_cost_nothing),
         REMOTE_CASE(directories_count_their_links),

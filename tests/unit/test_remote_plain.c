@@ -226,7 +226,7 @@ static unsigned requests(void)
 TEST(each_call_costs_what_is_written)
 {
     enum { BIG = 100 * 1000 };
-    char *big = calloc(1, BIG);
+    char *big;
     struct remote_list list;
     struct remote_statfs statfs;
     struct remote_attr a, b;
@@ -236,6 +236,7 @@ TEST(each_call_costs_what_is_written)
     struct remote_exec exec = {.script = "true", .cwd = "/", .output_max = 10};
 
     NEED(FULL);
+    big = calloc(1, BIG);
     COSTS(1, remote_create(world.r, at("f"), 0644, &a));
     COSTS(1, remote_stat(world.r, at("f"), &a, NULL));
     COSTS(1, put_bytes("f", "small", 5, &a, 1000, &a));
@@ -311,10 +312,11 @@ TEST(a_command_has_bounds)
 {
     struct buf out = BUF_INIT(1000000);
     struct remote_exec exec = {.script = "true", .cwd = "/nonexistent", .output_max = 1000};
-    char *script = malloc(200001);
+    char *script;
     int status;
 
     NEED(REMOTE_CAP_EXEC);
+    script = malloc(200001);
     assert_int_equal(run("printf 12345", 5, &out), 0);
     assert_int_equal(run("printf 123456", 5, &out), -EFBIG);
     assert_int_equal(out.len, 0);
