@@ -166,21 +166,19 @@ int fd_write_all(int fd, const void *p, size_t n)
 
 static int read_all(int fd, struct buf *out)
 {
-    for (;;) {
-        ssize_t n;
-        int r = buf_reserve(out, 65536);
+    char bytes[4096];
 
-        if (r < 0)
-            return r;
-        n = read(fd, out->data + out->len, 65536);
+    for (;;) {
+        ssize_t n = read(fd, bytes, sizeof(bytes));
+        int r;
+
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            return 0;
-        out->len += (size_t)n;
-        out->data[out->len] = '\0';
+        if (n <= 0)
+            return n < 0 ? -errno : 0;
+        r = buf_append(out, bytes, (size_t)n);
+        if (r < 0)
+            return r;
     }
 }
 

@@ -1,0 +1,160 @@
+# The commands that go through a mount, and those that do without one.
+. "$(dirname "$0")/lib.sh"
+
+# code WHAT WANT COMMAND…: its exit code; output in $WORK/out, messages in $WORK/err.
+code() {
+    what=$1
+    want=$2
+    shift 2
+    "$@" >"$WORK/out" 2>"$WORK/err" </dev/null
+    is "$what: exit code of $*" $? "$want"
+}
+
+out() {
+    cat "$WORK/out"
+}
+
+says() {
+    grep -q -e "$1" "$WORK/err" || {
+        cat "$WORK/err"
+        false
+    }
+}
+
+D=$DAYTONAFS
+
+# ---- exec: through the mount by path, by name, below it; straight through the API ----
+mkdir -p "sub/a b"
+printf 'one\n' >sub/f
+for target in "$MNT" box; do
+    code "words" 0 "$D" exec "$target" -- cat sub/f
+    is "words" "$(out)" one
+    code "its code" 7 "$D" exec "$target" -- sh -c 'exit 7'
+    code "not found" 127 "$D" exec "$target" -- no_such_command
+    code "not executable" 126 "$D" exec "$target" -- ./sub/f
+    code "quoting" 0 "$D" exec "$target" -- printf '%s|' "it's" 'a  b' '$HOME' '' '*' -n --
+    is "quoting" "$(out)" "it's|a  b|\$HOME||*|-n|--|"
+    code "a line" 0 "$D" exec "$target" -c 'printf "b\na\n" | sort; echo err >&2'
+    is "a line" "$(out)" "a
+b
+err"
+    code "bytes" 0 "$D" exec "$target" -- printf 'a\000\377\n\n'
+    is "bytes" "$(od -An -tx1 "$WORK/out" | tr -d ' \n')" 6100ff0a0a
+    code "no newline at the end" 0 "$D" exec "$target" -- printf x
+    is "no newline at the end" "$(od -An -tx1 "$WORK/out" | tr -d ' ')" 78
+    code "stdin is empty" 0 "$D" exec "$target" -- cat
+    is "stdin is empty" "$(out)" ""
+    code "environment" 0 "$D" exec -e 'V=a b' "$target" -- sh -c 'echo "$V"'
+    is "environment" "$(out)" "a b"
+    code "workdir" 0 "$D" exec -w 'sub/a b' "$target" -- pwd
+    check "workdir" grep -q '/sub/a b$' "$WORK/out"
+    code "no such workdir" 125 "$D" exec -w nowhere "$target" -- pwd
+    code "json" 3 "$D" exec --json "$target" -c 'printf "a\""; exit 3'
+    is "json" "$(out)" '{"exit_code":3,"output":"a\""}'
+done
+code "without docker's --" 0 "$D" exec box cat sub/f
+is "without docker's --" "$(out)" one
+cd "sub/a b" || exit 1
+code "below the mount it starts in the same directory" 0 "$D" exec -- pwd
+check "below the mount" grep -q '/sub/a b$' "$WORK/out"
+cd "$MNT" || exit 1
+code "a path below the mount" 0 "$D" exec ./sub -- cat f
+is "a path below the mount" "$(out)" one
+
+# What the command changed is seen by the next access, not a second later.
+for i in 1 2 3; do
+    "$D" exec "$MNT" -- sh -c "echo $i >made"
+    is "seen at once" "$(cat made)" $i
+done
+
+# Two at a time keep their own output and exit code.
+for i in 11 12 13 14; do
+    { "$D" exec box -- sh -c "sleep 0.2; echo $i; exit $i"; echo $?; } >"$WORK/both.$i" 2>&1 &
+done
+wait $(jobs -p | grep -v "^$SERVE_PID$")
+for i in 11 12 13 14; do
+    is "at the same time" "$(cat "$WORK/both.$i")" "$i
+$i"
+done
+
+# ---- exists ----
+code "exists" 0 "$D" exists box sub/f
+is "exists" "$(out)" yes
+code "exists not" 3 "$D" exists box sub/g
+is "exists not" "$(out)" no
+code "a local path" 0 "$D" exists sub/f
+code "an absolute local path" 3 "$D" exists "$MNT/sub/g"
+code "a name alone is a file here" 0 "$D" exists made
+code "json" 3 "$D" exists --json box 'a"b'
+is "json" "$(out)" '{"path":"a\"b","exists":false}'
+touch "$SBX/just now"
+code "never from a cache" 0 "$D" exists box "just now"
+newline='a
+b'
+touch "$SBX/$newline"
+code "a newline in the name" 0 "$D" exists box "$newline"
+
+# ---- watch ----
+"$D" watch box --count 2 --timeout 60s >"$WORK/watch" 2>&1 &
+watcher=$!
+within 20 grep -q watchers "$CTL/status" || sleep 3
+touch "$SBX/watched 1"
+sleep 2
+printf x >"$SBX/watched 1"
+wait $watcher
+is "watch ends after its count" $? 0
+is "watch" "$(cut -f 2- "$WORK/watch" | head -n 1)" "$(printf 'create\twatched 1')"
+code "watch with a limit" 6 "$D" watch "$MNT" --timeout 1s
+code "watch of what is not there" 3 "$D" watch box nowhere --timeout 10s
+"$D" watch --json "$MNT/sub" --count 1 --timeout 60s >"$WORK/watch.json" 2>&1 &
+watcher=$!
+sleep 3
+touch "$SBX/sub/$newline"
+wait $watcher
+check "watch in JSON" grep -q '"kind":"create","path":"sub/a\\nb"' "$WORK/watch.json"
+
+# ---- sync, mounts ----
+code "sync" 0 "$D" sync
+code "sync of the sandbox" 0 "$D" sync box
+code "sync of a path" 0 "$D" sync sub/f
+code "mounts" 0 "$D" mounts
+check "mounts names it" grep -q "^box .* $MNT " "$WORK/out"
+code "mounts in JSON" 0 "$D" mounts --json
+check "mounts in JSON" python3 -c 'import json, sys
+m = json.load(open(sys.argv[1]))
+assert [e["dir"] for e in m] == [sys.argv[2]] and m[0]["sandbox"] == "box" and m[0]["pid"] > 1, m
+' "$WORK/out" "$MNT"
+
+# ---- sandboxes ----
+code "create" 0 "$D" sandbox create two --label kind=test
+is "create prints the name" "$(out)" two
+code "list" 0 "$D" sandbox list --label kind=test
+is "list" "$(sed 1d "$WORK/out" | cut -d ' ' -f 1)" two
+code "the name is taken" 5 "$D" sandbox create two
+code "exec without a mount" 4 "$D" exec two -- sh -c 'exit 4'
+code "bytes without a mount" 0 "$D" exec two -- printf 'a\000\377'
+is "bytes without a mount" "$(od -An -tx1 "$WORK/out" | tr -d ' ')" 6100ff
+code "exists without a mount" 3 "$D" exists two nothing
+code "stop" 0 "$D" sandbox stop two
+code "exec in what is stopped" 9 "$D" exec two -- true
+check "it says what to do" says 'sandbox start'
+code "start" 0 "$D" sandbox start two
+code "exec again" 0 "$D" exec two -- true
+code "info" 0 "$D" sandbox info two --json
+check "info" grep -q '"state":"started"' "$WORK/out"
+code "delete one and one that is not there" 3 "$D" sandbox delete two three
+check "it says which" says "'three'"
+code "it is gone" 3 "$D" sandbox info two
+code "a wrong key" 4 env DAYTONA_API_KEY=0123456789abcdef "$D" sandbox list
+code "a base without /api" 1 "$D" sandbox list --api-url "${DAYTONA_API_URL%/api}"
+
+# ---- umount ----
+cd / || exit 1
+echo last >"$MNT/last"
+code "umount" 0 "$D" umount "$MNT"
+check "it is gone" test "$(stat -f -c %T "$MNT")" != fuseblk -a ! -e "$MNT/last"
+is "all arrived" "$(cat "$SBX/last")" last
+code "no mount is left" 0 "$D" mounts --json
+is "no mount is left" "$(out)" '[]'
+code "umount of what is none" 3 "$D" umount "$MNT"
+code "exec there" 3 "$D" exec "$MNT" -- true
