@@ -90,7 +90,7 @@ void ctl_later_run(struct ctl *ctl, struct later *later)
 
         later->finished = w->next;
         if (w->kind == WAIT_POLL)
-            w->ready(w->arg);
+            w->ready(w->arg, w->r != -ECANCELED);
         else
             w->done(w->arg, w->r, w->data);
         free(w->data);

@@ -84,9 +84,14 @@ void ctl_write(struct ctl_handle *h, uint64_t off, const void *data, size_t n, c
 /* Ends the wait that was given arg with -EINTR, if it still waits. Not from within a done. */
 void ctl_interrupt(struct ctl_handle *h, void *arg);
 
-/* *ret_events: POLLIN, POLLOUT … as of now. ready(arg) runs once when that changes, or when the
- * handle is released; at most one is armed, a new one replaces it (the old ready then runs). */
-void ctl_poll(struct ctl_handle *h, unsigned *ret_events, void (*ready)(void *arg), void *arg);
+/*
+ * *ret_events: POLLIN, POLLOUT … as of now. ready(arg, true) runs once when that changes, or when
+ * the handle is released. At most one is armed: a new one replaces it, and the old one gets (arg,
+ * false), which must not wake anybody. Who is woken asks again, and would replace, and wake, for
+ * ever.
+ */
+void ctl_poll(struct ctl_handle *h, unsigned *ret_events, void (*ready)(void *arg, bool changed),
+              void *arg);
 
 /* A descriptor was closed: asks what is pending. Before close(2) is answered, so that whoever opens
  * the file next finds the question asked. */

@@ -95,10 +95,10 @@ struct wait {
     size_t size;
     char *data; /* to be written, or what was read; owned */
     ssize_t r;
-    unsigned events;         /* WAIT_POLL: as they were told */
-    struct verb_call *verbs; /* WAIT_VERBS; borrowed, it knows this wait */
-    ctl_done done;           /* WAIT_POLL: NULL */
-    void (*ready)(void *arg);
+    unsigned events;                        /* WAIT_POLL: as they were told */
+    struct verb_call *verbs;                /* WAIT_VERBS; borrowed, it knows this wait */
+    ctl_done done;                          /* WAIT_POLL: NULL */
+    void (*ready)(void *arg, bool changed); /* changed unless r is -ECANCELED */
     void *arg;
 };
 

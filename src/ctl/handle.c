@@ -421,7 +421,8 @@ void ctl_interrupt(struct ctl_handle *h, void *arg)
     ctl_later_run(ctl, &later);
 }
 
-void ctl_poll(struct ctl_handle *h, unsigned *ret_events, void (*ready)(void *arg), void *arg)
+void ctl_poll(struct ctl_handle *h, unsigned *ret_events, void (*ready)(void *arg, bool changed),
+              void *arg)
 {
     struct ctl *ctl = h->ctl;
     struct later later = {0};
@@ -437,7 +438,7 @@ void ctl_poll(struct ctl_handle *h, unsigned *ret_events, void (*ready)(void *ar
     if (ready) {
         DL_FOREACH_SAFE(h->waits, w, tmp)
             if (w->kind == WAIT_POLL)
-                ctl_wait_finish_locked(h, w, 0, &later);
+                ctl_wait_finish_locked(h, w, -ECANCELED, &later);
         w = wait_new_locked(h, WAIT_POLL, 0, 0, NULL, arg);
         if (w) {
             w->ready = ready;
@@ -448,7 +449,7 @@ void ctl_poll(struct ctl_handle *h, unsigned *ret_events, void (*ready)(void *ar
     lock_drop(&ctl->lock);
     ctl_later_run(ctl, &later);
     if (ready)
-        ready(arg); /* without memory: let it ask again */
+        ready(arg, true); /* without memory: let it ask again */
 }
 
 void ctl_flush(struct ctl_handle *h)

@@ -223,11 +223,12 @@ void ctl_op_write(fuse_req_t req, struct handle *h, const char *data, size_t siz
         ctl_write(h->ctl, (uint64_t)off, data, size, parked_done, p);
 }
 
-static void poll_ready(void *arg)
+static void poll_ready(void *arg, bool changed)
 {
     struct fuse_pollhandle *ph = arg;
 
-    (void)fuse_lowlevel_notify_poll(ph); /* nobody waits any more: fine */
+    if (changed)
+        (void)fuse_lowlevel_notify_poll(ph); /* nobody waits any more: fine */
     fuse_pollhandle_destroy(ph);
 }
 

@@ -311,9 +311,9 @@ static void got(void *arg, ssize_t r, const void *data)
     lock_drop(&reply->lock);
 }
 
-static void woken(void *arg)
+static void woken(void *arg, bool changed)
 {
-    got(arg, 0, NULL);
+    got(arg, changed ? 0 : -ECANCELED, NULL);
 }
 
 /* What came, or NO_ANSWER after ms. */
@@ -721,6 +721,7 @@ TEST(poll_asks_and_tells_when_the_answer_is_there)
 {
     struct world *w = world_new();
     struct file *f = opened(w, "run", O_RDWR);
+    struct reply next;
     unsigned events = 0;
 
     assert_int_equal(file_write(f, "wait a\n"), 7);
@@ -735,8 +736,12 @@ TEST(poll_asks_and_tells_when_the_answer_is_there)
     assert_int_equal(events & (POLLIN | POLLOUT), POLLIN | POLLOUT);
     reply_init(&f->reply);
     ctl_poll(f->h, &events, woken, &f->reply);
+    reply_init(&next);
+    ctl_poll(f->h, &events, woken, &next); /* replaces it, and that is no change */
+    assert_int_equal(await(&f->reply, WAIT_S * 1000), -ECANCELED);
+    assert_int_equal(await(&next, 30), NO_ANSWER);
     ctl_release(f->h); /* wakes whoever still waits */
-    assert_int_equal(await(&f->reply, WAIT_S * 1000), 0);
+    assert_int_equal(await(&next, WAIT_S * 1000), 0);
     free(f);
     world_free(w);
 }
