@@ -21,6 +21,17 @@
 int remote_plain_new(struct daytona_sandbox *sandbox, struct remote **ret);
 
 /*
+ * The same with a program of ours in the sandbox: trees, changes and exact attributes in one
+ * request each; everything else goes to plain, which is taken over on success only. The program is
+ * local_helper_path, or (NULL) the one for the sandbox's architecture in $DAYTONAFS_HELPER_DIR,
+ * else beside the running program, else in ../libexec/daytonafs; it is uploaded once, into a folder
+ * that only the sandbox's user can write. -EOPNOTSUPP: it cannot run there, and why has a sentence:
+ * go on with plain. Else -errno as of any call: the network, memory.
+ */
+int remote_helper_new(struct daytona_sandbox *sandbox, struct remote *plain,
+                      const char *local_helper_path, struct remote **ret, struct buf *why);
+
+/*
  * An in-memory tree with POSIX semantics, for tests: one user (uid, gid; 0 is privileged), its own
  * clock that only moves forward, root "/" mode 0755. exec understands nothing: exit 127.
  */

@@ -153,6 +153,54 @@ void tree_fail_dir(struct remote_tree *t, int err)
     *d = (struct remote_dir){.path = d->path, .err = err, .first = d->first};
 }
 
+/* v of have things gets those of more behind it, n bytes each; NULL without memory. */
+static void *joined(void *v, size_t have, size_t cap, const void *more, size_t count, size_t n)
+{
+    if (cap < have + count)
+        v = realloc(v, (have + count) * n);
+    if (v && count > 0)
+        memcpy((char *)v + have * n, more, count * n);
+    return v;
+}
+
+int tree_join(struct remote_tree *t, struct remote_tree *more)
+{
+    struct remote_store *s = store_of(t), *ms = store_of(more);
+    struct block **last;
+    void *p;
+
+    if (!s || !ms)
+        return -ENOMEM;
+    if (more->dir_count > TREE_DIRS_MAX - t->dir_count ||
+        more->count > TREE_ENTRIES_MAX - t->count || ms->total > TREE_STRINGS_MAX - s->total)
+        return -EFBIG;
+    p = joined(t->dirs, t->dir_count, s->dir_cap, more->dirs, more->dir_count, sizeof(*t->dirs));
+    if (!p && more->dir_count > 0)
+        return -ENOMEM;
+    t->dirs = p;
+    for (size_t i = 0; i < more->dir_count; i++)
+        t->dirs[t->dir_count + i].first += t->count;
+    if (s->dir_cap < t->dir_count + more->dir_count)
+        s->dir_cap = t->dir_count + more->dir_count;
+    p = joined(t->v, t->count, s->entry_cap, more->v, more->count, sizeof(*t->v));
+    if (!p && more->count > 0)
+        return -ENOMEM;
+    t->v = p;
+    if (s->entry_cap < t->count + more->count)
+        s->entry_cap = t->count + more->count;
+    t->dir_count += more->dir_count;
+    t->count += more->count;
+
+    for (last = &ms->blocks; *last; last = &(*last)->next)
+        ;
+    *last = s->blocks; /* the strings move as they are */
+    s->blocks = ms->blocks;
+    s->total += ms->total;
+    ms->blocks = NULL;
+    remote_tree_done(more);
+    return 0;
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(((const struct remote_entry *)a)->name, ((const struct remote_entry *)b)->name);

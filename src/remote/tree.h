@@ -21,6 +21,9 @@ int tree_add_entry(struct remote_tree *t, const char *name, size_t name_len, con
 /* The last directory without its entries: it could not be read after all. */
 void tree_fail_dir(struct remote_tree *t, int err);
 
+/* Appends what more has, and leaves it empty. On failure both are still to be freed. */
+int tree_join(struct remote_tree *t, struct remote_tree *more);
+
 /* When all is there: sorts. -EPROTO if a directory, or a name in one, comes twice. */
 int tree_settle(struct remote_tree *t);
 

@@ -280,7 +280,7 @@ TEST(a_forged_mtime_and_another_type_are_changes)
 static void *change_soon(void *arg)
 {
     usleep(200000);
-    have_file("d/new", "");
+    have_dir("d/new");
     return NULL;
 }
 

@@ -1,0 +1,46 @@
+/*
+ * helper_answer.h - what the helper answered, taken apart. Everything here comes from the sandbox:
+ * decoders trust nothing and are pure functions of their arguments. -EPROTO: damaged, cut, or not
+ * an answer to what was asked. What the helper itself reports is its negative errno.
+ */
+#ifndef REMOTE_HELPER_ANSWER_H
+#define REMOTE_HELPER_ANSWER_H
+
+#include "proto/proto.h"
+#include "remote/remote.h"
+
+/*
+ * Appends the frames that a command printed as TOKEN:base64:TOKEN, anything around it. -ENODATA:
+ * there is none, the helper did not run. -EPROTO: it began and did not end.
+ */
+int answer_text(const char *token, const char *out, size_t len, struct buf *ret_raw);
+
+struct answer_end {
+    struct proto_start start; /* boot points into raw */
+    int err;                  /* 0 or -errno: how the whole question went */
+    bool more;
+};
+/* Checks that all frames are there, from the first to the last. */
+int answer_check(const struct buf *raw, struct answer_end *ret);
+
+/* Names that are ours and not to be seen. NULL: none. */
+struct answer_hide {
+    const char *prefix; /* of names, anywhere */
+    const char *dir;    /* an absolute path */
+};
+
+/* To TREE and CHANGES. */
+int answer_tree(const struct buf *raw, const struct proto_request *req,
+                const struct answer_hide *hide, struct remote_tree *ret);
+int answer_info(const struct buf *raw, struct answer_end *ret_end, struct proto_info *ret);
+int answer_statfs(const struct buf *raw, struct remote_statfs *ret);
+/* To STAT of one path. *ret_target is the caller's; NULL if it is no link. */
+int answer_stat(const struct buf *raw, struct remote_attr *ret, char **ret_target);
+/*
+ * To READ: appends the bytes off to off + len, fewer at the end of the file only. -ESTALE: the file
+ * changed meanwhile. ret is what it was like.
+ */
+int answer_read(const struct buf *raw, uint64_t off, uint64_t len, struct buf *out,
+                struct remote_attr *ret);
+
+#endif

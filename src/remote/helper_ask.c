@@ -1,0 +1,162 @@
+/* One question to the helper: the command that carries it, and the answer's frames. */
+#include "remote/helper_internal.h"
+
+#include "remote/plain_internal.h"
+#include "util/base64.h"
+
+#include <daytona/process.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+/*
+ * A longer word goes to stdin: zsh and bash read a command byte by byte, and Linux takes 128 KiB in
+ * one argument.
+ */
+enum { ARGUMENT_MAX = 8 << 10, COMMAND_MAX = 4 << 20 };
+
+int helper_token(char ret[HELPER_TOKEN_LEN + 1])
+{
+    unsigned char bytes[HELPER_TOKEN_LEN / 2];
+
+    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+        return -EIO;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
+    return 0;
+}
+
+int helper_word(const struct proto_request *req, struct buf *out)
+{
+    struct buf frame = BUF_INIT(PROTO_BODY_MAX + PROTO_HEADER);
+    int r = proto_put_request(&frame, req);
+
+    if (r == 0)
+        r = base64_encode(out, frame.data, frame.len);
+    buf_done(&frame);
+    return r;
+}
+
+static int execute(struct helper *h, const char *command, const struct helper_way *way,
+                   struct buf *out)
+{
+    const struct daytona_execute execute = {.command = command,
+                                            .cwd = "/",
+                                            .timeout_s = way->timeout_s,
+                                            .output_max = way->answer_max,
+                                            .background = way->background};
+    struct daytona_result result = {0};
+    int r = daytona_process_execute(h->sandbox, &execute, &result);
+
+    r = r < 0 ? plain_net_error(r)
+              : buf_append(out, result.output ? result.output : "", result.len);
+    daytona_result_done(&result);
+    return r;
+}
+
+int helper_run(struct helper *h, const char *command, const struct helper_way *way, struct buf *out)
+{
+    int r = execute(h, command, way, out);
+
+    return r == -ECONNRESET ? execute(h, command, way, out) : r;
+}
+
+/*
+ * sh -c '…' is understood by every shell and by daemons that have none. Inside it are neither
+ * single quotes nor anything that is not ours: dir was checked, token and word have no such bytes.
+ */
+static int put_call(struct buf *out, const char *dir, const char *hash, const char *token,
+                    const char *word)
+{
+    return buf_printf(out,
+                      "sh -c 'd=\"%s\";[ -O \"$d\" ]&&[ ! -L \"$d\" ]&&exec \"$d/h-%s\" %s %s'",
+                      dir, hash, token, word);
+}
+
+static int put_command(struct helper *h, const char *dir, const char *hash, const char *token,
+                       const struct buf *word, bool left, struct buf *out)
+{
+    int r;
+
+    if (word->len <= ARGUMENT_MAX) {
+        r = put_call(out, dir, hash, token, buf_str(word));
+        return r < 0 ? r : buf_puts(out, " </dev/null");
+    }
+    if (left) {
+        r = buf_puts(out, "exec ");
+        if (r == 0)
+            r = put_call(out, dir, hash, token, "-");
+        return r < 0 ? r : buf_printf(out, "\n%s\n", word->data);
+    }
+    r = put_call(out, dir, hash, token, "-");
+    return r < 0 ? r : buf_printf(out, " <<%s\n%s\n%s\n", token, word->data, token);
+}
+
+/* -ENODATA: the helper did not run. */
+static int ask_once(struct helper *h, const char *dir, const char *hash, const struct buf *word,
+                    bool left, const struct helper_way *way, struct buf *raw)
+{
+    struct buf command = BUF_INIT(COMMAND_MAX), text = BUF_INIT(way->answer_max);
+    char token[HELPER_TOKEN_LEN + 1];
+    int r = helper_token(token);
+
+    if (r == 0)
+        r = put_command(h, dir, hash, token, word, left, &command);
+    if (r == 0)
+        r = helper_run(h, buf_str(&command), way, &text);
+    if (r == 0)
+        r = answer_text(token, buf_str(&text), text.len, raw);
+    buf_done(&command);
+    buf_done(&text);
+    return r;
+}
+
+/* The word did not arrive whole: this shell, or the one it is today, has read from it. */
+static bool lost_its_stdin(const struct buf *raw)
+{
+    struct answer_end end;
+
+    return answer_check(raw, &end) == 0 && end.err == -EBADMSG;
+}
+
+static int ask_here(struct helper *h, const char *dir, const char *hash, const struct buf *word,
+                    const struct helper_way *way, struct buf *raw)
+{
+    const bool left = atomic_load(&h->stdin_is_left);
+    const size_t start = raw->len;
+    int r = ask_once(h, dir, hash, word, left, way, raw);
+
+    if (r < 0 || !left || word->len <= ARGUMENT_MAX || !lost_its_stdin(raw))
+        return r;
+    atomic_store(&h->stdin_is_left, false);
+    buf_truncate(raw, start);
+    return ask_once(h, dir, hash, word, false, way, raw);
+}
+
+int helper_ask(struct helper *h, const struct proto_request *req, const struct helper_way *way,
+               struct buf *raw)
+{
+    struct buf word = BUF_INIT(2 * PROTO_BODY_MAX);
+    char dir[HELPER_DIR_MAX];
+    const char *hash;
+    unsigned installs;
+    int r = helper_word(req, &word);
+
+    for (int attempt = 0; r == 0 && attempt < 2; attempt++) {
+        lock_take(&h->lock);
+        memcpy(dir, h->dir, sizeof(dir));
+        hash = h->program->hash;
+        installs = h->installs;
+        lock_drop(&h->lock);
+        r = ask_here(h, dir, hash, &word, way, raw);
+        if (r != -ENODATA)
+            break;
+        r = attempt == 0 ? helper_install(h, installs, true, NULL, NULL) : -EIO;
+        if (r == -EOPNOTSUPP)
+            r = -EIO; /* it did run once: not what the caller can do without */
+    }
+    buf_done(&word);
+    return r == -EPROTO ? -EIO : r;
+}

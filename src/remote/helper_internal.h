@@ -1,0 +1,107 @@
+/*
+ * helper_internal.h - the inside of remote_helper, shared by helper*.c.
+ *
+ * What each call costs in requests: tree, changes, stat, list, statfs and small fetches 1; the rest
+ * what remote_plain takes. To begin: 1 if the helper is in the sandbox already, else 3 (look,
+ * upload, check and run). Where a request is too large for one command, one for each piece. When
+ * the helper was deleted meanwhile, the call that finds out takes 4 more.
+ */
+#ifndef REMOTE_HELPER_INTERNAL_H
+#define REMOTE_HELPER_INTERNAL_H
+
+#include "proto/proto.h"
+#include "remote/helper_answer.h"
+#include "remote/remote.h"
+#include "remote/sha256.h"
+
+#include "util/lock.h"
+
+#include <daytona/sandbox.h>
+
+#include <stdatomic.h>
+
+enum {
+    HELPER_ARCH_MAX = 16,
+    HELPER_ARCHES = 2,
+    HELPER_DIR_MAX = 256,
+    HELPER_TOKEN_LEN = 24,
+};
+
+/* A helper program on this machine. */
+struct helper_program {
+    char arch[HELPER_ARCH_MAX]; /* as uname -m says it: "x86_64" */
+    char hash[SHA256_HEX + 1];
+    char *bytes; /* owned */
+    size_t len;
+};
+
+struct helper {
+    struct remote remote;
+    struct remote *plain;            /* owned */
+    struct daytona_sandbox *sandbox; /* one reference */
+    struct remote_info info;         /* never changes once it is there, as what follows */
+    struct helper_program programs[HELPER_ARCHES];
+    size_t program_count;
+    char hide_prefix[32];
+    atomic_bool stdin_is_left; /* a shell leaves what follows its first line to the program */
+
+    struct lock lock; /* guards what follows */
+    pthread_cond_t settled;
+    bool installing;
+    unsigned installs;                    /* how often it was */
+    char dir[HELPER_DIR_MAX];             /* where it is in the sandbox */
+    const struct helper_program *program; /* which one */
+};
+
+static inline struct helper *helper_of(struct remote *r)
+{
+    return (struct helper *)r;
+}
+
+/* ---- helper_program.c ---- */
+
+/* From the file, or (NULL) from where they are installed. -ENOENT: there is none. */
+int helper_programs_load(const char *path, struct helper_program v[HELPER_ARCHES],
+                         size_t *ret_count);
+void helper_programs_done(struct helper_program *v, size_t count);
+
+/* ---- helper_install.c ---- */
+
+/*
+ * Finds the helper in the sandbox or puts it there, in place of the one that was there after
+ * `installs` times: where another thread has done it, that is enough. broken: what is there does
+ * not work. raw (may be NULL) gets an answer to INFO, if it was asked for. -EOPNOTSUPP: it cannot
+ * run there, and why (may be NULL) has a sentence.
+ */
+int helper_install(struct helper *h, unsigned installs, bool broken, struct buf *raw,
+                   struct buf *why);
+
+/* ---- helper_ask.c ---- */
+
+struct helper_way {
+    bool background;
+    size_t answer_max; /* bytes of text */
+    uint32_t timeout_s;
+};
+
+/* A new one, of letters and digits. */
+int helper_token(char ret[HELPER_TOKEN_LEN + 1]);
+/* Appends the request as one word. */
+int helper_word(const struct proto_request *req, struct buf *out);
+/* Runs the command; appends what it printed. What comes from the network is an errno as in
+ * remote.h. A connection that broke is tried once more: nothing we ask changes anything. */
+int helper_run(struct helper *h, const char *command, const struct helper_way *way,
+               struct buf *out);
+/* One question: appends the frames of the answer to raw. Installs the helper again if it is gone.
+ */
+int helper_ask(struct helper *h, const struct proto_request *req, const struct helper_way *way,
+               struct buf *raw);
+
+/* ---- helper_tree.c ---- */
+
+int helper_tree(struct remote *r, const struct remote_ask *ask, struct remote_tree *ret);
+int helper_changes(struct remote *r, const struct remote_ask *ask, struct remote_tree *ret);
+int helper_list(struct remote *r, const char *path, unsigned depth, size_t max,
+                struct remote_list *ret);
+
+#endif
