@@ -19,45 +19,46 @@ struct row {
     enum exitcode code;
     enum about about;
     const char *text; /* NULL: errno's own sentence */
+    bool alone;       /* it says all there is: what the SDK adds would repeat it */
 };
 
 /* clang-format off */
 static const struct row rows[] = {
     {-ENOKEY, 0, false, EXITCODE_AUTH, ABOUT_NOTHING,
-     "no credentials: set DAYTONA_API_KEY, or name a file with -o credentials=FILE"},
+     "no credentials: set DAYTONA_API_KEY, or name a file with -o credentials=FILE", true},
     {-EACCES, 401, false, EXITCODE_AUTH, ABOUT_URL,
-     "the key was refused by %s: check DAYTONA_API_KEY or credentials=, and api_url="},
+     "the key was refused by %s: check DAYTONA_API_KEY or credentials=, and api_url=", false},
     {-EACCES, 0, true, EXITCODE_AUTH, ABOUT_URL,
-     "the key was refused by %s: check DAYTONA_API_KEY or credentials=, and api_url="},
+     "the key was refused by %s: check DAYTONA_API_KEY or credentials=, and api_url=", false},
     {-EACCES, 403, false, EXITCODE_AUTH, ABOUT_URL,
-     "the key may not do this at %s: check its permissions and organization"},
-    {-EACCES, 0, false, EXITCODE_AUTH, ABOUT_NOTHING, NULL},
-    {-EPERM, 0, false, EXITCODE_OTHER, ABOUT_NOTHING, NULL},
+     "the key may not do this at %s: check its permissions and organization", false},
+    {-EACCES, 0, false, EXITCODE_AUTH, ABOUT_NOTHING, NULL, false},
+    {-EPERM, 0, false, EXITCODE_OTHER, ABOUT_NOTHING, NULL, false},
     {-ENOENT, 404, false, EXITCODE_NOT_FOUND, ABOUT_SANDBOX,
-     "no sandbox '%s' is known: `daytonafs sandbox list` shows what there is"},
-    {-ENOENT, 0, false, EXITCODE_NOT_FOUND, ABOUT_NOTHING, NULL},
-    {-EEXIST, 0, false, EXITCODE_CONFLICT, ABOUT_NOTHING, NULL},
+     "no sandbox '%s' is known: `daytonafs sandbox list` shows what there is", false},
+    {-ENOENT, 0, false, EXITCODE_NOT_FOUND, ABOUT_NOTHING, NULL, false},
+    {-EEXIST, 0, false, EXITCODE_CONFLICT, ABOUT_NOTHING, NULL, false},
     {-EBUSY, 0, false, EXITCODE_CONFLICT, ABOUT_SANDBOX,
-     "sandbox '%s' is busy changing its state: try again in a moment"},
+     "sandbox '%s' is busy changing its state: try again in a moment", false},
     {-EHOSTDOWN, 0, false, EXITCODE_NOT_RUNNING, ABOUT_SANDBOX,
-     "sandbox '%s' is not running: `daytonafs sandbox start` starts it"},
+     "sandbox '%s' is not running: `daytonafs sandbox start` starts it", false},
     {-ETIMEDOUT, 0, false, EXITCODE_TIMEOUT, ABOUT_URL,
-     "%s did not answer in time: check the network, then try again"},
+     "%s did not answer in time: check the network, then try again", false},
     {-ECONNREFUSED, 0, false, EXITCODE_TRANSIENT, ABOUT_URL,
-     "%s cannot be reached (connection refused): check DAYTONA_API_URL or api_url="},
+     "%s cannot be reached (connection refused): check DAYTONA_API_URL or api_url=", true},
     {-EHOSTUNREACH, 0, false, EXITCODE_TRANSIENT, ABOUT_URL,
-     "%s cannot be reached: check DAYTONA_API_URL or api_url=, and the network"},
+     "%s cannot be reached: check DAYTONA_API_URL or api_url=, and the network", false},
     {-ENETUNREACH, 0, false, EXITCODE_TRANSIENT, ABOUT_URL,
-     "%s cannot be reached: check the network"},
+     "%s cannot be reached: check the network", false},
     {-ECONNRESET, 0, false, EXITCODE_TRANSIENT, ABOUT_URL,
-     "the connection to %s broke: try again"},
+     "the connection to %s broke: try again", false},
     {-EAGAIN, 0, false, EXITCODE_TRANSIENT, ABOUT_URL,
-     "%s asks for fewer requests: try again in a minute"},
+     "%s asks for fewer requests: try again in a minute", false},
     {-EPROTO, 0, false, EXITCODE_OTHER, ABOUT_URL,
      "the answer from %s is not Daytona's: check DAYTONA_API_URL or api_url= "
-     "(it usually ends in /api)"},
-    {-EINTR, 0, false, EXITCODE_OTHER, ABOUT_NOTHING, "interrupted"},
-    {-ECANCELED, 0, false, EXITCODE_OTHER, ABOUT_NOTHING, "interrupted"},
+     "(it usually ends in /api)", false},
+    {-EINTR, 0, false, EXITCODE_OTHER, ABOUT_NOTHING, "interrupted", false},
+    {-ECANCELED, 0, false, EXITCODE_OTHER, ABOUT_NOTHING, "interrupted", false},
 };
 /* clang-format on */
 
@@ -137,7 +138,7 @@ int exitcode_explain(struct buf *out, int err, const struct daytona_error *detai
         r = print_text(out, row, name_of(row, context));
     else
         r = buf_puts(out, errtext_sentence(err));
-    if (r == 0 && detail && detail->message[0]) {
+    if (r == 0 && detail && detail->message[0] && !(row && row->alone)) {
         r = buf_puts(out, " (");
         if (r == 0)
             r = print_clean(out, detail->message);
