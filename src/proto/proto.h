@@ -40,7 +40,7 @@ enum proto_kind { /* on the wire: append, never renumber */
                   PROTO_DATA = 5,    /* offset, string */
                   PROTO_STATFS = 6,  /* struct proto_statfs */
                   PROTO_INFO = 7,    /* struct proto_info */
-                  PROTO_FILE = 8,    /* struct proto_entry: DATA frames of it follow, unless STAT asked */
+                  PROTO_FILE = 8,    /* struct proto_entry: DATA frames follow, unless STAT asked */
                   PROTO_FILE_END =
                       9,          /* struct proto_entry: the same file afterwards; errno in err */
                   PROTO_END = 10, /* struct proto_end */

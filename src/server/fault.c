@@ -138,7 +138,8 @@ static const struct action actions[] = {
      "create and start answer after so long at most (30s)"},
     {"linger", VALUE_SETTING, NULL, SETTING(linger_ns),
      "execute waits so long for output after the shell's end (30s)"},
-    {"shell", VALUE_SHELL, NULL, 0, "PATH: execute uses this shell (busybox as sh); none: there is none"},
+    {"shell", VALUE_SHELL, NULL, 0,
+     "PATH: execute uses this shell (busybox as sh); none: there is none"},
 };
 
 static const char *const lies[] = {
