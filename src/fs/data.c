@@ -181,15 +181,18 @@ int data_fetch_all(struct fs *fs, struct node *n)
     }
 }
 
-void data_keep_for_handles(struct fs *fs, struct node *n)
+int data_keep_for_handles(struct fs *fs, struct node *n)
 {
     int r;
 
     if (!n->file || n->file->opens == 0 || node_local(n))
-        return;
+        return 0;
     data_open_locked(n);
     r = data_fetch_all(fs, n);
     data_close_locked(n);
+    if (r == -EINTR)
+        return r;
     if (r < 0) /* the handles get ESTALE for what is missing; the name goes all the same */
         fs_report(fs, 0, n->name, r, "could not be read before its name went");
+    return 0;
 }

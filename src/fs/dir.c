@@ -72,7 +72,7 @@ static int take_names(struct fs_dir *dir, bool wait)
         if (!wait)
             return -EAGAIN;
         r = tree_list(dir->fs, n, since);
-        if (r == 0 && n->dir->list_ns >= since && !n->dir->listed)
+        if (r == 0 && n->dir->list_ns >= since && n->dir->cut)
             break; /* more than we take of one directory: what is there is shown */
     }
     return r < 0 ? r : copy_names_locked(dir);

@@ -86,19 +86,22 @@ static int set_target(struct node *n, const char *target)
 static void update_locked(struct fs *fs, const struct flight *f, struct node *n,
                           const struct remote_attr *attr, const char *target)
 {
-    const bool same = remote_attr_same(&n->attr, attr) && n->attr.mode == attr->mode &&
-                      n->attr.uid == attr->uid && n->attr.gid == attr->gid;
+    const bool same_version = remote_attr_same(&n->attr, attr);
+    const bool same = same_version && n->attr.mode == attr->mode && n->attr.uid == attr->uid &&
+                      n->attr.gid == attr->gid;
 
+    n->attr_ns = f->start_ns;
+    n->suspect = false;
+    if ((n->attr.mode & S_IFMT) != (attr->mode & S_IFMT))
+        return; /* unsent content where something else is by now: the put will say so */
     /* Unsent content keeps its size and times; what the file is there still counts for the put. */
     if (node_local(n) && n->attr.ino != attr->ino && n->shown_ino == 0)
         node_show_ino_locked(fs, n, n->attr.ino);
-    if (!remote_attr_same(&n->attr, attr))
+    if (!same_version)
         n->shown_times = false;
     if (n->dir && !same)
         n->dir->by_stat = false;
     n->attr = *attr;
-    n->attr_ns = f->start_ns;
-    n->suspect = false;
     n->times_stale = false;
     if (set_target(n, target) < 0)
         node_stale_locked(n);
@@ -172,8 +175,9 @@ bool flight_apply_list_locked(struct fs *fs, const struct flight *f, struct node
     if (all)
         vanish_unmarked_locked(fs, f, dir);
     d->by_stat = list->cut || list->count > FS_DIR_LARGE;
+    d->cut = list->cut;
     d->listed = all;
-    d->list_ns = f->start_ns;
+    d->list_ns = all || list->cut ? f->start_ns : FS_NEVER;
     if (d->in_lru)
         DL_DELETE(fs->lru, d);
     d->in_lru = d->children != NULL;

@@ -68,6 +68,7 @@ struct node_dir {
     struct node *node;
     struct node *children; /* by name; each counts one reference on its parent */
     bool listed;           /* children are all there were at list_ns */
+    bool cut;              /* there are more than we take */
     int64_t list_ns;       /* start of the request; monotonic */
     bool by_stat;          /* too large or not readable: names are asked for one by one */
     uint64_t names_seq;    /* fs.seq at the last local change of a name */
@@ -319,7 +320,8 @@ int data_blob_locked(struct fs *fs, struct node *n);
 int data_fetch_all(struct fs *fs, struct node *n);
 /* One window from off on; *stale counts down the versions that moved away under it. May wait. */
 int data_fetch(struct fs *fs, struct node *n, uint64_t off, uint64_t window, unsigned *stale);
-void data_keep_for_handles(struct fs *fs, struct node *n); /* before its name goes. May wait. */
+/* Before the name goes: all of what is open. Only -EINTR stops it. May wait. */
+int data_keep_for_handles(struct fs *fs, struct node *n);
 
 /* ---- write.c: content, changed ---- */
 

@@ -366,7 +366,6 @@ void names_deleted_locked(struct fs *fs, struct node *n)
     if (n->parent)
         n->parent->times_stale = true;
     write_deleted_locked(fs, n);
-    node_show_ino_locked(fs, n, n->shown_ino);
     node_detach_locked(fs, n);
 }
 
@@ -431,7 +430,9 @@ static int remove_name(struct fs *fs, struct node *dir, const char *name, bool w
     if (r == 0 && !want_dir && n->dir)
         r = -EISDIR;
     if (r == 0) {
-        data_keep_for_handles(fs, n);
+        r = data_keep_for_handles(fs, n);
+    }
+    if (r == 0) {
         r = remove_now(fs, dir, name, n, want_dir ? remote_rmdir : remote_unlink);
     }
     node_unref_locked(fs, n);

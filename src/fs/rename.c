@@ -77,7 +77,7 @@ static int send_first(struct fs *fs, const struct renaming *r)
     if (err == 0 && (r->flags & RENAME_EXCHANGE))
         err = send_node(fs, r->target);
     if (err == 0 && r->target && !(r->flags & RENAME_EXCHANGE))
-        data_keep_for_handles(fs, r->target);
+        err = data_keep_for_handles(fs, r->target);
     return err;
 }
 

@@ -67,7 +67,7 @@ static int put_once(struct fs *fs, struct node *n, uint64_t *ret_gen)
     struct remote_put put = {
         .fd = blob_fd(b), .size = nf->size, .replace = &before, .mtime_ns = nf->mtime_ns};
     const int64_t start_ns = clock_mono_ns();
-    struct remote_attr attr;
+    struct remote_attr attr = {0};
     char *path = NULL;
     int r;
 
@@ -79,6 +79,8 @@ static int put_once(struct fs *fs, struct node *n, uint64_t *ret_gen)
         r = remote_put(fs->remote, path, &put, &attr);
         if (r < 0)
             r = look_again(fs, path, &put, r, &attr);
+        if (r == 0 && !S_ISREG(attr.mode))
+            r = -EIO; /* an answer that cannot be: keep what we have */
         fs_lock(fs);
     }
     blob_release(b);
@@ -202,9 +204,11 @@ void send_retry_later_locked(struct fs *fs)
     lock_assert_held(&fs->lock);
     if (fs->stopping)
         return;
-    if (!fs->retrier_runs) {
+    if (clock_mono_ns() >= fs->retry_ns) { /* nothing is being waited for */
         fs->backoff_ns = BACKOFF_FIRST_NS;
         fs->retry_ns = clock_mono_ns() + fs->backoff_ns;
+    }
+    if (!fs->retrier_runs) {
         /* Without a thread the next close, fsync or sync still sends it. */
         fs->retrier_runs = pthread_create(&fs->retrier, NULL, retrier_main, fs) == 0;
     }

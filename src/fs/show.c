@@ -41,6 +41,8 @@ static uint64_t shown_ino(struct fs *fs, const struct node *n)
         return n->shown_ino;
     if (n->attr.ino == 0)
         return n->id | UINT64_C(1) << 61;
+    if (n->attr.dev == 0)
+        return n->attr.ino;
     return n->attr.ino ^ (n->attr.dev ^ fs->root->attr.dev) << 40;
 }
 
@@ -67,11 +69,12 @@ int show_target_locked(struct fs *fs, const struct node *n, char **ret)
 
 static off_t shown_size(struct fs *fs, const struct node *n)
 {
+    const uint64_t bytes = node_size(n);
     char *target;
     off_t size;
 
     if (!S_ISLNK(n->attr.mode) || show_target_locked(fs, n, &target) < 0)
-        return (off_t)node_size(n);
+        return bytes > INT64_MAX ? INT64_MAX : (off_t)bytes;
     size = (off_t)strlen(target);
     free(target);
     return size;
@@ -98,7 +101,7 @@ void show_stat_locked(struct fs *fs, const struct node *n, struct stat *ret)
     ret->st_rdev = (dev_t)a->rdev;
     ret->st_size = shown_size(fs, n);
     ret->st_blksize = 128 << 10;
-    ret->st_blocks = (blkcnt_t)((node_size(n) + 511) / 512);
+    ret->st_blocks = (blkcnt_t)(node_size(n) / 512 + (node_size(n) % 512 != 0));
     ret->st_mtim = ns_to_timespec(mtime_ns);
     ret->st_ctim = ns_to_timespec(ctime_ns);
     ret->st_atim = ns_to_timespec(a->atime_ns ? a->atime_ns : mtime_ns);

@@ -79,6 +79,8 @@ static int fetch_list(struct fs *fs, struct node *dir)
     r = remote_list(fs->remote, path, 1, FS_LIST_MAX, &list);
     fs_lock(fs);
     dir->dir->flight = NULL;
+    if (r == 0 && !S_ISDIR(list.self.mode))
+        r = -EIO;
     if (r == 0)
         (void)flight_apply_list_locked(fs, &f, dir, &list);
     else
@@ -242,6 +244,10 @@ void tree_own_attr_locked(struct fs *fs, struct node *n, const struct remote_att
     struct node_file *nf = n->file;
 
     lock_assert_held(&fs->lock);
+    if ((n->attr.mode & S_IFMT) != (attr->mode & S_IFMT)) {
+        node_stale_locked(n); /* something else is there by now */
+        return;
+    }
     /* If only what we did differs, the data still is what it was. */
     if (nf && nf->blob && !nf->local && remote_attr_same(&nf->version, &n->attr) &&
         attr->size == n->attr.size && (mtime_set || attr->mtime_ns == n->attr.mtime_ns))

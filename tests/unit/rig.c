@@ -11,15 +11,19 @@ static void on_inode(void *arg, uint64_t ino)
 {
     struct rig *g = arg;
 
+    lock_take(&g->lock);
     g->inode_events++;
+    lock_drop(&g->lock);
 }
 
 static void on_entry(void *arg, uint64_t parent, const char *name)
 {
     struct rig *g = arg;
 
+    lock_take(&g->lock);
     g->entry_events++;
     snprintf(g->last_entry, sizeof(g->last_entry), "%s", name);
+    lock_drop(&g->lock);
 }
 
 static const struct fs_notify notify = {.inode = on_inode, .entry = on_entry};
@@ -30,6 +34,7 @@ void rig_up(struct rig *g, const struct rig_config *config)
     struct remote *mem = config->under;
 
     memset(g, 0, sizeof(*g));
+    lock_init(&g->lock);
     strcpy(g->dir, "/tmp/test-rig-XXXXXX");
     assert_non_null(mkdtemp(g->dir));
     if (!mem)
@@ -57,6 +62,7 @@ void rig_down(struct rig *g)
     g->fs = fs_free(g->fs);
     g->cache = cache_free(g->cache);
     g->remote = remote_free(g->remote);
+    lock_done(&g->lock);
     assert_int_equal(rmdir(g->dir), 0); /* nothing was left in it */
 }
 

@@ -6,6 +6,7 @@
 
 #include "fs/fs.h"
 #include "remote/backends.h"
+#include "util/lock.h"
 
 enum { RIG_EVENTS = 256 };
 
@@ -15,6 +16,7 @@ struct rig {
     struct remote_fault *fault;
     struct cache *cache;
     struct fs *fs;
+    struct lock lock; /* guards what follows while other threads use fs */
     unsigned inode_events, entry_events;
     char last_entry[256];
 };

@@ -1,5 +1,6 @@
 #include "rig.h"
 
+#include "fs/fs_internal.h"
 #include "gate.h"
 #include "util/cancel.h"
 #include "util/clock.h"
@@ -166,6 +167,58 @@ TEST(a_forgotten_node_is_freed_and_its_number_never_used_again)
     assert_int_equal(rig_write(&g, "/a", "x"), 0);
     after = ino_of(&g, "/a");
     assert_true(after != before);
+    rig_down(&g);
+}
+
+TEST(nodes_that_nobody_refers_to_are_evicted_beyond_a_bound)
+{
+    struct rig g;
+    char path[32], names[1024];
+
+    UP(&g, .uid = 0);
+    g.fs->nodes_max = 40;
+    for (unsigned d = 0; d < 10; d++) {
+        snprintf(path, sizeof(path), "/d%u", d);
+        rig_mkdir(&g, path);
+        for (unsigned i = 0; i < 10; i++) {
+            snprintf(path, sizeof(path), "/d%u/f%u", d, i);
+            rig_put(&g, path, path, strlen(path));
+        }
+    }
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned d = 0; d < 10; d++) {
+            snprintf(path, sizeof(path), "/d%u", d);
+            assert_int_equal(rig_names(&g, path, names, sizeof(names)), 0);
+            assert_string_equal(names, "f0 f1 f2 f3 f4 f5 f6 f7 f8 f9 ");
+            snprintf(path, sizeof(path), "/d%u/f%u", d, d);
+            expect_text(&g, path, path);
+            assert_true(g.fs->node_count <= 40 + 10);
+        }
+    rig_same_tree(&g, "/");
+    rig_down(&g);
+}
+
+TEST(two_files_never_show_one_inode_number)
+{
+    struct remote_attr attr;
+    struct rig g;
+    struct node *other;
+    struct stat a, b;
+
+    UP(&g, .uid = 0);
+    rig_put(&g, "/a", "old", 3);
+    assert_int_equal(remote_stat(g.remote, "/a", &attr, NULL), 0);
+    stat_of(&g, "/a");
+    fs_lock(g.fs);
+    other = node_child_locked(g.fs->root, "a");
+    node_show_ino_locked(g.fs, other, attr.ino); /* as after a save: the sandbox has another */
+    other->attr.ino += 1000;
+    other = node_new_locked(g.fs, g.fs->root, "b", &attr); /* and gives the number to this one */
+    show_stat_locked(g.fs, node_child_locked(g.fs->root, "a"), &a);
+    show_stat_locked(g.fs, other, &b);
+    fs_unlock(g.fs);
+    assert_int_equal(a.st_ino, attr.ino);
+    assert_true(b.st_ino != a.st_ino);
     rig_down(&g);
 }
 
@@ -1057,6 +1110,8 @@ int main(void)
         cmocka_unit_test(too_long_a_name_is_refused_without_asking),
         cmocka_unit_test(the_kernel_is_told_of_a_name_it_believes_to_be_absent),
         cmocka_unit_test(a_forgotten_node_is_freed_and_its_number_never_used_again),
+        cmocka_unit_test(nodes_that_nobody_refers_to_are_evicted_beyond_a_bound),
+        cmocka_unit_test(two_files_never_show_one_inode_number),
         cmocka_unit_test(a_replaced_file_is_a_new_node_and_an_open_handle_keeps_what_it_has),
         cmocka_unit_test(a_replaced_large_file_that_is_not_all_here_is_stale),
         cmocka_unit_test(a_file_changed_in_place_is_followed_by_its_handles),
