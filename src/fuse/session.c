@@ -123,9 +123,10 @@ static int mount_args(const struct session_config *config, struct fuse_args *arg
         r = buf_puts(&opts, ",noexec");
     if (r == 0 && config->noatime)
         r = buf_puts(&opts, ",noatime");
-    /* Others are checked by the kernel: fs knows only the one who mounts. */
     if (r == 0 && config->allow_other)
-        r = buf_puts(&opts, ",allow_other,default_permissions");
+        r = buf_puts(&opts, ",allow_other");
+    if (r == 0 && config->default_permissions)
+        r = buf_puts(&opts, ",default_permissions");
     if (r == 0 && (fuse_opt_add_arg(args, "daytonafs") < 0 || fuse_opt_add_arg(args, "-o") < 0 ||
                    fuse_opt_add_arg(args, buf_str(&opts)) < 0 ||
                    (config->debug && fuse_opt_add_arg(args, "-d") < 0)))

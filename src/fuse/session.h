@@ -25,6 +25,7 @@ struct session_config {
     struct notify *notify;
     const char *name; /* what mount(8) shows as the source */
     bool read_only, allow_other, noexec, noatime;
+    bool default_permissions; /* the kernel checks the caller against what is shown, too */
     bool debug; /* every request to stderr */
 };
 

@@ -261,6 +261,11 @@ static int open_session(struct stack *s, struct buf *why)
         .name = *s->info.name ? s->info.name : s->params->sandbox,
         .read_only = o->read_only,
         .allow_other = o->allow_other,
+        /* Others are checked by the kernel: fs knows only the one who mounts. And where permission
+         * bits bind the sandbox's user, the kernel alone can check the search of directories whose
+         * entries it remembers. Not where they do not: root may what its bits do not say. */
+        .default_permissions =
+            o->allow_other || (o->idmap == IDMAP_USER && !fs_info(s->fs)->privileged),
         .noexec = o->noexec,
         .noatime = o->noatime,
         .debug = s->params->debug,

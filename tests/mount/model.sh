@@ -1,0 +1,14 @@
+# Random operations on the mount and on a local directory must agree. SEED and OPS may be given.
+MOUNT_OPTS=idmap=none
+. "$(dirname "$0")/lib.sh"
+
+mkdir "$WORK/ref"
+cd "$WORK" || exit 1
+for run in 1 2 3; do
+    rm -rf "$WORK/ref" "${MNT:?}"/* "$MNT"/.[!.]* 2>/dev/null
+    mkdir -p "$WORK/ref" "$MNT/m"
+    check "the mount behaves as a local directory" "$TEST_BIN/model" "$MNT/m" "$WORK/ref" \
+        "${SEED:-$(($(date +%s) + run))}" "${OPS:-600}"
+    "$DAYTONAFS" sync "$MNT" || true
+    check "and the sandbox has it" diff -r --no-dereference "$SBX/m" "$WORK/ref"
+done
