@@ -26,7 +26,7 @@ struct session_config {
     const char *name; /* what mount(8) shows as the source */
     bool read_only, allow_other, noexec, noatime;
     bool default_permissions; /* the kernel checks the caller against what is shown, too */
-    bool debug; /* every request to stderr */
+    bool debug;               /* every request to stderr */
 };
 
 int session_new(const struct session_config *config, struct session **ret);
