@@ -274,10 +274,16 @@ static int open_session(struct stack *s, struct buf *why)
 
     if (r == 0)
         r = session_mount(s->session, s->dir);
-    if (r < 0 && access("/dev/fuse", F_OK) != 0)
+    if (r < 0 && o->allow_other && geteuid() != 0)
         return say(why, EXITCODE_OTHER,
-                   buf_puts(why, "/dev/fuse is missing: load the fuse module, or give the "
-                                 "container that device"));
+                   buf_puts(why, "allow_other needs a line 'user_allow_other' in /etc/fuse.conf"));
+    if (r < 0 && access("/dev/fuse", R_OK | W_OK) != 0)
+        return say(why, EXITCODE_OTHER,
+                   buf_puts(why, errno == ENOENT
+                                     ? "/dev/fuse is missing: load the fuse module, or give the "
+                                       "container that device"
+                                     : "/dev/fuse may not be opened by you: its mode is 0666 on "
+                                       "most systems; ask for that, or for the group it has"));
     if (r < 0)
         return say(why, EXITCODE_OTHER,
                    buf_printf(why,
