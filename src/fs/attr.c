@@ -280,6 +280,21 @@ static int set_size(struct fs *fs, struct node *n, const struct fs_file *file, u
     return r == -EOPNOTSUPP ? truncate_here(fs, n, size, true) : r;
 }
 
+/* cp -a and tar set what is so already: that needs no request. A chown that clears set-id bits
+ * does.
+ */
+static void skip_what_is_so_locked(const struct node *n, struct remote_setattr *set)
+{
+    if (n->suspect || (n->attr.mode & 06000))
+        return;
+    if ((set->mask & REMOTE_SET_MODE) && set->attr.mode == (n->attr.mode & 07777))
+        set->mask &= ~(unsigned)REMOTE_SET_MODE;
+    if ((set->mask & REMOTE_SET_UID) && set->attr.uid == n->attr.uid)
+        set->mask &= ~(unsigned)REMOTE_SET_UID;
+    if ((set->mask & REMOTE_SET_GID) && set->attr.gid == n->attr.gid)
+        set->mask &= ~(unsigned)REMOTE_SET_GID;
+}
+
 /* What unsent content will be put with, and what is remembered of a file nobody will send. */
 static void set_times_here_locked(struct fs *fs, struct node *n, struct remote_setattr *set)
 {
@@ -320,6 +335,7 @@ static int set_node(struct fs *fs, struct node *n, const struct fs_file *file, u
     if ((set & FS_SET_SIZE) && !(set & (FS_SET_MTIME | FS_SET_ATIME)))
         want.mask &= ~(unsigned)(REMOTE_SET_ATIME | REMOTE_SET_MTIME);
     set_times_here_locked(fs, n, &want);
+    skip_what_is_so_locked(n, &want);
     if (want.mask == 0)
         return 0;
     if (n->deleted) {
