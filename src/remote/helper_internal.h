@@ -12,7 +12,7 @@
 #include "proto/proto.h"
 #include "remote/helper_answer.h"
 #include "remote/remote.h"
-#include "remote/sha256.h"
+#include "util/sha256.h"
 
 #include "util/lock.h"
 

@@ -1,6 +1,5 @@
-#include "remote/sha256.h"
+#include "util/sha256.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,23 +51,81 @@ static void take_block(uint32_t h[8], const uint8_t *p)
         h[i] += s[i];
 }
 
-void sha256_hex(const void *p, size_t n, char ret[SHA256_HEX + 1])
+/* What has been taken in so far; only whole blocks until the end. */
+struct sha256 {
+    uint32_t h[8];
+    uint64_t len;
+};
+
+static void sha256_begin(struct sha256 *s)
 {
-    uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-    const uint8_t *bytes = p;
+    *s = (struct sha256){{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
+                          0x1f83d9ab, 0x5be0cd19},
+                         0};
+}
+
+static void sha256_block(struct sha256 *s, const uint8_t *p)
+{
+    take_block(s->h, p);
+    s->len += BLOCK;
+}
+
+/* The last bytes, any number of them. */
+static void sha256_end(struct sha256 *s, const uint8_t *bytes, size_t n, uint8_t ret[SHA256_BYTES])
+{
     uint8_t tail[2 * BLOCK] = {0};
     const size_t rest = n % BLOCK, tail_len = rest < BLOCK - 8 ? BLOCK : 2 * BLOCK;
+    const uint64_t bits = (s->len + n) * 8;
 
     for (size_t at = 0; at + BLOCK <= n; at += BLOCK)
-        take_block(h, bytes + at);
+        take_block(s->h, bytes + at);
     if (rest > 0)
         memcpy(tail, bytes + n - rest, rest);
     tail[rest] = 0x80;
     for (int i = 0; i < 8; i++)
-        tail[tail_len - 1 - (size_t)i] = (uint8_t)((uint64_t)n * 8 >> 8 * i);
+        tail[tail_len - 1 - (size_t)i] = (uint8_t)(bits >> 8 * i);
     for (size_t at = 0; at < tail_len; at += BLOCK)
-        take_block(h, tail + at);
-    for (int i = 0; i < 8; i++)
-        snprintf(ret + 8 * i, 9, "%08x", h[i]);
+        take_block(s->h, tail + at);
+    for (int i = 0; i < SHA256_BYTES; i++)
+        ret[i] = (uint8_t)(s->h[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+void sha256(const void *p, size_t n, uint8_t ret[SHA256_BYTES])
+{
+    struct sha256 s;
+
+    sha256_begin(&s);
+    sha256_end(&s, p, n, ret);
+}
+
+void sha256_hex(const void *p, size_t n, char ret[SHA256_HEX + 1])
+{
+    uint8_t sum[SHA256_BYTES];
+
+    sha256(p, n, sum);
+    for (int i = 0; i < SHA256_BYTES; i++)
+        snprintf(ret + 2 * i, 3, "%02x", sum[i]);
+}
+
+void hmac_sha256(const void *key, size_t key_len, const void *p, size_t n,
+                 uint8_t ret[SHA256_BYTES])
+{
+    uint8_t pad[BLOCK] = {0}, inner[SHA256_BYTES];
+    struct sha256 s;
+
+    if (key_len > BLOCK)
+        sha256(key, key_len, pad);
+    else if (key_len > 0)
+        memcpy(pad, key, key_len);
+    for (int i = 0; i < BLOCK; i++)
+        pad[i] ^= 0x36;
+    sha256_begin(&s);
+    sha256_block(&s, pad);
+    sha256_end(&s, p, n, inner);
+    for (int i = 0; i < BLOCK; i++)
+        pad[i] ^= 0x36 ^ 0x5c;
+    sha256_begin(&s);
+    sha256_block(&s, pad);
+    sha256_end(&s, inner, sizeof(inner), ret);
+    explicit_bzero(pad, sizeof(pad));
 }
