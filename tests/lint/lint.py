@@ -40,6 +40,7 @@ LIBRARIES = [
     (r"curl/", ["http"]),
     (r"fuse(3/|_)", ["fuse", "mount"]),
     (r"microhttpd\.h", ["server"]),
+    (r"wslay/", ["http", "server"]),
     (r"cjson/", ["wire", "cli"]),
 ]
 # What must not be in a file that others read. Written so that this file passes its own check.
