@@ -53,8 +53,9 @@ static int limit_around(struct wrap *w, const struct wrap_call *call)
     struct gate *g = call->op == WRAP_FETCH || call->op == WRAP_PUT ? &l->data : &l->other;
     int r;
 
-    /* A user's command may run for hours: it must not keep everybody else from stat. */
-    if (call->op == WRAP_EXEC)
+    /* A user's command may run for hours: it must not keep everybody else from stat. Nor may who
+     * waits for a change. */
+    if (call->op == WRAP_EXEC || (call->op == WRAP_CHANGES && call->ask->wait_ns > 0))
         return wrap_forward(w, call);
     r = gate_enter(l, g);
     if (r < 0)

@@ -93,11 +93,11 @@ static int setup(void **state)
         return -1;
     }
     r = connect_helper(HELPER_PROGRAM, &world.r, &why);
-    if (r < 0) {
+    if (r < 0)
         print_error("%d %s\n", r, buf_str(&why));
-        return -1;
-    }
     buf_done(&why);
+    if (r < 0)
+        return -1;
     r = remote_info(world.r, &info);
     world.caps = info.caps;
     world.privileged = info.privileged;

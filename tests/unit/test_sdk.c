@@ -1189,7 +1189,11 @@ TEST(execute_is_sent_once_and_chunked)
     assert_non_null(strstr(fx.script.heads.data, "\r\nTransfer-Encoding: chunked\r\n"));
     assert_string_equal(fx.script.bodies.data, "{\"command\":\"true\\nfalse\",\"cwd\":\"/w\","
                                                "\"envs\":{\"K\":\"v\"},\"timeout\":7}");
+    assert_null(strstr(fx.script.heads.data, "X-Daytona-Skip-Last-Activity-Update"));
+    e.background = true;
     assert_int_equal(daytona_process_execute(fx.box, &e, &result), -ETIMEDOUT);
+    assert_non_null(
+        strstr(fx.script.heads.data, "\r\nX-Daytona-Skip-Last-Activity-Update: true\r\n"));
     assert_int_equal(daytona_process_execute(fx.box, &e, &result), -ECONNRESET);
     assert_int_equal(daytona_process_execute(fx.box, &e, &result), -ECONNRESET);
     e.command = "\xff";
