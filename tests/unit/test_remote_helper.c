@@ -19,6 +19,7 @@ static struct {
     atomic_uint requests;
     char *home;
     unsigned case_count;
+    bool isolated;
 } fx;
 
 static void count_request(void *arg, const struct daytona_attempt *attempt)
@@ -48,6 +49,7 @@ static int start_server(void)
         .state_dir = fx.state, .key = KEY, .key_len = strlen(KEY), .fault = "state-delay=20ms"};
     int r = server_start(&config, &fx.server, &why);
 
+    fx.isolated = r == 0;
     if (r == -EPERM) { /* a machine where nothing may be isolated */
         config.no_isolation = true;
         r = server_start(&config, &fx.server, &why);
@@ -301,6 +303,52 @@ TEST(a_link_or_a_file_in_place_of_its_folder_is_not_trusted)
     expect_tree_works();
     assert_string_not_equal(the_helper()->dir, before);
     snprintf(script, sizeof(script), "rm '%s' && rm -r '%s'", before, the_helper()->dir);
+    do_shell(script);
+    expect_tree_works();
+    assert_string_equal(the_helper()->dir, before);
+}
+
+TEST(what_arrives_damaged_is_never_run)
+{
+    const char *const whole[] = {"", NULL};
+    struct remote_ask ask = ask_about(whole);
+    char *hash = the_helper()->programs[0].hash;
+    const char first = hash[0];
+    struct remote_tree t;
+    char script[512], *said;
+
+    have_file("f", "x");
+    hash[0] = first == '0' ? '1' : '0'; /* what is sent is not what it should be */
+    (void)requests();
+    assert_int_equal(remote_tree(world.r, &ask, &t), -EIO);
+    assert_in_range(requests(), 1, 6);
+    hash[0] = first;
+    snprintf(script, sizeof(script), "ls -A '%s' | grep -v h-%s | wc -l", the_helper()->dir, hash);
+    said = shell(script);
+    assert_string_equal(said, "0\n"); /* nothing of it is left */
+    free(said);
+    expect_tree_works();
+}
+
+TEST(a_folder_from_which_nothing_runs_is_passed_over)
+{
+    char script[512], before[HELPER_DIR_MAX];
+    char *said;
+
+    if (!fx.isolated) /* the mount would be the host's */
+        skip();
+    have_file("f", "x");
+    strcpy(before, the_helper()->dir);
+    said = shell(
+        "mount -t tmpfs -o noexec,mode=1777 none /var/tmp 2>/dev/null && echo yes || echo no");
+    if (strcmp(said, "yes\n") != 0) {
+        free(said);
+        skip();
+    }
+    free(said);
+    expect_tree_works();
+    assert_string_not_equal(the_helper()->dir, before);
+    snprintf(script, sizeof(script), "umount /var/tmp; rm -r '%s'", the_helper()->dir);
     do_shell(script);
     expect_tree_works();
     assert_string_equal(the_helper()->dir, before);
@@ -590,6 +638,8 @@ int main(void)
         REMOTE_CASE(its_folder_and_file_are_the_users_alone),
         REMOTE_CASE(a_helper_that_was_deleted_or_damaged_comes_back),
         REMOTE_CASE(a_link_or_a_file_in_place_of_its_folder_is_not_trusted),
+        REMOTE_CASE(what_arrives_damaged_is_never_run),
+        REMOTE_CASE(a_folder_from_which_nothing_runs_is_passed_over),
         REMOTE_CASE(of_many_that_miss_it_one_puts_it_back),
         REMOTE_CASE(a_program_that_cannot_run_there_means_plain_mode),
         REMOTE_CASE(without_a_shell_there_is_no_helper),
