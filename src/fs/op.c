@@ -99,15 +99,31 @@ static struct slot slot_of_name(struct node *dir, const char *name, bool tree)
         .dir = dir, .name = name, .node = node_child_locked(dir, name), .tree = tree};
 }
 
-int op_begin_node(struct fs *fs, struct op *op, struct node *n)
-{
-    for (;;) {
-        int r;
+/* What an op is about; what is NULL is not. The slots follow from it, anew after each wait. */
+struct want {
+    struct node *n, *dir, *new_dir;
+    const char *name, *new_name;
+    bool tree;
+};
 
-        *op = (struct op){.count = 1, .slot[0] = slot_of_node(n)};
-        if (!must_wait_locked(fs, op))
-            break;
-        r = fs_wait(fs);
+static struct op op_for(const struct want *w)
+{
+    struct op op = {.names = w->dir != NULL};
+
+    if (w->n)
+        op.slot[op.count++] = slot_of_node(w->n);
+    if (w->dir)
+        op.slot[op.count++] = slot_of_name(w->dir, w->name, w->tree);
+    if (w->new_dir)
+        op.slot[op.count++] = slot_of_name(w->new_dir, w->new_name, w->tree);
+    return op;
+}
+
+static int begin(struct fs *fs, struct op *op, const struct want *w)
+{
+    for (*op = op_for(w); must_wait_locked(fs, op); *op = op_for(w)) {
+        const int r = fs_wait(fs);
+
         if (r < 0)
             return r;
     }
@@ -115,59 +131,28 @@ int op_begin_node(struct fs *fs, struct op *op, struct node *n)
     return 0;
 }
 
+int op_begin_node(struct fs *fs, struct op *op, struct node *n)
+{
+    return begin(fs, op, &(struct want){.n = n});
+}
+
 int op_begin_name(struct fs *fs, struct op *op, struct node *dir, const char *name, bool tree)
 {
-    for (;;) {
-        int r;
-
-        *op = (struct op){.count = 1, .names = true, .slot[0] = slot_of_name(dir, name, tree)};
-        if (!must_wait_locked(fs, op))
-            break;
-        r = fs_wait(fs);
-        if (r < 0)
-            return r;
-    }
-    start_locked(fs, op);
-    return 0;
+    return begin(fs, op, &(struct want){.dir = dir, .name = name, .tree = tree});
 }
 
 int op_begin_rename(struct fs *fs, struct op *op, struct node *dir, const char *name,
                     struct node *new_dir, const char *new_name)
 {
-    for (;;) {
-        int r;
-
-        *op = (struct op){.count = 2,
-                          .names = true,
-                          .slot[0] = slot_of_name(dir, name, true),
-                          .slot[1] = slot_of_name(new_dir, new_name, true)};
-        if (!must_wait_locked(fs, op))
-            break;
-        r = fs_wait(fs);
-        if (r < 0)
-            return r;
-    }
-    start_locked(fs, op);
-    return 0;
+    return begin(
+        fs, op,
+        &(struct want){
+            .dir = dir, .name = name, .new_dir = new_dir, .new_name = new_name, .tree = true});
 }
 
 int op_begin_link(struct fs *fs, struct op *op, struct node *n, struct node *dir, const char *name)
 {
-    for (;;) {
-        int r;
-
-        *op = (struct op){.count = 2,
-                          .names = true,
-                          .slot[0] = slot_of_node(n),
-                          .slot[1] = slot_of_name(dir, name, false)};
-        if (!must_wait_locked(fs, op))
-            break;
-        r = fs_wait(fs);
-        if (r < 0)
-            return r;
-    }
-    start_locked(fs, op);
-    return 0;
+    return begin(fs, op, &(struct want){.n = n, .dir = dir, .name = name});
 }
 
 /* What a file system says when it did not do it. Anything else may have happened all the same. */
