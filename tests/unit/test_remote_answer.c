@@ -2,8 +2,8 @@
 #include "unit.h"
 
 #include "remote/helper_answer.h"
-#include "remote/sha256.h"
 #include "util/base64.h"
+#include "util/sha256.h"
 
 #include <errno.h>
 #include <fcntl.h>
