@@ -129,7 +129,8 @@ static int wrap(struct stack *s, struct remote *outer)
 
 static int open_remote(struct stack *s, struct buf *why)
 {
-    int r = remote_plain_new(s->sandbox, &s->remote);
+    const uint32_t op_timeout_s = (uint32_t)((s->options->op_timeout_ns + NS_PER_S - 1) / NS_PER_S);
+    int r = remote_plain_new(s->sandbox, op_timeout_s, &s->remote);
 
     if (r == 0)
         r = wrap(s, remote_limit_new(s->remote, DATA_REQUESTS, OTHER_REQUESTS));

@@ -9,7 +9,8 @@
 /*
  * The sandbox through its toolbox's file calls, and one quoted execute for what they cannot do
  * safely. Probes the sandbox once (shell, tools, user, clock). Keeps a reference on sandbox.
- * -errno of the probe.
+ * -errno of the probe. What a file operation runs there is ended after op_timeout_s (0: never);
+ * remote_exec's commands may take as long as they like.
  *
  * put makes names that start with ".daytonafs-" and this mount's own number beside the file; list
  * leaves them out, and one that a broken connection left behind stays. -EPROTO: the sandbox's
@@ -18,7 +19,7 @@
  * NOREPLACE, need perl or python3 in the sandbox, and so does a rename between file systems that
  * fails (EXDEV) instead of copying.
  */
-int remote_plain_new(struct daytona_sandbox *sandbox, struct remote **ret);
+int remote_plain_new(struct daytona_sandbox *sandbox, uint32_t op_timeout_s, struct remote **ret);
 
 /*
  * The same with a program of ours in the sandbox: trees, changes and exact attributes in one

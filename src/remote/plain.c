@@ -86,7 +86,13 @@ int plain_file_error(struct plain *p, const char *path, int r)
 
 int plain_run(struct plain *p, struct shcmd *s, size_t answer_max, struct shcmd_answer *ret)
 {
-    struct daytona_execute execute = {.cwd = "/", .output_max = answer_max};
+    return plain_run_for(p, s, answer_max, p->op_timeout_s, ret);
+}
+
+int plain_run_for(struct plain *p, struct shcmd *s, size_t answer_max, uint32_t timeout_s,
+                  struct shcmd_answer *ret)
+{
+    struct daytona_execute execute = {.cwd = "/", .output_max = answer_max, .timeout_s = timeout_s};
     struct daytona_result result = {0};
     char *command = NULL;
     int r;
@@ -380,7 +386,7 @@ const char *remote_plain_temp_prefix(const struct remote *r)
     return r->ops == &plain_ops ? ((const struct plain *)r)->temp_prefix : NULL;
 }
 
-int remote_plain_new(struct daytona_sandbox *sandbox, struct remote **ret)
+int remote_plain_new(struct daytona_sandbox *sandbox, uint32_t op_timeout_s, struct remote **ret)
 {
     struct plain *p = calloc(1, sizeof(*p));
     uint32_t mount_id;
@@ -390,6 +396,7 @@ int remote_plain_new(struct daytona_sandbox *sandbox, struct remote **ret)
         return -ENOMEM;
     p->remote.ops = &plain_ops;
     p->sandbox = daytona_sandbox_ref(sandbox);
+    p->op_timeout_s = op_timeout_s;
     if (getrandom(&mount_id, sizeof(mount_id), 0) != (ssize_t)sizeof(mount_id)) {
         plain_free(&p->remote);
         return -EIO;

@@ -80,7 +80,7 @@ int plain_exec(struct remote *r, const struct remote_exec *exec, struct buf *out
         goto out;
     }
     add_run(p, &s, temp ? "\"$t\"" : "-c \"$x\"", exec->cwd, max);
-    err = plain_run(p, &s, 2 * max + PLAIN_SMALL, &answer);
+    err = plain_run_for(p, &s, 2 * max + PLAIN_SMALL, 0, &answer);
     if (err < 0)
         goto out;
     err = take_output(&answer, max, out, ret_exit);

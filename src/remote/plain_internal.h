@@ -41,6 +41,7 @@ enum plain_rename { PLAIN_RENAME_MV, PLAIN_RENAME_PERL, PLAIN_RENAME_PYTHON };
 struct plain {
     struct remote remote;
     struct daytona_sandbox *sandbox; /* one reference */
+    uint32_t op_timeout_s;           /* never changes */
     struct remote_info info;         /* never changes after the probe, as everything below */
     bool shell;                      /* scripts run */
     bool full;                       /* GNU find and coreutils: lstat records */
@@ -63,6 +64,9 @@ static inline struct plain *plain_of(struct remote *r)
  * caller calls shcmd_answer_done after 0.
  */
 int plain_run(struct plain *p, struct shcmd *s, size_t answer_max, struct shcmd_answer *ret);
+/* The same for as long as timeout_s; 0: without end, for a user's own command. */
+int plain_run_for(struct plain *p, struct shcmd *s, size_t answer_max, uint32_t timeout_s,
+                  struct shcmd_answer *ret);
 
 /* What a failed daytona_ call means for a file system, when the call was not about a file. */
 int plain_net_error(int r);

@@ -63,7 +63,7 @@ static int start_server(void)
 static int connect_helper(const char *program, struct remote **ret, struct buf *why)
 {
     struct remote *plain;
-    int r = remote_plain_new(fx.box, &plain);
+    int r = remote_plain_new(fx.box, 30, &plain);
 
     if (r < 0)
         return r;

@@ -168,7 +168,7 @@ static int enter_variant(void **state)
         return -1;
     }
     buf_done(&why);
-    if (remote_plain_new(fx.box, &world.r) < 0 || remote_info(world.r, &info) < 0)
+    if (remote_plain_new(fx.box, 30, &world.r) < 0 || remote_info(world.r, &info) < 0)
         return -1;
     world.caps = info.caps;
     world.privileged = info.privileged;
