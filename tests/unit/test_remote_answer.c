@@ -1,4 +1,4 @@
-/* What a hostile sandbox may say in the helper's place, and SHA-256. */
+/* What a hostile sandbox may say in the helper's place. */
 #include "unit.h"
 
 #include "remote/helper_answer.h"
@@ -463,35 +463,6 @@ TEST(stat_info_and_statfs_are_one_frame_of_their_kind)
     assert_int_equal(answer_info(&raw, &last, &info), -EPROTO);
 }
 
-TEST(sha256_is_what_sha256sum_says)
-{
-    static const struct {
-        const char *text, *hex;
-    } cases[] = {
-        {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
-        {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
-        {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
-         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
-    };
-    char hex[SHA256_HEX + 1], command[256], said[SHA256_HEX + 1] = "";
-    char bytes[200];
-    FILE *f;
-
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        sha256_hex(cases[i].text, strlen(cases[i].text), hex);
-        assert_string_equal(hex, cases[i].hex);
-    }
-    for (size_t n = 50; n <= 130; n += 5) { /* around the ends of blocks */
-        memset(bytes, 'x', n);
-        sha256_hex(bytes, n, hex);
-        snprintf(command, sizeof(command), "printf %%.*s %zu %.*s | sha256sum", n, (int)n, bytes);
-        f = popen(command, "re");
-        assert_true(fgets(said, sizeof(said), f) != NULL);
-        pclose(f);
-        assert_string_equal(hex, said);
-    }
-}
-
 static int forget(void **state)
 {
     buf_done(&raw);
@@ -512,7 +483,6 @@ int main(void)
         cmocka_unit_test(hidden_names_are_left_out_where_they_are),
         cmocka_unit_test(bytes_count_only_if_they_are_the_ones_asked_for),
         cmocka_unit_test(stat_info_and_statfs_are_one_frame_of_their_kind),
-        cmocka_unit_test(sha256_is_what_sha256sum_says),
     };
 
     return cmocka_run_group_tests(tests, NULL, forget);
