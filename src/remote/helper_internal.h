@@ -1,7 +1,7 @@
 /*
  * helper_internal.h - the inside of remote_helper, shared by helper*.c.
  *
- * What each call costs in requests: tree, changes, stat, list, statfs and small fetches 1; the rest
+ * What each call costs in requests: tree, changes, stat, list, fetch and statfs 1; the rest
  * what remote_plain takes. To begin: 1 if the helper is in the sandbox already, else 3 (look,
  * upload, check and run). Where a request is too large for one command, one for each piece. When
  * the helper was deleted meanwhile, the call that finds out takes 4 more.

@@ -589,7 +589,7 @@ TEST(what_is_ours_is_not_shown)
     free(parent);
 }
 
-TEST(a_small_read_knows_its_version_exactly)
+TEST(a_small_read_of_a_young_file_knows_its_version_exactly)
 {
     struct remote_attr a, b;
     uint64_t len;
@@ -648,7 +648,7 @@ int main(void)
         REMOTE_CASE(names_of_every_byte_arrive),
         REMOTE_CASE(paths_beyond_one_request_are_split),
         REMOTE_CASE(what_is_ours_is_not_shown),
-        REMOTE_CASE(a_small_read_knows_its_version_exactly),
+        REMOTE_CASE(a_small_read_of_a_young_file_knows_its_version_exactly),
         REMOTE_CASE(a_question_survives_one_reset),
         REMOTE_CASE(a_stopped_sandbox_is_down_and_the_helper_is_found_again),
         REMOTE_TREE_CASES,
