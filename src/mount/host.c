@@ -56,7 +56,11 @@ static int host_capabilities(void *arg, struct buf *out)
 {
     struct stack *s = arg;
 
-    return remote_caps_text(fs_info(s->fs)->caps, out);
+    int r = remote_caps_text(fs_info(s->fs)->caps, out);
+
+    if (r == 0 && s->no_helper.len > 0)
+        r = buf_printf(out, "helper no: %s\n", buf_str(&s->no_helper));
+    return r;
 }
 
 static int host_stats(void *arg, struct buf *out)

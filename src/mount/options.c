@@ -36,7 +36,7 @@ static const struct option_choice symlinks_choices[] = {
 static const struct option_choice helper_choices[] = {
     {"auto", HELPER_AUTO, NULL},
     {"off", HELPER_OFF, NULL},
-    {"require", 0, "this version has no helper yet: use auto or off"},
+    {"require", HELPER_REQUIRE, NULL},
     {NULL, 0, NULL},
 };
 
@@ -77,7 +77,7 @@ const struct option_row options_table[] = {
     {"symlinks", OPTION_CHOICE, FIELD(symlinks), 0, symlinks_choices, "contain",
      "contain: no link leads out of the mount; raw: as they are"},
     {"helper", OPTION_CHOICE, FIELD(helper), 0, helper_choices, "auto",
-     "a program in the sandbox that makes it faster (none yet: auto is off)"},
+     "a program put into the sandbox that makes it faster: auto (where it runs), off, require"},
     {"ctl", OPTION_CHOICE, FIELD(ctl), 0, ctl_choices, "hidden",
      "control files: hidden (found by name), visible (listed too), off"},
     {"ctl_name", OPTION_STRING, FIELD(ctl_name), 0, NULL, ".ctl",

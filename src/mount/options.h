@@ -16,7 +16,7 @@ enum options_idmap { IDMAP_USER, IDMAP_NONE };
 enum options_wake { WAKE_AUTO, WAKE_NEVER };
 enum options_durability { DURABILITY_CLOSE, DURABILITY_SYNC };
 enum options_symlinks { SYMLINKS_CONTAIN, SYMLINKS_RAW };
-enum options_helper { HELPER_AUTO, HELPER_OFF };
+enum options_helper { HELPER_AUTO, HELPER_OFF, HELPER_REQUIRE };
 enum options_ctl { CTL_HIDDEN, CTL_VISIBLE, CTL_OFF };
 
 /* Strings are owned. */

@@ -127,13 +127,37 @@ static int wrap(struct stack *s, struct remote *outer)
     return 0;
 }
 
-static int open_remote(struct stack *s, struct buf *why)
+static int open_plain(struct stack *s, struct buf *why)
 {
     const uint32_t op_timeout_s = (uint32_t)((s->options->op_timeout_ns + NS_PER_S - 1) / NS_PER_S);
-    int r = remote_plain_new(s->sandbox, op_timeout_s, &s->remote);
+    const int r = remote_plain_new(s->sandbox, op_timeout_s, &s->remote);
 
+    return r < 0 ? fail(s, r, why) : EXITCODE_OK;
+}
+
+/* helper=auto goes on without it where it cannot run. */
+static int open_helper(struct stack *s, struct buf *why)
+{
+    struct remote *helper;
+    int r;
+
+    buf_init(&s->no_helper, 1024);
+    if (s->options->helper == HELPER_OFF)
+        return EXITCODE_OK;
+    r = remote_helper_new(s->sandbox, s->remote, NULL, &helper, &s->no_helper);
     if (r == 0)
-        r = wrap(s, remote_limit_new(s->remote, DATA_REQUESTS, OTHER_REQUESTS));
+        s->remote = helper;
+    if (r == -EOPNOTSUPP && s->options->helper == HELPER_REQUIRE)
+        return say(why, EXITCODE_OTHER,
+                   buf_printf(why, "helper=require: %s; helper=auto goes on without it",
+                              buf_str(&s->no_helper)));
+    return r < 0 && r != -EOPNOTSUPP ? fail(s, r, why) : EXITCODE_OK;
+}
+
+static int open_wrappers(struct stack *s, struct buf *why)
+{
+    int r = wrap(s, remote_limit_new(s->remote, DATA_REQUESTS, OTHER_REQUESTS));
+
     if (r == 0)
         r = wrap(
             s, remote_wake_new(s->remote, s->options->wake == WAKE_AUTO ? wake_sandbox : NULL, s));
@@ -307,7 +331,8 @@ static int make_tools(struct stack *s, struct buf *why)
 /*
  * The mount, from the sandbox up to the kernel:
  *
- *   client -> sandbox -> plain -> limit -> wake -> trace -> fs (with cache) -> ctl -> session
+ *   client -> sandbox -> plain -> helper -> limit -> wake -> trace -> fs (with cache) -> ctl ->
+ *   session
  */
 int stack_build(struct stack *s, struct buf *why)
 {
@@ -316,7 +341,9 @@ int stack_build(struct stack *s, struct buf *why)
         find_sandbox,                     /* id or name */
         start_if_stopped,                 /* wake=auto, saying so */
         learn_sandbox,                    /* its id and name for status, registry, mount list */
-        open_remote,                      /* plain, limit, wake, with debug trace */
+        open_plain,                       /* the service's calls, and quoted commands */
+        open_helper,                      /* and a program in the sandbox, unless helper=off */
+        open_wrappers,                    /* limit, wake, with debug trace */
         choose_path,                      /* what is mounted: the work-dir unless said */
         open_cache,                       /* file data on local disk */
         open_fs,      /* nodes, names, handles; told where the kernel's ear is */
@@ -350,6 +377,7 @@ void stack_done(struct stack *s)
     daytona_sandbox_info_done(&s->info);
     s->client = daytona_client_free(s->client);
     s->stats = stats_free(s->stats);
+    buf_done(&s->no_helper);
     free(s->path);
     free(s->dir);
     s->path = s->dir = NULL;

@@ -5,10 +5,11 @@
 #   $SBX        the folder behind it: changes made there are changes "inside the sandbox"
 #   $WORK       scratch of its own     $CTL  $MNT/.ctl
 # It says what to start in variables set before sourcing: MOUNT_OPTS (for -o), SERVE_ARGS, NO_MOUNT.
+# HELPER is the mode under test: require or off.
 # Everything is below $TEST_RUN_DIR, outside /tmp, because editors treat /tmp in their own way.
 
 set -u
-: "${DAYTONAFS:?set it to the program under test}" "${TEST_RUN_DIR:?}"
+: "${DAYTONAFS:?set it to the program under test}" "${TEST_RUN_DIR:?}" "${HELPER:=require}"
 SKIP=77
 
 [ -e /dev/fuse ] || { echo "skip: /dev/fuse is not there"; exit $SKIP; }
@@ -126,7 +127,8 @@ fault() {
 
 mount_start() {
     # shellcheck disable=SC2086
-    "$DAYTONAFS" mount box "$MNT" ${MOUNT_OPTS:+-o "$MOUNT_OPTS"} "$@" 2>"$WORK/mount.err" || {
+    "$DAYTONAFS" mount box "$MNT" -o "helper=$HELPER${MOUNT_OPTS:+,$MOUNT_OPTS}" "$@" \
+        2>"$WORK/mount.err" || {
         echo "FAIL: mount:"
         cat "$WORK/mount.err"
         exit 1

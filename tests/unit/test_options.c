@@ -80,7 +80,6 @@ TEST(a_wrong_option_is_explained)
         {"ro=1", "takes no value"},
         {"wake=maybe", "use auto or never"},
         {"durability=fsync", "needs the journal"},
-        {"helper=require", "no helper yet"},
         {"suid", "refused"},
         {"umask=99", "octal"},
         {"cache_size=lots", "use a size"},
