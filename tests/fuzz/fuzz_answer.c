@@ -57,7 +57,8 @@ static void decode(const struct buf *raw)
     buf_done(&out);
 }
 
-/* The checksum would keep a fuzzer out: kind, length and body are taken from the input. */
+/* The checksum would keep a fuzzer out: kind, length and body of each frame are taken from the
+ * input, and the rest is made. Most seeds are in this form, in base64. */
 static void decode_framed(const uint8_t *p, size_t n)
 {
     const struct proto_start start = {.now_ns = 1, .boot = "b", .boot_len = 1};
@@ -95,8 +96,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 
     if (n == 0)
         return 0;
-    if (answer_text("tok3n", (const char *)p, n, &raw) == 0)
+    if (answer_text("tok3n", (const char *)p, n, &raw) == 0) {
         decode(&raw);
+        decode_framed((const uint8_t *)raw.data, raw.len);
+    }
     buf_truncate(&raw, 0);
     if (buf_append(&raw, p, n) == 0)
         decode(&raw);
