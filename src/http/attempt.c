@@ -12,53 +12,10 @@
 #include "util/clock.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-static int error_of_code(CURLcode code)
-{
-    static const struct {
-        CURLcode code;
-        int err;
-    } rows[] = {
-        {CURLE_URL_MALFORMAT, -EINVAL},
-        {CURLE_COULDNT_RESOLVE_PROXY, -EHOSTUNREACH},
-        {CURLE_COULDNT_RESOLVE_HOST, -EHOSTUNREACH},
-        {CURLE_COULDNT_CONNECT, -ECONNREFUSED},
-        {CURLE_PROXY, -ECONNREFUSED},
-        {CURLE_OPERATION_TIMEDOUT, -ETIMEDOUT},
-        {CURLE_PARTIAL_FILE, -ECONNRESET},
-        {CURLE_GOT_NOTHING, -ECONNRESET},
-        {CURLE_SEND_ERROR, -ECONNRESET},
-        {CURLE_RECV_ERROR, -ECONNRESET},
-        {CURLE_SEND_FAIL_REWIND, -ECONNRESET},
-        {CURLE_HTTP2, -ECONNRESET},
-        {CURLE_HTTP2_STREAM, -ECONNRESET},
-        {CURLE_UNSUPPORTED_PROTOCOL, -EPROTO}, /* HTTP/0.9, that is: no HTTP */
-        {CURLE_WEIRD_SERVER_REPLY, -EPROTO},
-        {CURLE_BAD_CONTENT_ENCODING, -EPROTO},
-        {CURLE_SSL_CONNECT_ERROR, -EPROTO},
-        {CURLE_SSL_CERTPROBLEM, -EPROTO},
-        {CURLE_SSL_CIPHER, -EPROTO},
-        {CURLE_PEER_FAILED_VERIFICATION, -EPROTO},
-        {CURLE_SSL_CACERT_BADFILE, -EPROTO},
-        {CURLE_SSL_ISSUER_ERROR, -EPROTO},
-        {CURLE_SSL_INVALIDCERTSTATUS, -EPROTO},
-        {CURLE_FILESIZE_EXCEEDED, -EFBIG},
-        {CURLE_OUT_OF_MEMORY, -ENOMEM},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        if (rows[i].code == code)
-            return rows[i].err;
-    }
-    return -EIO;
-}
 
 /* Counting. curl tells after the fact what it gave to the kernel and took from it. */
 static int on_trace(CURL *easy, curl_infotype type, char *p, size_t n, void *arg)
@@ -99,25 +56,6 @@ static int on_issue(void *arg, char *remote, char *local, int remote_port, int l
         a->repeated = true;
     }
     return CURL_PREREQFUNC_OK;
-}
-
-/*
- * A peer that is gone is found within a minute, whether or not anything is under way. Keeping
- * little unsent data in the kernel makes "bytes sent" mean sent: progress can be seen.
- */
-static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
-{
-    static const struct {
-        int level, name, value;
-    } rows[] = {
-        {SOL_SOCKET, SO_KEEPALIVE, 1},          {IPPROTO_TCP, TCP_KEEPIDLE, 20},
-        {IPPROTO_TCP, TCP_KEEPINTVL, 10},       {IPPROTO_TCP, TCP_KEEPCNT, 4},
-        {IPPROTO_TCP, TCP_USER_TIMEOUT, 60000}, {IPPROTO_TCP, TCP_NOTSENT_LOWAT, 128 << 10},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) /* refusals only make it slower to notice */
-        (void)setsockopt(fd, rows[i].level, rows[i].name, &rows[i].value, sizeof(rows[i].value));
-    return CURL_SOCKOPT_OK;
 }
 
 static size_t on_header(char *p, size_t size, size_t n, void *arg)
@@ -309,28 +247,17 @@ static int set_body(struct attempt *a)
 static int set_target(struct attempt *a, const struct attempt_params *params)
 {
     CURL *e = a->easy;
+    int r;
 
-    if (curl_easy_setopt(e, CURLOPT_URL, params->url) != CURLE_OK ||
-        curl_easy_setopt(e, CURLOPT_USERAGENT, params->user_agent) != CURLE_OK)
+    r = endpoint_set(e, params->url, params->connect_timeout_ns);
+    if (r < 0)
+        return r;
+    if (curl_easy_setopt(e, CURLOPT_USERAGENT, params->user_agent) != CURLE_OK)
         return -ENOMEM;
-#if LIBCURL_VERSION_NUM >= 0x075500
-    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-#else
-    curl_easy_setopt(e, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-#endif
-#if LIBCURL_VERSION_NUM >= 0x075700
-    curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* a slow name server must not hold up an end */
-#endif
-    if (url_is_loopback(params->url))
-        curl_easy_setopt(e, CURLOPT_PROXY, ""); /* nor one from the environment */
     curl_easy_setopt(e, CURLOPT_PRIVATE, params->owner);
-    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_SHARE, params->share);
-    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
-                     (long)((params->connect_timeout_ns + NS_PER_MS - 1) / NS_PER_MS));
     curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, 45L); /* the service's proxy closes after 60 to 70 s */
     curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, params->fresh ? 1L : 0L);
-    curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, on_socket);
     curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_issue);
     curl_easy_setopt(e, CURLOPT_PREREQDATA, a);
     return 0;
@@ -392,22 +319,13 @@ int attempt_start(struct attempt *a, const struct http_request *req,
 
 static int result(const struct attempt *a)
 {
-    long os = 0;
-
     if (a->fail < 0)
         return a->fail;
     if (a->cut)
         return 0;
     if (a->code == CURLE_OK)
         return a->response.status > 0 ? 0 : -EPROTO;
-    if (a->code == CURLE_COULDNT_CONNECT) {
-        curl_easy_getinfo(a->easy, CURLINFO_OS_ERRNO, &os);
-        if (os == ENETUNREACH || os == EHOSTUNREACH)
-            return -EHOSTUNREACH;
-        if (os == ETIMEDOUT)
-            return -ETIMEDOUT;
-    }
-    return error_of_code(a->code);
+    return endpoint_errno(a->easy, a->code);
 }
 
 /* Only those that keep the method: after any other the caller sees the answer itself. */

@@ -156,6 +156,11 @@ static void start(struct http *h, struct http_call *call)
         finish(h, call, r);
 }
 
+const struct http_config *http_config_of(const struct http *h)
+{
+    return &h->config;
+}
+
 static void wait_for(struct http_call *call, int64_t delay_ns)
 {
     http_response_done(&call->attempt.response);
@@ -385,6 +390,7 @@ int http_new(const struct http_config *config, struct http **ret)
     h->user_agent = strdup(config->user_agent ? config->user_agent : "daytonafs");
     h->multi = curl_multi_init();
     h->share = curl_share_init();
+    h->config.user_agent = h->user_agent;
     if (curl_ready != CURLE_OK || !h->user_agent || !h->multi || !h->share)
         goto fail;
     curl_share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);

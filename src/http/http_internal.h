@@ -73,6 +73,17 @@ int attempt_start(struct attempt *a, const struct http_request *req,
  */
 int attempt_end(struct attempt *a, CURLM *multi, int r, char **ret_redirect);
 
+/*
+ * What every connection has in common: address, protocols, proxy, time to connect, socket options.
+ * url is copied. -ENOMEM.
+ */
+int endpoint_set(CURL *easy, const char *url, int64_t connect_timeout_ns);
+/* Why easy ended with code, as -errno. */
+int endpoint_errno(CURL *easy, CURLcode code);
+
+/* What http_new was given, defaults filled in; valid as long as h. */
+const struct http_config *http_config_of(const struct http *h);
+
 /* Retry policy: a pure function of what happened. */
 struct retry_facts {
     unsigned flags;   /* the request's */

@@ -102,7 +102,7 @@ static bool fill(struct peer *p)
     }
 }
 
-static bool take_bytes(struct peer *p, size_t n, struct buf *out)
+bool peer_take_bytes(struct peer *p, size_t n, struct buf *out)
 {
     while (p->in.len < n) {
         if (!fill(p))
@@ -121,7 +121,7 @@ static bool take_until(struct peer *p, const char *mark, struct buf *out)
         if (!fill(p))
             return false;
     }
-    return take_bytes(p, (size_t)(at - p->in.data) + strlen(mark), out);
+    return peer_take_bytes(p, (size_t)(at - p->in.data) + strlen(mark), out);
 }
 
 static bool take_chunks(struct peer *p, struct buf *body)
@@ -134,7 +134,7 @@ static bool take_chunks(struct peer *p, struct buf *body)
         if (!take_until(p, "\r\n", &line))
             break;
         n = strtoul(buf_str(&line), NULL, 16);
-        if (!take_bytes(p, n, body) || !take_until(p, "\r\n", &line))
+        if (!peer_take_bytes(p, n, body) || !take_until(p, "\r\n", &line))
             break;
     }
     buf_done(&line);
@@ -155,7 +155,7 @@ bool peer_take(struct peer *p, struct loopback_request *ret)
         if (ret->chunked)
             ok = take_chunks(p, &ret->body);
         else if (length)
-            ok = take_bytes(p, strtoul(length + 16, NULL, 10), &ret->body);
+            ok = peer_take_bytes(p, strtoul(length + 16, NULL, 10), &ret->body);
     }
     if (ok)
         atomic_fetch_add(&p->server->requests, 1);

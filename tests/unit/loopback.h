@@ -47,8 +47,9 @@ void loopback_stop(struct loopback *s); /* waits for every connection's thread *
 bool peer_take(struct peer *p, struct loopback_request *ret);
 void loopback_request_done(struct loopback_request *r);
 void peer_send(struct peer *p, const char *text);
-bool peer_write(struct peer *p, const void *data, size_t n); /* false: the client is gone */
-void peer_reset(struct peer *p);                             /* closes with RST */
-void peer_wait_closed(struct peer *p);                       /* until the client closes, or stop */
+bool peer_write(struct peer *p, const void *data, size_t n);     /* false: the client is gone */
+void peer_reset(struct peer *p);                                 /* closes with RST */
+bool peer_take_bytes(struct peer *p, size_t n, struct buf *out); /* false: the client is gone */
+void peer_wait_closed(struct peer *p); /* until the client closes, or stop */
 
 #endif

@@ -1,6 +1,7 @@
 #include "script.h"
 
 #include "unit.h"
+#include "ws_peer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,14 +27,14 @@ static void write_answer(const struct script *s, const struct step *step, struct
     buf_done(&body);
 }
 
-/* The answer is written under the lock: a test may change its steps as soon as it has it. True if
- * the connection is to be closed after it. */
-static bool take_step(struct script *s, const struct loopback_request *req, struct buf *out)
+/* The answer is written under the lock: a test may change its steps as soon as it has it. Returns
+ * what was asked for. */
+static struct step take_step(struct script *s, const struct loopback_request *req, struct buf *out)
 {
     static const struct step unexpected = {.status = 418};
     const struct step *step = NULL;
+    struct step taken;
     char line[300];
-    bool cut;
 
     snprintf(line, sizeof(line), "%s %s", req->method, req->target);
     lock_take(&s->lock);
@@ -49,25 +50,30 @@ static bool take_step(struct script *s, const struct loopback_request *req, stru
     } else {
         s->next++;
     }
-    write_answer(s, step, out);
-    cut = step->cut;
+    if (step->stream)
+        ws_peer_accept(req, out);
+    else
+        write_answer(s, step, out);
+    taken = *step;
     lock_drop(&s->lock);
-    return cut;
+    return taken;
 }
 
 static void serve(struct peer *p, void *arg)
 {
     struct loopback_request req;
-    bool cut = false;
+    struct step step = {0};
 
-    while (!cut && peer_take(p, &req)) {
+    while (!step.cut && !step.stream && peer_take(p, &req)) {
         struct buf out = BUF_INIT(8 << 20);
 
-        cut = take_step(arg, &req, &out);
+        step = take_step(arg, &req, &out);
         loopback_request_done(&req);
         (void)peer_write(p, out.data, out.len);
         buf_done(&out);
     }
+    if (step.stream)
+        step.stream(p);
 }
 
 void script_start(struct script *s)

@@ -10,9 +10,10 @@
 struct step {
     const char *request; /* "GET /api/sandbox/x?y" exactly, NULL ends the list */
     int status;
-    const char *body;    /* "$" stands for http://127.0.0.1:PORT; NULL: empty */
-    const char *headers; /* whole lines with \r\n; NULL: a JSON body */
-    bool cut;            /* close after the body, before the promised end of it */
+    const char *body;               /* "$" stands for http://127.0.0.1:PORT; NULL: empty */
+    const char *headers;            /* whole lines with \r\n; NULL: a JSON body */
+    void (*stream)(struct peer *p); /* a WebSocket, which is closed when this returns */
+    bool cut;                       /* close after the body, before the promised end of it */
 };
 
 struct script {
