@@ -79,7 +79,7 @@ static void decode_framed(const uint8_t *p, size_t n)
         n -= 2 + len;
         frames++;
     }
-    for (uint64_t entries = 0; entries <= frames && entries < 4; entries++) {
+    for (uint64_t entries = 0; entries <= frames && entries <= 4; entries++) {
         const size_t len = raw.len;
 
         if (proto_put_end(&raw, &(struct proto_end){.entries = entries}) < 0)
