@@ -22,7 +22,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HELLO_TIMEOUT_MS = 10000, END_TIMEOUT_MS = 4000, SPEC_MAX = 8 << 20 };
+enum {
+    HELLO_TIMEOUT_MS = 10000,
+    END_TIMEOUT_MS = 4000,
+    COUNT_TIMEOUT_MS = 4000,
+    SPEC_MAX = 8 << 20
+};
 
 struct jail {
     struct lock lock;
@@ -272,26 +277,26 @@ out:
     return r < 0 ? r : fd;
 }
 
-static int send_request(struct jail *j, const struct jail_request *rq, const int *fds)
+static int send_request(struct jail *j, const struct jail_request *rq, const int *fds, size_t count)
 {
     struct iovec iov = {.iov_base = (void *)rq, .iov_len = sizeof(*rq)};
     union {
-        char bytes[CMSG_SPACE(sizeof(int) * JAIL_FD_COUNT)];
+        char bytes[CMSG_SPACE(sizeof(int) * JAIL_FDS_MAX)];
         struct cmsghdr align;
     } ctl = {0};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     ssize_t n;
 
-    if (fds) {
+    if (count > 0) {
         struct cmsghdr *c;
 
         msg.msg_control = ctl.bytes;
-        msg.msg_controllen = sizeof(ctl.bytes);
+        msg.msg_controllen = CMSG_SPACE(sizeof(int) * count);
         c = CMSG_FIRSTHDR(&msg);
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int) * JAIL_FD_COUNT);
-        memcpy(CMSG_DATA(c), fds, sizeof(int) * JAIL_FD_COUNT);
+        c->cmsg_len = CMSG_LEN(sizeof(int) * count);
+        memcpy(CMSG_DATA(c), fds, sizeof(int) * count);
     }
     do
         n = sendmsg(j->control, &msg, MSG_NOSIGNAL);
@@ -301,8 +306,8 @@ static int send_request(struct jail *j, const struct jail_request *rq, const int
 
 int jail_spawn(struct jail *j, const struct jail_job *job, int *ret_status, uint32_t *ret_id)
 {
-    struct jail_request rq = {.kind = JAIL_SPAWN};
-    int status[2], fds[JAIL_FD_COUNT], spec, r;
+    struct jail_request rq = {.kind = JAIL_SPAWN, .flags = job->flags};
+    int status[2], fds[JAIL_FDS_MAX], spec, r;
 
     spec = make_spec(job, &rq);
     if (spec < 0)
@@ -316,10 +321,9 @@ int jail_spawn(struct jail *j, const struct jail_job *job, int *ret_status, uint
     rq.id = ++j->next_id;
     lock_drop(&j->lock);
     fds[JAIL_FD_SPEC] = spec;
-    fds[JAIL_FD_IN] = job->in;
-    fds[JAIL_FD_OUT] = job->out;
     fds[JAIL_FD_STATUS] = status[1];
-    r = send_request(j, &rq, fds);
+    memcpy(fds + JAIL_FD_JOB, job->fds, sizeof(int) * job->fd_count);
+    r = send_request(j, &rq, fds, JAIL_FD_JOB + job->fd_count);
     close(spec);
     close(status[1]);
     if (r < 0) {
@@ -335,5 +339,40 @@ int jail_kill_group(struct jail *j, uint32_t id)
 {
     const struct jail_request rq = {.kind = JAIL_KILL, .id = id};
 
-    return send_request(j, &rq, NULL);
+    return send_request(j, &rq, NULL, 0);
+}
+
+int jail_kill_tree(struct jail *j, uint32_t id, int sig)
+{
+    const struct jail_request rq = {.kind = JAIL_KILL_TREE, .id = id, .sig = sig};
+    struct jail_event event;
+    struct pollfd pfd;
+    int pipes[2], r;
+
+    if (pipe2(pipes, O_CLOEXEC) < 0)
+        return -errno;
+    r = send_request(j, &rq, &pipes[1], 1);
+    close(pipes[1]);
+    if (r < 0)
+        goto out;
+    pfd = (struct pollfd){.fd = pipes[0], .events = POLLIN};
+    do
+        r = poll(&pfd, 1, COUNT_TIMEOUT_MS);
+    while (r < 0 && errno == EINTR);
+    if (r == 0)
+        r = -ETIMEDOUT;
+    else if (read(pipes[0], &event, sizeof(event)) != (ssize_t)sizeof(event))
+        r = -EPIPE;
+    else
+        r = event.value;
+out:
+    close(pipes[0]);
+    return r;
+}
+
+void jail_forget(struct jail *j, uint32_t id)
+{
+    const struct jail_request rq = {.kind = JAIL_FORGET, .id = id};
+
+    (void)send_request(j, &rq, NULL, 0); /* fails when the init has ended: forgotten, too */
 }

@@ -38,17 +38,27 @@ struct jail *jail_unref(struct jail *j); /* the last one needs jail_end before; 
  */
 int jail_root_fd(const struct jail *j);
 
+enum { JAIL_JOB_FDS_MAX = 5 };
+
+enum jail_job_flags {
+    JAIL_SESSION = 1 << 0,  /* leads a session of its own; jail_kill_tree finds all of it */
+    JAIL_TERMINAL = 1 << 1, /* with JAIL_SESSION: 0 becomes its controlling terminal */
+};
+
 struct jail_job {
     const char *cwd;
-    const char *const *argv; /* NULL-ended; argv[0] is an absolute path */
-    const char *const *env;  /* NULL-ended */
-    int in, out;             /* become 0, and 1 and 2; stay the caller's */
+    const char *const *argv;   /* NULL-ended; argv[0] is an absolute path */
+    const char *const *env;    /* NULL-ended */
+    int fds[JAIL_JOB_FDS_MAX]; /* fds[i] becomes i; they stay the caller's and may repeat */
+    size_t fd_count;
+    unsigned flags;
 };
 
 enum jail_event_kind {
     JAIL_EXITED = 1,  /* value: wait status */
     JAIL_NO_CWD = 2,  /* value: errno of chdir */
     JAIL_NO_EXEC = 3, /* value: errno of exec, or of fork */
+    JAIL_COUNTED = 4, /* value: how many processes; not seen by callers */
 };
 struct jail_event {
     int32_t kind, value;
@@ -61,5 +71,12 @@ struct jail_event {
 int jail_spawn(struct jail *j, const struct jail_job *job, int *ret_status, uint32_t *ret_id);
 /* SIGKILL to the group of a job, if its leader has not been reaped. */
 int jail_kill_group(struct jail *j, uint32_t id);
+/*
+ * A signal (or 0: none) to every process of a JAIL_SESSION job: its session and its descendants,
+ * also when the leader has ended. Returns how many there were, -ETIMEDOUT, -EPIPE. What the job
+ * takes in the init is kept until jail_forget.
+ */
+int jail_kill_tree(struct jail *j, uint32_t id, int sig);
+void jail_forget(struct jail *j, uint32_t id);
 
 #endif

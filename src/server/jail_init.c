@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -26,6 +27,8 @@ struct job {
     pid_t pid; /* 0: free */
     uint32_t id;
     int status_fd;
+    bool kept;  /* stays when its leader has ended, until it is to be forgotten */
+    bool ended; /* its leader has */
 };
 
 static struct job jobs[JAIL_JOBS_MAX];
@@ -76,25 +79,49 @@ static void reap(void)
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         for (size_t i = 0; i < JAIL_JOBS_MAX; i++) {
-            if (jobs[i].pid != pid)
+            if (jobs[i].pid != pid || jobs[i].ended)
                 continue;
             report(jobs[i].status_fd, JAIL_EXITED, status);
             close(jobs[i].status_fd);
-            jobs[i].pid = 0;
+            jobs[i].ended = true;
+            if (!jobs[i].kept)
+                jobs[i].pid = 0;
             break;
         }
     }
 }
 
-/* In the new process. */
-static void become(const char *cwd, char *const *argv, char *const *env, const int *fds)
+/* Puts fds[i] at i; first all of them out of the way of each other. */
+static bool place_fds(int *fds, size_t count)
 {
+    for (size_t i = 0; i < count; i++) {
+        fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 16);
+        if (fds[i] < 0)
+            return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (dup2(fds[i], (int)i) < 0)
+            return false;
+    }
+    return true;
+}
+
+/* In the new process. */
+static void become(const char *cwd, char *const *argv, char *const *env, unsigned flags, int *fds,
+                   size_t job_fds)
+{
+    const int status = fcntl(fds[JAIL_FD_STATUS], F_DUPFD_CLOEXEC, 16);
     sigset_t none;
 
-    setpgid(0, 0);
-    if (dup2(fds[JAIL_FD_IN], 0) < 0 || dup2(fds[JAIL_FD_OUT], 1) < 0 ||
-        dup2(fds[JAIL_FD_OUT], 2) < 0) {
-        report(fds[JAIL_FD_STATUS], JAIL_NO_EXEC, errno);
+    if (flags & JAIL_SESSION)
+        setsid();
+    else
+        setpgid(0, 0);
+    if (status < 0)
+        _exit(127);
+    if (!place_fds(fds + JAIL_FD_JOB, job_fds) ||
+        ((flags & JAIL_TERMINAL) && ioctl(0, TIOCSCTTY, 0) < 0)) {
+        report(status, JAIL_NO_EXEC, errno);
         _exit(127);
     }
     for (int sig = 1; sig < NSIG; sig++)
@@ -102,11 +129,11 @@ static void become(const char *cwd, char *const *argv, char *const *env, const i
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (chdir(cwd) < 0) {
-        report(fds[JAIL_FD_STATUS], JAIL_NO_CWD, errno);
+        report(status, JAIL_NO_CWD, errno);
         _exit(127);
     }
     execve(argv[0], argv, env);
-    report(fds[JAIL_FD_STATUS], JAIL_NO_EXEC, errno);
+    report(status, JAIL_NO_EXEC, errno);
     _exit(127);
 }
 
@@ -138,7 +165,7 @@ static bool cut_strings(char *block, const struct jail_request *rq, char **ret_c
     return true;
 }
 
-static void spawn(const struct jail_request *rq, const int *fds)
+static void spawn(const struct jail_request *rq, int *fds, size_t count)
 {
     static char *argv[JAIL_ARGV_MAX + 1], *env[JAIL_ENV_MAX + 1];
     char *block, *cwd;
@@ -155,27 +182,152 @@ static void spawn(const struct jail_request *rq, const int *fds)
     }
     pid = fork();
     if (pid == 0)
-        become(cwd, argv, env, fds);
+        become(cwd, argv, env, rq->flags, fds, count - JAIL_FD_JOB);
     if (pid < 0) {
         report(fds[JAIL_FD_STATUS], JAIL_NO_EXEC, errno);
         close(fds[JAIL_FD_STATUS]);
         goto out;
     }
-    setpgid(pid, pid); /* here too: a kill may come before the child has run */
-    jobs[slot] = (struct job){.pid = pid, .id = rq->id, .status_fd = fds[JAIL_FD_STATUS]};
+    if (!(rq->flags & JAIL_SESSION))
+        setpgid(pid, pid); /* here too: a kill may come before the child has run */
+    jobs[slot] = (struct job){.pid = pid,
+                              .id = rq->id,
+                              .status_fd = fds[JAIL_FD_STATUS],
+                              .kept = rq->flags & JAIL_SESSION};
 out:
     if (block != MAP_FAILED)
         munmap(block, rq->bytes ? rq->bytes : 1);
-    close(fds[JAIL_FD_SPEC]);
-    close(fds[JAIL_FD_IN]);
-    close(fds[JAIL_FD_OUT]);
+    for (size_t i = JAIL_FD_SPEC; i < count; i++)
+        close(fds[i]);
 }
 
 static void kill_job(uint32_t id)
 {
     for (size_t i = 0; i < JAIL_JOBS_MAX; i++) {
-        if (jobs[i].pid && jobs[i].id == id)
+        if (jobs[i].pid && jobs[i].id == id && !jobs[i].ended)
             kill(-jobs[i].pid, SIGKILL);
+    }
+}
+
+/* ---- a session's processes ---- */
+
+struct process {
+    pid_t pid, parent, session;
+    bool ours;
+};
+
+static struct process processes[JAIL_PROCESSES_MAX];
+
+/* The numbers behind "PID (NAME) S ": parent, group, session. The name may hold anything. */
+static bool read_process(pid_t pid, struct process *p)
+{
+    char path[32], text[1024], *at;
+    long values[3] = {0};
+    ssize_t n;
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    n = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    at = strrchr(text, ')');
+    if (!at || strlen(at) < 4 || at[2] == 'Z')
+        return false;
+    at += 3;
+    for (size_t i = 0; i < 3; i++) {
+        while (*at == ' ')
+            at++;
+        while (*at >= '0' && *at <= '9')
+            values[i] = values[i] * 10 + (*at++ - '0');
+    }
+    *p = (struct process){.pid = pid, .parent = (pid_t)values[0], .session = (pid_t)values[2]};
+    return true;
+}
+
+static size_t list_processes(void)
+{
+    /* As the kernel writes it; opendir would take memory. */
+    struct entry {
+        uint64_t ino;
+        int64_t off;
+        unsigned short len;
+        unsigned char type;
+        char name[];
+    };
+    static char block[16384] __attribute__((aligned(8)));
+    size_t count = 0;
+    long n;
+    int fd;
+
+    fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    while ((n = syscall(SYS_getdents64, fd, block, sizeof(block))) > 0) {
+        for (long at = 0; at < n;) {
+            const struct entry *e = (const struct entry *)(block + at);
+            pid_t pid = 0;
+
+            for (const char *p = e->name; *p >= '0' && *p <= '9'; p++)
+                pid = pid * 10 + (*p - '0');
+            if (pid > 1 && count < JAIL_PROCESSES_MAX && read_process(pid, &processes[count]))
+                count++;
+            at += e->len;
+        }
+    }
+    close(fd);
+    return count;
+}
+
+/* Marks who is in the leader's session or descends from it, until nobody is added. */
+static void mark_tree(pid_t leader, size_t count)
+{
+    bool more = true;
+
+    while (more) {
+        more = false;
+        for (size_t i = 0; i < count; i++) {
+            struct process *p = &processes[i];
+            bool ours = p->pid == leader || p->session == leader;
+
+            for (size_t k = 0; !ours && !p->ours && k < count; k++)
+                ours = processes[k].ours && processes[k].pid == p->parent;
+            if (ours && !p->ours)
+                p->ours = more = true;
+        }
+    }
+}
+
+static int kill_tree(uint32_t id, int sig)
+{
+    size_t count;
+    int hit = 0;
+
+    for (size_t i = 0; i < JAIL_JOBS_MAX; i++) {
+        if (!jobs[i].pid || jobs[i].id != id)
+            continue;
+        count = list_processes();
+        mark_tree(jobs[i].pid, count);
+        for (size_t k = 0; k < count; k++) {
+            if (processes[k].ours && kill(processes[k].pid, sig) == 0)
+                hit++;
+        }
+    }
+    return hit;
+}
+
+static void forget(uint32_t id)
+{
+    for (size_t i = 0; i < JAIL_JOBS_MAX; i++) {
+        if (jobs[i].pid && jobs[i].id == id) {
+            jobs[i].kept = false;
+            if (jobs[i].ended)
+                jobs[i].pid = 0;
+        }
     }
 }
 
@@ -185,14 +337,15 @@ static bool take_request(int control)
     struct jail_request rq;
     struct iovec iov = {.iov_base = &rq, .iov_len = sizeof(rq)};
     union {
-        char bytes[CMSG_SPACE(sizeof(int) * JAIL_FD_COUNT)];
+        char bytes[CMSG_SPACE(sizeof(int) * JAIL_FDS_MAX)];
         struct cmsghdr align;
     } ctl;
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,
                          .msg_control = ctl.bytes,
                          .msg_controllen = sizeof(ctl.bytes)};
-    int fds[JAIL_FD_COUNT];
+    int fds[JAIL_FDS_MAX];
+    size_t count = 0;
     struct cmsghdr *c;
     ssize_t n;
 
@@ -202,13 +355,21 @@ static bool take_request(int control)
     if (n != (ssize_t)sizeof(rq))
         return false;
     c = CMSG_FIRSTHDR(&msg);
-    if (rq.kind == JAIL_SPAWN) {
-        if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(fds)))
-            return false;
-        memcpy(fds, CMSG_DATA(c), sizeof(fds));
-        spawn(&rq, fds);
+    if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len <= CMSG_LEN(sizeof(fds))) {
+        count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(fds, CMSG_DATA(c), count * sizeof(int));
+    }
+    if (rq.kind == JAIL_SPAWN && count > JAIL_FD_JOB) {
+        spawn(&rq, fds, count);
+    } else if (rq.kind == JAIL_KILL_TREE && count == 1) {
+        report(fds[0], JAIL_COUNTED, kill_tree(rq.id, rq.sig));
+        close(fds[0]);
+    } else if (rq.kind == JAIL_FORGET) {
+        forget(rq.id);
     } else if (rq.kind == JAIL_KILL) {
         kill_job(rq.id);
+    } else {
+        return false;
     }
     return true;
 }

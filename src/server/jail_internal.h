@@ -12,16 +12,18 @@
 #include <sys/types.h>
 
 /* Requests to the init, one a packet. */
-enum jail_request_kind { JAIL_SPAWN = 1, JAIL_KILL = 2 };
+enum jail_request_kind { JAIL_SPAWN = 1, JAIL_KILL = 2, JAIL_KILL_TREE = 3, JAIL_FORGET = 4 };
 struct jail_request {
     uint32_t kind;
     uint32_t id;
     uint32_t argc, envc; /* strings in the memory file: cwd, argv, env, each NUL-ended */
     uint64_t bytes;
+    uint32_t flags; /* enum jail_job_flags */
+    int32_t sig;    /* of a kill */
 };
-/* With JAIL_SPAWN, in this order. */
-enum { JAIL_FD_SPEC, JAIL_FD_IN, JAIL_FD_OUT, JAIL_FD_STATUS, JAIL_FD_COUNT };
-enum { JAIL_ARGV_MAX = 16, JAIL_ENV_MAX = 4096, JAIL_JOBS_MAX = 4096 };
+/* In this order. With JAIL_KILL_TREE there is JAIL_FD_STATUS only. */
+enum { JAIL_FD_STATUS, JAIL_FD_SPEC, JAIL_FD_JOB, JAIL_FDS_MAX = JAIL_FD_JOB + JAIL_JOB_FDS_MAX };
+enum { JAIL_ARGV_MAX = 16, JAIL_ENV_MAX = 4096, JAIL_JOBS_MAX = 4096, JAIL_PROCESSES_MAX = 8192 };
 
 /* The init's first packet: ready with the root as a file descriptor, or where it failed. */
 struct jail_hello {

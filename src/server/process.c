@@ -18,143 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { OUTPUT_MAX = 64 << 20, SHELLS_MAX = 64 << 10, ENV_MAX = 1024 };
-
-#define SANDBOX_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-/* ---- which shell ---- */
-
-static const char *const preferred[] = {"/usr/bin/zsh", "/bin/zsh", "/usr/bin/bash", "/bin/bash"};
-static const char *const last_resort[] = {"/bin/sh", "/usr/bin/sh"};
-
-static bool read_shells(const struct request *rq, char *out, size_t size)
-{
-    ssize_t n;
-    int fd;
-
-    fd = view_open(rq, "/etc/shells", O_RDONLY | O_NONBLOCK, 0);
-    if (fd < 0)
-        return false;
-    n = read(fd, out, size - 1);
-    close(fd);
-    if (n < 0)
-        return false;
-    out[n] = '\0';
-    return true;
-}
-
-static bool has_line(const char *text, const char *line)
-{
-    const size_t n = strlen(line);
-
-    for (const char *p = text; p; p = strchr(p, '\n')) {
-        if (*p == '\n')
-            p++;
-        if (strncmp(p, line, n) == 0 && (p[n] == '\n' || p[n] == '\0'))
-            return true;
-    }
-    return false;
-}
-
-/* The sandbox's list decides; the order is ours. */
-static void choose_shell(const struct request *rq, char out[256])
-{
-    struct fault_settings settings;
-    struct stat st;
-    char *list;
-
-    fault_settings(rq->srv->fault, &settings);
-    snprintf(out, 256, "%s", settings.shell[0] ? settings.shell : "/bin/sh");
-    if (settings.shell[0])
-        return;
-    list = malloc(SHELLS_MAX);
-    if (list && read_shells(rq, list, SHELLS_MAX)) {
-        for (size_t i = 0; i < ARRAY_LEN(preferred); i++) {
-            if (has_line(list, preferred[i])) {
-                snprintf(out, 256, "%s", preferred[i]);
-                free(list);
-                return;
-            }
-        }
-    }
-    free(list);
-    for (size_t i = 0; i < ARRAY_LEN(last_resort); i++) {
-        if (view_stat(rq, last_resort[i], &st) == 0) {
-            snprintf(out, 256, "%s", last_resort[i]);
-            return;
-        }
-    }
-}
-
-/* ---- the environment ---- */
-
-struct env {
-    char *list[ENV_MAX + 1];
-    size_t count;
-};
-
-static int env_set(struct env *env, const char *key, const char *value)
-{
-    const size_t n = strlen(key);
-    char *text;
-    size_t i = 0;
-
-    while (i < env->count && !(strncmp(env->list[i], key, n) == 0 && env->list[i][n] == '='))
-        i++;
-    if (i == ENV_MAX)
-        return -E2BIG;
-    if (asprintf(&text, "%s=%s", key, value) < 0)
-        return -ENOMEM;
-    if (i < env->count)
-        free(env->list[i]);
-    else
-        env->count++;
-    env->list[i] = text;
-    return 0;
-}
-
-static bool env_key_valid(const char *key)
-{
-    if (!isalpha((unsigned char)*key) && *key != '_')
-        return false;
-    while (isalnum((unsigned char)*key) || *key == '_')
-        key++;
-    return *key == '\0';
-}
-
-static int env_add(struct env *env, const struct json_pairs *pairs)
-{
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < pairs->count; i++)
-        r = env_set(env, pairs->list[i].key, pairs->list[i].value);
-    return r;
-}
-
-static int env_fill(const struct request *rq, const struct json_pairs *given, struct env *env)
-{
-    const struct json_pair base[] = {
-        {(char *)"PATH", (char *)SANDBOX_PATH},
-        {(char *)"HOME", (char *)view_work_dir(rq)},
-        {(char *)"USER", rq->sandbox->user},
-        {(char *)"LANG", (char *)"C.UTF-8"},
-        {(char *)"DAYTONA_SANDBOX_ID", rq->sandbox->id},
-        {(char *)"DAYTONA_SANDBOX_USER", rq->sandbox->user},
-    };
-    const struct json_pairs pairs = {.list = (struct json_pair *)base, .count = ARRAY_LEN(base)};
-    int r;
-
-    r = env_add(env, &pairs);
-    if (r == 0)
-        r = env_add(env, &rq->sandbox->env);
-    return r < 0 ? r : env_add(env, given);
-}
-
-static void env_done(struct env *env)
-{
-    for (size_t i = 0; i < env->count; i++)
-        free(env->list[i]);
-}
+enum { OUTPUT_MAX = 64 << 20 };
 
 /* ---- one run ---- */
 
@@ -253,18 +117,19 @@ static void wait_run(struct run *run)
     }
 }
 
-static int start_run(struct run *run, const char *shell, const char *cwd, struct env *env)
+static int start_run(struct run *run, const char *shell, const char *cwd, struct shell_env *env)
 {
     /* busybox is many programs: it is told which. */
     const bool busybox = strcmp(path_base(shell), "busybox") == 0;
     const char *const argv[] = {shell, busybox ? "sh" : NULL, NULL};
     int in[2] = {-1, -1}, out[2] = {-1, -1}, r = 0;
-    struct jail_job job = {.cwd = cwd, .argv = argv, .env = (const char *const *)env->list};
+    struct jail_job job = {
+        .cwd = cwd, .argv = argv, .env = (const char *const *)env->list, .fd_count = 3};
 
     if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
         r = -errno;
-    job.in = in[0];
-    job.out = out[1];
+    job.fds[0] = in[0];
+    job.fds[1] = job.fds[2] = out[1];
     if (r == 0)
         r = jail_spawn(run->rq->jail, &job, &run->status, &run->id);
     close_fd(&in[0]);
@@ -331,17 +196,17 @@ static void execute(struct request *rq, const struct wire_execute *e)
                       .status = -1,
                       .deadline_ns = INT64_MAX};
     char shell[256], *cwd = NULL;
-    struct env *env;
+    struct shell_env *env;
     int r = -ENOMEM;
 
     fault_settings(rq->srv->fault, &settings);
     run.linger_ns = settings.linger_ns;
     buf_init(&run.output, OUTPUT_MAX);
-    choose_shell(rq, shell);
+    shell_choose(rq, shell);
     env = calloc(1, sizeof(*env));
     cwd = view_absolute(rq, e->cwd && *e->cwd ? e->cwd : view_work_dir(rq));
     if (env && cwd)
-        r = env_fill(rq, &e->env, env);
+        r = shell_env_fill(rq, &e->env, env);
     if (r == 0 && strcmp(shell, "none") == 0) {
         static const char text[] = "exec: \"sh\": executable file not found in $PATH";
 
@@ -366,7 +231,7 @@ out:
     close_fd(&run.status);
     buf_done(&run.output);
     if (env)
-        env_done(env);
+        shell_env_done(env);
     free(env);
     free(cwd);
 }
@@ -380,7 +245,7 @@ void process_execute(struct request *rq)
         return;
     }
     for (size_t i = 0; i < e.env.count; i++) {
-        if (!env_key_valid(e.env.list[i].key)) {
+        if (!shell_env_key_valid(e.env.list[i].key)) {
             reply_error(rq, 400, "BAD_REQUEST",
                         "bad request: invalid environment variable name: %.100s",
                         e.env.list[i].key);

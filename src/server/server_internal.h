@@ -263,6 +263,22 @@ int view_parent(const struct request *rq, const char *path, char name[256]);
 /* As mkdir -p; what exists must be a directory. */
 int view_make_dirs(const struct request *rq, const char *path, mode_t mode);
 
+/* ---- shells in a sandbox (shell.c) ---- */
+
+enum { SHELL_ENV_MAX = 1024 };
+
+struct shell_env {
+    char *list[SHELL_ENV_MAX + 1]; /* NULL-ended */
+    size_t count;
+};
+
+/* An absolute path, or "none". */
+void shell_choose(const struct request *rq, char out[256]);
+/* The sandbox's environment and, over it, what was given. *env must be zero; done also on error. */
+int shell_env_fill(const struct request *rq, const struct json_pairs *given, struct shell_env *env);
+void shell_env_done(struct shell_env *env);
+bool shell_env_key_valid(const char *key);
+
 /* ---- handlers, one a row of the route table ---- */
 void api_config(struct request *rq);
 void api_create(struct request *rq);
