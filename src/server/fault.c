@@ -138,6 +138,8 @@ static const struct action actions[] = {
      "create and start answer after so long at most (30s)"},
     {"linger", VALUE_SETTING, NULL, SETTING(linger_ns),
      "execute waits so long for output after the shell's end (30s)"},
+    {"exit-hang", VALUE_SETTING, NULL, SETTING(exit_hang_ns),
+     "a session's command that ended its shell is answered after so long (60s)"},
     {"shell", VALUE_SHELL, NULL, 0,
      "PATH: execute uses this shell (busybox as sh); none: there is none"},
 };
@@ -300,6 +302,7 @@ static const struct fault_settings default_settings = {
     .state_delay_ns = 50 * NS_PER_MS,
     .state_wait_ns = 30 * NS_PER_S,
     .linger_ns = 30 * NS_PER_S,
+    .exit_hang_ns = 60 * NS_PER_S,
 };
 
 int fault_set(struct fault *f, const char *spec, struct buf *why)

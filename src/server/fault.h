@@ -46,6 +46,7 @@ struct fault_settings {
     int64_t state_delay_ns; /* a passing state lasts so long */
     int64_t state_wait_ns;  /* start and create wait so long for the state, at most */
     int64_t linger_ns;      /* how long execute waits for output after the shell's end */
+    int64_t exit_hang_ns;   /* how long a session's command that ended its shell is waited for */
     char shell[256];        /* "": from /etc/shells; "none": there is none */
 };
 

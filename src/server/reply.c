@@ -291,11 +291,14 @@ enum MHD_Result reply_send(struct request *rq)
 }
 
 static void write_error(struct request *rq, int status, const struct wire_error *e,
-                        enum wire_error_form form)
+                        enum wire_error_form form, bool timeless)
 {
     struct buf when = BUF_INIT(64);
 
-    (void)time_write_rfc3339(&when, clock_real_ns() / NS_PER_MS * NS_PER_MS, 0);
+    if (timeless)
+        (void)buf_puts(&when, "0001-01-01T00:00:00Z");
+    else
+        (void)time_write_rfc3339(&when, clock_real_ns() / NS_PER_MS * NS_PER_MS, 0);
     rq->reply.status = status;
     buf_truncate(&rq->reply.text, 0);
     reply_header(rq, "Content-Type", "application/json; charset=utf-8");
@@ -315,11 +318,11 @@ void reply_api_error(struct request *rq, int status, const char *fmt, ...)
     va_end(ap);
     wire_copy_line(e.error, sizeof(e.error), MHD_get_reason_phrase_for((unsigned)status));
     wire_copy_line(e.path, sizeof(e.path), rq->path ? rq->path : "");
-    write_error(rq, status, &e, WIRE_ERROR_API);
+    write_error(rq, status, &e, WIRE_ERROR_API, false);
 }
 
 static void daemon_error(struct request *rq, int status, const char *code, const char *source,
-                         const char *fmt, va_list ap)
+                         bool timeless, const char *fmt, va_list ap)
 {
     struct wire_error e = {.status = status};
 
@@ -329,7 +332,7 @@ static void daemon_error(struct request *rq, int status, const char *code, const
     /* A daemon does not know what the proxies took off its path. */
     wire_copy_line(e.path, sizeof(e.path), rq->jail ? rq->inner : rq->path ? rq->path : "");
     wire_copy_line(e.method, sizeof(e.method), rq->method);
-    write_error(rq, status, &e, WIRE_ERROR_DAEMON);
+    write_error(rq, status, &e, WIRE_ERROR_DAEMON, timeless);
 }
 
 void reply_error(struct request *rq, int status, const char *code, const char *fmt, ...)
@@ -337,7 +340,16 @@ void reply_error(struct request *rq, int status, const char *code, const char *f
     va_list ap;
 
     va_start(ap, fmt);
-    daemon_error(rq, status, code, "", fmt, ap);
+    daemon_error(rq, status, code, "", false, fmt, ap);
+    va_end(ap);
+}
+
+void reply_error_timeless(struct request *rq, int status, const char *code, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    daemon_error(rq, status, code, "", true, fmt, ap);
     va_end(ap);
 }
 
@@ -348,7 +360,7 @@ static void typed_error(struct request *rq, int status, const char *code, const 
     va_list ap;
 
     va_start(ap, fmt);
-    daemon_error(rq, status, code, "DAYTONA_DAEMON", fmt, ap);
+    daemon_error(rq, status, code, "DAYTONA_DAEMON", false, fmt, ap);
     va_end(ap);
 }
 

@@ -8,6 +8,8 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -89,6 +91,38 @@ const char *request_query(const struct request *rq, const char *key)
 const char *request_header(const struct request *rq, const char *name)
 {
     return MHD_lookup_connection_value(rq->conn, MHD_HEADER_KIND, name);
+}
+
+static void take_sdk_version(struct request *rq)
+{
+    static const char prefix[] = "X-Daytona-SDK-Version~";
+    const char *text = request_header(rq, "X-Daytona-SDK-Version"), *list;
+    size_t n;
+
+    if (!text) {
+        list = request_header(rq, "Sec-WebSocket-Protocol");
+        text = list ? strstr(list, prefix) : NULL;
+        text = text ? text + strlen(prefix) : "";
+    }
+    n = strcspn(text, ", \t");
+    snprintf(rq->sdk_version, sizeof(rq->sdk_version), "%.*s", n < 63 ? (int)n : 63, text);
+}
+
+const char *request_sdk_version(const struct request *rq)
+{
+    return rq->sdk_version;
+}
+
+bool request_abandoned(const struct request *rq)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(rq->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct pollfd pfd = {.events = POLLRDHUP};
+
+    if (!info)
+        return false;
+    pfd.fd = info->connect_fd;
+    return poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
 /* rq->line is taken apart in place; path and params point into it. */
@@ -270,6 +304,7 @@ static void begin(struct request *rq)
     rq->reply.stream_len = -1;
     buf_init(&rq->reply.text, TEXT_MAX);
     buf_init(&rq->body, BODY_MAX);
+    take_sdk_version(rq);
     if (parse_target(rq) < 0) {
         reply_status(rq, 500);
         return;

@@ -1,5 +1,6 @@
 /* sandbox.c - the life of a sandbox: states, and the processes behind them. */
 #include "server/server_internal.h"
+#include "server/session.h"
 
 #include "util/clock.h"
 #include "util/log.h"
@@ -278,14 +279,20 @@ static int begin_end(struct sandbox *sb, enum sandbox_state state, bool started_
     return r;
 }
 
+/* Its processes, and what the server holds of them. */
+static void end_processes(struct sandbox *sb, struct jail *jail)
+{
+    jail_end(jail);
+    session_end_all(sb);
+    jail_unref(jail);
+}
+
 static void finish_end(struct sandbox *sb, struct jail *jail)
 {
     struct server *s = sb->srv;
 
-    if (jail) {
-        jail_end(jail);
-        jail_unref(jail);
-    }
+    if (jail)
+        end_processes(sb, jail);
     lock_take(&s->lock);
     set_state_locked(sb, sb->state, clock_mono_ns() + state_delay(s));
     lock_drop(&s->lock);
@@ -369,11 +376,12 @@ void sandbox_end_all(struct server *s)
             jail = sb->jail;
             sb->jail = NULL;
             set_state_locked(sb, SB_STOPPED, 0);
+            sandbox_ref_locked(sb);
         }
         lock_drop(&s->lock);
         if (!jail)
             return;
-        jail_end(jail);
-        jail_unref(jail);
+        end_processes(sb, jail);
+        sandbox_unref(sb);
     }
 }

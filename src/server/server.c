@@ -362,6 +362,7 @@ int server_start(const struct server_config *config, struct server **ret, struct
     if (!s)
         return -ENOMEM;
     ignore_sigpipe();
+    lock_init(&s->live);
     lock_init(&s->lock);
     lock_cond_init(&s->changed);
     s->lock_fd = -1;
@@ -440,6 +441,7 @@ struct server *server_free(struct server *s)
     free(s->state_dir);
     pthread_cond_destroy(&s->changed);
     lock_done(&s->lock);
+    lock_done(&s->live);
     free(s);
     return NULL;
 }

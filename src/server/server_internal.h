@@ -2,8 +2,8 @@
  * server_internal.h - what the server's parts share: the request, the reply, sandboxes, routes.
  *
  * A connection has a thread of its own (libmicrohttpd), so handlers may block. Lock order,
- * outermost first: server.lock, fault.lock. No lock is held over I/O but the sandbox store's
- * saving, which is one small local file.
+ * outermost first: server.live, session.lock, server.lock, fault.lock. No lock is held over I/O but
+ * small local files: the sandbox store, the log of a session.
  */
 #ifndef SERVER_SERVER_INTERNAL_H
 #define SERVER_SERVER_INTERNAL_H
@@ -62,6 +62,8 @@ struct sandbox {
     bool is_public, network_block_all;
     bool run;          /* is to be started by the next server on this state directory */
     struct jail *jail; /* one reference; use sandbox_enter */
+
+    struct session *sessions; /* server.live */
 };
 
 struct server {
@@ -71,6 +73,8 @@ struct server {
     int lock_fd; /* the state directory's lock */
     struct MHD_Daemon *mhd;
     struct fault *fault;
+
+    struct lock live; /* guards what runs in sandboxes beside requests: lists of sessions */
 
     struct lock lock;
     pthread_cond_t changed;    /* a sandbox's state, stopping */
@@ -171,6 +175,7 @@ struct request {
     size_t param_count;
     const struct route *route;
     char *capture[CAPTURES_MAX];
+    char sdk_version[64];
     struct sandbox *sandbox; /* a reference */
     struct jail *jail;       /* a reference */
     bool begun;
@@ -219,6 +224,10 @@ const struct param *request_param(const struct request *rq, const char *key);
 /* NULL: absent. */
 const char *request_query(const struct request *rq, const char *key);
 const char *request_header(const struct request *rq, const char *name);
+/* X-Daytona-SDK-Version, or its form as a WebSocket's subprotocol; "" if there is none. */
+const char *request_sdk_version(const struct request *rq);
+/* True when the client has closed its connection, so that nobody waits for the answer. */
+bool request_abandoned(const struct request *rq);
 
 void reply_reset(struct reply *rp);
 void reply_status(struct request *rq, int status); /* without a body */
@@ -241,6 +250,9 @@ void reply_api_error(struct request *rq, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* {statusCode,message,code,timestamp,path,method}: the proxy's and the processes'. */
 void reply_error(struct request *rq, int status, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* As reply_error, with the time zero that some handlers say. */
+void reply_error_timeless(struct request *rq, int status, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 /* Turns the answer into the lie that was asked for. */
 void lie_instead(struct request *rq);
@@ -318,6 +330,15 @@ void upload_free(struct request *rq);
 void bulk_free(struct request *rq);
 
 void process_execute(struct request *rq);
+
+void session_create(struct request *rq);
+void session_list_all(struct request *rq);
+void session_get(struct request *rq);
+void session_remove(struct request *rq);
+void session_run(struct request *rq);
+void session_get_command(struct request *rq);
+void session_logs(struct request *rq);
+void session_put_input(struct request *rq);
 
 void info_version(struct request *rq);
 void info_work_dir(struct request *rq);

@@ -1,18 +1,8 @@
 /* The server's answers against a table of what was observed of the real service. */
-#include "raw_http.h"
+#include "facts.h"
 
 #include <sys/un.h>
 #include <time.h>
-
-struct fact {
-    const char *name;
-    const char *method, *call; /* below /toolbox/ID, or whole when it starts with "//" */
-    const char *headers;       /* lines; NULL: none */
-    const char *body;
-    int status;
-    const char *header; /* "Name: value" that the answer has; "Name:" alone: has not. NULL */
-    const char *want;   /* body, see body_fits */
-};
 
 #define EDGE "edge-of-a-part"
 #define FORM "Content-Type: multipart/form-data; boundary=" EDGE "\r\n"
@@ -522,82 +512,6 @@ static void populate(const struct box *box)
     snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/socket", box->home);
     assert_int_equal(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
     close(fd);
-}
-
-/* What the table cannot know. */
-struct words {
-    const char *name;
-    char value[600];
-};
-
-static void fill_in(const char *text, const struct words *words, size_t count, char *out,
-                    size_t size)
-{
-    size_t n = 0;
-
-    while (text && *text && n + 1 < size) {
-        bool found = false;
-
-        for (size_t i = 0; *text == '@' && !found && i < count; i++) {
-            const size_t len = strlen(words[i].name);
-
-            if (strncmp(text, words[i].name, len) == 0) {
-                n += (size_t)snprintf(out + n, size - n, "%s", words[i].value);
-                text += len;
-                found = true;
-            }
-        }
-        if (!found)
-            out[n++] = *text++;
-    }
-    out[n] = '\0';
-}
-
-static bool header_fits(const struct answer *a, const char *want)
-{
-    const char *colon = strchr(want, ':'), *value;
-    char name[64];
-
-    snprintf(name, sizeof(name), "%.*s", (int)(colon - want), want);
-    value = header(a, name);
-    if (colon[1] == '\0')
-        return !value;
-    return value && strcmp(value, colon + 2) == 0;
-}
-
-static unsigned check(const struct box *box, const struct fact *facts, size_t count, bool isolated)
-{
-    struct words words[] = {{.name = "@ID"}, {.name = "@WORK"}, {.name = "@U"},
-                            {.name = "@G"},  {.name = "@LONG"}, {.name = "@TMP"}};
-    unsigned wrong = 0;
-
-    snprintf(words[0].value, 600, "%s", box->id);
-    snprintf(words[1].value, 600, "%s", isolated ? "/home/daytona" : box->home);
-    snprintf(words[2].value, 600, "%u", geteuid());
-    snprintf(words[3].value, 600, "%u", getegid());
-    memset(words[4].value, 'l', 300);
-    /* Another file system: the sandbox's own /tmp, or the host's /dev/shm. */
-    snprintf(words[5].value, 600, isolated ? "/tmp/moved" : "/dev/shm/moved-%d", (int)getpid());
-    for (size_t i = 0; i < count; i++) {
-        const struct fact *f = &facts[i];
-        char call[2048], want[4096], head[1024];
-        struct answer a;
-
-        fill_in(f->call, words, ARRAY_LEN(words), call, sizeof(call));
-        fill_in(f->want, words, ARRAY_LEN(words), want, sizeof(want));
-        fill_in(f->header, words, ARRAY_LEN(words), head, sizeof(head));
-        a = strncmp(call, "//", 2) == 0 ? ask(box, f->method, call + 1, f->headers, f->body)
-                                        : ask_box(box, f->method, call, f->headers, f->body);
-        if (a.status != f->status || (f->header && !header_fits(&a, head)) ||
-            (a.cut && strcmp(f->method, "HEAD") != 0) || !body_fits(&a, f->want ? want : NULL)) {
-            print_error("%s: wanted %d [%s] [%s]\n   got %s[%s]%s\n", f->name, f->status,
-                        f->header ? head : "", f->want ? want : "", buf_str(&a.head),
-                        buf_str(&a.body), a.cut ? " (cut)" : "");
-            wrong++;
-        }
-        answer_done(&a);
-    }
-    return wrong;
 }
 
 static void check_all(bool isolated, bool facts_of_files)
