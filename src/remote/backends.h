@@ -47,14 +47,15 @@ struct remote *remote_fault_new(struct remote *inner, struct remote_fault **ret_
 enum remote_fault_kind {
     REMOTE_FAULT_BEFORE, /* the call fails and was not made */
     REMOTE_FAULT_AFTER,  /* the call was made, its answer is lost */
-    REMOTE_FAULT_SHORT,  /* fetch only: half the bytes, then the error */
+    REMOTE_FAULT_SHORT,  /* fetch: half the bytes, fetch_many: half the files; then the error */
 };
 /* The n-th call from now (1: the next) fails with err; 0: none. */
 void remote_fault_set(struct remote_fault *f, unsigned n, enum remote_fault_kind kind, int err);
 unsigned remote_fault_calls(struct remote_fault *f); /* since the last _set */
 
 /*
- * At most data_max fetches and puts at a time, and other_max other calls; others wait. exec is not
+ * At most data_max fetches and puts at a time, and other_max other calls; others wait. Those in the
+ * background always leave room for one more. exec is not
  * counted: a command may run for hours, and must not keep everybody else from stat.
  */
 struct remote *remote_limit_new(struct remote *inner, unsigned data_max, unsigned other_max);

@@ -29,6 +29,21 @@ static int short_fetch(struct wrap *w, const struct wrap_call *call, int err)
     return r < 0 ? r : err;
 }
 
+/* Half of the files, and no word of the others. */
+static int short_fetch_many(struct wrap *w, const struct wrap_call *call, int err)
+{
+    struct wrap_call half = *call;
+    struct remote_many many = *call->many;
+    int r;
+
+    many.count /= 2;
+    half.many = &many;
+    for (size_t i = many.count; i < call->many->count; i++)
+        call->many->v[i].err = -EAGAIN;
+    r = many.count ? wrap_forward(w, &half) : 0;
+    return r < 0 ? r : err;
+}
+
 static int fault_around(struct wrap *w, const struct wrap_call *call)
 {
     struct remote_fault *f = (struct remote_fault *)w;
@@ -50,6 +65,8 @@ static int fault_around(struct wrap *w, const struct wrap_call *call)
     }
     if (kind == REMOTE_FAULT_SHORT && call->op == WRAP_FETCH)
         return short_fetch(w, call, err);
+    if (kind == REMOTE_FAULT_SHORT && call->op == WRAP_FETCH_MANY)
+        return short_fetch_many(w, call, err);
     return err;
 }
 

@@ -160,6 +160,11 @@ static int helper_fetch(struct remote *r, const char *path, const struct remote_
     return remote_fetch(h->plain, path, expect, off, len, fd, ret_len);
 }
 
+static int helper_fetch_many(struct remote *r, const struct remote_many *many)
+{
+    return remote_fetch_many(helper_of(r)->plain, many);
+}
+
 /* ---- what the file calls do as well ---- */
 
 static int helper_create(struct remote *r, const char *path, mode_t mode, struct remote_attr *ret)
@@ -246,6 +251,7 @@ static const struct remote_ops helper_ops = {
     .tree = helper_tree,
     .changes = helper_changes,
     .fetch = helper_fetch,
+    .fetch_many = helper_fetch_many,
     .create = helper_create,
     .put = helper_put,
     .mkdir = helper_mkdir,

@@ -22,12 +22,21 @@ struct limit {
     struct gate data, other;
 };
 
+/* What nobody waits for leaves a place free for what somebody does. */
+static bool room_locked(const struct gate *g, bool background)
+{
+    const unsigned max = background && g->max > 1 ? g->max - 1 : g->max;
+
+    return g->running < max;
+}
+
 static int gate_enter(struct limit *l, struct gate *g)
 {
+    const bool background = remote_in_background();
     int r = 0;
 
     lock_take(&l->lock);
-    while (g->running >= g->max && r == 0) {
+    while (!room_locked(g, background) && r == 0) {
         if (cancel_fired(cancel_bound()))
             r = -EINTR;
         else
@@ -43,14 +52,19 @@ static void gate_leave(struct limit *l, struct gate *g)
 {
     lock_take(&l->lock);
     g->running--;
-    pthread_cond_signal(&g->room);
+    pthread_cond_broadcast(&g->room); /* for one in the background there may be none yet */
     lock_drop(&l->lock);
+}
+
+static bool carries_data(enum wrap_op op)
+{
+    return op == WRAP_FETCH || op == WRAP_FETCH_MANY || op == WRAP_PUT;
 }
 
 static int limit_around(struct wrap *w, const struct wrap_call *call)
 {
     struct limit *l = (struct limit *)w;
-    struct gate *g = call->op == WRAP_FETCH || call->op == WRAP_PUT ? &l->data : &l->other;
+    struct gate *g = carries_data(call->op) ? &l->data : &l->other;
     int r;
 
     /* A user's command may run for hours: it must not keep everybody else from stat. Nor may who

@@ -1,6 +1,7 @@
 #include "remote/backends.h"
 #include "remote/mem_internal.h"
 
+#include "util/cancel.h"
 #include "util/clock.h"
 #include "util/lock.h"
 #include "util/path.h"
@@ -357,6 +358,23 @@ static int mem_fetch(struct remote *r, const char *path, const struct remote_att
         err = mem_data_store(&n->data, off, len, fd, ret_len);
     lock_drop(&m->lock);
     return err;
+}
+
+static int mem_fetch_many(struct remote *r, const struct remote_many *many)
+{
+    for (size_t i = 0; i < many->count; i++) {
+        struct remote_want *w = &many->v[i];
+        uint64_t got = 0;
+
+        if (cancel_fired(cancel_bound()))
+            return -EINTR;
+        w->err = mem_fetch(r, w->path, w->expect, 0, w->expect->size, w->fd, &got);
+        if (w->err == 0 && got != w->expect->size)
+            w->err = -ESTALE;
+        if (many->done)
+            many->done(many->arg, i);
+    }
+    return 0;
 }
 
 static int mem_statfs(struct remote *r, const char *path, struct remote_statfs *ret)
@@ -825,6 +843,7 @@ static const struct remote_ops mem_ops = {
     .tree = mem_tree,
     .changes = mem_changes,
     .fetch = mem_fetch,
+    .fetch_many = mem_fetch_many,
     .create = mem_create,
     .put = mem_put,
     .mkdir = mem_mkdir,

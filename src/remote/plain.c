@@ -367,6 +367,7 @@ static const struct remote_ops plain_ops = {
     .stat = plain_stat,
     .list = plain_list,
     .fetch = plain_fetch,
+    .fetch_many = plain_fetch_many,
     .create = plain_create,
     .put = plain_put,
     .mkdir = plain_mkdir,

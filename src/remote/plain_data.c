@@ -15,7 +15,7 @@
 
 /* ---- fetch ---- */
 
-static int write_full(int fd, const void *p, size_t n, uint64_t off)
+int plain_write_full(int fd, const void *p, size_t n, uint64_t off)
 {
     const char *s = p;
 
@@ -35,7 +35,7 @@ static int write_full(int fd, const void *p, size_t n, uint64_t off)
 
 static int sink_to_fd(void *arg, uint64_t off, const void *p, size_t n)
 {
-    return write_full(*(const int *)arg, p, n, off);
+    return plain_write_full(*(const int *)arg, p, n, off);
 }
 
 /* Floor: a time before 1970 is still in the second that contains it. */
@@ -44,7 +44,7 @@ static int64_t whole_seconds(int64_t ns)
     return ns / NS_PER_S - (ns % NS_PER_S < 0);
 }
 
-static bool is_utf8(const char *s)
+bool plain_is_utf8(const char *s)
 {
     const unsigned char *p = (const unsigned char *)s;
 
@@ -120,7 +120,7 @@ static int fetch_piece(struct plain *p, const char *path, const struct remote_at
     if (r == 0 && answer.part[1].len > len)
         r = -EPROTO;
     if (r == 0)
-        r = write_full(fd, buf_str(&answer.part[1]), answer.part[1].len, off);
+        r = plain_write_full(fd, buf_str(&answer.part[1]), answer.part[1].len, off);
     if (r == 0)
         *ret_len = answer.part[1].len;
     shcmd_answer_done(&answer);
@@ -146,7 +146,7 @@ static int fetch_by_script(struct plain *p, const char *path, const struct remot
 }
 
 /* The kernel's own files say that they are empty; the service then sends nothing. */
-static bool is_kernel_file(const char *path)
+bool plain_is_kernel_file(const char *path)
 {
     return path_is_below(path, "/proc") || path_is_below(path, "/sys");
 }
@@ -160,8 +160,8 @@ int plain_fetch(struct remote *r, const char *path, const struct remote_attr *ex
         *ret_len = 0;
         return 0;
     }
-    if (p->shell && (is_kernel_file(path) || !is_utf8(path_base(path))))
-        return fetch_by_script(p, path, is_kernel_file(path) ? NULL : expect, off, len, fd,
+    if (p->shell && (plain_is_kernel_file(path) || !plain_is_utf8(path_base(path))))
+        return fetch_by_script(p, path, plain_is_kernel_file(path) ? NULL : expect, off, len, fd,
                                ret_len);
     return fetch_download(p, path, expect, off, len, fd, ret_len);
 }

@@ -101,6 +101,14 @@ int plain_fetch(struct remote *r, const char *path, const struct remote_attr *ex
 int plain_put(struct remote *r, const char *path, const struct remote_put *put,
               struct remote_attr *ret);
 
+int plain_write_full(int fd, const void *p, size_t n, uint64_t off);
+bool plain_is_utf8(const char *s);
+bool plain_is_kernel_file(const char *path);
+
+/* ---- plain_many.c ---- */
+
+int plain_fetch_many(struct remote *r, const struct remote_many *many);
+
 /* ---- plain_change.c ---- */
 
 int plain_create(struct remote *r, const char *path, mode_t mode, struct remote_attr *ret);

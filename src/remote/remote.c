@@ -222,6 +222,31 @@ int remote_fetch(struct remote *r, const char *path, const struct remote_attr *e
     return err;
 }
 
+static int check_want(const struct remote_want *w)
+{
+    const int err = check_path(w->path);
+
+    if (err < 0)
+        return err;
+    if (S_ISDIR(w->expect->mode))
+        return -EISDIR;
+    return S_ISREG(w->expect->mode) ? 0 : -EINVAL;
+}
+
+int remote_fetch_many(struct remote *r, const struct remote_many *many)
+{
+    if (!r->ops->fetch_many)
+        return -EOPNOTSUPP;
+    for (size_t i = 0; i < many->count; i++) {
+        const int err = check_want(&many->v[i]);
+
+        if (err < 0)
+            return err;
+        many->v[i].err = -EAGAIN;
+    }
+    return many->count > 0 ? r->ops->fetch_many(r, many) : 0;
+}
+
 /* Backends always get somewhere to put the attributes; the caller only gets them on success. */
 static int give_attr(int err, const struct remote_attr *attr, struct remote_attr *ret)
 {

@@ -109,6 +109,23 @@ struct remote_tree {
 
 void remote_tree_done(struct remote_tree *tree);
 
+/* One of several files that are fetched whole. */
+struct remote_want {
+    const char *path;
+    const struct remote_attr *expect; /* of a regular file */
+    int fd;
+    int err; /* set by the call: 0, all of it is in fd. -EAGAIN: not tried */
+};
+
+struct remote_many {
+    struct remote_want *v;
+    size_t count;
+    /* File i has its err, which says if it is there: at most once each, in any order. May be NULL.
+     */
+    void (*done)(void *arg, size_t i);
+    void *arg;
+};
+
 /* A whole new content for a file, from fd (pread, 0 to size). */
 struct remote_put {
     int fd;
@@ -182,6 +199,13 @@ struct remote_ops {
      */
     int (*fetch)(struct remote *r, const char *path, const struct remote_attr *expect, uint64_t off,
                  uint64_t len, int fd, uint64_t *ret_len);
+    /*
+     * Several files at once, optional. Each has an err of its own, whatever this returns; one that
+     * did not get any is -EAGAIN and may be fetched alone, as those with names that cannot be asked
+     * for (-EILSEQ). -ESTALE: it is of another size than the version in expect; that is all that
+     * can be seen. Who must know better looks at the attributes once more.
+     */
+    int (*fetch_many)(struct remote *r, const struct remote_many *many);
     /* O_CREAT|O_EXCL: -EEXIST. mode is exact (no umask). */
     int (*create)(struct remote *r, const char *path, mode_t mode, struct remote_attr *ret);
     /* Readers in the sandbox see the old content or the new, never a mixture, where they can. */
@@ -218,6 +242,7 @@ int remote_tree(struct remote *r, const struct remote_ask *ask, struct remote_tr
 int remote_changes(struct remote *r, const struct remote_ask *ask, struct remote_tree *ret);
 int remote_fetch(struct remote *r, const char *path, const struct remote_attr *expect, uint64_t off,
                  uint64_t len, int fd, uint64_t *ret_len);
+int remote_fetch_many(struct remote *r, const struct remote_many *many);
 int remote_create(struct remote *r, const char *path, mode_t mode, struct remote_attr *ret);
 int remote_put(struct remote *r, const char *path, const struct remote_put *put,
                struct remote_attr *ret);

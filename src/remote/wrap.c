@@ -60,6 +60,13 @@ static int wrap_fetch(struct remote *r, const char *path, const struct remote_at
                                         .ret_len = ret_len});
 }
 
+static int wrap_fetch_many(struct remote *r, const struct remote_many *many)
+{
+    return enter(r, &(struct wrap_call){.op = WRAP_FETCH_MANY,
+                                        .path = many->count ? many->v[0].path : NULL,
+                                        .many = many});
+}
+
 static int wrap_create(struct remote *r, const char *path, mode_t mode, struct remote_attr *ret)
 {
     return enter(r, &(struct wrap_call){.op = WRAP_CREATE, .path = path, .mode = mode, .ret = ret});
@@ -151,6 +158,8 @@ int wrap_forward(struct wrap *w, const struct wrap_call *c)
         return remote_changes(r, c->ask, c->ret);
     case WRAP_FETCH:
         return remote_fetch(r, c->path, c->expect, c->off, c->len, c->fd, c->ret_len);
+    case WRAP_FETCH_MANY:
+        return remote_fetch_many(r, c->many);
     case WRAP_CREATE:
         return remote_create(r, c->path, c->mode, c->ret);
     case WRAP_PUT:
@@ -184,6 +193,7 @@ int wrap_forward_lost(struct wrap *w, const struct wrap_call *call)
     struct remote_info info = {0};
     struct remote_list list = {0};
     struct remote_tree tree = {0};
+    struct remote_many many = {0};
     struct remote_statfs statfs;
     struct remote_attr attr;
     char *target = NULL;
@@ -199,10 +209,17 @@ int wrap_forward_lost(struct wrap *w, const struct wrap_call *call)
         c.ret = &tree;
     else if (c.op == WRAP_STATFS)
         c.ret = &statfs;
+    if (c.many) {
+        many = *c.many;
+        many.done = NULL;
+        c.many = &many;
+    }
     c.ret_target = &target;
     c.ret_len = &len;
     c.ret_exit = &status;
     r = wrap_forward(w, &c);
+    for (size_t i = 0; i < many.count; i++)
+        many.v[i].err = -EAGAIN;
     remote_info_done(&info);
     remote_list_done(&list);
     remote_tree_done(&tree);
@@ -220,6 +237,7 @@ static const struct remote_ops wrap_ops = {
     .tree = wrap_tree,
     .changes = wrap_changes,
     .fetch = wrap_fetch,
+    .fetch_many = wrap_fetch_many,
     .create = wrap_create,
     .put = wrap_put,
     .mkdir = wrap_mkdir,
@@ -255,6 +273,7 @@ const char *wrap_op_name(enum wrap_op op)
         [WRAP_SYMLINK] = "symlink", [WRAP_LINK] = "link",       [WRAP_UNLINK] = "unlink",
         [WRAP_RMDIR] = "rmdir",     [WRAP_RENAME] = "rename",   [WRAP_SETATTR] = "setattr",
         [WRAP_STATFS] = "statfs",   [WRAP_EXEC] = "exec",
+        [WRAP_FETCH_MANY] = "fetch_many",
     };
 
     return (size_t)op < ARRAY_LEN(names) ? names[op] : "?";

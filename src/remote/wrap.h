@@ -14,6 +14,7 @@ enum wrap_op {
     WRAP_TREE,
     WRAP_CHANGES,
     WRAP_FETCH,
+    WRAP_FETCH_MANY,
     WRAP_CREATE,
     WRAP_PUT,
     WRAP_MKDIR,
@@ -38,6 +39,7 @@ struct wrap_call {
     uint64_t off, len;
     int fd;
     const struct remote_ask *ask;
+    const struct remote_many *many;
     const struct remote_attr *expect;
     const struct remote_put *put;
     const struct remote_setattr *set;

@@ -231,6 +231,47 @@ TEST(put_and_fetch_carry_every_byte)
     free(got);
 }
 
+static void note_done(void *arg, size_t i)
+{
+    unsigned *done = arg;
+
+    *done |= 1u << i;
+}
+
+TEST(many_files_come_at_once_each_with_its_own_outcome)
+{
+    static const char *const names[] = {"a", "empty", "grown", "gone", "b"};
+    static const int errs[] = {0, 0, -ESTALE, -ENOENT, 0};
+    struct remote_attr attrs[ARRAY_LEN(names)];
+    struct remote_want v[ARRAY_LEN(names)];
+    unsigned done = 0;
+    struct remote_many many = {
+        .v = v, .count = ARRAY_LEN(names), .done = note_done, .arg = &done};
+    char got[16], paths[ARRAY_LEN(names)][4096];
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        have_file(names[i], strcmp(names[i], "empty") == 0 ? "" : names[i]);
+        attrs[i] = attr_of(names[i]);
+        snprintf(paths[i], sizeof(paths[i]), "%s", at(names[i]));
+        v[i] = (struct remote_want){
+            .path = paths[i], .expect = &attrs[i], .fd = memfd_create("got", MFD_CLOEXEC)};
+    }
+    attrs[2].size = 3;
+    assert_int_equal(remote_unlink(world.r, at("gone")), 0);
+    assert_int_equal(remote_fetch_many(world.r, &many), 0);
+    assert_int_equal(done, 31);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        assert_int_equal(v[i].err, errs[i]);
+        if (v[i].err == 0) {
+            assert_int_equal(pread(v[i].fd, got, sizeof(got), 0), attrs[i].size);
+            assert_memory_equal(got, names[i], attrs[i].size);
+        }
+        close(v[i].fd);
+    }
+    attrs[0].mode = S_IFIFO | 0644;
+    assert_int_equal(remote_fetch_many(world.r, &many), -EINVAL);
+}
+
 TEST(fetch_of_another_version_is_stale)
 {
     struct remote_attr before;
@@ -841,6 +882,7 @@ TEST(statfs_knows_some_space)
     REMOTE_CASE(names_that_lead_nowhere_say_so),                                                   \
     REMOTE_CASE(paths_that_are_not_resolved_never_reach_the_backend),                              \
     REMOTE_CASE(put_and_fetch_carry_every_byte),                                                   \
+    REMOTE_CASE(many_files_come_at_once_each_with_its_own_outcome),                                \
     REMOTE_CASE(fetch_of_another_version_is_stale),                                                \
     REMOTE_CASE(put_keeps_mode_and_links_and_sets_the_mtime),                                      \
     REMOTE_CASE(put_refuses_what_is_not_a_file),                                                   \

@@ -99,6 +99,31 @@ TEST(a_short_fetch_leaves_half)
     close(fd);
 }
 
+TEST(many_files_of_which_some_are_lost)
+{
+    static const int errs[][4] = {
+        [REMOTE_FAULT_BEFORE] = {-EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN},
+        [REMOTE_FAULT_AFTER] = {-EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN},
+        [REMOTE_FAULT_SHORT] = {0, 0, -EAGAIN, -EAGAIN},
+    };
+    struct remote_attr a;
+    struct remote_want v[4];
+    const struct remote_many many = {.v = v, .count = 4};
+    int fd = memfd_create("got", MFD_CLOEXEC);
+
+    have_file("f", "12345678");
+    a = attr_of("f");
+    for (size_t i = 0; i < 4; i++)
+        v[i] = (struct remote_want){.path = "/f", .expect = &a, .fd = fd};
+    for (size_t kind = 0; kind < ARRAY_LEN(errs); kind++) {
+        remote_fault_set(fault, 1, (enum remote_fault_kind)kind, -ECONNRESET);
+        assert_int_equal(remote_fetch_many(world.r, &many), -ECONNRESET);
+        for (size_t i = 0; i < 4; i++)
+            assert_int_equal(v[i].err, errs[kind][i]);
+    }
+    close(fd);
+}
+
 /* ---- a remote that tests hold ---- */
 
 static struct {
@@ -433,6 +458,7 @@ int main(void)
         REMOTE_CASE(the_nth_call_fails_and_only_that),
         REMOTE_CASE(a_call_whose_answer_is_lost_was_made),
         REMOTE_CASE(a_short_fetch_leaves_half),
+        REMOTE_CASE(many_files_of_which_some_are_lost),
         cmocka_unit_test(no_more_calls_than_the_limit_are_made_at_a_time),
         cmocka_unit_test(a_stopped_sandbox_is_woken_once_for_all),
         cmocka_unit_test(what_cannot_be_woken_stays_down),
