@@ -113,8 +113,10 @@ static void update_locked(struct fs *fs, const struct flight *f, struct node *n,
 /* A name is not there any more. Unsent data keeps its name: the next put makes it again. */
 void flight_vanish_locked(struct fs *fs, struct node *n)
 {
-    if (node_local(n))
+    if (node_local(n)) {
+        n->suspect = false;
         return;
+    }
     if (n->nlookup > 0)
         fs_tell_entry_locked(fs, n->parent, n->name);
     fs_tell_inode_locked(fs, n);

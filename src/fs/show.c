@@ -112,7 +112,11 @@ void show_entry_locked(struct fs *fs, const struct node *n, struct fs_entry *ret
     int64_t left_ns = 0;
 
     lock_assert_held(&fs->lock);
-    if (n->attached && !n->suspect && !n->times_stale && n->attr_ns != FS_NEVER)
+    /* What changes through another name must be seen through this one at once: for the kernel they
+     * are two inodes, and it hears of the other one only a moment later. */
+    const bool several = n->attr.nlink > 1 && !S_ISDIR(n->attr.mode);
+
+    if (n->attached && !several && !n->suspect && !n->times_stale && n->attr_ns != FS_NEVER)
         left_ns = n->attr_ns + fs->config.coherence_ns - clock_mono_ns();
     ret->ino = n->id;
     ret->ttl_ns = left_ns > 0 ? left_ns : 0;

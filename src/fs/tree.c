@@ -9,8 +9,9 @@
 
 bool tree_fresh_locked(const struct node *n, int64_t since)
 {
-    if (node_local(n))
-        return true; /* what is not sent yet is known best here */
+    /* What is not sent yet is known best here; but its mode may change through another name. */
+    if (node_local(n) && (n->deleted || !n->suspect))
+        return true;
     return !n->suspect && n->attr_ns >= since;
 }
 

@@ -23,6 +23,7 @@ if [ -n "${AS_USER:-}" ] && [ "$(id -u)" = 0 ]; then
     $as_nobody test -x "$DAYTONAFS" -a -w "$TEST_RUN_DIR/user" ||
         { echo "skip: an ordinary user cannot reach $DAYTONAFS"; exit $SKIP; }
     # A /dev/fuse that such a user may open, as most systems have it, in a namespace of its own.
+    unshare -m true || { echo "skip: no mount namespaces here"; exit $SKIP; }
     # shellcheck disable=SC2016
     HOME=$TEST_RUN_DIR/user TEST_RUN_DIR=$TEST_RUN_DIR/user exec unshare -m sh -c '
         rm -f "$1" && mknod -m 666 "$1" c 10 229 && mount --bind "$1" /dev/fuse || exit 77

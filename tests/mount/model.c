@@ -174,7 +174,7 @@ static void do_open(const char *path)
 
     if (h->fd[0] >= 0)
         return;
-    record("open %s %#o", path, how);
+    record("open %s %#o in handle %ld", path, how, (long)(h - handles));
     res = BOTH(openat(roots[side], path, how | O_CLOEXEC | O_NONBLOCK, 0640));
     if ((res.r[0] < 0) != (res.r[1] < 0) || (res.r[0] < 0 && res.r[0] != res.r[1])) {
         for (int side = 0; side < SIDES; side++)
