@@ -8,5 +8,6 @@
 #include "daytona/files.h"
 #include "daytona/process.h"
 #include "daytona/sandbox.h"
+#include "daytona/session.h"
 
 #endif

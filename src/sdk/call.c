@@ -9,6 +9,7 @@
 #include "util/errtext.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -64,6 +65,7 @@ static struct reply reply_of(const struct call *call, bool toolbox,
         .status = response->status,
         .idempotent = call->flags & HTTP_IDEMPOTENT,
         .is_html = is_html(response),
+        .json_errors = call->json_errors,
         .body = buf_str(&response->body),
         .len = response->body.len,
     };
@@ -102,11 +104,31 @@ static int not_taken(struct daytona_client *c, int r, const struct call *call, c
     return r;
 }
 
+enum { HEADERS_MAX = 8 };
+
+static void list_headers(const struct daytona_client *c, const struct call *call,
+                         const char *list[HEADERS_MAX])
+{
+    size_t n = 0;
+
+    list[n++] = c->authorization.text;
+    list[n++] = c->source_header;
+    if (!call->plain)
+        list[n++] = version_header;
+    if (c->organization_header)
+        list[n++] = c->organization_header;
+    if (call->json)
+        list[n++] = "Content-Type: application/json";
+    if (call->header)
+        list[n++] = call->header;
+    list[n] = NULL;
+}
+
 /* url is complete. */
 static int perform(struct daytona_client *c, const struct call *call, bool toolbox, const char *url,
                    struct http_response *ret)
 {
-    const char *headers[8];
+    const char *headers[HEADERS_MAX];
     char why[HTTP_ERROR_MAX] = "";
     const struct http_request req = {
         .name = call->name,
@@ -127,20 +149,9 @@ static int perform(struct daytona_client *c, const struct call *call, bool toolb
         .error = why,
     };
     struct reply reply;
-    size_t n = 0;
     int r;
 
-    headers[n++] = c->authorization.text;
-    headers[n++] = c->source_header;
-    headers[n++] = version_header;
-    if (c->organization_header)
-        headers[n++] = c->organization_header;
-    if (call->json)
-        headers[n++] = "Content-Type: application/json";
-    if (call->header)
-        headers[n++] = call->header;
-    headers[n] = NULL;
-
+    list_headers(c, call, headers);
     r = http_perform(c->http, &req, ret);
     if (r < 0)
         return not_taken(c, r, call, url, why);
@@ -156,6 +167,40 @@ static int perform(struct daytona_client *c, const struct call *call, bool toolb
     return r;
 }
 
+/* ret_ws as in ws_connect: NULL if the answer was refused. */
+static int perform_upgrade(struct daytona_client *c, const struct call *call, bool no_pings,
+                           const char *url, struct ws **ret)
+{
+    const char *headers[HEADERS_MAX];
+    char why[HTTP_ERROR_MAX] = "";
+    const struct ws_params params = {
+        .name = call->name,
+        .url = url,
+        .headers = headers,
+        .message_max = call->body_max,
+        .no_pings = no_pings,
+        .error = why,
+    };
+    struct http_response response;
+    struct reply reply;
+    struct ws *ws = NULL;
+    int r;
+
+    list_headers(c, call, headers);
+    r = ws_connect(c->http, &params, &response, &ws);
+    if (r < 0)
+        return not_taken(c, r, call, url, why);
+    reply = reply_of(call, true, &response);
+    if (!ws && (response.status < 200 || response.status > 299))
+        r = refused(c, &reply, url);
+    else if (!ws)
+        r = error_set(-EPROTO, "the answer is no WebSocket");
+    http_response_done(&response);
+    if (r == 0)
+        *ret = ws;
+    return r;
+}
+
 static int add_query(struct buf *url, const struct call *call)
 {
     int r = 0;
@@ -165,13 +210,40 @@ static int add_query(struct buf *url, const struct call *call)
     return r;
 }
 
+/* curl would fold these into another address. */
+static bool is_folded(const char *name)
+{
+    return !*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+int call_path(struct buf *out, const char *literal, ...)
+{
+    const char *name;
+    va_list ap;
+    int r = 0;
+
+    va_start(ap, literal);
+    while (literal && r == 0) {
+        r = error_default(buf_puts(out, literal));
+        name = va_arg(ap, const char *);
+        if (!name || r < 0)
+            break;
+        if (is_folded(name) || strchr(name, '/'))
+            r = error_set(-EINVAL, "\"%s\" is no name", name);
+        else
+            r = error_default(url_escape(out, name));
+        literal = va_arg(ap, const char *);
+    }
+    va_end(ap);
+    return r;
+}
+
 int call_api(struct daytona_client *c, const struct call *call, struct http_response *ret)
 {
     struct buf url = BUF_INIT(URL_MAX_LEN);
     int r;
 
-    /* curl would fold these into another address */
-    if (call->id && (!*call->id || strcmp(call->id, ".") == 0 || strcmp(call->id, "..") == 0))
+    if (call->id && is_folded(call->id))
         return error_set(-EINVAL, "\"%s\" is no name of a sandbox", call->id);
     r = buf_printf(&url, "%s/sandbox", c->api_url);
     if (r == 0 && call->id) {
@@ -231,7 +303,14 @@ static int explain_401(struct daytona_sandbox *sb)
     return error_set(-EHOSTUNREACH, "the key could not be checked: the API does not answer");
 }
 
-int call_toolbox(struct daytona_sandbox *sb, const struct call *call, struct http_response *ret)
+/* One of the two. */
+struct answer {
+    struct http_response *response;
+    struct ws **ws;
+    bool no_pings;
+};
+
+static int call_box(struct daytona_sandbox *sb, const struct call *call, const struct answer *ret)
 {
     static const int64_t delays_ns[] = {500 * NS_PER_MS, 2 * NS_PER_S, 4 * NS_PER_S};
     struct buf url = BUF_INIT(URL_MAX_LEN);
@@ -239,8 +318,9 @@ int call_toolbox(struct daytona_sandbox *sb, const struct call *call, struct htt
 
     r = toolbox_url(sb, call, &url);
     for (size_t i = 0; r == 0; i++) {
-        r = perform(sb->client, call, true, url.data, ret);
-        if (r != -EACCES || error_now()->http_status != 401)
+        r = ret->ws ? perform_upgrade(sb->client, call, ret->no_pings, url.data, ret->ws)
+                    : perform(sb->client, call, true, url.data, ret->response);
+        if (r != -EACCES || error_now()->http_status != 401 || !error_now()->auth)
             break;
         if (i == ARRAY_LEN(delays_ns))
             break;
@@ -253,4 +333,38 @@ int call_toolbox(struct daytona_sandbox *sb, const struct call *call, struct htt
     }
     buf_done(&url);
     return r;
+}
+
+int call_toolbox(struct daytona_sandbox *sb, const struct call *call, struct http_response *ret)
+{
+    return call_box(sb, call, &(struct answer){.response = ret});
+}
+
+int call_toolbox_only(struct daytona_sandbox *sb, const struct call *call)
+{
+    struct http_response response;
+    const int r = call_toolbox(sb, call, &response);
+
+    if (r == 0)
+        http_response_done(&response);
+    return r;
+}
+
+int call_stream(struct daytona_sandbox *sb, const struct call *call, bool no_pings, struct ws **ret)
+{
+    return call_box(sb, call, &(struct answer){.ws = ret, .no_pings = no_pings});
+}
+
+int call_stream_failed(int r)
+{
+    switch (r) {
+    case -EINTR:
+        return error_set(r, "cancelled");
+    case -EFBIG:
+        return error_set(r, "a message is larger than allowed");
+    case -EPIPE:
+        return error_set(r, "the stream has ended");
+    default:
+        return error_set(r, "the stream: %s", errtext_sentence(r));
+    }
 }

@@ -3,6 +3,7 @@
 #define SDK_CALL_H
 
 #include "http/http.h"
+#include "http/ws.h"
 #include "sdk/client.h"
 
 struct call {
@@ -24,6 +25,8 @@ struct call {
     void *sink_arg;
     size_t body_max;
     const char *header; /* one more, or NULL */
+    bool json_errors;   /* see classify.h */
+    bool plain;         /* without the header that turns logs into JSON */
     int accept;         /* a status besides 2xx that the caller looks at itself; 0: none */
 };
 
@@ -34,6 +37,22 @@ struct call {
 int call_api(struct daytona_client *client, const struct call *call, struct http_response *ret);
 int call_toolbox(struct daytona_sandbox *sandbox, const struct call *call,
                  struct http_response *ret);
+
+/*
+ * Appends literal, name, literal … NULL: names are escaped. -EINVAL with the last error set for a
+ * name that would change the path: empty, "." or "..", or with a slash.
+ */
+int call_path(struct buf *out, const char *literal, ...) __attribute__((sentinel));
+/* As call_toolbox, for answers that say nothing. */
+int call_toolbox_only(struct daytona_sandbox *sandbox, const struct call *call);
+/*
+ * Opens a WebSocket. Tried once: who streams knows best how to go on. Of call, what belongs to a
+ * body or its limits is ignored, but for body_max: of one message.
+ */
+int call_stream(struct daytona_sandbox *sandbox, const struct call *call, bool no_pings,
+                struct ws **ret);
+/* Reading or writing one went wrong with r. Sets the last error; returns r. */
+int call_stream_failed(int r);
 
 /* Sets the last error from a toolbox's answer that was accepted after all; returns its errno. */
 int call_refused(struct daytona_sandbox *sandbox, const struct call *call,

@@ -4,7 +4,8 @@
  * The toolbox's path is client, proxy, runner, daemon, and each of them answers 400 and 404. What
  * the daemon refuses has an empty body (0.148 to 0.200), JSON whose inner statusCode is always 500
  * (before), or JSON with source DAYTONA_DAEMON (after). What proxy and runner refuse is JSON
- * without a source. So "no such file" is said only by what can only come from the daemon.
+ * without a source, and so are refusals of the daemon's calls that are not about files. So "no such
+ * file" is said only by what can only come from the daemon.
  */
 #include "sdk/classify.h"
 
@@ -23,6 +24,7 @@ enum form {
     FORM_DAEMON = 1 << 2, /* JSON of the daemon itself, old or new */
     FORM_TEXT = 1 << 3,
     FORM_HTML = 1 << 4,
+    FORM_OWN = 1 << 5, /* JSON of calls that refuse with it: processes, terminals, git */
     FORM_ANY = ~0,
 };
 
@@ -53,6 +55,7 @@ static const char elsewhere[] = "redirected to another server, which is not foll
 /* The first row that fits. */
 static const struct rule rules[] = {
     {BOTH, 0, FORM_HTML, NULL, -EPROTO, INFRA, "a web page came instead of an answer"},
+    {BOX, 401, FORM_OWN, "authentication required", -EACCES, 0, NULL}, /* of a git server */
     {BOTH, 401, FORM_ANY, NULL, -EACCES, AUTH | INFRA, NULL},
     {BOTH, 429, FORM_ANY, NULL, -EAGAIN, INFRA, NULL},
     {BOTH, 301, FORM_ANY, NULL, -EPROTO, INFRA, elsewhere},
@@ -67,10 +70,18 @@ static const struct rule rules[] = {
     {BOX, 400, FORM_JSON, "does not have a runner", -EHOSTDOWN, INFRA, not_running},
     {BOX, 400, FORM_JSON, "sandbox public status", -EHOSTUNREACH, INFRA, NULL},
     {BOX, 404, FORM_JSON, "container not found", -EHOSTDOWN, INFRA, not_running},
+    {BOX, 404, FORM_OWN, "not found: not found", -EIO, INFRA, NULL},
+    {BOX, 404, FORM_OWN, NULL, -ENOENT, 0, NULL},
     {BOX, 404, FORM_EMPTY, NULL, -ENOENT, 0, NULL},
     {BOX, 404, FORM_DAEMON, NULL, -ENOENT, 0, NULL},
     {BOX, 404, FORM_TEXT, "404 page not found", -EOPNOTSUPP, 0, no_route},
     {BOX, 404, FORM_ANY, NULL, -EIO, INFRA, NULL},
+    {BOX, 403, FORM_OWN, NULL, -EACCES, 0, NULL},
+    {BOX, 409, FORM_OWN, NULL, -EEXIST, 0, NULL},
+    {BOX, 410, FORM_OWN, NULL, -ESRCH, 0, NULL}, /* the process has ended */
+    {BOX, 500, FORM_OWN, "execute command: not found", -ENOENT, 0, NULL},
+    {BOX, 500, FORM_OWN, "broken pipe", -EPIPE, 0, NULL}, /* its shell has ended */
+    {BOX, 500, FORM_OWN, "session cancelled", -ECANCELED, 0, NULL},
     {BOX, 403, FORM_JSON, NULL, -EACCES, AUTH | INFRA, NULL},
     {BOX, 403, FORM_ANY, NULL, -EACCES, 0, NULL},
     {BOX, 400, FORM_ANY, NULL, -EINVAL, TEXT, NULL},
@@ -92,7 +103,7 @@ static const struct rule rules[] = {
     {API, 504, FORM_ANY, NULL, -EHOSTUNREACH, INFRA, "the API does not answer"},
 };
 
-static enum form form_of(const struct reply *reply, bool is_json, const struct wire_error *e)
+static int form_of(const struct reply *reply, bool is_json, const struct wire_error *e)
 {
     if (reply->is_html)
         return FORM_HTML;
@@ -103,11 +114,10 @@ static enum form form_of(const struct reply *reply, bool is_json, const struct w
     if (strcmp(e->source, "DAYTONA_DAEMON") == 0 || strncmp(e->code, "FILE_", 5) == 0 ||
         strcmp(e->code, "INVALID_FILE_PATH") == 0 || (e->status == 500 && reply->status != 500))
         return FORM_DAEMON;
-    return FORM_JSON;
+    return reply->json_errors ? FORM_JSON | FORM_OWN : FORM_JSON;
 }
 
-static const struct rule *find_rule(const struct reply *reply, enum form form,
-                                    const struct verdict *v)
+static const struct rule *find_rule(const struct reply *reply, int form, const struct verdict *v)
 {
     for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
         const struct rule *rule = &rules[i];
@@ -137,7 +147,7 @@ void classify(const struct reply *reply, struct verdict *ret)
 {
     struct wire_error e = {0};
     const bool is_json = reply->len > 0 && wire_error_read(reply->body, reply->len, &e) == 0;
-    const enum form form = form_of(reply, is_json, &e);
+    const int form = form_of(reply, is_json, &e);
     const struct rule *rule;
     int err;
 
@@ -152,7 +162,7 @@ void classify(const struct reply *reply, struct verdict *ret)
     rule = find_rule(reply, form, ret);
     if (!rule) {
         ret->err = http_status_errno(reply->status);
-        ret->infra = reply->side == SIDE_TOOLBOX && form == FORM_JSON;
+        ret->infra = reply->side == SIDE_TOOLBOX && form == FORM_JSON; /* not FORM_OWN */
     } else {
         ret->err = rule->err;
         ret->auth = rule->marks & AUTH;

@@ -12,6 +12,7 @@ struct reply {
     int status;
     bool idempotent; /* the request could be repeated without harm */
     bool is_html;
+    bool json_errors; /* what this call refuses is JSON without a source, too */
     const char *body;
     size_t len;
 };

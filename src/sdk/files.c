@@ -136,17 +136,6 @@ int daytona_files_exists(struct daytona_sandbox *sb, const char *path)
     return 0;
 }
 
-/* For calls whose answer says nothing. */
-static int call_only(struct daytona_sandbox *sb, const struct call *call)
-{
-    struct http_response response;
-    const int r = call_toolbox(sb, call, &response);
-
-    if (r == 0)
-        http_response_done(&response);
-    return r;
-}
-
 int daytona_files_create_folder(struct daytona_sandbox *sb, const char *path, mode_t mode)
 {
     char mode_text[16];
@@ -160,7 +149,7 @@ int daytona_files_create_folder(struct daytona_sandbox *sb, const char *path, mo
 
     error_begin("createFolder");
     snprintf(mode_text, sizeof(mode_text), "%04o", gomode_to_number(mode));
-    return call_only(sb, &call);
+    return call_toolbox_only(sb, &call);
 }
 
 int daytona_files_delete(struct daytona_sandbox *sb, const char *path, bool recursive)
@@ -173,7 +162,7 @@ int daytona_files_delete(struct daytona_sandbox *sb, const char *path, bool recu
     };
 
     error_begin("deleteFile");
-    return call_only(sb, &call);
+    return call_toolbox_only(sb, &call);
 }
 
 /* As the service would resolve them, as far as names alone tell. */
@@ -248,5 +237,5 @@ int daytona_files_set_permissions(struct daytona_sandbox *sb, const char *path, 
 
     error_begin("setFilePermissions");
     snprintf(mode_text, sizeof(mode_text), "%04o", gomode_to_number(mode));
-    return call_only(sb, &call);
+    return call_toolbox_only(sb, &call);
 }

@@ -345,3 +345,69 @@ void json_unload(const struct json_field *fields, size_t count, void *p)
         }
     }
 }
+
+int json_read(const void *text, size_t len, const struct json_field *fields, size_t count,
+              void *ret)
+{
+    cJSON *json = NULL;
+    int r;
+
+    r = json_parse(text, len, &json);
+    if (r == 0)
+        r = json_load(json, fields, count, ret);
+    cJSON_Delete(json);
+    return r;
+}
+
+int json_load_list(const cJSON *array, const struct json_shape *shape, void **ret,
+                   size_t *ret_count)
+{
+    const cJSON *item;
+    size_t count = 0;
+    char *list;
+    int r = 0;
+
+    if (array && !cJSON_IsArray(array) && !cJSON_IsNull(array))
+        return -EPROTO;
+    list = calloc((size_t)cJSON_GetArraySize(array) + 1, shape->size);
+    if (!list)
+        return -ENOMEM;
+    cJSON_ArrayForEach(item, array) {
+        if (shape->blank)
+            memcpy(list + count * shape->size, shape->blank, shape->size);
+        r = json_load(item, shape->fields, shape->count, list + count * shape->size);
+        if (r < 0)
+            break;
+        count++;
+    }
+    if (r < 0) {
+        json_free_list(shape, list, count);
+        return r;
+    }
+    *ret = list;
+    *ret_count = count;
+    return 0;
+}
+
+int json_read_list(const void *text, size_t len, const char *key, const struct json_shape *shape,
+                   void **ret, size_t *ret_count)
+{
+    const cJSON *array;
+    cJSON *json = NULL;
+    int r;
+
+    r = json_parse(text, len, &json);
+    if (r < 0)
+        return r;
+    array = key ? cJSON_GetObjectItemCaseSensitive(json, key) : json;
+    r = key && !cJSON_IsObject(json) ? -EPROTO : json_load_list(array, shape, ret, ret_count);
+    cJSON_Delete(json);
+    return r;
+}
+
+void json_free_list(const struct json_shape *shape, void *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        json_unload(shape->fields, shape->count, (char *)list + i * shape->size);
+    free(list);
+}

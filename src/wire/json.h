@@ -93,6 +93,25 @@ int json_load(const cJSON *object, const struct json_field *fields, size_t count
 /* Frees what the table says is owned, and makes it NULL. */
 void json_unload(const struct json_field *fields, size_t count, void *p);
 
+/* The same from a text. */
+int json_read(const void *text, size_t len, const struct json_field *fields, size_t count,
+              void *ret);
+
+/* What the elements of an array of objects are read into. */
+struct json_shape {
+    const struct json_field *fields;
+    size_t count;
+    size_t size;       /* of the struct */
+    const void *blank; /* what it holds before; NULL: zeros */
+};
+/* One allocation holds all elements; json_free_list frees them. null is an empty array. */
+int json_load_list(const cJSON *array, const struct json_shape *shape, void **ret,
+                   size_t *ret_count);
+/* key NULL: the text is the array itself, else it is that member of an object, perhaps absent. */
+int json_read_list(const void *text, size_t len, const char *key, const struct json_shape *shape,
+                   void **ret, size_t *ret_count);
+void json_free_list(const struct json_shape *shape, void *list, size_t count);
+
 /* Array of strings; null is an empty one. -EPROTO, -ENOMEM. */
 int json_load_strings(const cJSON *array, struct json_strings *ret);
 void json_strings_done(struct json_strings *s);

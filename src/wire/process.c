@@ -131,33 +131,108 @@ static size_t unstuff(char *s)
     return (size_t)(to - s);
 }
 
-int wire_result_read(const void *text, size_t len, struct wire_result *ret)
+/* json_parse for texts whose strings may hold NUL: *ret_stuffed says that they are to be unstuffed.
+ */
+static int parse_with_nul(const void *text, size_t len, cJSON **ret, bool *ret_stuffed)
 {
-    const bool stuffed = memmem(text, len, "\\u0000", 6) != NULL;
     struct buf safe = BUF_INIT(len * 2);
-    struct result_json result = {0};
-    cJSON *json = NULL;
-    int r = 0;
+    int r;
 
-    if (stuffed)
-        r = stuff(text, len, &safe);
+    *ret_stuffed = memmem(text, len, "\\u0000", 6) != NULL;
+    if (!*ret_stuffed)
+        return json_parse(text, len, ret);
+    r = stuff(text, len, &safe);
     if (r == 0)
-        r = stuffed ? json_parse(safe.data, safe.len, &json) : json_parse(text, len, &json);
-    if (r == 0)
-        r = json_load(json, result_fields, ARRAY_LEN(result_fields), &result);
-    if (r < 0)
-        goto out;
-    if (result.exit_code < INT_MIN || result.exit_code > INT_MAX) {
-        free(result.output);
-        r = -EPROTO;
-        goto out;
-    }
-    *ret = (struct wire_result){.exit_code = (int)result.exit_code, .output = result.output};
-    ret->len = stuffed ? unstuff(ret->output) : strlen(ret->output);
-out:
-    cJSON_Delete(json);
+        r = json_parse(safe.data, safe.len, ret);
     buf_done(&safe);
     return r;
+}
+
+static size_t real_len(char *s, bool stuffed)
+{
+    return stuffed ? unstuff(s) : strlen(s);
+}
+
+int wire_result_read(const void *text, size_t len, struct wire_result *ret)
+{
+    struct result_json result = {0};
+    cJSON *json = NULL;
+    bool stuffed;
+    int r;
+
+    r = parse_with_nul(text, len, &json, &stuffed);
+    if (r == 0)
+        r = json_load(json, result_fields, ARRAY_LEN(result_fields), &result);
+    cJSON_Delete(json);
+    if (r < 0)
+        return r;
+    if (result.exit_code < INT_MIN || result.exit_code > INT_MAX) {
+        free(result.output);
+        return -EPROTO;
+    }
+    *ret = (struct wire_result){.exit_code = (int)result.exit_code, .output = result.output};
+    ret->len = real_len(ret->output, stuffed);
+    return 0;
+}
+
+struct session_json {
+    char *command_id, *output, *out, *err;
+    int64_t exit_code;
+};
+
+#define SESSION_FIELD(member, key, type, flags)                                                    \
+    JSON_FIELD(struct session_json, member, key, type, flags)
+
+static const struct json_field session_fields[] = {
+    SESSION_FIELD(command_id, "cmdId", JSON_STRING, JSON_REQUIRED),
+    SESSION_FIELD(output, "output", JSON_STRING, 0),
+    SESSION_FIELD(out, "stdout", JSON_STRING, 0),
+    SESSION_FIELD(err, "stderr", JSON_STRING, 0),
+    SESSION_FIELD(exit_code, "exitCode", JSON_INT, 0),
+};
+
+void wire_session_result_done(struct wire_session_result *r)
+{
+    free(r->command_id);
+    free(r->output);
+    free(r->out);
+    free(r->err);
+    *r = (struct wire_session_result){0};
+}
+
+int wire_session_result_read(const void *text, size_t len, struct wire_session_result *ret)
+{
+    struct session_json j = {.exit_code = JSON_ABSENT};
+    cJSON *json = NULL;
+    bool stuffed, split = false;
+    int r;
+
+    r = parse_with_nul(text, len, &json, &stuffed);
+    if (r == 0) {
+        split = cJSON_IsString(cJSON_GetObjectItemCaseSensitive(json, "stdout")) ||
+                cJSON_IsString(cJSON_GetObjectItemCaseSensitive(json, "stderr"));
+        r = json_load(json, session_fields, ARRAY_LEN(session_fields), &j);
+    }
+    cJSON_Delete(json);
+    if (r < 0)
+        return r;
+    if (j.exit_code != JSON_ABSENT && (j.exit_code < INT_MIN || j.exit_code > INT_MAX)) {
+        json_unload(session_fields, ARRAY_LEN(session_fields), &j);
+        return -EPROTO;
+    }
+    *ret = (struct wire_session_result){
+        .command_id = j.command_id,
+        .running = j.exit_code == JSON_ABSENT,
+        .exit_code = j.exit_code == JSON_ABSENT ? 0 : (int)j.exit_code,
+        .split = split,
+        .output = j.output,
+        .out = j.out,
+        .err = j.err,
+        .output_len = real_len(j.output, stuffed),
+        .out_len = real_len(j.out, stuffed),
+        .err_len = real_len(j.err, stuffed),
+    };
+    return 0;
 }
 
 int wire_result_write(struct buf *out, const struct wire_result *result)

@@ -30,4 +30,16 @@ int wire_result_read(const void *text, size_t len, struct wire_result *ret);
 /* Bytes of output that are not UTF-8 become U+FFFD, as on the wire. */
 int wire_result_write(struct buf *out, const struct wire_result *r);
 
+/* What the exec of a session answers. Strings may hold NUL, and have one behind their end. */
+struct wire_session_result {
+    char *command_id;
+    bool running; /* it was only started: there is no exit code */
+    int exit_code;
+    bool split;               /* out and err are there; else only output, perhaps with marks */
+    char *output, *out, *err; /* owned */
+    size_t output_len, out_len, err_len;
+};
+void wire_session_result_done(struct wire_session_result *r);
+int wire_session_result_read(const void *text, size_t len, struct wire_session_result *ret);
+
 #endif

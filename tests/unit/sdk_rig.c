@@ -1,0 +1,53 @@
+#include "sdk_rig.h"
+
+#include "unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* No credential of whoever runs the tests may be used. */
+static void clear_environment(void)
+{
+    static const char *const names[] = {
+        "DAYTONA_API_KEY",    "DAYTONA_JWT_TOKEN", "DAYTONA_ORGANIZATION_ID", "DAYTONA_API_URL",
+        "DAYTONA_SERVER_URL", "DAYTONA_TARGET",    "XDG_CONFIG_HOME",
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        unsetenv(names[i]);
+    setenv("DAYTONA_CONFIG_DIR", "/nonexistent", 1);
+}
+
+int sdk_rig_start(struct sdk_rig *rig)
+{
+    static const struct step steps[] = {
+        {.request = "GET /api/sandbox/box", .status = 200, .body = RIG_SANDBOX("started")},
+        RIG_END,
+    };
+    char url[80];
+    struct daytona_config config = {.api_url = url, .api_key = RIG_KEY, .stall_timeout_ms = 5000};
+
+    clear_environment();
+    *rig = (struct sdk_rig){0};
+    script_start(&rig->script);
+    snprintf(url, sizeof(url), "%s/api/", rig->script.base);
+    if (daytona_client_new(&config, &rig->client) < 0)
+        return -1;
+    script_set(&rig->script, steps);
+    return daytona_sandbox_get(rig->client, "box", &rig->box);
+}
+
+void sdk_rig_stop(struct sdk_rig *rig)
+{
+    daytona_sandbox_unref(rig->box);
+    daytona_client_free(rig->client);
+    script_stop(&rig->script);
+}
+
+void sdk_expect(int r, int wanted, const char *file, int line)
+{
+    if (r == wanted)
+        return;
+    print_error("got %d, wanted %d: %s\n", r, wanted, daytona_last_error()->message);
+    _fail(file, line);
+}

@@ -1,0 +1,32 @@
+/* sdk_rig.h - a scripted Daytona, a client of it and a sandbox: for tests of the SDK's calls. */
+#ifndef TESTS_SDK_RIG_H
+#define TESTS_SDK_RIG_H
+
+#include "script.h"
+
+#include <daytona/daytona.h>
+
+#define RIG_KEY "dtn_secret-key-0123456789"
+#define RIG_BOX "/toolbox/sb-1"
+#define RIG_SANDBOX(state)                                                                         \
+    "{\"id\":\"sb-1\",\"name\":\"box\",\"state\":\"" state "\",\"autoStopInterval\":0,"            \
+    "\"labels\":{\"a\":\"b\"},\"toolboxProxyUrl\":\"$/toolbox/\"}"
+#define RIG_END                                                                                    \
+    {                                                                                              \
+        .request = NULL                                                                            \
+    }
+
+struct sdk_rig {
+    struct script script;
+    struct daytona_client *client;
+    struct daytona_sandbox *box;
+};
+
+int sdk_rig_start(struct sdk_rig *rig); /* the box is got already */
+void sdk_rig_stop(struct sdk_rig *rig);
+
+/* Fails the test with what the last error says unless r is wanted. */
+void sdk_expect(int r, int wanted, const char *file, int line);
+#define EXPECT(call, wanted) sdk_expect((call), (wanted), __FILE__, __LINE__)
+
+#endif
