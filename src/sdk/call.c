@@ -9,7 +9,6 @@
 #include "util/errtext.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -216,25 +215,18 @@ static bool is_folded(const char *name)
     return !*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-int call_path(struct buf *out, const char *literal, ...)
+int call_path_of(struct buf *out, const char *const *parts)
 {
-    const char *name;
-    va_list ap;
     int r = 0;
 
-    va_start(ap, literal);
-    while (literal && r == 0) {
-        r = error_default(buf_puts(out, literal));
-        name = va_arg(ap, const char *);
-        if (!name || r < 0)
-            break;
-        if (is_folded(name) || strchr(name, '/'))
-            r = error_set(-EINVAL, "\"%s\" is no name", name);
+    for (size_t i = 0; parts[i] && r == 0; i++) {
+        if (i % 2 == 0)
+            r = error_default(buf_puts(out, parts[i]));
+        else if (is_folded(parts[i]) || strchr(parts[i], '/'))
+            r = error_set(-EINVAL, "\"%s\" is no name", parts[i]);
         else
-            r = error_default(url_escape(out, name));
-        literal = va_arg(ap, const char *);
+            r = error_default(url_escape(out, parts[i]));
     }
-    va_end(ap);
     return r;
 }
 

@@ -39,10 +39,11 @@ int call_toolbox(struct daytona_sandbox *sandbox, const struct call *call,
                  struct http_response *ret);
 
 /*
- * Appends literal, name, literal … NULL: names are escaped. -EINVAL with the last error set for a
- * name that would change the path: empty, "." or "..", or with a slash.
+ * call_path(out, literal, name, literal …) appends them, the names escaped. -EINVAL with the last
+ * error set for a name that would change the path: empty, "." or "..", or with a slash.
  */
-int call_path(struct buf *out, const char *literal, ...) __attribute__((sentinel));
+#define call_path(out, ...) call_path_of((out), (const char *const[]){__VA_ARGS__, NULL})
+int call_path_of(struct buf *out, const char *const *parts);
 /* As call_toolbox, for answers that say nothing. */
 int call_toolbox_only(struct daytona_sandbox *sandbox, const struct call *call);
 /*

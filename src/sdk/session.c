@@ -94,11 +94,10 @@ static int load_session(const cJSON *json, struct daytona_session *ret)
     if (r == 0)
         r = json_load_list(cJSON_GetObjectItemCaseSensitive(json, "commands"), &command_shape,
                            (void **)&list, &count);
-    if (r == 0) {
+    if (r == 0)
         s.commands = calloc(count + 1, sizeof(*s.commands));
-        r = s.commands ? 0 : -ENOMEM;
-    }
-    if (r < 0) {
+    if (!s.commands) {
+        r = r < 0 ? r : -ENOMEM;
         json_free_list(&command_shape, list, count);
         free(head.id);
         return r;
@@ -134,7 +133,7 @@ int daytona_session_create(struct daytona_sandbox *sb, const char *session)
     int r;
 
     error_begin("createSession");
-    r = call_path(&path, "", session, NULL); /* only a name that later calls can use */
+    r = call_path(&path, "", session); /* only a name that later calls can use */
     if (r == 0)
         r = error_default(write_object(&body, &pairs));
     if (r == 0) {
@@ -218,7 +217,7 @@ int daytona_session_get(struct daytona_sandbox *sb, const char *session,
     int r;
 
     error_begin("getSession");
-    r = call_path(&path, "/process/session/", session, NULL);
+    r = call_path(&path, "/process/session/", session);
     call.path = path.data;
     if (r == 0)
         r = call_toolbox(sb, &call, &response);
@@ -242,7 +241,7 @@ int daytona_session_delete(struct daytona_sandbox *sb, const char *session)
     int r;
 
     error_begin("deleteSession");
-    r = call_path(&path, "/process/session/", session, NULL);
+    r = call_path(&path, "/process/session/", session);
     call.path = path.data;
     if (r == 0)
         r = call_toolbox_only(sb, &call);
@@ -250,8 +249,8 @@ int daytona_session_delete(struct daytona_sandbox *sb, const char *session)
     return r;
 }
 
-int session_command(struct daytona_sandbox *sb, const char *session, const char *command,
-                    struct daytona_command *ret)
+int command_fetch(struct daytona_sandbox *sb, const char *session, const char *command,
+                  struct daytona_command *ret)
 {
     struct buf path = BUF_INIT(64 << 10);
     struct call call = {
@@ -265,7 +264,7 @@ int session_command(struct daytona_sandbox *sb, const char *session, const char 
     struct http_response response;
     int r;
 
-    r = call_path(&path, "/process/session/", session, "/command/", command, NULL);
+    r = call_path(&path, "/process/session/", session, "/command/", command);
     call.path = path.data;
     if (r == 0)
         r = call_toolbox(sb, &call, &response);
@@ -286,7 +285,7 @@ int daytona_session_command(struct daytona_sandbox *sb, const char *session, con
                             struct daytona_command *ret)
 {
     error_begin("getSessionCommand");
-    return session_command(sb, session, command, ret);
+    return command_fetch(sb, session, command, ret);
 }
 
 int daytona_session_input(struct daytona_sandbox *sb, const char *session, const char *command,
@@ -307,7 +306,7 @@ int daytona_session_input(struct daytona_sandbox *sb, const char *session, const
         return error_set(-EINVAL, "there is nothing to type");
     if (!json_utf8_valid(data, len) || memchr(data, '\0', len))
         return error_set(-EINVAL, "what is typed is not UTF-8 without NUL");
-    r = call_path(&path, "/process/session/", session, "/command/", command, "/input", NULL);
+    r = call_path(&path, "/process/session/", session, "/command/", command, "/input");
     if (r == 0) {
         json_open(&o, '{');
         json_key(&o, "data");
@@ -425,7 +424,7 @@ int daytona_session_execute(struct daytona_sandbox *sb, const char *session,
     int r;
 
     error_begin("executeSessionCommand");
-    r = call_path(&path, "/process/session/", session, "/exec", NULL);
+    r = call_path(&path, "/process/session/", session, "/exec");
     if (r == 0)
         r = write_execute(e, &body);
     call.path = path.data;

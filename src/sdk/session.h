@@ -5,7 +5,7 @@
 #include <daytona/session.h>
 
 /* daytona_session_command as a part of another call: the last error's call stays. */
-int session_command(struct daytona_sandbox *sandbox, const char *session, const char *command,
-                    struct daytona_command *ret);
+int command_fetch(struct daytona_sandbox *sandbox, const char *session, const char *command,
+                  struct daytona_command *ret);
 
 #endif

@@ -55,8 +55,8 @@ static int take_at(void *arg, uint64_t off, const void *p, size_t n)
 static int logs_path(const char *session, const char *command, struct buf *out)
 {
     if (strcmp(session, DAYTONA_SESSION_ENTRYPOINT) == 0)
-        return call_path(out, "/process/session/entrypoint/logs", NULL);
-    return call_path(out, "/process/session/", session, "/command/", command, "/logs", NULL);
+        return call_path(out, "/process/session/entrypoint/logs");
+    return call_path(out, "/process/session/", session, "/command/", command, "/logs");
 }
 
 /* Raw: JSON would turn bytes that are not UTF-8 into others. */
@@ -159,7 +159,7 @@ static int ask_end(struct daytona_sandbox *sb, const char *session, const char *
     struct daytona_command c;
     int r;
 
-    r = session_command(sb, session, command, &c);
+    r = command_fetch(sb, session, command, &c);
     if (r < 0)
         return r;
     r = c.running;
