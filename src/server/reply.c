@@ -272,7 +272,9 @@ enum MHD_Result reply_send(struct request *rq)
     struct MHD_Response *response;
     enum MHD_Result r;
 
-    if (rp->streamed || is_slowed(&rq->fault)) {
+    if (rq->upgrade) {
+        response = MHD_create_response_for_upgrade(ws_run, rq);
+    } else if (rp->streamed || is_slowed(&rq->fault)) {
         const int64_t len = rp->streamed ? rp->stream_len : (int64_t)rp->text.len;
 
         response = MHD_create_response_from_callback(len < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)len,

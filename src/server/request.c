@@ -2,6 +2,7 @@
 #include "server/request.h"
 
 #include "server/server_internal.h"
+#include "server/ws.h"
 
 #include "util/clock.h"
 #include "util/log.h"
@@ -161,6 +162,16 @@ static bool has_key(const struct request *rq)
     return auth && strncasecmp(auth, "Bearer ", 7) == 0 && equal_secret(auth + 7, rq->srv->key);
 }
 
+/* The token of a preview link, in a header or where browsers can put it. */
+static bool has_token_locked(const struct request *rq, const struct sandbox *sb)
+{
+    const char *token = request_header(rq, "X-Daytona-Preview-Token");
+
+    if (!token)
+        token = request_query(rq, "DAYTONA_SANDBOX_AUTH_KEY");
+    return token && sb->preview_token[0] && equal_secret(token, sb->preview_token);
+}
+
 static void refuse_toolbox(struct request *rq)
 {
     if (!request_header(rq, "Authorization"))
@@ -183,6 +194,34 @@ static void refuse_state(struct request *rq, enum sandbox_state state)
         reply_status(rq, 502);
 }
 
+void request_active(struct request *rq)
+{
+    const int64_t now = clock_real_ns() / NS_PER_MS;
+
+    if (request_header(rq, "X-Daytona-Skip-Last-Activity-Update"))
+        return;
+    lock_take(&rq->srv->lock);
+    rq->sandbox->active_ms = now;
+    lock_drop(&rq->srv->lock);
+}
+
+/* rq->sandbox, if it is there and the request may use it. */
+static void find_by_credential(struct request *rq)
+{
+    struct server *s = rq->srv;
+    const bool key = has_key(rq);
+
+    lock_take(&s->lock);
+    rq->sandbox = sandbox_find_locked(s, rq->id, NULL);
+    if (rq->sandbox && !key && !has_token_locked(rq, rq->sandbox)) {
+        sandbox_unref_locked(rq->sandbox);
+        rq->sandbox = NULL;
+    }
+    lock_drop(&s->lock);
+    if (rq->sandbox)
+        request_active(rq);
+}
+
 /* /toolbox/ID/…: the key, the sandbox, its state, and only then the route. */
 static void begin_toolbox(struct request *rq)
 {
@@ -198,13 +237,7 @@ static void begin_toolbox(struct request *rq)
         reply_status(rq, 500);
         return;
     }
-    if (has_key(rq)) {
-        lock_take(&s->lock);
-        rq->sandbox = sandbox_find_locked(s, rq->id, NULL);
-        if (rq->sandbox && !request_header(rq, "X-Daytona-Skip-Last-Activity-Update"))
-            rq->sandbox->active_ms = clock_real_ns() / NS_PER_MS;
-        lock_drop(&s->lock);
-    }
+    find_by_credential(rq);
     if (!rq->sandbox) {
         refuse_toolbox(rq);
         return;
@@ -337,7 +370,7 @@ static void run_once(struct request *rq)
         reply_status(rq, 500);
     if (rq->fault.lie != LIE_NONE)
         lie_instead(rq);
-    if (rq->jail && jail_ended(rq->jail) && !rq->reply.streamed) {
+    if (rq->jail && jail_ended(rq->jail) && !rq->reply.streamed && !rq->upgrade) {
         /* It was stopped meanwhile: what the call saw may be a tree that was being taken down. */
         reply_reset(&rq->reply);
         reply_status(rq, 502);
@@ -429,6 +462,8 @@ void request_completed(void *arg, struct MHD_Connection *conn, void **con_cls,
     if (!rq)
         return;
     *con_cls = NULL;
+    ws_forget(rq);
+    follow_forget(rq);
     upload_free(rq);
     bulk_free(rq);
     reply_reset(&rq->reply);

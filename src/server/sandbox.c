@@ -242,6 +242,8 @@ int sandbox_start(struct sandbox *sb, struct buf *why)
         set_state_locked(sb, SB_STOPPED, 0);
     } else {
         sb->jail = jail;
+        if (store_make_token(sb->preview_token, sizeof(sb->preview_token) - 1) < 0)
+            sb->preview_token[0] = '\0'; /* no token opens it */
         sb->run = true;
         sb->active_ms = now_ms();
         set_state_locked(sb, sb->state, clock_mono_ns() + state_delay(s));

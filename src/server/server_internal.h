@@ -60,8 +60,9 @@ struct sandbox {
     int64_t updated_ms, active_ms;
     int64_t auto_stop_min, auto_archive_min, auto_delete_min; /* -1: off */
     bool is_public, network_block_all;
-    bool run;          /* is to be started by the next server on this state directory */
-    struct jail *jail; /* one reference; use sandbox_enter */
+    bool run;               /* is to be started by the next server on this state directory */
+    struct jail *jail;      /* one reference; use sandbox_enter */
+    char preview_token[33]; /* new at each start; "": never started */
 
     struct session *sessions; /* server.live */
 };
@@ -112,6 +113,8 @@ void sandbox_end_all(struct server *s);
 int store_load(struct server *s, struct buf *why);
 int store_save_locked(struct server *s);
 char *store_make_id(void);
+/* n lower-case letters and digits that nobody can guess, and a NUL. */
+int store_make_token(char *out, size_t n);
 char *store_dir(const struct server *s, const char *id, const char *what);
 int store_make_dirs(struct sandbox *sb);
 void store_remove_dirs(struct sandbox *sb);
@@ -186,7 +189,9 @@ struct request {
     struct bulk *bulk;     /* download.c's */
     struct reply reply;
     struct fault_plan fault;
-    uint64_t sent; /* body bytes given to the library */
+    uint64_t sent;           /* body bytes given to the library */
+    struct upgrade *upgrade; /* ws.c's */
+    struct follow *follow;   /* session_calls.c's */
 };
 
 enum route_flags {
@@ -226,6 +231,8 @@ const char *request_query(const struct request *rq, const char *key);
 const char *request_header(const struct request *rq, const char *name);
 /* X-Daytona-SDK-Version, or its form as a WebSocket's subprotocol; "" if there is none. */
 const char *request_sdk_version(const struct request *rq);
+/* The sandbox is in use; for those that go on for long. */
+void request_active(struct request *rq);
 /* True when the client has closed its connection, so that nobody waits for the answer. */
 bool request_abandoned(const struct request *rq);
 
@@ -242,6 +249,9 @@ void reply_json_end(struct request *rq, struct json_out *o);
 void reply_stream(struct request *rq, int status, int64_t len);
 int reply_piece_text(struct request *rq, const char *p, size_t n);
 int reply_piece_fd(struct request *rq, int fd, uint64_t off, uint64_t len, bool exact);
+/* After 101 (ws.c). */
+void ws_run(void *arg, struct MHD_Connection *conn, void *con_cls, const char *extra,
+            size_t extra_len, MHD_socket fd, struct MHD_UpgradeResponseHandle *urh);
 /* MHD_NO: drop the connection. */
 enum MHD_Result reply_send(struct request *rq);
 
@@ -339,6 +349,8 @@ void session_run(struct request *rq);
 void session_get_command(struct request *rq);
 void session_logs(struct request *rq);
 void session_put_input(struct request *rq);
+
+void follow_forget(struct request *rq);
 
 void info_version(struct request *rq);
 void info_work_dir(struct request *rq);

@@ -1,6 +1,7 @@
 /* session_calls.c - /process/session: the calls, and the forms that logs have on the wire. */
 #include "server/server_internal.h"
 #include "server/session.h"
+#include "server/ws.h"
 
 #include "util/array.h"
 #include "util/clock.h"
@@ -13,7 +14,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { OUTPUT_MAX = 32 << 20, STEP_MS = 500, STREAM_BLOCK = 32 << 10 };
+enum {
+    OUTPUT_MAX = 32 << 20,
+    STEP_MS = 500,
+    STREAM_BLOCK = 32 << 10,
+    FRAME_MAX = 1024,
+    FOLLOW_STEP_MS = 50, /* so late is a ping answered */
+};
 
 static void not_found(struct request *rq, const char *what)
 {
@@ -619,13 +626,170 @@ static void answer_snapshot(struct request *rq, struct session *s, const struct 
     buf_done(&raw);
 }
 
+/* ---- following ---- */
+
+struct follow {
+    struct session *session; /* a reference */
+    struct command *command;
+    int log;
+    uint64_t off;
+    bool strips;
+    struct strip strip;
+};
+
+static void follow_free(void *arg)
+{
+    struct follow *f = arg;
+
+    close(f->log);
+    session_unref(f->session);
+    free(f);
+}
+
+/* More of the log, without markers if they are not wanted. As session_read; -EAGAIN also for a
+ * stretch that held nothing but markers. */
+static ssize_t follow_read(struct follow *f, char *block, size_t max, int64_t until,
+                           struct buf *out)
+{
+    ssize_t n = session_read(f->session, f->command, f->log, f->off, block, max, until);
+    int r;
+
+    if (n < 0)
+        return n;
+    f->off += (uint64_t)n;
+    buf_truncate(out, 0);
+    if (n == 0)
+        r = strip_flush(&f->strip, out);
+    else
+        r = f->strips ? strip(&f->strip, block, (size_t)n, out) : buf_append(out, block, (size_t)n);
+    if (r < 0)
+        return r;
+    return n == 0 ? 0 : out->len > 0 ? (ssize_t)out->len : -EAGAIN;
+}
+
+static void follow_talk(struct request *rq, struct ws *ws, void *arg)
+{
+    struct buf out = BUF_INIT(FRAME_MAX + 8);
+    struct follow *f = arg;
+    char block[FRAME_MAX - 2]; /* two bytes may have been held back */
+
+    for (;;) {
+        const int64_t until = clock_mono_ns() + FOLLOW_STEP_MS * NS_PER_MS;
+        const ssize_t n = follow_read(f, block, sizeof(block), until, &out);
+
+        if (n < 0 && n != -EAGAIN)
+            break;
+        if (n != -EAGAIN && out.len > 0 && ws_send_binary(ws, out.data, out.len) < 0)
+            break;
+        if (n == 0) {
+            ws_close(ws, 1000, "");
+            break;
+        }
+        if (ws_wait(ws, -1, 0) < 0)
+            break;
+        request_active(rq);
+    }
+    buf_done(&out);
+}
+
+static struct follow *follow_new(struct request *rq, struct session *s, struct command *c,
+                                 bool strips)
+{
+    struct follow *f = calloc(1, sizeof(*f));
+
+    if (f)
+        *f = (struct follow){.command = c, .strips = strips, .log = session_open_log(s, c)};
+    if (!f || f->log < 0) {
+        free(f);
+        reply_status(rq, 500);
+        return NULL;
+    }
+    f->session = s;
+    return f;
+}
+
+/* Without an upgrade: what the way through the cloud makes of it, bytes without markers. */
+static int follow_more(struct request *rq)
+{
+    struct buf out = BUF_INIT(STREAM_BLOCK + 8);
+    struct follow *f = rq->follow;
+    char block[STREAM_BLOCK];
+    ssize_t n;
+    int r = 1;
+
+    do {
+        n = follow_read(f, block, sizeof(block), clock_mono_ns() + STEP_MS * NS_PER_MS, &out);
+        request_active(rq);
+    } while (n == -EAGAIN && !request_abandoned(rq));
+    if (n < 0)
+        r = -EIO;
+    else if (n == 0 && out.len == 0)
+        r = 0;
+    else
+        r = reply_piece_text(rq, out.data, out.len) < 0 ? -ENOMEM : 1;
+    buf_done(&out);
+    return r;
+}
+
+void follow_forget(struct request *rq)
+{
+    if (rq->follow)
+        follow_free(rq->follow);
+    rq->follow = NULL;
+}
+
+static void follow_logs(struct request *rq, struct session *s, struct command *c)
+{
+    const bool upgrade = ws_wanted(rq);
+    struct follow *f = follow_new(rq, s, c, !upgrade || log_form(rq) == LOG_STRIPPED);
+
+    if (!f) {
+        session_unref(s);
+    } else if (upgrade) {
+        ws_accept(rq, follow_talk, follow_free, f);
+    } else {
+        rq->follow = f;
+        reply_header(rq, "Content-Type", "application/octet-stream");
+        reply_stream(rq, 200, -1);
+        rq->reply.more = follow_more;
+    }
+}
+
+/* An upgrade without follow=true: the frames of what there is, and the end. */
+static void snapshot_talk(struct request *rq, struct ws *ws, void *arg)
+{
+    struct follow *f = arg;
+    struct buf out = BUF_INIT(FRAME_MAX + 8);
+    char block[FRAME_MAX - 2];
+    ssize_t n;
+
+    while ((n = follow_read(f, block, sizeof(block), 0, &out)) > 0) {
+        if (ws_send_binary(ws, out.data, out.len) < 0)
+            break;
+    }
+    ws_close(ws, 1000, "");
+    buf_done(&out);
+}
+
 void session_logs(struct request *rq)
 {
+    const char *follow = request_query(rq, "follow");
     struct command *c;
     struct session *s = take_command(rq, &c);
+    struct follow *f;
 
     if (!s)
         return;
-    answer_snapshot(rq, s, c);
-    session_unref(s);
+    if (follow && strcmp(follow, "true") == 0) {
+        follow_logs(rq, s, c);
+    } else if (ws_wanted(rq)) {
+        f = follow_new(rq, s, c, log_form(rq) == LOG_STRIPPED);
+        if (f)
+            ws_accept(rq, snapshot_talk, follow_free, f);
+        else
+            session_unref(s);
+    } else {
+        answer_snapshot(rq, s, c);
+        session_unref(s);
+    }
 }

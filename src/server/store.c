@@ -61,6 +61,18 @@ char *store_make_id(void)
     return id;
 }
 
+int store_make_token(char *out, size_t n)
+{
+    static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567"; /* 5 bits each */
+
+    if (getrandom(out, n, 0) != (ssize_t)n)
+        return -EIO;
+    for (size_t i = 0; i < n; i++)
+        out[i] = digits[(unsigned char)out[i] % 32];
+    out[n] = '\0';
+    return 0;
+}
+
 char *store_dir(const struct server *s, const char *id, const char *what)
 {
     char *path;
