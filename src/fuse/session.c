@@ -117,8 +117,6 @@ static int mount_args(const struct session_config *config, struct fuse_args *arg
 
     if (r == 0)
         r = buf_puts(&opts, ",subtype=daytonafs,nosuid,nodev");
-    if (r == 0 && config->read_only)
-        r = buf_puts(&opts, ",ro");
     if (r == 0 && config->noexec)
         r = buf_puts(&opts, ",noexec");
     if (r == 0 && config->noatime)

@@ -24,7 +24,7 @@ struct session_config {
     bool ctl_visible;     /* listed there */
     struct notify *notify;
     const char *name; /* what mount(8) shows as the source */
-    bool read_only, allow_other, noexec, noatime;
+    bool allow_other, noexec, noatime;
     bool default_permissions; /* the kernel checks the caller against what is shown, too */
     bool debug;               /* every request to stderr */
 };

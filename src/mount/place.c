@@ -180,9 +180,12 @@ static char *resolve(const char *dir)
 
 int place_check(const char *dir, char **ret, struct buf *why)
 {
-    char *path = resolve(dir), *type = NULL;
+    char *path = NULL, *type = NULL;
     int r;
 
+    if (!*dir)
+        return refuse(why, -ENOENT, "the directory's name is empty: say where to mount");
+    path = resolve(dir);
     if (!path)
         return -ENOMEM;
     r = place_type(path, &type);

@@ -284,7 +284,6 @@ static int open_session(struct stack *s, struct buf *why)
         .ctl_visible = o->ctl == CTL_VISIBLE,
         .notify = s->notify,
         .name = *s->info.name ? s->info.name : s->params->sandbox,
-        .read_only = o->read_only,
         .allow_other = o->allow_other,
         /* Others are checked by the kernel: fs knows only the one who mounts. And where permission
          * bits bind the sandbox's user, the kernel alone can check the search of directories whose

@@ -235,6 +235,10 @@ int umount_main(const struct umount_params *params)
     struct registry_entry e;
     int code, r;
 
+    if (!*params->dir) { /* it would mean the current directory */
+        fprintf(stderr, "daytonafs: the directory's name is empty: say what to unmount\n");
+        return EXITCODE_NOT_FOUND;
+    }
     r = registry_find_path(params->dir, &e, NULL);
     if (r < 0)
         return unmount_dead(params);

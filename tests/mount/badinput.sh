@@ -35,6 +35,8 @@ refused 2 'usage|help' "$DAYTONAFS" mount
 refused 2 'mount' "$DAYTONAFS" muont box "$MNT"
 refused 2 'usage|help|mount' "$DAYTONAFS" --nosuch
 refused 3 'mount' "$DAYTONAFS" umount "$MNT"
+refused 3 'name is empty' "$DAYTONAFS" mount box "" # not the current directory
+refused 3 'name is empty' "$DAYTONAFS" umount ""
 
 mkdir "$SBX/.ctl"
 refused 5 'ctl_name' "$DAYTONAFS" mount box "$MNT"
