@@ -131,7 +131,7 @@ static int fetch_by_script(struct plain *p, const char *path, const struct remot
                            uint64_t off, uint64_t len, int fd, uint64_t *ret_len)
 {
     uint64_t done = 0;
-    size_t want, got;
+    size_t want, got = 0;
     int r;
 
     do {

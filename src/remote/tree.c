@@ -82,6 +82,7 @@ static void *grown(void *v, size_t count, size_t *cap, size_t max, size_t size, 
     size_t more = count < 64 ? 64 : count + count / 2;
     void *p;
 
+    *ret_err = 0;
     if (count < *cap)
         return v;
     if (more > max)

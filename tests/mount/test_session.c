@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -162,7 +163,7 @@ static int tear_down(void **state)
 /* Valid until the fourth call after it. */
 static const char *at(const char *name)
 {
-    static char paths[4][400];
+    static char paths[4][PATH_MAX + 64];
     static unsigned next;
     char *path = paths[next++ % 4];
 

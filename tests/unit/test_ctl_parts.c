@@ -179,8 +179,8 @@ TEST(differences_are_told_once_and_by_their_names)
         const char *want;
     } cases[] = {
         {{{"a", 1, 1, 1, F}}, {{"a", 1, 1, 1, F}}, false, ""},
-        {{{NULL}}, {{"a", 1, 1, 1, F}}, false, "C a\n"},
-        {{{"a", 1, 1, 1, F}}, {{NULL}}, false, "D a\n"},
+        {{{.name = NULL}}, {{"a", 1, 1, 1, F}}, false, "C a\n"},
+        {{{"a", 1, 1, 1, F}}, {{.name = NULL}}, false, "D a\n"},
         {{{"a", 1, 1, 1, F}}, {{"a", 1, 2, 1, F}}, false, "M a\n"},
         {{{"a", 1, 1, 1, F}}, {{"a", 1, 1, 1, S_IFREG | 0600}}, false, "M a\n"},
         /* replaced by another file */
@@ -202,7 +202,7 @@ TEST(differences_are_told_once_and_by_their_names)
          false,
          "R d n\nM n/g\n"},
         {{{"d", 1, 1, 1, D}, {"d/e", 2, 1, 1, D}, {"d/e/f", 3, 1, 1, F}},
-         {{NULL}},
+         {{.name = NULL}},
          false,
          "D d/e/f\nD d/e\nD d\n"},
         /* two names of one file, one goes and another comes */
@@ -216,7 +216,7 @@ TEST(differences_are_told_once_and_by_their_names)
          false,
          "M a\nM b\n"},
         {{{"a", 1, 1, 1, F}, {"b", 2, 1, 1, F}}, {{"b", 2, 2, 1, F}}, true, "M b\n"},
-        {{{"", 1, 1, 1, D}, {"a", 2, 1, 1, F}}, {{NULL}}, false, "D a\nD \n"},
+        {{{"", 1, 1, 1, D}, {"a", 2, 1, 1, F}}, {{.name = NULL}}, false, "D a\nD \n"},
         /* a directory replaced by one that was inside it; what follows the events stays right */
         {{{"d", 1, 1, 1, D}, {"d/a", 2, 1, 1, D}, {"d/a/d", 3, 1, 1, D}},
          {{"d", 2, 1, 1, D}, {"d/d", 3, 1, 1, D}},
