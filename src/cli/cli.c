@@ -60,6 +60,9 @@ int cli_unknown_command(const char *word, const char *group)
     if (near)
         return cli_fail_usage(&none, "there is no command '%s%s%s': did you mean '%s%s%s'?", group,
                               space, word, group, space, near);
+    if (!*group)
+        return cli_fail_usage(&none, "there is no command '%s'; to mount: daytonafs SANDBOX DIR",
+                              word);
     return cli_fail_usage(&none, "there is no command '%s%s%s'", group, space, word);
 }
 

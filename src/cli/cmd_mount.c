@@ -85,11 +85,13 @@ const struct cli_command cmd_mount = {
     .run = run,
     .usage = "SANDBOX[:PATH] DIR",
     .summary = "show a sandbox's files at a local directory",
-    .text = "PATH is in the sandbox; it defaults to the sandbox's work-dir. DIR must exist; what it "
-            "holds is hidden while it is mounted. A sandbox that is stopped is started. The program goes to the background "
-            "when the mount answers.\n\n"
-            "The word \"mount\" may be left out: `daytonafs SANDBOX DIR`. DIR/.ctl holds control "
-            "files; DIR/.ctl/help says what they do.",
+    .text =
+        "PATH is in the sandbox; it defaults to the sandbox's work-dir. DIR must exist; what it "
+        "holds is hidden while it is mounted. A sandbox that is stopped is started. The program "
+        "goes to the background "
+        "when the mount answers.\n\n"
+        "The word \"mount\" may be left out: `daytonafs SANDBOX DIR`. DIR/.ctl holds control "
+        "files; DIR/.ctl/help says what they do.",
     .options = options,
     .flags = CLI_API | CLI_MOUNT_OPTIONS,
     .min = 2,

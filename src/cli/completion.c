@@ -62,7 +62,7 @@ static void put_mount_options(struct buf *out)
         if (!row->help)
             continue;
         put(out, row->name);
-        if (row->type != OPTION_FLAG && row->type != OPTION_REFUSED)
+        if (row->type != OPTION_FLAG)
             put(out, "=");
         put(out, " ");
     }

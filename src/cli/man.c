@@ -96,7 +96,7 @@ static void put_mount_option(struct buf *out, const struct option_row *row)
     if (row->choices && row->choices[0].name) {
         for (const struct option_choice *c = row->choices; c->name; c++)
             (void)buf_printf(&term, "%c%s", c == row->choices ? '=' : '|', c->name);
-    } else if (row->type != OPTION_FLAG && row->type != OPTION_REFUSED) {
+    } else if (row->type != OPTION_FLAG) {
         put(&term, "=...");
     }
     put(&text, row->help);

@@ -55,8 +55,7 @@ static const struct row rows[] = {
     {-EAGAIN, 0, false, EXITCODE_TRANSIENT, ABOUT_URL,
      "%s asks for fewer requests: try again in a minute", false},
     {-EPROTO, 0, false, EXITCODE_OTHER, ABOUT_URL,
-     "the answer from %s is not Daytona's: check DAYTONA_API_URL or api_url= "
-     "(it usually ends in /api)", false},
+     "the answer from %s is not Daytona's: check DAYTONA_API_URL or api_url=", false},
     {-EINTR, 0, false, EXITCODE_OTHER, ABOUT_NOTHING, "interrupted", false},
     {-ECANCELED, 0, false, EXITCODE_OTHER, ABOUT_NOTHING, "interrupted", false},
 };

@@ -94,8 +94,8 @@ const struct option_row options_table[] = {
     {"atime", OPTION_FLAG, FIELD(noatime), false, NULL, NULL, NULL},
     {"nosuid", OPTION_IGNORED, 0, 0, NULL, NULL, NULL}, /* always so */
     {"nodev", OPTION_IGNORED, 0, 0, NULL, NULL, NULL},
-    {"suid", OPTION_REFUSED, 0, 0, NULL, NULL, "a sandbox's programs must not gain rights here"},
-    {"dev", OPTION_REFUSED, 0, 0, NULL, NULL, "a sandbox's device nodes cannot be opened here"},
+    {"suid", OPTION_IGNORED, 0, 0, NULL, NULL, NULL}, /* never so, but mount(8) gives them always */
+    {"dev", OPTION_IGNORED, 0, 0, NULL, NULL, NULL},
     {"defaults", OPTION_IGNORED, 0, 0, NULL, NULL, NULL}, /* these come from fstab */
     {"auto", OPTION_IGNORED, 0, 0, NULL, NULL, NULL},
     {"noauto", OPTION_IGNORED, 0, 0, NULL, NULL, NULL},
@@ -223,7 +223,6 @@ static int set_value(struct options *o, const struct option_row *row, const char
         return set_string(o, row, value);
     case OPTION_FLAG:
     case OPTION_IGNORED:
-    case OPTION_REFUSED:
         break;
     }
     return -EINVAL;
@@ -231,7 +230,7 @@ static int set_value(struct options *o, const struct option_row *row, const char
 
 static bool takes_value(const struct option_row *row)
 {
-    return row->type != OPTION_FLAG && row->type != OPTION_IGNORED && row->type != OPTION_REFUSED;
+    return row->type != OPTION_FLAG && row->type != OPTION_IGNORED;
 }
 
 static const struct option_row *find(const char *name)
@@ -289,10 +288,6 @@ static int parse_one(struct options *o, char *text, struct buf *why)
         return refuse_unknown(text, why);
     if (row->type == OPTION_IGNORED)
         return 0;
-    if (row->type == OPTION_REFUSED) {
-        (void)buf_printf(why, "option '%s' is refused: %s", row->name, row->help);
-        return -EINVAL;
-    }
     if (takes_value(row) != (value != NULL)) {
         (void)buf_printf(why, value ? "option '%s' takes no value" : "option '%s' needs a value",
                          row->name);
@@ -412,7 +407,7 @@ int options_help(struct buf *out)
         const struct option_row *row = &options_table[i];
         const size_t start = out->len;
 
-        if (!row->help || row->type == OPTION_REFUSED)
+        if (!row->help)
             continue;
         r = buf_puts(out, "  ");
         if (r == 0)
@@ -460,7 +455,6 @@ static int print_value(struct buf *out, const struct options *o, const struct op
     case OPTION_STRING:
         return buf_puts(out, **(char *const *)field ? *(char *const *)field : "-");
     case OPTION_IGNORED:
-    case OPTION_REFUSED:
         break;
     }
     return 0;
@@ -473,7 +467,7 @@ int options_text(const struct options *o, struct buf *out)
     for (size_t i = 0; r == 0 && i < options_count; i++) {
         const struct option_row *row = &options_table[i];
 
-        if (!row->help || row->type == OPTION_REFUSED)
+        if (!row->help)
             continue;
         r = buf_printf(out, "%s ", row->name);
         if (r == 0)

@@ -43,7 +43,6 @@ enum option_type {
     OPTION_DURATION,
     OPTION_STRING,
     OPTION_IGNORED, /* accepted for fstab and mount(8); with or without a value */
-    OPTION_REFUSED, /* help says why */
 };
 
 struct option_choice {

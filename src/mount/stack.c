@@ -51,20 +51,11 @@ static int connect_client(struct stack *s, struct buf *why)
     };
     int r = daytona_client_new(&config, &s->client);
 
-    if (r == -EINVAL)
-        return say(why, EXITCODE_USAGE,
-                   buf_printf(why, "api_url: %s",
-                              *daytona_last_error()->message
-                                  ? daytona_last_error()->message
-                                  : "use https://HOST/api, or http:// on this machine only"));
-    if (r == -EACCES)
-        return say(why, EXITCODE_AUTH,
-                   buf_printf(why, "%s: it must be readable by you alone: chmod 600 it",
-                              *o->credentials ? o->credentials : "the credentials file"));
-    if (r == -ENOENT && *o->credentials)
-        return say(why, EXITCODE_AUTH,
-                   buf_printf(why, "credentials=%s: no such file", o->credentials));
-    return r < 0 ? fail(s, r, why) : EXITCODE_OK;
+    if (r == 0 || r == -ENOMEM || !*daytona_last_error()->message)
+        return r < 0 ? fail(s, r, why) : EXITCODE_OK;
+    /* Nothing was sent yet: the SDK's sentence is about the configuration, and says it all. */
+    return say(why, r == -EINVAL ? EXITCODE_USAGE : EXITCODE_AUTH,
+               buf_puts(why, daytona_last_error()->message));
 }
 
 static int find_sandbox(struct stack *s, struct buf *why)

@@ -34,8 +34,8 @@ static int refuse_html(struct daytona_client *c, bool toolbox, const char *url)
     if (toolbox)
         return error_set(-EPROTO, "%s answers with a web page: no toolbox is there", url);
     return error_set(-EPROTO,
-                     "%s answers with a web page: it is not the API; set DAYTONA_API_URL "
-                     "to its base, which usually ends in /api",
+                     "%s answers with a web page: it is not the API, whose base "
+                     "usually ends in /api",
                      c->api_url);
 }
 

@@ -25,6 +25,12 @@ refused 7 'connect|reach' env DAYTONA_API_URL=http://127.0.0.1:9/api "$DAYTONAFS
 refused 1 'html|api' env DAYTONA_API_URL="${DAYTONA_API_URL%/api}" "$DAYTONAFS" mount box "$MNT"
 refused 2 'https|loopback' env DAYTONA_API_URL=http://192.0.2.1/api "$DAYTONAFS" mount box "$MNT"
 refused 3 'nodir' "$DAYTONAFS" mount box "$WORK/nodir"
+(umask 022 && echo "$DAYTONA_API_KEY" >"$WORK/open_key")
+refused 4 'open_key.*chmod 600' "$DAYTONAFS" mount box "$MNT" -o credentials="$WORK/open_key"
+(umask 077 && : >"$WORK/empty_key")
+refused 4 'empty_key.*holds no' "$DAYTONAFS" mount box "$MNT" -o credentials="$WORK/empty_key"
+refused 4 'no_key.*no such file' "$DAYTONAFS" mount box "$MNT" -o credentials="$WORK/no_key"
+refused 2 'not a regular file' "$DAYTONAFS" mount box "$MNT" -o credentials="$WORK"
 touch "$WORK/file"
 refused 3 'not a directory' "$DAYTONAFS" mount box "$WORK/file"
 refused 2 'coherence' "$DAYTONAFS" mount box "$MNT" -o coherance=1s
@@ -33,6 +39,7 @@ refused 2 'fsync' "$DAYTONAFS" mount box "$MNT" -o durability=fsync
 refused 3 'nosuchdir' "$DAYTONAFS" mount box:nosuchdir "$MNT"
 refused 2 'usage|help' "$DAYTONAFS" mount
 refused 2 'mount' "$DAYTONAFS" muont box "$MNT"
+refused 2 'to mount: .* DIR' "$DAYTONAFS" box
 refused 2 'usage|help|mount' "$DAYTONAFS" --nosuch
 refused 3 'mount' "$DAYTONAFS" umount "$MNT"
 refused 3 'name is empty' "$DAYTONAFS" mount box "" # not the current directory

@@ -31,3 +31,16 @@ is "ro: exec" "$("$DAYTONAFS" exec "$MNT" -- cat dir/file)" text
 check "ro: sync" "$DAYTONAFS" sync "$MNT"
 check "ro: exists" "$DAYTONAFS" exists "$MNT" dir/file
 without
+
+# ---- as from fstab: mount(8) starts the program that the type names ----
+if [ "$(id -u)" = 0 ] && have mount.fuse3; then
+    mkdir -p "$WORK/bin"
+    ln -s "$DAYTONAFS" "$WORK/bin/daytonafs" # found by its name
+    PATH=$WORK/bin:$PATH mount.fuse3 box "$MNT" -t fuse.daytonafs \
+        -o rw,dev,suid,_netdev,"helper=$HELPER" >"$WORK/out" 2>&1
+    is "mount.fuse3" "$(cat "$WORK/out" "$MNT/dir/file")" "control files: $MNT/.ctl/help
+text"
+    check "nosuid and nodev all the same" \
+        grep -q " $MNT fuse.daytonafs [^ ]*nosuid,nodev" /proc/mounts
+    without
+fi

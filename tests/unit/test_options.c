@@ -42,7 +42,7 @@ TEST(options_are_read_from_one_line)
                            "ro,idmap=none,uid=1000,gid=root,umask=022,,coherence=250ms,"
                            "cache_size=2G,wake=never,durability=sync,symlinks=raw,helper=off,"
                            "ctl=visible,ctl_name=ctrl,api_url=http://127.0.0.1:1/a\\,b,noexec,"
-                           "nosuid,_netdev,x-systemd.requires=net",
+                           "dev,suid,nosuid,_netdev,x-systemd.requires=net",
                            &why),
                      0);
     assert_string_equal(buf_str(&why), "");
@@ -80,7 +80,6 @@ TEST(a_wrong_option_is_explained)
         {"ro=1", "takes no value"},
         {"wake=maybe", "use auto or never"},
         {"durability=fsync", "needs the journal"},
-        {"suid", "refused"},
         {"umask=99", "octal"},
         {"cache_size=lots", "use a size"},
         {"coherence=soon", "use a time"},
@@ -144,7 +143,7 @@ TEST(help_lists_every_option_once)
     for (size_t i = 0; i < options_count; i++) {
         struct buf want = BUF_INIT(100);
 
-        if (options_table[i].help && options_table[i].type != OPTION_REFUSED) {
+        if (options_table[i].help) {
             assert_int_equal(buf_printf(&want, "  %s", options_table[i].name), 0);
             assert_non_null(strstr(buf_str(&help), buf_str(&want)));
         }
