@@ -237,7 +237,7 @@ int call_api(struct daytona_client *c, const struct call *call, struct http_resp
 
     if (call->id && is_folded(call->id))
         return error_set(-EINVAL, "\"%s\" is no name of a sandbox", call->id);
-    r = buf_printf(&url, "%s/sandbox", c->api_url);
+    r = buf_printf(&url, "%s%s", c->api_url, call->base ? call->base : "/sandbox");
     if (r == 0 && call->id) {
         r = buf_putc(&url, '/');
         if (r == 0)
@@ -332,14 +332,88 @@ int call_toolbox(struct daytona_sandbox *sb, const struct call *call, struct htt
     return call_box(sb, call, &(struct answer){.response = ret});
 }
 
+/* What is done with an answer. */
+static int drop(int r, struct http_response *response)
+{
+    if (r == 0)
+        http_response_done(response);
+    return r;
+}
+
+static int load(int r, struct http_response *response, const struct json_field *fields,
+                size_t count, void *ret)
+{
+    if (r < 0)
+        return r;
+    r = json_read(buf_str(&response->body), response->body.len, fields, count, ret);
+    if (r < 0)
+        call_garbled(r, response);
+    http_response_done(response);
+    return r;
+}
+
+static int load_list(int r, struct http_response *response, const char *key,
+                     const struct json_shape *shape, void **ret, size_t *ret_count)
+{
+    if (r < 0)
+        return r;
+    r = json_read_list(buf_str(&response->body), response->body.len, key, shape, ret, ret_count);
+    if (r < 0)
+        call_garbled(r, response);
+    http_response_done(response);
+    return r;
+}
+
 int call_toolbox_only(struct daytona_sandbox *sb, const struct call *call)
 {
     struct http_response response;
     const int r = call_toolbox(sb, call, &response);
 
-    if (r == 0)
-        http_response_done(&response);
-    return r;
+    return drop(r, &response);
+}
+
+int call_api_only(struct daytona_client *client, const struct call *call)
+{
+    struct http_response response;
+    const int r = call_api(client, call, &response);
+
+    return drop(r, &response);
+}
+
+int call_toolbox_object(struct daytona_sandbox *sb, const struct call *call,
+                        const struct json_field *fields, size_t count, void *ret)
+{
+    struct http_response response;
+    const int r = call_toolbox(sb, call, &response);
+
+    return load(r, &response, fields, count, ret);
+}
+
+int call_api_object(struct daytona_client *client, const struct call *call,
+                    const struct json_field *fields, size_t count, void *ret)
+{
+    struct http_response response;
+    const int r = call_api(client, call, &response);
+
+    return load(r, &response, fields, count, ret);
+}
+
+int call_toolbox_list(struct daytona_sandbox *sb, const struct call *call, const char *key,
+                      const struct json_shape *shape, void **ret, size_t *ret_count)
+{
+    struct http_response response;
+    const int r = call_toolbox(sb, call, &response);
+
+    return load_list(r, &response, key, shape, ret, ret_count);
+}
+
+int call_api_list(struct daytona_client *client, const struct call *call, const char *key,
+                  const struct json_shape *shape, void **ret, size_t *ret_count)
+{
+    struct http_response response;
+    const int r = call_api(client, call, &response);
+
+    return load_list(r, &response, key, shape, ret, ret_count);
 }
 
 int call_stream(struct daytona_sandbox *sb, const struct call *call, bool no_pings, struct ws **ret)

@@ -5,11 +5,13 @@
 #include "http/http.h"
 #include "http/ws.h"
 #include "sdk/client.h"
+#include "wire/json.h"
 
 struct call {
     const char *name; /* for statistics: "listFiles"; a literal */
     const char *method;
-    const char *id;   /* API only: /sandbox/{id}; NULL: /sandbox */
+    const char *base; /* API only: NULL: "/sandbox" */
+    const char *id;   /* API only: behind the base, escaped; NULL: none */
     const char *path; /* what comes behind: "/files", "" */
     struct {
         const char *key, *value; /* value NULL: left out */
@@ -46,6 +48,16 @@ int call_toolbox(struct daytona_sandbox *sandbox, const struct call *call,
 int call_path_of(struct buf *out, const char *const *parts);
 /* As call_toolbox, for answers that say nothing. */
 int call_toolbox_only(struct daytona_sandbox *sandbox, const struct call *call);
+/* As call_toolbox and call_api, for answers that json.h reads into a struct or a list. */
+int call_toolbox_object(struct daytona_sandbox *sandbox, const struct call *call,
+                        const struct json_field *fields, size_t count, void *ret);
+int call_toolbox_list(struct daytona_sandbox *sandbox, const struct call *call, const char *key,
+                      const struct json_shape *shape, void **ret, size_t *ret_count);
+int call_api_object(struct daytona_client *client, const struct call *call,
+                    const struct json_field *fields, size_t count, void *ret);
+int call_api_list(struct daytona_client *client, const struct call *call, const char *key,
+                  const struct json_shape *shape, void **ret, size_t *ret_count);
+int call_api_only(struct daytona_client *client, const struct call *call);
 /*
  * Opens a WebSocket. Tried once: who streams knows best how to go on. Of call, what belongs to a
  * body or its limits is ignored, but for body_max: of one message.

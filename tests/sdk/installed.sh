@@ -40,7 +40,7 @@ done
 # The installed .pc names the prefix of the build: what it says is moved here with it.
 flags=$(pkg-config --define-variable=libdir="$lib" \
     --define-variable=includedir="$tmp/usr/include" --cflags --libs libdaytona)
-for example in list transfer execute session; do
+for example in list transfer execute session terminal; do
     # shellcheck disable=SC2086 # words are meant
     "$CC" -std=gnu11 -Wall -Wextra -Werror ${CFLAGS:-} -o "$tmp/$example" \
         "$source/contrib/examples/$example.c" $flags
