@@ -166,13 +166,13 @@ static int perform(struct daytona_client *c, const struct call *call, bool toolb
     return r;
 }
 
-/* ret_ws as in ws_connect: NULL if the answer was refused. */
+/* ret_ws as in websocket_connect: NULL if the answer was refused. */
 static int perform_upgrade(struct daytona_client *c, const struct call *call, bool no_pings,
-                           const char *url, struct ws **ret)
+                           const char *url, struct websocket **ret)
 {
     const char *headers[HEADERS_MAX];
     char why[HTTP_ERROR_MAX] = "";
-    const struct ws_params params = {
+    const struct websocket_params params = {
         .name = call->name,
         .url = url,
         .headers = headers,
@@ -182,11 +182,11 @@ static int perform_upgrade(struct daytona_client *c, const struct call *call, bo
     };
     struct http_response response;
     struct reply reply;
-    struct ws *ws = NULL;
+    struct websocket *ws = NULL;
     int r;
 
     list_headers(c, call, headers);
-    r = ws_connect(c->http, &params, &response, &ws);
+    r = websocket_connect(c->http, &params, &response, &ws);
     if (r < 0)
         return not_taken(c, r, call, url, why);
     reply = reply_of(call, true, &response);
@@ -298,7 +298,7 @@ static int explain_401(struct daytona_sandbox *sb)
 /* One of the two. */
 struct answer {
     struct http_response *response;
-    struct ws **ws;
+    struct websocket **ws;
     bool no_pings;
 };
 
@@ -416,7 +416,8 @@ int call_api_list(struct daytona_client *client, const struct call *call, const 
     return load_list(r, &response, key, shape, ret, ret_count);
 }
 
-int call_stream(struct daytona_sandbox *sb, const struct call *call, bool no_pings, struct ws **ret)
+int call_stream(struct daytona_sandbox *sb, const struct call *call, bool no_pings,
+                struct websocket **ret)
 {
     return call_box(sb, call, &(struct answer){.ws = ret, .no_pings = no_pings});
 }

@@ -3,7 +3,7 @@
 #define SDK_CALL_H
 
 #include "http/http.h"
-#include "http/ws.h"
+#include "http/websocket.h"
 #include "sdk/client.h"
 #include "wire/json.h"
 
@@ -63,7 +63,7 @@ int call_api_only(struct daytona_client *client, const struct call *call);
  * body or its limits is ignored, but for body_max: of one message.
  */
 int call_stream(struct daytona_sandbox *sandbox, const struct call *call, bool no_pings,
-                struct ws **ret);
+                struct websocket **ret);
 /* Reading or writing one went wrong with r. Sets the last error; returns r. */
 int call_stream_failed(int r);
 

@@ -25,7 +25,7 @@ static const int64_t connected_ns = 10 * NS_PER_S; /* as the official SDKs wait 
 static const int64_t goodbye_ns = NS_PER_S / 2;
 
 struct daytona_pty {
-    struct ws *ws; /* owned */
+    struct websocket *ws; /* owned */
     struct daytona_pty_exit exit;
     bool exited; /* said so before the close */
 };
@@ -216,7 +216,7 @@ static const struct json_field control_fields[] = {
     JSON_FIELD(struct control, exit_code, "exitCode", JSON_INT, JSON_LENIENT),
 };
 
-static bool read_control(const struct ws_message *message, struct control *ret)
+static bool read_control(const struct websocket_message *message, struct control *ret)
 {
     struct control c = {.exit_code = JSON_ABSENT};
 
@@ -241,7 +241,8 @@ static void take_exit(struct daytona_pty *pty, const struct control *c)
 }
 
 /* Text frames are the service's own; 1: this one is output after all. */
-static int take_text(struct daytona_pty *pty, const struct ws_message *message, bool *ret_connected)
+static int take_text(struct daytona_pty *pty, const struct websocket_message *message,
+                     bool *ret_connected)
 {
     struct control c;
     int r = 0;
@@ -261,7 +262,7 @@ static int take_text(struct daytona_pty *pty, const struct ws_message *message, 
 }
 
 /* The close says how it ended. 0: the shell has. */
-static int take_close(struct daytona_pty *pty, const struct ws_message *message)
+static int take_close(struct daytona_pty *pty, const struct websocket_message *message)
 {
     struct control c;
 
@@ -280,12 +281,12 @@ static int take_close(struct daytona_pty *pty, const struct ws_message *message)
 static int wait_connected(struct daytona_pty *pty)
 {
     const int64_t until_ns = clock_mono_ns() + connected_ns;
-    struct ws_message message;
+    struct websocket_message message;
     bool connected = false;
     int r = 0;
 
     while (r == 0 && !connected) {
-        r = ws_receive(pty->ws, until_ns, &message);
+        r = websocket_receive(pty->ws, until_ns, &message);
         if (r < 0)
             return call_stream_failed(r == -EAGAIN ? -ETIMEDOUT : r);
         if (message.kind == WS_TEXT)
@@ -322,7 +323,7 @@ int daytona_pty_attach(struct daytona_sandbox *sb, const char *id, struct dayton
         r = wait_connected(pty);
     buf_done(&path);
     if (r < 0)
-        ws_free(pty->ws);
+        websocket_free(pty->ws);
     if (r < 0)
         free(pty);
     else
@@ -334,8 +335,8 @@ struct daytona_pty *daytona_pty_detach(struct daytona_pty *pty)
 {
     if (!pty)
         return NULL;
-    ws_close(pty->ws, 1000, "", goodbye_ns);
-    ws_free(pty->ws);
+    websocket_close(pty->ws, 1000, "", goodbye_ns);
+    websocket_free(pty->ws);
     free(pty);
     return NULL;
 }
@@ -349,7 +350,7 @@ int daytona_pty_send(struct daytona_pty *pty, const void *data, size_t len)
     while (len > 0 && r == 0) {
         const size_t n = len < SEND_MAX ? len : SEND_MAX;
 
-        r = ws_send(pty->ws, WS_BINARY, at, n);
+        r = websocket_send(pty->ws, WS_BINARY, at, n);
         at += n;
         len -= n;
     }
@@ -360,12 +361,12 @@ int daytona_pty_wait(struct daytona_pty *pty, daytona_pty_output output, void *a
                      int64_t timeout_ms, struct daytona_pty_exit *ret)
 {
     const int64_t until_ns = timeout_ms > 0 ? clock_mono_ns() + timeout_ms * NS_PER_MS : INT64_MAX;
-    struct ws_message message;
+    struct websocket_message message;
     int r;
 
     error_begin("waitForPtyExit");
     for (;;) {
-        r = ws_receive(pty->ws, until_ns, &message);
+        r = websocket_receive(pty->ws, until_ns, &message);
         if (r == -EAGAIN)
             return error_set(r, "the terminal has not ended yet");
         if (r < 0 && pty->exited) /* cut after it said so: it has ended all the same */

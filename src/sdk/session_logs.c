@@ -103,8 +103,8 @@ out:
 static int follow_once(struct daytona_sandbox *sb, const struct call *call, struct log *log,
                        bool *ret_moved)
 {
-    struct ws_message message;
-    struct ws *ws = NULL;
+    struct websocket_message message;
+    struct websocket *ws = NULL;
     uint64_t off = 0;
     int r;
 
@@ -112,7 +112,7 @@ static int follow_once(struct daytona_sandbox *sb, const struct call *call, stru
     if (r < 0)
         return r;
     for (;;) {
-        r = ws_receive(ws, INT64_MAX, &message);
+        r = websocket_receive(ws, INT64_MAX, &message);
         if (r < 0) {
             call_stream_failed(r);
             break;
@@ -133,8 +133,8 @@ static int follow_once(struct daytona_sandbox *sb, const struct call *call, stru
         off += message.len;
     }
     if (log->stopped < 0)
-        ws_close(ws, 1000, "", goodbye_ns);
-    ws_free(ws);
+        websocket_close(ws, 1000, "", goodbye_ns);
+    websocket_free(ws);
     return r;
 }
 

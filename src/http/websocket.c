@@ -5,8 +5,8 @@
  * same bytes at the same place when a write is tried again. Messages come in one at a time: while
  * one waits in the inbox nothing more is read, so a peer cannot fill the memory.
  */
-#include "http/ws.h"
-#include "http/ws_internal.h"
+#include "http/websocket.h"
+#include "http/websocket_internal.h"
 
 #include "util/cancel.h"
 #include "util/clock.h"
@@ -23,7 +23,7 @@
 
 /* In front of each message in the inbox. */
 struct record {
-    enum ws_kind kind;
+    enum websocket_kind kind;
     int code;
     size_t len;
 };
@@ -32,7 +32,7 @@ static const int64_t silence_default_ns = 60 * NS_PER_S;
 
 /* --- bytes */
 
-ssize_t ws_read(struct ws *ws, void *p, size_t n)
+ssize_t websocket_read(struct websocket *ws, void *p, size_t n)
 {
     size_t got = 0;
     const CURLcode code = curl_easy_recv(ws->easy, p, n, &got);
@@ -43,7 +43,7 @@ ssize_t ws_read(struct ws *ws, void *p, size_t n)
 }
 
 /* A TLS library may raise SIGPIPE, which is nobody's business but ours. */
-ssize_t ws_write(struct ws *ws, const void *p, size_t n)
+ssize_t websocket_write(struct websocket *ws, const void *p, size_t n)
 {
     const struct timespec now = {0};
     sigset_t pipe, before, pending;
@@ -74,7 +74,7 @@ static void wake(void *arg)
     (void)!write(*(int *)arg, &one, sizeof(one));
 }
 
-int ws_wait(struct ws *ws, short events, int64_t until_ns)
+int websocket_wait(struct websocket *ws, short events, int64_t until_ns)
 {
     struct cancel *cancel = cancel_bound();
     struct pollfd fds[2] = {{.fd = ws->fd, .events = events}, {.fd = -1, .events = POLLIN}};
@@ -106,14 +106,14 @@ int ws_wait(struct ws *ws, short events, int64_t until_ns)
 /* --- what wslay calls. All with the lock held */
 
 /* A peer that takes no answers is not read either: it only waits for room to send. */
-static bool is_full_locked(const struct ws *ws)
+static bool is_full_locked(const struct websocket *ws)
 {
     return wslay_event_get_queued_msg_count(ws->ctx) > WS_QUEUE_COUNT_MAX;
 }
 
 static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *p, size_t n, int flags, void *arg)
 {
-    struct ws *ws = arg;
+    struct websocket *ws = arg;
     ssize_t got;
 
     if (ws->inbox.len > 0 || is_full_locked(ws)) {
@@ -126,7 +126,7 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *p, size_t n, int fl
         buf_consume(&ws->early, (size_t)got);
         return got;
     }
-    got = ws_read(ws, p, n);
+    got = websocket_read(ws, p, n);
     if (got > 0) {
         ws->heard_ns = clock_mono_ns();
         return got;
@@ -143,7 +143,7 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *p, size_t n, int fl
 static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *p, size_t n, int flags,
                        void *arg)
 {
-    struct ws *ws = arg;
+    struct websocket *ws = arg;
     const size_t room = WS_OUT_MAX - ws->out_len;
 
     if (room == 0) {
@@ -162,7 +162,7 @@ static int on_mask(wslay_event_context_ptr ctx, uint8_t *p, size_t n, void *arg)
     return getrandom(p, n, 0) == (ssize_t)n ? 0 : -1;
 }
 
-static void refuse(struct ws *ws, int err, uint16_t code)
+static void refuse(struct websocket *ws, int err, uint16_t code)
 {
     ws->err = err;
     wslay_event_shutdown_read(ws->ctx);
@@ -172,7 +172,7 @@ static void refuse(struct ws *ws, int err, uint16_t code)
 static void on_frame(wslay_event_context_ptr ctx,
                      const struct wslay_event_on_frame_recv_start_arg *frame, void *arg)
 {
-    struct ws *ws = arg;
+    struct websocket *ws = arg;
 
     ws->data_frame = !wslay_is_ctrl_frame(frame->opcode);
     if (!ws->data_frame)
@@ -186,7 +186,7 @@ static void on_frame(wslay_event_context_ptr ctx,
 static void on_chunk(wslay_event_context_ptr ctx,
                      const struct wslay_event_on_frame_recv_chunk_arg *chunk, void *arg)
 {
-    struct ws *ws = arg;
+    struct websocket *ws = arg;
     int r;
 
     if (!ws->data_frame || ws->err < 0)
@@ -196,7 +196,8 @@ static void on_chunk(wslay_event_context_ptr ctx,
         refuse(ws, r, WSLAY_CODE_MESSAGE_TOO_BIG);
 }
 
-static void put_in(struct ws *ws, enum ws_kind kind, int code, const void *p, size_t n)
+static void put_in(struct websocket *ws, enum websocket_kind kind, int code, const void *p,
+                   size_t n)
 {
     const struct record record = {kind, code, n};
     int r;
@@ -211,7 +212,7 @@ static void put_in(struct ws *ws, enum ws_kind kind, int code, const void *p, si
 static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *msg,
                        void *arg)
 {
-    struct ws *ws = arg;
+    struct websocket *ws = arg;
 
     if (msg->opcode == WSLAY_CONNECTION_CLOSE) {
         const size_t skip = msg->msg_length >= 2 ? 2 : 0; /* the code, in front of the reason */
@@ -226,9 +227,10 @@ static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_
 
 /* --- life */
 
-int ws_new(const struct ws_params *params, const struct http_config *config, struct ws **ret)
+int websocket_new(const struct websocket_params *params, const struct http_config *config,
+                  struct websocket **ret)
 {
-    struct ws *ws = calloc(1, sizeof(*ws));
+    struct websocket *ws = calloc(1, sizeof(*ws));
 
     if (!ws)
         return -ENOMEM;
@@ -247,7 +249,7 @@ int ws_new(const struct ws_params *params, const struct http_config *config, str
     return 0;
 }
 
-int ws_begin(struct ws *ws)
+int websocket_begin(struct websocket *ws)
 {
     static const struct wslay_event_callbacks callbacks = {
         .recv_callback = on_recv,
@@ -268,7 +270,7 @@ int ws_begin(struct ws *ws)
     return 0;
 }
 
-struct ws *ws_free(struct ws *ws)
+struct websocket *websocket_free(struct websocket *ws)
 {
     if (!ws)
         return NULL;
@@ -291,7 +293,7 @@ struct ws *ws_free(struct ws *ws)
 /* --- moving on */
 
 /* Everything that is queued, as far as the socket takes it. */
-static int flush_locked(struct ws *ws)
+static int flush_locked(struct websocket *ws)
 {
     for (;;) {
         ssize_t n;
@@ -303,7 +305,7 @@ static int flush_locked(struct ws *ws)
             if (ws->out_len == 0)
                 return 0;
         }
-        n = ws_write(ws, ws->out + ws->out_sent, ws->out_len - ws->out_sent);
+        n = websocket_write(ws, ws->out + ws->out_sent, ws->out_len - ws->out_sent);
         if (n == -EAGAIN)
             return 0;
         if (n < 0)
@@ -313,13 +315,13 @@ static int flush_locked(struct ws *ws)
     }
 }
 
-static bool unsent_locked(const struct ws *ws)
+static bool unsent_locked(const struct websocket *ws)
 {
     return ws->out_sent < ws->out_len || wslay_event_want_write(ws->ctx);
 }
 
 /* Sends and receives what is possible now. The first error stays. */
-static int pump_locked(struct ws *ws)
+static int pump_locked(struct websocket *ws)
 {
     int r;
 
@@ -339,7 +341,7 @@ static int pump_locked(struct ws *ws)
 }
 
 /* Takes the first message out. What came before an error is still good. */
-static bool take_locked(struct ws *ws, struct ws_message *ret)
+static bool take_locked(struct websocket *ws, struct websocket_message *ret)
 {
     struct record record;
 
@@ -354,7 +356,7 @@ static bool take_locked(struct ws *ws, struct ws_message *ret)
     }
     buf_consume(&ws->inbox, sizeof(record) + record.len);
     ws->closed = ws->closed || record.kind == WS_CLOSE;
-    *ret = (struct ws_message){record.kind, record.code, buf_str(&ws->current), record.len};
+    *ret = (struct websocket_message){record.kind, record.code, buf_str(&ws->current), record.len};
     return true;
 }
 
@@ -363,7 +365,7 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static short events_locked(const struct ws *ws)
+static short events_locked(const struct websocket *ws)
 {
     if (is_full_locked(ws))
         return POLLOUT;
@@ -371,7 +373,7 @@ static short events_locked(const struct ws *ws)
 }
 
 /* Asks a silent peer whether it is there. Until when to wait for it, or -ETIMEDOUT. */
-static int64_t liveness_locked(struct ws *ws, int64_t since_ns)
+static int64_t liveness_locked(struct websocket *ws, int64_t since_ns)
 {
     const int64_t now_ns = clock_mono_ns(), step_ns = ws->silence_ns / 3;
     const struct wslay_event_msg ping = {.opcode = WSLAY_PING};
@@ -391,7 +393,7 @@ static int64_t liveness_locked(struct ws *ws, int64_t since_ns)
     return earlier(from_ns + step_ns, heard_ns + ws->silence_ns);
 }
 
-int ws_receive(struct ws *ws, int64_t until_ns, struct ws_message *ret)
+int websocket_receive(struct websocket *ws, int64_t until_ns, struct websocket_message *ret)
 {
     const int64_t since_ns = clock_mono_ns();
 
@@ -424,13 +426,14 @@ int ws_receive(struct ws *ws, int64_t until_ns, struct ws_message *ret)
             return r;
         if (clock_mono_ns() >= until_ns)
             return -EAGAIN;
-        r = ws_wait(ws, events, earlier(until_ns, look_ns));
+        r = websocket_wait(ws, events, earlier(until_ns, look_ns));
         if (r < 0 && r != -EAGAIN)
             return r;
     }
 }
 
-static int queue_locked(struct ws *ws, enum ws_kind kind, const void *data, size_t len)
+static int queue_locked(struct websocket *ws, enum websocket_kind kind, const void *data,
+                        size_t len)
 {
     const struct wslay_event_msg msg = {
         .opcode = kind == WS_TEXT ? WSLAY_TEXT_FRAME : WSLAY_BINARY_FRAME,
@@ -450,7 +453,7 @@ static int queue_locked(struct ws *ws, enum ws_kind kind, const void *data, size
     }
 }
 
-int ws_send(struct ws *ws, enum ws_kind kind, const void *data, size_t len)
+int websocket_send(struct websocket *ws, enum websocket_kind kind, const void *data, size_t len)
 {
     int64_t until_ns = clock_mono_ns() + ws->stall_ns;
     uint64_t moved = 0;
@@ -477,16 +480,16 @@ int ws_send(struct ws *ws, enum ws_kind kind, const void *data, size_t len)
         lock_drop(&ws->lock);
         if (r < 0 || done)
             return r;
-        r = ws_wait(ws, POLLOUT, until_ns);
+        r = websocket_wait(ws, POLLOUT, until_ns);
         if (r < 0)
             return r == -EAGAIN ? -ETIMEDOUT : r;
     }
 }
 
-void ws_close(struct ws *ws, int code, const char *reason, int64_t timeout_ns)
+void websocket_close(struct websocket *ws, int code, const char *reason, int64_t timeout_ns)
 {
     const int64_t until_ns = clock_mono_ns() + timeout_ns;
-    struct ws_message message;
+    struct websocket_message message;
     bool done = false;
 
     lock_take(&ws->lock);
@@ -504,7 +507,7 @@ void ws_close(struct ws *ws, int code, const char *reason, int64_t timeout_ns)
         events = events_locked(ws);
         done = ws->err < 0 || (ws->closed && !unsent);
         lock_drop(&ws->lock);
-        if (!done && ws_wait(ws, events, until_ns) < 0)
+        if (!done && websocket_wait(ws, events, until_ns) < 0)
             done = true;
     }
 }

@@ -1,9 +1,9 @@
-/* ws_internal.h - what ws.c and ws_connect.c share. Nobody else includes it. */
-#ifndef HTTP_WS_INTERNAL_H
-#define HTTP_WS_INTERNAL_H
+/* ws_internal.h - what ws.c and websocket_connect.c share. Nobody else includes it. */
+#ifndef HTTP_WEBSOCKET_INTERNAL_H
+#define HTTP_WEBSOCKET_INTERNAL_H
 
 #include "http/http_internal.h"
-#include "http/ws.h"
+#include "http/websocket.h"
 #include "util/lock.h"
 
 #include <wslay/wslay.h>
@@ -17,7 +17,7 @@ enum {
 };
 
 /* A connected socket as curl sees it, TLS or not. */
-struct ws {
+struct websocket {
     CURLM *multi; /* owned: what connected must stay where it did */
     CURL *easy;   /* owned */
     curl_socket_t fd;
@@ -31,9 +31,9 @@ struct ws {
     struct buf message; /* what has come of the one under way */
     int opcode;         /* of the frame under way */
     bool data_frame;
-    enum ws_kind kind; /* of the message under way */
-    struct buf inbox;  /* messages not yet handed over: struct record and its bytes … */
-    char *out;         /* owned: WS_OUT_MAX bytes. Its filled part does not move: TLS wants that */
+    enum websocket_kind kind; /* of the message under way */
+    struct buf inbox;         /* messages not yet handed over: struct record and its bytes … */
+    char *out; /* owned: WS_OUT_MAX bytes. Its filled part does not move: TLS wants that */
     size_t out_len, out_sent;
     uint64_t moved;    /* bytes sent so far: progress */
     int64_t heard_ns;  /* when a byte last came */
@@ -45,14 +45,15 @@ struct ws {
 };
 
 /* 0 or -errno; -EAGAIN: nothing now. 0 bytes: the end of the stream. */
-ssize_t ws_read(struct ws *ws, void *p, size_t n);
-ssize_t ws_write(struct ws *ws, const void *p, size_t n);
+ssize_t websocket_read(struct websocket *ws, void *p, size_t n);
+ssize_t websocket_write(struct websocket *ws, const void *p, size_t n);
 /* Waits for events (POLLIN, POLLOUT): 0, -EAGAIN when until_ns passed, -EINTR when cancelled. */
-int ws_wait(struct ws *ws, short events, int64_t until_ns);
+int websocket_wait(struct websocket *ws, short events, int64_t until_ns);
 
 /* Unconnected. */
-int ws_new(const struct ws_params *params, const struct http_config *config, struct ws **ret);
+int websocket_new(const struct websocket_params *params, const struct http_config *config,
+                  struct websocket **ret);
 /* After the handshake: messages may come and go. */
-int ws_begin(struct ws *ws);
+int websocket_begin(struct websocket *ws);
 
 #endif

@@ -1,7 +1,7 @@
 /* The WebSocket client against a peer that does what a test says. */
 #include "unit.h"
 
-#include "http/ws.h"
+#include "http/websocket.h"
 #include "util/cancel.h"
 #include "util/clock.h"
 #include "ws_peer.h"
@@ -16,7 +16,7 @@
 struct fixture {
     struct loopback server;
     struct http *http;
-    struct ws *ws;
+    struct websocket *ws;
     int64_t silence_ns;
     size_t message_max;
     struct http_response response;
@@ -60,7 +60,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    ws_free(fx.ws);
+    websocket_free(fx.ws);
     http_response_done(&fx.response);
     http_free(fx.http);
     loopback_stop(&fx.server);
@@ -71,7 +71,7 @@ static int open_ws(void)
 {
     static const char *const headers[] = {"Authorization: Bearer x", NULL};
     char url[80];
-    const struct ws_params params = {
+    const struct websocket_params params = {
         .name = "stream",
         .url = url,
         .headers = headers,
@@ -80,7 +80,7 @@ static int open_ws(void)
     };
 
     snprintf(url, sizeof(url), "http://127.0.0.1:%u/a/b?c=d", fx.server.port);
-    return ws_connect(fx.http, &params, &fx.response, &fx.ws);
+    return websocket_connect(fx.http, &params, &fx.response, &fx.ws);
 }
 
 static void open_with(void (*then)(struct peer *p))
@@ -91,11 +91,11 @@ static void open_with(void (*then)(struct peer *p))
     assert_non_null(fx.ws);
 }
 
-static void expect_message(enum ws_kind kind, const void *data, size_t len)
+static void expect_message(enum websocket_kind kind, const void *data, size_t len)
 {
-    struct ws_message m;
+    struct websocket_message m;
 
-    assert_int_equal(ws_receive(fx.ws, clock_mono_ns() + 10 * NS_PER_S, &m), 0);
+    assert_int_equal(websocket_receive(fx.ws, clock_mono_ns() + 10 * NS_PER_S, &m), 0);
     assert_int_equal(m.kind, kind);
     assert_int_equal(m.len, len);
     assert_memory_equal(m.data, data, len);
@@ -103,22 +103,22 @@ static void expect_message(enum ws_kind kind, const void *data, size_t len)
 
 static void expect_close(int code, const char *reason)
 {
-    struct ws_message m;
+    struct websocket_message m;
 
-    assert_int_equal(ws_receive(fx.ws, clock_mono_ns() + 10 * NS_PER_S, &m), 0);
+    assert_int_equal(websocket_receive(fx.ws, clock_mono_ns() + 10 * NS_PER_S, &m), 0);
     assert_int_equal(m.kind, WS_CLOSE);
     assert_int_equal(m.code, code);
     assert_string_equal(m.data, reason);
-    assert_int_equal(ws_receive(fx.ws, INT64_MAX, &m), -EPIPE);
+    assert_int_equal(websocket_receive(fx.ws, INT64_MAX, &m), -EPIPE);
 }
 
 static int receive_error(void)
 {
-    struct ws_message m;
+    struct websocket_message m;
     int r;
 
     do
-        r = ws_receive(fx.ws, clock_mono_ns() + 10 * NS_PER_S, &m);
+        r = websocket_receive(fx.ws, clock_mono_ns() + 10 * NS_PER_S, &m);
     while (r == 0);
     return r;
 }
@@ -190,11 +190,11 @@ TEST(headers_without_end_are_refused)
 
 TEST(nothing_listening_is_refused)
 {
-    struct ws_params params = {.name = "stream", .url = "http://127.0.0.1:1/"};
+    struct websocket_params params = {.name = "stream", .url = "http://127.0.0.1:1/"};
 
-    assert_int_equal(ws_connect(fx.http, &params, &fx.response, &fx.ws), -ECONNREFUSED);
+    assert_int_equal(websocket_connect(fx.http, &params, &fx.response, &fx.ws), -ECONNREFUSED);
     params.url = "ftp://127.0.0.1/";
-    assert_int_equal(ws_connect(fx.http, &params, &fx.response, &fx.ws), -EINVAL);
+    assert_int_equal(websocket_connect(fx.http, &params, &fx.response, &fx.ws), -EINVAL);
 }
 
 /* --- messages */
@@ -268,15 +268,15 @@ static void echo(struct peer *p)
 TEST(what_is_sent_arrives_and_the_close_is_said)
 {
     open_with(echo);
-    assert_int_equal(ws_send(fx.ws, WS_TEXT, "hello", 5), 0);
-    assert_int_equal(ws_send(fx.ws, WS_BINARY, big, sizeof(big)), 0);
-    assert_int_equal(ws_send(fx.ws, WS_BINARY, "", 0), 0);
+    assert_int_equal(websocket_send(fx.ws, WS_TEXT, "hello", 5), 0);
+    assert_int_equal(websocket_send(fx.ws, WS_BINARY, big, sizeof(big)), 0);
+    assert_int_equal(websocket_send(fx.ws, WS_BINARY, "", 0), 0);
     expect_message(WS_TEXT, "hello", 5);
     expect_message(WS_BINARY, big, sizeof(big));
     expect_message(WS_BINARY, "", 0);
-    ws_close(fx.ws, 1000, "bye", 5 * NS_PER_S);
-    assert_int_equal(ws_send(fx.ws, WS_TEXT, "x", 1), -EPIPE);
-    fx.ws = ws_free(fx.ws);
+    websocket_close(fx.ws, 1000, "bye", 5 * NS_PER_S);
+    assert_int_equal(websocket_send(fx.ws, WS_TEXT, "x", 1), -EPIPE);
+    fx.ws = websocket_free(fx.ws);
     loopback_stop(&fx.server);
     assert_true(fx.seen);
     loopback_start(&fx.server, serve, NULL);
@@ -285,7 +285,7 @@ TEST(what_is_sent_arrives_and_the_close_is_said)
 static void *send_many(void *arg)
 {
     for (int i = 0; i < 200; i++)
-        assert_int_equal(ws_send(fx.ws, WS_BINARY, big, 5000), 0);
+        assert_int_equal(websocket_send(fx.ws, WS_BINARY, big, 5000), 0);
     return NULL;
 }
 
@@ -371,7 +371,7 @@ TEST(a_peer_that_breaks_the_rules_is_an_error)
         if (r != cases[i].r)
             fail_msg("case %zu: %d", i, r);
         assert_int_equal(receive_error(), r); /* it stays */
-        fx.ws = ws_free(fx.ws);
+        fx.ws = websocket_free(fx.ws);
         http_response_done(&fx.response);
     }
     fx.response = (struct http_response){0};
@@ -412,11 +412,11 @@ TEST(a_peer_that_answers_no_pings_is_gone)
 
 TEST(a_wait_ends_when_it_was_to_end)
 {
-    struct ws_message m;
+    struct websocket_message m;
 
     open_with(stay_silent);
-    assert_int_equal(ws_receive(fx.ws, clock_mono_ns() + 50 * NS_PER_MS, &m), -EAGAIN);
-    assert_int_equal(ws_receive(fx.ws, 0, &m), -EAGAIN);
+    assert_int_equal(websocket_receive(fx.ws, clock_mono_ns() + 50 * NS_PER_MS, &m), -EAGAIN);
+    assert_int_equal(websocket_receive(fx.ws, 0, &m), -EAGAIN);
 }
 
 static void flood_with_pings(struct peer *p)
@@ -433,12 +433,12 @@ static void flood_with_pings(struct peer *p)
 
 TEST(a_peer_that_pings_and_takes_no_answer_is_gone)
 {
-    struct ws_message m;
+    struct websocket_message m;
     int r;
 
     fx.silence_ns = 600 * NS_PER_MS;
     open_with(flood_with_pings);
-    r = ws_receive(fx.ws, clock_mono_ns() + 20 * NS_PER_S, &m);
+    r = websocket_receive(fx.ws, clock_mono_ns() + 20 * NS_PER_S, &m);
     assert_true(r == -ETIMEDOUT || r == -ECONNRESET);
 }
 
@@ -454,7 +454,7 @@ TEST(a_peer_that_takes_nothing_does_not_hold_a_sender)
 
     open_with(take_nothing);
     for (int i = 0; i < 1000 && r == 0; i++)
-        r = ws_send(fx.ws, WS_BINARY, big, sizeof(big));
+        r = websocket_send(fx.ws, WS_BINARY, big, sizeof(big));
     fx.seen = true;
     assert_int_equal(r, -ETIMEDOUT);
 }
@@ -469,20 +469,20 @@ static void *fire_later(void *arg)
 TEST(a_cancel_ends_every_wait)
 {
     struct cancel *cancel = cancel_new();
-    struct ws_message m;
+    struct websocket_message m;
     pthread_t thread;
     int r = 0;
 
     open_with(take_nothing);
     cancel_bind(cancel);
     pthread_create(&thread, NULL, fire_later, cancel);
-    assert_int_equal(ws_receive(fx.ws, INT64_MAX, &m), -EINTR);
+    assert_int_equal(websocket_receive(fx.ws, INT64_MAX, &m), -EINTR);
     pthread_join(thread, NULL);
     for (int i = 0; i < 1000 && r == 0; i++)
-        r = ws_send(fx.ws, WS_BINARY, big, sizeof(big));
+        r = websocket_send(fx.ws, WS_BINARY, big, sizeof(big));
     assert_int_equal(r, -EINTR);
     fx.seen = true;
-    fx.ws = ws_free(fx.ws);
+    fx.ws = websocket_free(fx.ws);
     http_response_done(&fx.response);
     assert_int_equal(open_ws(), -EINTR);
     fx.response = (struct http_response){0};

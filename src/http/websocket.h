@@ -1,20 +1,21 @@
 /*
- * ws.h - WebSocket (RFC 6455) as a client, for streams from a sandbox.
+ * websocket.h - WebSocket (RFC 6455) as a client, for streams from a sandbox.
  *
  * The peer is not trusted: frames, messages, headers and what waits to be sent have ceilings, and
  * every wait has an end. A peer that is silent is asked with pings; one that does not answer those
- * either is gone. A ws belongs to no engine: the calling threads do the work. One thread may
- * receive while others send; ws_close and ws_free are for the last one that uses it. The http
- * object must outlive it. Calls that wait end with -EINTR when the calling thread's cancel fires.
+ * either is gone. A websocket belongs to no engine: the calling threads do the work. One thread may
+ * receive while others send; websocket_close and websocket_free are for the last one that uses it.
+ * The http object must outlive it. Calls that wait end with -EINTR when the calling thread's cancel
+ * fires.
  */
-#ifndef HTTP_WS_H
-#define HTTP_WS_H
+#ifndef HTTP_WEBSOCKET_H
+#define HTTP_WEBSOCKET_H
 
 #include "http/http.h"
 
-struct ws;
+struct websocket;
 
-struct ws_params {
+struct websocket_params {
     const char *name;           /* for statistics; a literal */
     const char *url;            /* http or https */
     const char *const *headers; /* "Name: value" …, NULL; NULL for none */
@@ -29,14 +30,15 @@ struct ws_params {
  * status 101 *ret is open, else NULL and the response says why. Tried once. -errno as http_perform;
  * -EPROTO also for an answer that is no WebSocket's.
  */
-int ws_connect(struct http *h, const struct ws_params *params, struct http_response *response,
-               struct ws **ret);
+int websocket_connect(struct http *h, const struct websocket_params *params,
+                      struct http_response *response, struct websocket **ret);
 
-enum ws_kind { WS_TEXT, WS_BINARY, WS_CLOSE };
-struct ws_message {
-    enum ws_kind kind;
-    int code;         /* WS_CLOSE: 1000 …; 1005: it gave none */
-    const char *data; /* borrowed until the next ws_receive; NUL behind it. WS_CLOSE: the reason */
+enum websocket_kind { WS_TEXT, WS_BINARY, WS_CLOSE };
+struct websocket_message {
+    enum websocket_kind kind;
+    int code; /* WS_CLOSE: 1000 …; 1005: it gave none */
+    const char
+        *data; /* borrowed until the next websocket_receive; NUL behind it. WS_CLOSE: the reason */
     size_t len;
 };
 
@@ -45,16 +47,17 @@ struct ws_message {
  * INT64_MAX: no end), -ECONNRESET: cut without a close, -ETIMEDOUT: the peer is gone, -EPROTO,
  * -EFBIG beyond message_max, -EPIPE: it has ended before.
  */
-int ws_receive(struct ws *ws, int64_t until_ns, struct ws_message *ret);
+int websocket_receive(struct websocket *ws, int64_t until_ns, struct websocket_message *ret);
 
 /*
  * Sends one message and waits until the kernel has it. -ETIMEDOUT: the peer takes nothing, -EPIPE:
  * the connection ends or has ended. After -EINTR the message may still go out.
  */
-int ws_send(struct ws *ws, enum ws_kind kind, const void *data, size_t len);
+int websocket_send(struct websocket *ws, enum websocket_kind kind, const void *data, size_t len);
 
 /* Says goodbye after what was sent, and waits up to timeout_ns for the peer's; drops what comes. */
-void ws_close(struct ws *ws, int code, const char *reason, int64_t timeout_ns);
-struct ws *ws_free(struct ws *ws); /* without goodbye. NULL is fine; returns NULL */
+void websocket_close(struct websocket *ws, int code, const char *reason, int64_t timeout_ns);
+struct websocket *
+websocket_free(struct websocket *ws); /* without goodbye. NULL is fine; returns NULL */
 
 #endif

@@ -1,5 +1,5 @@
 /* From a URL to an open WebSocket: curl connects (name, proxy, TLS), the handshake is ours. */
-#include "http/ws_internal.h"
+#include "http/websocket_internal.h"
 
 #include "http/url.h"
 #include "util/base64.h"
@@ -48,8 +48,8 @@ out:
     return r;
 }
 
-static int write_request(const struct ws_params *params, const char *user_agent, const char *key,
-                         struct buf *out)
+static int write_request(const struct websocket_params *params, const char *user_agent,
+                         const char *key, struct buf *out)
 {
     int r;
 
@@ -66,14 +66,14 @@ static int write_request(const struct ws_params *params, const char *user_agent,
     return r;
 }
 
-static int send_all(struct ws *ws, const char *p, size_t n, int64_t until_ns)
+static int send_all(struct websocket *ws, const char *p, size_t n, int64_t until_ns)
 {
     while (n > 0) {
-        const ssize_t done = ws_write(ws, p, n);
+        const ssize_t done = websocket_write(ws, p, n);
         int r = 0;
 
         if (done == -EAGAIN)
-            r = ws_wait(ws, POLLOUT, until_ns);
+            r = websocket_wait(ws, POLLOUT, until_ns);
         else if (done < 0)
             r = (int)done;
         if (r < 0)
@@ -87,12 +87,12 @@ static int send_all(struct ws *ws, const char *p, size_t n, int64_t until_ns)
 }
 
 /* Some more of the answer. */
-static int read_some(struct ws *ws, int64_t until_ns)
+static int read_some(struct websocket *ws, int64_t until_ns)
 {
     char chunk[4096];
 
     for (;;) {
-        const ssize_t n = ws_read(ws, chunk, sizeof(chunk));
+        const ssize_t n = websocket_read(ws, chunk, sizeof(chunk));
         int r;
 
         if (n > 0)
@@ -101,14 +101,14 @@ static int read_some(struct ws *ws, int64_t until_ns)
             return -ECONNRESET;
         if (n != -EAGAIN)
             return (int)n;
-        r = ws_wait(ws, POLLIN, until_ns);
+        r = websocket_wait(ws, POLLIN, until_ns);
         if (r < 0)
             return r == -EAGAIN ? -ETIMEDOUT : r;
     }
 }
 
 /* Status line and header lines, up to the blank one, which is taken, too. */
-static int read_head(struct ws *ws, int64_t until_ns, struct http_response *response)
+static int read_head(struct websocket *ws, int64_t until_ns, struct http_response *response)
 {
     const char *end;
     int r = 0;
@@ -133,7 +133,7 @@ static int read_head(struct ws *ws, int64_t until_ns, struct http_response *resp
 }
 
 /* Why there is no WebSocket. What is cut or too long serves as well. */
-static void read_refusal(struct ws *ws, int64_t until_ns, struct http_response *response)
+static void read_refusal(struct websocket *ws, int64_t until_ns, struct http_response *response)
 {
     char text[32];
     size_t len = 0;
@@ -173,8 +173,8 @@ static int check_accept(const struct http_response *response, const char *key)
     return r;
 }
 
-static int shake_hands(struct ws *ws, const struct ws_params *params, const char *user_agent,
-                       struct http_response *response)
+static int shake_hands(struct websocket *ws, const struct websocket_params *params,
+                       const char *user_agent, struct http_response *response)
 {
     const int64_t until_ns = clock_mono_ns() + ws->stall_ns;
     struct buf request = BUF_INIT(REQUEST_MAX), key = BUF_INIT(64);
@@ -207,7 +207,7 @@ static void wake(void *arg)
 }
 
 /* Runs curl until the socket is connected. Its own timeout is the end of it. */
-static int run_connect(struct ws *ws)
+static int run_connect(struct websocket *ws)
 {
     struct cancel *cancel = cancel_bound();
     CURLMsg *msg = NULL;
@@ -235,7 +235,7 @@ static int run_connect(struct ws *ws)
     return r;
 }
 
-static int connect_to(struct ws *ws, const char *url, int64_t connect_timeout_ns, char *why)
+static int connect_to(struct websocket *ws, const char *url, int64_t connect_timeout_ns, char *why)
 {
     int r;
 
@@ -255,8 +255,8 @@ static int connect_to(struct ws *ws, const char *url, int64_t connect_timeout_ns
     return r;
 }
 
-static void observe(const struct http_config *config, const struct ws_params *params, int status,
-                    int err, int64_t start_ns)
+static void observe(const struct http_config *config, const struct websocket_params *params,
+                    int status, int err, int64_t start_ns)
 {
     if (config->observe)
         config->observe(config->observe_arg, &(struct http_attempt){
@@ -270,32 +270,32 @@ static void observe(const struct http_config *config, const struct ws_params *pa
                                              });
 }
 
-int ws_connect(struct http *h, const struct ws_params *params, struct http_response *response,
-               struct ws **ret)
+int websocket_connect(struct http *h, const struct websocket_params *params,
+                      struct http_response *response, struct websocket **ret)
 {
     const struct http_config *config = http_config_of(h);
     const int64_t start_ns = clock_mono_ns();
     struct http_response answer = {.attempts = 1, .headers = BUF_INIT(HTTP_HEADERS_MAX)};
     char why[CURL_ERROR_SIZE] = "";
-    struct ws *ws = NULL;
+    struct websocket *ws = NULL;
     int r;
 
     if (!url_is_valid(params->url))
         return -EINVAL;
     if (cancel_fired(cancel_bound()))
         return -EINTR;
-    r = ws_new(params, config, &ws);
+    r = websocket_new(params, config, &ws);
     if (r == 0)
         r = connect_to(ws, params->url, config->connect_timeout_ns, why);
     if (r == 0)
         r = shake_hands(ws, params, config->user_agent, &answer);
     if (r == 0 && answer.status == 101)
-        r = ws_begin(ws);
+        r = websocket_begin(ws);
     observe(config, params, answer.status, r, start_ns);
     if (r < 0 && params->error)
         snprintf(params->error, HTTP_ERROR_MAX, "%s", why[0] ? why : errtext_sentence(r));
     if (r < 0 || answer.status != 101)
-        ws = ws_free(ws);
+        ws = websocket_free(ws);
     if (r < 0) {
         http_response_done(&answer);
         return r;
