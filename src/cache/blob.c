@@ -8,7 +8,8 @@
 #include <unistd.h>
 #include <utlist.h>
 
-/* A size that a hostile listing claims costs a byte of map per MiB at most. */
+/* A size that a hostile listing claims costs a byte of map per block at most, and pages of it that
+ * are used. */
 #define BLOB_MAX (UINT64_C(1) << 42)
 
 static size_t blocks_of(uint64_t size)

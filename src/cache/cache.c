@@ -110,6 +110,12 @@ size_t cache_blobs(struct cache *c)
     return blobs;
 }
 
+void cache_spare(struct cache *c, size_t *ret_blobs, uint64_t *ret_bytes)
+{
+    *ret_blobs = c->max_blobs / 4;
+    *ret_bytes = c->max_bytes / 4;
+}
+
 /* For file systems without O_TMPFILE. */
 static int named_file(struct cache *c, uint64_t id)
 {

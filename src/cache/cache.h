@@ -22,7 +22,7 @@
 struct cache;
 struct blob;
 
-enum { BLOB_BLOCK = 1 << 20 }; /* bytes: what is local is known in these steps */
+enum { BLOB_BLOCK = 1 << 16 }; /* bytes: what is local is known in these steps */
 
 /*
  * dir is made with mode 0700; -EACCES if it is another user's or open to others, -ENOTDIR if it is
@@ -33,6 +33,8 @@ struct cache *
 cache_free(struct cache *c);          /* every blob must be unreferenced before; NULL is fine */
 uint64_t cache_used(struct cache *c); /* bytes on disk, about */
 size_t cache_blobs(struct cache *c);  /* that have content */
+/* What may be fetched before it is needed without pushing out what is. */
+void cache_spare(struct cache *c, size_t *ret_blobs, uint64_t *ret_bytes);
 
 /* size bytes of which nothing is local (size 0: all of it). One reference, held once. -EFBIG. */
 int blob_new(struct cache *c, uint64_t size, struct blob **ret);

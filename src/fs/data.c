@@ -95,7 +95,7 @@ static bool version_moved(int err)
     return err == -ESTALE || err == -ENOENT || err == -ENOTDIR;
 }
 
-static int fetch_range(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes)
+int data_fetch_range(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes)
 {
     struct node_file *nf = n->file;
     const struct remote_attr version = nf->version;
@@ -139,7 +139,7 @@ int data_fetch(struct fs *fs, struct node *n, uint64_t off, uint64_t window, uns
         blob_settle(n->file->blob, start, bytes, false);
         return -ESTALE;
     }
-    r = fetch_range(fs, n, start, bytes);
+    r = data_fetch_range(fs, n, start, bytes);
     if (!version_moved(r))
         return r;
 

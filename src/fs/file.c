@@ -68,6 +68,7 @@ static void free_file_locked(struct fs_file *file)
 {
     struct node *n = file->node;
 
+    window_close_locked(file);
     n->file->wopens -= flags_write(file->flags);
     data_close_locked(n);
     file->fs->files_open--;
@@ -99,6 +100,7 @@ static int open_content(struct fs *fs, struct node *n, int flags)
             r = send_node(fs, n);
         return r;
     }
+    scan_open(fs, n);
     r = data_blob_locked(fs, n);
     if (r < 0 || node_size(n) > FS_SMALL)
         return r;
@@ -169,6 +171,8 @@ static int open_cached_locked(struct fs *fs, struct node *n, int flags, struct f
         free_file_locked(file);
         return -EAGAIN;
     }
+    if (n->file->ahead)
+        scan_open(fs, n);
     set_hints_locked(n, ret_hints);
     *ret = file;
     return 0;
@@ -247,16 +251,6 @@ static uint64_t first_missing(struct blob *b, uint64_t off, uint64_t len)
     return off;
 }
 
-/* Who reads on from where they stopped gets more at a time. */
-static uint64_t next_window(struct fs_file *file, uint64_t off)
-{
-    if (off == 0 || off != file->next_off)
-        file->window = FS_WINDOW;
-    else if (file->window < FS_WINDOW_MAX)
-        file->window = file->window ? file->window * 2 : FS_WINDOW;
-    return file->window;
-}
-
 /* Nothing but the local disk is waited for. Drops the lock meanwhile. */
 static ssize_t read_blob(struct fs *fs, struct node *n, uint64_t off, void *p, size_t n_bytes)
 {
@@ -313,13 +307,13 @@ static ssize_t read_locked(struct fs_file *file, uint64_t off, void *p, size_t n
         if (blob_has(n->file->blob, off, len)) {
             r = read_blob(fs, n, off, p, (size_t)len);
             if (r >= 0)
-                file->next_off = off + (uint64_t)r;
+                window_read_locked(file, off, (uint64_t)r);
             return r;
         }
         if (!wait)
             return -EAGAIN;
         missing = first_missing(n->file->blob, off, len);
-        r = data_fetch(fs, n, missing, next_window(file, off), &stale);
+        r = data_fetch(fs, n, missing, window_of(file, off, len, missing), &stale);
         if (r < 0)
             return r;
     }

@@ -169,12 +169,13 @@ int fs_new(const struct fs_config *config, struct remote *remote, struct cache *
     fs->remote = remote;
     fs->cache = cache;
     fs->nodes_max = FS_NODES_MAX;
+    fs->ahead_age_ns = FS_AHEAD_AGE_NS;
     fs->next_id = FS_ROOT;
     fs->root_path = path_resolve("/", config->root);
     fs->mount_dir = path_resolve("/", config->mount_dir ? config->mount_dir : "/");
     fs->errors = errors_new();
     fs->retrier_cancel = cancel_new();
-    if (!fs->root_path || !fs->mount_dir || !fs->errors || !fs->retrier_cancel)
+    if (!fs->root_path || !fs->mount_dir || !fs->errors || !fs->retrier_cancel || ahead_new(fs) < 0)
         goto fail;
     r = remote_info(remote, &fs->info);
     if (r < 0)
@@ -194,12 +195,14 @@ struct fs *fs_free(struct fs *fs)
     if (!fs)
         return NULL;
     send_stop(fs);
+    ahead_stop(fs);
     fs_lock(fs);
     negative_free_all_locked(fs);
     node_free_all_locked(fs);
     fs_unlock(fs);
     cancel_unref(fs->retrier_cancel);
     errors_free(fs->errors);
+    ahead_free(fs);
     remote_info_done(&fs->info);
     free(fs->root_path);
     free(fs->mount_dir);

@@ -17,23 +17,28 @@
 #define FS_FS_INTERNAL_H
 
 #include "fs/fs.h"
+#include "util/clock.h"
 #include "util/lock.h"
 
 #include <uthash.h>
 
 enum {
     FS_SMALL = 1 << 20,      /* bytes: up to here a file is fetched whole, in open */
-    FS_WINDOW = BLOB_BLOCK,  /* bytes: the first step of reading a larger one */
-    FS_WINDOW_MAX = 8 << 20, /* bytes: the largest, when it is read in order */
+    FS_WINDOW = 1 << 20,     /* bytes: the first step of reading a larger one */
+    FS_WINDOW_MAX = 4 << 20, /* bytes: the largest, when it is read in order */
     FS_DIR_LARGE = 2000,     /* entries: beyond it, a name is asked for alone */
     FS_LIST_MAX = 500000,    /* entries of one directory */
     FS_NODES_MAX = 1000000,
     FS_STALE_TRIES = 8, /* a file that changes while it is fetched is begun again so often */
+    FS_SCANS = 4,       /* walks over small files that are followed at a time */
     FS_TRIES = 4,       /* an answer that a local change overtook is asked for again so often */
 };
 
+#define FS_AHEAD_AGE_NS (2 * NS_PER_S)
+
 #define FS_NEVER INT64_MIN /* a time of fetching: nothing is known */
 
+struct ahead;
 struct errors;
 struct flight;
 struct node;
@@ -52,6 +57,7 @@ struct node_file {
     struct blob *blob; /* counted; NULL: nothing is local */
     bool held;         /* the blob is: while it is open or local */
     bool verified;     /* the version could be told from one changed during the fetch */
+    bool ahead;        /* fetched, or being fetched, before anybody opened it */
     struct remote_attr version;
     uint64_t opened_id; /* blob_id that the kernel's pages are of; 0: of none */
     unsigned opens, wopens;
@@ -129,6 +135,21 @@ struct event {
     char *name;
 };
 
+/* A walk over small files that somebody seems to make. Nodes by id: they may go any time. */
+struct scan {
+    uint64_t dir;         /* of the last open; 0: no walk */
+    uint64_t top;         /* it stays below */
+    uint64_t last;        /* the file that was planned last; 0: none */
+    int64_t used_ns;      /* monotonic: the last open that fitted */
+    unsigned opens;       /* that fitted */
+    bool wide;            /* it goes from directory to directory */
+    bool ended;           /* nothing is left to plan, as far as it goes */
+    unsigned batches;     /* under way */
+    unsigned planning;    /* of them: what they fetch is not chosen yet */
+    size_t batch_files;   /* what the last one was allowed */
+    size_t planned, used; /* files fetched or on their way, and how many of them were opened */
+};
+
 struct negative;
 struct taken_ino; /* an inode number shown for a file that has another one by now */
 
@@ -165,14 +186,19 @@ struct fs {
     struct cancel *retrier_cancel;
     int64_t retry_ns; /* monotonic: when the retrier tries again */
     int64_t backoff_ns;
+    struct ahead *ahead; /* owned; what it holds is guarded by the lock, too */
+    struct scan scans[FS_SCANS];
+    int64_t ahead_age_ns; /* files that changed so lately are not fetched in bulk */
 };
 
 struct fs_file {
     struct fs *fs;
     struct node *node; /* counted */
     int flags;
-    uint64_t next_off; /* where a reader in order goes on */
-    uint64_t window;   /* bytes of the last fetch */
+    uint64_t next_off;      /* where a reader in order goes on */
+    uint64_t run;           /* bytes that it has read in order */
+    uint64_t ahead_off;     /* up to here all was asked for */
+    struct window *windows; /* that are to be fetched, or are being fetched, before it asks */
 };
 
 /* ---- fs.c: the lock ---- */
@@ -320,8 +346,40 @@ int data_blob_locked(struct fs *fs, struct node *n);
 int data_fetch_all(struct fs *fs, struct node *n);
 /* One window from off on; *stale counts down the versions that moved away under it. May wait. */
 int data_fetch(struct fs *fs, struct node *n, uint64_t off, uint64_t window, unsigned *stale);
+/* What blob_take gave of n->file->blob; settles it. May wait. */
+int data_fetch_range(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes);
 /* Before the name goes: all of what is open. Only -EINTR stops it. May wait. */
 int data_keep_for_handles(struct fs *fs, struct node *n);
+
+/* ---- ahead.c: threads that fetch what nobody has asked for yet ---- */
+
+/* Work for one of them. run is called with the lock and may drop it; it frees the job, and with
+ * drop does nothing else. */
+struct job {
+    void (*run)(struct fs *fs, struct job *job, bool drop);
+    struct job *prev, *next;
+};
+
+int ahead_new(struct fs *fs);
+void ahead_stop(struct fs *fs); /* joins the threads and drops what is queued; without the lock */
+void ahead_free(struct fs *fs);
+/* False: every thread is busy, and waiting_max jobs wait already. */
+bool ahead_queue_locked(struct fs *fs, struct job *job, unsigned waiting_max);
+bool ahead_unqueue_locked(struct fs *fs, struct job *job); /* false: it runs, or has run */
+
+/* ---- scan.c: small files, before they are opened ---- */
+
+/* n is being opened to be read: its content comes with that of those after it, if a walk shows.
+ * May wait (not for the network), unless n->file->ahead. */
+void scan_open(struct fs *fs, struct node *n);
+
+/* ---- window.c: large files, before they are read ---- */
+
+/* Bytes to be fetched for a read of len at off, of which those from missing on are not here. */
+uint64_t window_of(const struct fs_file *file, uint64_t off, uint64_t len, uint64_t missing);
+/* The reader has got len bytes at off. */
+void window_read_locked(struct fs_file *file, uint64_t off, uint64_t len);
+void window_close_locked(struct fs_file *file);
 
 /* ---- write.c: content, changed ---- */
 

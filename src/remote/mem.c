@@ -368,7 +368,8 @@ static int mem_fetch_many(struct remote *r, const struct remote_many *many)
 
         if (cancel_fired(cancel_bound()))
             return -EINTR;
-        w->err = mem_fetch(r, w->path, w->expect, 0, w->expect->size, w->fd, &got);
+        /* As blind as the service's download of many: it shows sizes only. */
+        w->err = mem_fetch(r, w->path, NULL, 0, w->expect->size + 1, w->fd, &got);
         if (w->err == 0 && got != w->expect->size)
             w->err = -ESTALE;
         if (many->done)

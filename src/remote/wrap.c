@@ -272,8 +272,7 @@ const char *wrap_op_name(enum wrap_op op)
         [WRAP_CREATE] = "create",   [WRAP_PUT] = "put",         [WRAP_MKDIR] = "mkdir",
         [WRAP_SYMLINK] = "symlink", [WRAP_LINK] = "link",       [WRAP_UNLINK] = "unlink",
         [WRAP_RMDIR] = "rmdir",     [WRAP_RENAME] = "rename",   [WRAP_SETATTR] = "setattr",
-        [WRAP_STATFS] = "statfs",   [WRAP_EXEC] = "exec",
-        [WRAP_FETCH_MANY] = "fetch_many",
+        [WRAP_STATFS] = "statfs",   [WRAP_EXEC] = "exec",       [WRAP_FETCH_MANY] = "fetch_many",
     };
 
     return (size_t)op < ARRAY_LEN(names) ? names[op] : "?";

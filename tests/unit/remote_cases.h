@@ -245,8 +245,7 @@ TEST(many_files_come_at_once_each_with_its_own_outcome)
     struct remote_attr attrs[ARRAY_LEN(names)];
     struct remote_want v[ARRAY_LEN(names)];
     unsigned done = 0;
-    struct remote_many many = {
-        .v = v, .count = ARRAY_LEN(names), .done = note_done, .arg = &done};
+    struct remote_many many = {.v = v, .count = ARRAY_LEN(names), .done = note_done, .arg = &done};
     char got[16], paths[ARRAY_LEN(names)][4096];
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {

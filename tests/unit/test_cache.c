@@ -130,27 +130,28 @@ TEST(held_content_stays_even_beyond_the_limit)
 
 TEST(blocks_are_taken_by_one_and_known_in_part)
 {
-    struct cache *c = cache_of(64 * MIB);
+    enum { BLOCK = BLOB_BLOCK };
+    struct cache *c = cache_of(64 * BLOCK);
     uint64_t off, bytes, other;
     struct blob *b;
 
-    assert_int_equal(blob_new(c, 3 * MIB + 5, &b), 0);
-    assert_int_equal(blob_take(b, MIB + 7, 1, &off, &bytes), 1); /* a block at least */
-    assert_int_equal(off, MIB);
-    assert_int_equal(bytes, MIB);
-    assert_int_equal(blob_take(b, MIB, 1, &other, &other), -EBUSY);
+    assert_int_equal(blob_new(c, 3 * BLOCK + 5, &b), 0);
+    assert_int_equal(blob_take(b, BLOCK + 7, 1, &off, &bytes), 1); /* a block at least */
+    assert_int_equal(off, BLOCK);
+    assert_int_equal(bytes, BLOCK);
+    assert_int_equal(blob_take(b, BLOCK, 1, &other, &other), -EBUSY);
     blob_settle(b, off, bytes, false); /* it failed: the next one may try */
-    assert_int_equal(blob_take(b, MIB, 1, &off, &bytes), 1);
+    assert_int_equal(blob_take(b, BLOCK, 1, &off, &bytes), 1);
     blob_settle(b, off, bytes, true);
-    assert_int_equal(blob_take(b, MIB, 1, &off, &bytes), 0);
-    assert_true(blob_has(b, MIB, MIB));
-    assert_false(blob_has(b, MIB, MIB + 1));
-    assert_int_equal(blob_take(b, 2 * MIB, 64 * MIB, &off, &bytes), 1); /* to the end, short */
-    assert_int_equal(bytes, MIB + 5);
+    assert_int_equal(blob_take(b, BLOCK, 1, &off, &bytes), 0);
+    assert_true(blob_has(b, BLOCK, BLOCK));
+    assert_false(blob_has(b, BLOCK, BLOCK + 1));
+    assert_int_equal(blob_take(b, 2 * BLOCK, 64 * BLOCK, &off, &bytes), 1); /* to the end, short */
+    assert_int_equal(bytes, BLOCK + 5);
     blob_settle(b, off, bytes, true);
     assert_false(blob_whole(b));
-    assert_int_equal(blob_take(b, 0, 64 * MIB, &off, &bytes), 1); /* up to what is there */
-    assert_int_equal(bytes, MIB);
+    assert_int_equal(blob_take(b, 0, 64 * BLOCK, &off, &bytes), 1); /* up to what is there */
+    assert_int_equal(bytes, BLOCK);
     blob_settle(b, off, bytes, true);
     assert_true(blob_whole(b));
     blob_release(b);
