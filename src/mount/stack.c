@@ -102,11 +102,37 @@ static int learn_sandbox(struct stack *s, struct buf *why)
     return r < 0 ? fail(s, r, why) : EXITCODE_OK;
 }
 
+/* ---- what file operations find out later: into .ctl/errors, for an errno says too little ---- */
+
 static int wake_sandbox(void *arg)
 {
     struct stack *s = arg;
+    struct buf why = BUF_INIT(8192);
+    const int r = daytona_sandbox_start(s->sandbox, s->options->wake_timeout_ns / NS_PER_MS);
 
-    return daytona_sandbox_start(s->sandbox, s->options->wake_timeout_ns / NS_PER_MS);
+    if (r < 0 && r != -EINTR && s->fs) {
+        (void)fail(s, r, &why);
+        fs_report(s->fs, 0, "", r, "the sandbox is not running, and starting it failed: %s",
+                  buf_str(&why));
+    }
+    buf_done(&why);
+    return r;
+}
+
+static void tell_down(void *arg, int err)
+{
+    struct stack *s = arg;
+
+    if (!s->fs) /* still mounting: whoever does so says it */
+        return;
+    if (err == -EHOSTDOWN)
+        fs_report(s->fs, 0, "", err,
+                  "the sandbox is not running, and wake=never: `daytonafs sandbox start %s` "
+                  "starts it",
+                  s->info.name);
+    else
+        fs_report(s->fs, 0, "", err,
+                  "the sandbox cannot be reached: operations fail at once until it answers again");
 }
 
 /* Puts a wrapper around what there is. */
@@ -152,8 +178,10 @@ static int open_wrappers(struct stack *s, struct buf *why)
     if (r == 0)
         r = wrap(
             s, remote_wake_new(s->remote, s->options->wake == WAKE_AUTO ? wake_sandbox : NULL, s));
-    if (r == 0)
+    if (r == 0) {
         s->wake = s->remote;
+        remote_wake_tell(s->wake, tell_down);
+    }
     if (r == 0 && s->params->debug)
         r = wrap(s, remote_trace_new(s->remote));
     return r < 0 ? fail(s, r, why) : EXITCODE_OK;

@@ -68,7 +68,14 @@ struct remote *remote_limit_new(struct remote *inner, unsigned data_max, unsigne
  * (stat of "/") is answered: tried by a caller, at most every backoff, 1 s doubling to 60 s.
  */
 struct remote *remote_wake_new(struct remote *inner, int (*wake)(void *arg), void *arg);
-/* Appends "online", "waking" or "unreachable since …"; r must come from remote_wake_new. */
+/*
+ * tell hears, with wake's arg, when a call is the first to find the sandbox out of reach
+ * (-ETIMEDOUT and the like), or not running while there is no wake (-EHOSTDOWN). Set it before the
+ * first call.
+ */
+void remote_wake_tell(struct remote *r, void (*tell)(void *arg, int err));
+/* Appends "online", "waking", "not running" or "unreachable since …"; r must come from
+ * remote_wake_new. */
 int remote_wake_text(struct remote *r, struct buf *out);
 
 #endif

@@ -25,10 +25,12 @@
 struct wake {
     struct wrap wrap;
     int (*wake)(void *arg);
+    void (*tell)(void *arg, int err); /* or NULL */
     void *arg;
     struct lock lock;     /* guards what follows */
     pthread_cond_t awake; /* waking became false */
     bool waking, unreachable, probing;
+    bool down;        /* the last call that got through found the sandbox not running */
     int woke;         /* what the last wake returned */
     uint64_t wakings; /* finished ones */
     int64_t since_ns; /* of unreachable, wall clock, for people */
@@ -132,6 +134,27 @@ static int wake_up(struct wake *w, uint64_t seen)
     return r;
 }
 
+/* What the call's end says of the sandbox; what is news is told. */
+static void learn(struct wake *w, int r)
+{
+    bool news = false;
+
+    lock_take(&w->lock);
+    if (nobody_there(r)) {
+        news = !w->unreachable;
+        if (news) /* of many calls that time out together one starts the clock */
+            set_unreachable_locked(w);
+    } else if (r == -EHOSTDOWN) {
+        news = !w->down && !w->wake; /* otherwise the wake function knows more */
+        w->down = true;
+    } else if (r != -EINTR) {
+        w->down = false;
+    }
+    lock_drop(&w->lock);
+    if (news && w->tell)
+        w->tell(w->arg, r);
+}
+
 static int wake_around(struct wrap *wrap, const struct wrap_call *call)
 {
     struct wake *w = (struct wake *)wrap;
@@ -149,16 +172,12 @@ static int wake_around(struct wrap *wrap, const struct wrap_call *call)
     if (r == -EHOSTDOWN && w->wake && call->op != WRAP_STATFS && !remote_in_background()) {
         const int woke = wake_up(w, seen);
 
-        if (woke < 0)
-            return woke == -EINTR ? woke : r;
-        r = wrap_forward(wrap, call);
+        if (woke == -EINTR)
+            return woke;
+        if (woke == 0)
+            r = wrap_forward(wrap, call);
     }
-    if (nobody_there(r)) {
-        lock_take(&w->lock);
-        if (!w->unreachable) /* of many calls that time out together one starts the clock */
-            set_unreachable_locked(w);
-        lock_drop(&w->lock);
-    }
+    learn(w, r);
     return r;
 }
 
@@ -184,23 +203,29 @@ struct remote *remote_wake_new(struct remote *inner, int (*wake)(void *arg), voi
     return &w->wrap.remote;
 }
 
+void remote_wake_tell(struct remote *r, void (*tell)(void *arg, int err))
+{
+    ((struct wake *)r)->tell = tell;
+}
+
 int remote_wake_text(struct remote *r, struct buf *out)
 {
     struct wake *w = (struct wake *)r;
     char when[32] = "";
-    bool waking, unreachable;
+    bool waking, unreachable, down;
     struct tm tm;
     time_t since;
 
     lock_take(&w->lock);
     waking = w->waking;
     unreachable = w->unreachable;
+    down = w->down;
     since = (time_t)(w->since_ns / NS_PER_S);
     lock_drop(&w->lock);
     if (waking)
         return buf_puts(out, "waking");
     if (!unreachable)
-        return buf_puts(out, "online");
+        return buf_puts(out, down ? "not running" : "online");
     localtime_r(&since, &tm);
     strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
     return buf_printf(out, "unreachable since %s", when);

@@ -32,6 +32,17 @@ check "ro: sync" "$DAYTONAFS" sync "$MNT"
 check "ro: exists" "$DAYTONAFS" exists "$MNT" dir/file
 without
 
+# ---- wake=never: an error that says why, and no machine is started ----
+with wake=never,coherence=0
+check "stop" "$DAYTONAFS" sandbox stop box >/dev/null
+fails "wake=never" ls "$MNT"
+check "wake=never: status says so" grep -qx "state not running" "$MNT/.ctl/status"
+check "wake=never: errors says what to do" grep -q "sandbox start box" "$MNT/.ctl/errors"
+check "start" "$DAYTONAFS" sandbox start box >/dev/null
+check "it goes on" ls "$MNT" >/dev/null
+check "wake=never: online again" grep -qx "state online" "$MNT/.ctl/status"
+without
+
 # ---- as from fstab: mount(8) starts the program that the type names ----
 if [ "$(id -u)" = 0 ] && have mount.fuse3; then
     mkdir -p "$WORK/bin"

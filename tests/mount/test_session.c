@@ -163,7 +163,7 @@ static int tear_down(void **state)
 /* Valid until the fourth call after it. */
 static const char *at(const char *name)
 {
-    static char paths[4][PATH_MAX + 64];
+    static char paths[4][2 * PATH_MAX];
     static unsigned next;
     char *path = paths[next++ % 4];
 

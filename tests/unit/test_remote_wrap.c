@@ -262,6 +262,41 @@ TEST(what_cannot_be_woken_stays_down)
     remote_free(r);
 }
 
+static int told, told_err;
+
+static void count_tell(void *arg, int err)
+{
+    told++;
+    told_err = err;
+}
+
+TEST(what_is_found_down_is_told_once_and_shown)
+{
+    struct remote *r = remote_wake_new(held_new(true), NULL, NULL);
+
+    told = 0;
+    remote_wake_tell(r, count_tell);
+    held.result = -EACCES;
+    assert_int_equal(remote_stat(r, "/", NULL, NULL), -EACCES);
+    assert_int_equal(told, 0);
+    held.result = -EHOSTDOWN;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(remote_stat(r, "/", NULL, NULL), -EHOSTDOWN);
+    assert_int_equal(told, 1);
+    assert_int_equal(told_err, -EHOSTDOWN);
+    expect_text(r, "not running");
+    held.result = 0;
+    assert_int_equal(remote_stat(r, "/", NULL, NULL), 0);
+    expect_text(r, "online");
+    held.result = -ECONNREFUSED;
+    assert_int_equal(remote_stat(r, "/", NULL, NULL), -ECONNREFUSED);
+    assert_int_equal(remote_stat(r, "/", NULL, NULL), -EHOSTDOWN);
+    assert_int_equal(told, 2);
+    assert_int_equal(told_err, -ECONNREFUSED);
+    expect_text(r, "unreachable since 2");
+    remote_free(r);
+}
+
 TEST(after_a_timeout_calls_fail_fast_until_a_probe_is_answered)
 {
     struct remote *r = remote_wake_new(held_new(true), NULL, NULL);
@@ -462,6 +497,7 @@ int main(void)
         cmocka_unit_test(no_more_calls_than_the_limit_are_made_at_a_time),
         cmocka_unit_test(a_stopped_sandbox_is_woken_once_for_all),
         cmocka_unit_test(what_cannot_be_woken_stays_down),
+        cmocka_unit_test(what_is_found_down_is_told_once_and_shown),
         cmocka_unit_test(after_a_timeout_calls_fail_fast_until_a_probe_is_answered),
         cmocka_unit_test(stats_count_each_attempt),
         cmocka_unit_test(capabilities_say_what_is_weaker),
