@@ -8,7 +8,6 @@
 #include "helper/verbs.h"
 #include "util/array.h"
 #include "util/base64.h"
-#include "util/clock.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -23,50 +22,6 @@ static int (*const verbs[])(struct emit *, const struct proto_request *, bool *)
     [PROTO_VERB_PACK] = verb_pack,       [PROTO_VERB_STATFS] = verb_statfs,
     [PROTO_VERB_STAT] = verb_stat,
 };
-
-/* The first line of a file, without its end; "" if there is none. */
-static void read_line(const char *path, char *out, size_t size)
-{
-    FILE *f = fopen(path, "re");
-
-    if (!f || !fgets(out, (int)size, f))
-        out[0] = '\0';
-    out[strcspn(out, "\n")] = '\0';
-    if (f)
-        fclose(f);
-}
-
-/* The kernel's boot and the first process's start: a container restarts without the former. */
-static void name_boot(char *out, size_t size)
-{
-    char boot[64], stat[1024];
-    const char *p;
-    unsigned long long started = 0;
-
-    read_line("/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
-    read_line("/proc/1/stat", stat, sizeof(stat));
-    p = strrchr(stat, ')'); /* the name before it may hold anything */
-    for (int field = 3; p && field <= 22; field++)
-        p = strchr(p + 1, ' ');
-    if (p)
-        (void)sscanf(p, "%llu", &started);
-    snprintf(out, size, "%s.%llu", boot, started);
-}
-
-static void emit_start(struct emit *e)
-{
-    struct timespec uptime;
-    char boot[128];
-    struct proto_start start;
-
-    name_boot(boot, sizeof(boot));
-    clock_gettime(CLOCK_BOOTTIME, &uptime);
-    start = (struct proto_start){.now_ns = clock_real_ns(),
-                                 .uptime_ns = timespec_to_ns(uptime),
-                                 .boot = boot,
-                                 .boot_len = strlen(boot)};
-    EMIT(e, proto_put_start, &start);
-}
 
 static bool token_valid(const char *token)
 {
@@ -142,7 +97,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (emit_open(&e, argv[1]) < 0)
         return 1;
-    emit_start(&e);
+    start_emit(&e);
     r = take_request(argv[2], &req);
     if (r == 0) {
         const size_t verb = (size_t)req.verb;

@@ -25,6 +25,8 @@ enum {
 
 static const uint64_t bytes_max = UINT64_C(256) << 20;
 static const int64_t ctime_slack_ns = 20 * NS_PER_MS; /* clocks of file systems are coarse */
+/* Changes come in bursts; and one older than the slack is not told again by the next answer. */
+static const int settle_ms = 25;
 
 /* Directories still to be listed, first in first out. */
 struct queue {
@@ -261,7 +263,7 @@ static void wait_for_change(int watch_fd, int64_t end_ns, int64_t took_ns)
     if (pause_ns <= 0)
         return;
     if (poll(&p, 1, (int)(pause_ns / NS_PER_MS) + 1) > 0) {
-        (void)poll(NULL, 0, 5); /* changes come in bursts */
+        (void)poll(NULL, 0, settle_ms);
         while (read(watch_fd, events, sizeof(events)) > 0)
             ;
     }
@@ -281,8 +283,10 @@ int verb_changes(struct emit *e, const struct proto_request *req, bool *ret_more
         watch_fd = watch(root, req);
     for (;;) {
         const int64_t before_ns = clock_mono_ns();
-        const uint64_t len = answer_len(e);
+        uint64_t len;
 
+        start_emit(e); /* what the asker goes on from is the last look, not the first */
+        len = answer_len(e);
         r = scan(e, root, req);
         if (r < 0 || answer_len(e) > len || clock_mono_ns() >= end_ns)
             break;
