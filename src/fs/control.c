@@ -99,8 +99,7 @@ int fs_sync(struct fs *fs, const char *path, struct buf *left)
 
 /* ---- refresh ---- */
 
-/* Somebody will look right after: by then the kernel has heard of it. Without the lock. */
-static void drain_notify(struct fs *fs)
+void fs_drain_notify(struct fs *fs)
 {
     const struct fs_notify *notify = fs->config.notify;
 
@@ -108,7 +107,7 @@ static void drain_notify(struct fs *fs)
         notify->drain(fs->config.notify_arg);
 }
 
-static struct node *node_at_locked(struct fs *fs, const char *path)
+struct node *node_at_locked(struct fs *fs, const char *path)
 {
     struct node *n = fs->root;
     char *copy, *part, *save;
@@ -156,7 +155,7 @@ void fs_refresh(struct fs *fs, const char *path)
         negative_drop_locked(fs, top);
     }
     fs_unlock(fs);
-    drain_notify(fs);
+    fs_drain_notify(fs);
 }
 
 /* ---- commands and questions ---- */
@@ -255,7 +254,7 @@ int fs_scan(struct fs *fs, const char *path, unsigned depth, size_t max, struct 
             stale_unmarked_locked(fs, dir, depth);
     }
     fs_unlock(fs);
-    drain_notify(fs);
+    fs_drain_notify(fs);
     return 0;
 }
 

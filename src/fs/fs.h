@@ -39,7 +39,7 @@ struct fs_notify {
     void (*inode)(void *arg, uint64_t ino);                      /* attributes and data */
     void (*entry)(void *arg, uint64_t parent, const char *name); /* a name appeared or went */
     /* Waits (not for long) until what was told before is done. May block, may be NULL. fs_exec,
-     * fs_refresh and fs_scan call it last: somebody will look right after. */
+     * fs_refresh, fs_scan and fs_watch_next call it last: somebody will look right after. */
     void (*drain)(void *arg);
 };
 
@@ -189,6 +189,38 @@ int fs_exists(struct fs *fs, const char *path);
 
 /* remote_list past the cache, for watching; a difference to what was known refreshes it. */
 int fs_scan(struct fs *fs, const char *path, unsigned depth, size_t max, struct remote_list *ret);
+
+/* ---- watching: a tree that is kept up to date inside the sandbox ---- */
+
+struct fs_watch;
+
+struct fs_watch_entry {
+    const char *name; /* below the watched path; "" is that itself */
+    const struct remote_attr *attr;
+};
+
+/* What may be different: all that differs is in it, with all that is below a directory that came or
+ * went. In no order; lives until the next call. */
+struct fs_watch_news {
+    const struct fs_watch_entry *before, *after;
+    size_t before_count, after_count;
+    bool overflow; /* something may have been missed */
+    bool cut;      /* there is more than is looked at */
+};
+
+/*
+ * path: in the sandbox; nothing need be there. max: entries, of what is looked at. Asks nothing.
+ * -EOPNOTSUPP: this sandbox must be polled, with fs_scan. One thread at a time uses a watch.
+ */
+int fs_watch_new(struct fs *fs, const char *path, size_t max, struct fs_watch **ret);
+struct fs_watch *fs_watch_free(struct fs_watch *w);
+/*
+ * The first call looks, and has no news; each further one waits for what happens after the one
+ * before, up to wait_ns, and takes one request, or two if directories came. No news may come early.
+ * What is told is seen by the next access to the file system, too. After -errno, which may be one
+ * of a moment, the next call goes on from where the last was.
+ */
+int fs_watch_next(struct fs_watch *w, int64_t wait_ns, struct fs_watch_news *ret);
 
 /* "key value" lines: unsent files and bytes, nodes, open files, cache use. */
 int fs_status(struct fs *fs, struct buf *out);

@@ -398,6 +398,12 @@ int send_node(struct fs *fs, struct node *n); /* all that is unsent now. May wai
 void send_retry_later_locked(struct fs *fs);  /* by the retrier */
 void send_stop(struct fs *fs);                /* joins the retrier; without the lock */
 
+/* ---- control.c ---- */
+
+struct node *node_at_locked(struct fs *fs, const char *path); /* not counted; NULL: not known */
+/* Somebody will look right after: by then the kernel has heard of it. Without the lock. */
+void fs_drain_notify(struct fs *fs);
+
 /* ---- errors.c ---- */
 
 struct errors *errors_new(void);
