@@ -24,6 +24,7 @@ int ctl_new(const struct ctl_config *config, struct fs *fs, struct ctl **ret)
         ctl->host = *config->host;
     ctl->host_arg = config->host_arg;
     ctl->output_max = config->output_max ? config->output_max : OUTPUT_MAX;
+    ctl->watch_wait_ns = config->watch_wait_ns ? config->watch_wait_ns : WATCH_WAIT_NS;
     ctl->fs = fs;
     ctl->born = ns_to_timespec(clock_real_ns());
     ctl->exit_code = -1;

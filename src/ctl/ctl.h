@@ -36,7 +36,8 @@ struct ctl_config {
     uint32_t uid, gid; /* owner of every file; modes give nothing to others */
     const struct ctl_host *host;
     void *host_arg;
-    size_t output_max; /* bytes of one answer; 0: 64 MiB */
+    size_t output_max;     /* bytes of one answer; 0: 64 MiB */
+    int64_t watch_wait_ns; /* how long one request waits for changes; 0: 25 s */
 };
 
 /* fs is borrowed and must outlive it; strings are copied. -ENOMEM. */

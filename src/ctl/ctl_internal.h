@@ -6,13 +6,15 @@
 #include "ctl/spool.h"
 #include "ctl/talk.h"
 #include "util/cancel.h"
+#include "util/clock.h"
 #include "util/lock.h"
 
 #include <pthread.h>
 
 /*
  * Lock order: ctl.lock, then whatever cancel_fire takes. No function of fs or of the host and no
- * callback runs with ctl.lock held, except fs_sandbox_path and fs_mount_path, which only compute.
+ * callback runs with ctl.lock held, except fs_sandbox_path, fs_mount_path and fs_watch_new, which
+ * only compute.
  */
 
 enum {
@@ -24,6 +26,10 @@ enum {
     EXIT_NOT_RUN = 125,     /* as docker and env have it: the command could not be run */
     EXIT_INTERRUPTED = 130, /* as a shell has it after Ctrl-C */
 };
+
+/* Nothing is heard of a request that waits: with a longer one, what is between takes it for dead.
+ */
+#define WATCH_WAIT_NS (25 * NS_PER_S)
 
 /* SNAPSHOT: text made at open. VERBS: lines that are carried out. QUERY: a question and its answer.
  * STREAM: a question and an answer that does not end. */
@@ -135,6 +141,7 @@ struct ctl {
     struct ctl_host host;
     void *host_arg;
     size_t output_max;
+    int64_t watch_wait_ns;
     struct fs *fs;
     struct timespec born; /* the files' times */
 

@@ -1,13 +1,15 @@
 /*
- * What watch tells: one thread for each watched path, however many watch it, that lists the tree
+ * What watch tells: one thread for each watched path, however many watch it, that looks at the tree
  * again and again and tells the differences. It lives as long as somebody watches.
+ *
+ * Where the sandbox tells by itself when something changes, a look lasts until then. Whoever comes
+ * meanwhile ends it, so that there is a look that begins after they came: then they are armed.
  */
 #include "ctl/ctl_internal.h"
 #include "ctl/ctltext.h"
-#include "ctl/treediff.h"
+#include "ctl/look.h"
 #include "util/clock.h"
 #include "util/errtext.h"
-#include "util/path.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,10 +18,10 @@
 
 #define PAUSE_MIN_NS (NS_PER_S / 2)
 #define PAUSE_MAX_NS (5 * NS_PER_S)
+/* After news: what changed last is then old enough not to be told again. */
+#define SETTLE_NS (50 * NS_PER_MS)
 
 enum {
-    ENTRIES_MAX = 100000,
-    DEPTH_MAX = 1000,
     LINES_MAX = 1024 * 1024, /* bytes told at a time; more than any reader's spool holds */
 };
 
@@ -33,95 +35,15 @@ struct feed {
     pthread_cond_t changed;   /* of what follows; ctl.lock */
     struct watcher *watchers; /* nobody: the thread ends, and nobody joins any more */
     bool poked;
+    struct cancel *wait; /* ends the look that waits; NULL: none does */
 
     /* The thread's own. */
     uint64_t seq;
-    unsigned depth;
-    struct scan *now; /* NULL before the first */
-    int failing;      /* what the last scan got */
+    struct look *look;
+    int failing; /* what the last look got */
+    bool flat_told;
+    int64_t pause_ns; /* the last one */
 };
-
-/* One listing, in the form that can be compared. */
-struct scan {
-    struct remote_list list;
-    struct tree tree; /* points into list */
-};
-
-static struct scan *scan_free(struct scan *s)
-{
-    if (s) {
-        remote_list_done(&s->list);
-        free(s->tree.v);
-        free(s);
-    }
-    return NULL;
-}
-
-/* ---- looking ---- */
-
-static int tree_of_dir(struct scan *s)
-{
-    s->tree.v = calloc(s->list.count + 1, sizeof(s->tree.v[0]));
-    if (!s->tree.v)
-        return -ENOMEM;
-    s->tree.v[s->tree.count++] = (struct tree_entry){.name = "", .attr = &s->list.self};
-    for (size_t i = 0; i < s->list.count; i++)
-        s->tree.v[s->tree.count++] =
-            (struct tree_entry){.name = s->list.v[i].name, .attr = &s->list.v[i].attr};
-    s->tree.cut = s->list.cut;
-    tree_sort(&s->tree);
-    return 0;
-}
-
-/* What is no directory is looked at through its parent. */
-static int tree_of_file(struct feed *f, struct scan *s)
-{
-    char *parent = path_dir(f->path);
-    int r;
-
-    if (!parent)
-        return -ENOMEM;
-    r = fs_scan(f->ctl->fs, parent, 1, ENTRIES_MAX, &s->list);
-    free(parent);
-    if (r < 0)
-        return r;
-    s->tree.v = calloc(1, sizeof(s->tree.v[0]));
-    if (!s->tree.v)
-        return -ENOMEM;
-    for (size_t i = 0; i < s->list.count && s->tree.count == 0; i++)
-        if (strcmp(s->list.v[i].name, path_base(f->path)) == 0)
-            s->tree.v[s->tree.count++] =
-                (struct tree_entry){.name = "", .attr = &s->list.v[i].attr};
-    s->tree.cut = s->list.cut && s->tree.count == 0;
-    return 0;
-}
-
-static int look(struct feed *f, struct scan **ret)
-{
-    struct scan *s = calloc(1, sizeof(*s));
-    int r;
-
-    if (!s)
-        return -ENOMEM;
-    r = fs_scan(f->ctl->fs, f->path, f->depth, ENTRIES_MAX, &s->list);
-    if (r == -EOPNOTSUPP && f->depth > 1) {
-        f->depth = 1; /* this sandbox cannot list a tree at once */
-        ctl_report(f->ctl, f->file, 0, r, "only %s itself is watched, not what is below it",
-                   f->shown);
-        r = fs_scan(f->ctl->fs, f->path, f->depth, ENTRIES_MAX, &s->list);
-    }
-    if (r == 0)
-        r = tree_of_dir(s);
-    else if (r == -ENOTDIR)
-        r = tree_of_file(f, s);
-    if (r == -ENOENT || r == -ENOTDIR)
-        r = 0; /* it is not there: an empty tree */
-    if (r < 0)
-        scan_free(s);
-    else
-        *ret = s;
-    return r;
-}
 
 /* ---- telling ---- */
 
@@ -172,24 +94,21 @@ static int tell(void *arg, enum tree_event event, const char *name, const char *
     return put_line(t->feed, words[event], name, new_name, &t->lines);
 }
 
-/* Takes over next. Lines for all that is different from before. */
-static void compare(struct feed *f, struct scan *next, struct buf *lines)
+/* One look: lines for all that is different from before. */
+static int look_on(struct feed *f, int64_t wait_ns, struct buf *lines)
 {
     struct telling t = {.feed = f, .lines = BUF_INIT(LINES_MAX)};
-    int r = 0;
+    bool overflow;
+    int r = look_next(f->look, wait_ns, tell, &t, &overflow);
 
-    if (f->now) {
-        r = tree_diff(&f->now->tree, &next->tree, tell, &t);
-        /* Of a cut listing only what it shows is known, so this is said once. */
-        if (r < 0 || (next->tree.cut && !f->now->tree.cut))
-            (void)put_line(f, "overflow", "", NULL, r < 0 ? lines : &t.lines);
-    }
     if (r < 0)
-        buf_done(&t.lines);
-    else
-        *lines = t.lines;
-    scan_free(f->now);
-    f->now = next;
+        buf_truncate(&t.lines, 0);
+    if (overflow) {
+        r = 0;
+        (void)put_line(f, "overflow", "", NULL, &t.lines);
+    }
+    *lines = t.lines;
+    return r;
 }
 
 static void overflow_locked(struct feed *f, struct watcher *w)
@@ -234,7 +153,7 @@ static void arm_locked(struct feed *f, int r)
             continue;
         }
         w->armed = true;
-        if (f->now->tree.cut)
+        if (look_cut(f->look))
             overflow_locked(f, w);
     }
 }
@@ -243,7 +162,8 @@ static void arm_locked(struct feed *f, int r)
 
 static void feed_free(struct feed *f)
 {
-    scan_free(f->now);
+    look_free(f->look);
+    cancel_unref(f->wait);
     cancel_unref(f->cancel);
     pthread_cond_destroy(&f->changed);
     free(f->path);
@@ -268,40 +188,73 @@ static bool mark_wanted_locked(struct feed *f, pid_t *ret_pid)
     return awaited;
 }
 
-/* One look, and what follows from it. True if something had changed. */
-static bool feed_step(struct feed *f, bool awaited, pid_t pid)
+static void report_look(struct feed *f, int r, bool awaited, pid_t pid)
 {
+    if (r < 0 && r != -EINTR && r != f->failing && (awaited || r != -EHOSTDOWN))
+        ctl_report(f->ctl, f->file, pid, r, "cannot look at %s: %s", f->shown, errtext_sentence(r));
+    if (r != -EINTR)
+        f->failing = r;
+    if (look_is_flat(f->look) && !f->flat_told) {
+        f->flat_told = true;
+        ctl_report(f->ctl, f->file, 0, -EOPNOTSUPP,
+                   "only %s itself is watched, not what is below it", f->shown);
+    }
+}
+
+static int64_t longer(int64_t pause_ns, int64_t min_ns)
+{
+    if (pause_ns < min_ns)
+        return min_ns;
+    return pause_ns * 3 / 2 < PAUSE_MAX_NS ? pause_ns * 3 / 2 : PAUSE_MAX_NS;
+}
+
+/* How long until the next look. */
+static int64_t pause_after(const struct feed *f, int r, bool awaited, bool changed, int64_t took_ns)
+{
+    const int64_t wait_ns = f->ctl->watch_wait_ns;
+
+    if (!look_waits(f->look) || (r < 0 && r != -EINTR))
+        return changed ? PAUSE_MIN_NS : longer(f->pause_ns, PAUSE_MIN_NS);
+    if (changed)
+        return SETTLE_NS;
+    if (r == -EINTR || awaited || took_ns >= (wait_ns < 2 * NS_PER_S ? wait_ns / 2 : NS_PER_S))
+        return 0;
+    return longer(f->pause_ns, SETTLE_NS); /* it takes for changed what is not */
+}
+
+/* One look, and what follows from it. */
+static void feed_step(struct feed *f, bool awaited, pid_t pid)
+{
+    const int64_t start_ns = clock_mono_ns();
     struct ctl *ctl = f->ctl;
     struct buf lines = BUF_INIT(SPOOL_MAX);
     struct later later = {0};
-    struct scan *next = NULL;
-    bool changed;
+    struct cancel *before = cancel_bound();
     int r;
 
     /* Who begins to watch waits for it; from then on a sandbox that nobody uses may go to sleep. */
     (void)remote_bind_background(!awaited);
-    r = look(f, &next);
+    if (f->wait)
+        (void)cancel_bind(f->wait);
+    r = look_on(f, f->wait ? ctl->watch_wait_ns : 0, &lines);
+    (void)cancel_bind(before);
     (void)remote_bind_background(false);
-    if (r == 0)
-        compare(f, next, &lines);
-    else if (r != -EINTR && r != f->failing && (awaited || r != -EHOSTDOWN))
-        ctl_report(ctl, f->file, pid, r, "cannot look at %s: %s", f->shown, errtext_sentence(r));
-    f->failing = r;
-    changed = lines.len > 0;
+    report_look(f, r, awaited, pid);
+    f->pause_ns = pause_after(f, r, awaited, lines.len > 0, clock_mono_ns() - start_ns);
     lock_take(&ctl->lock);
+    f->wait = cancel_unref(f->wait);
     spread_locked(f, &lines);
-    arm_locked(f, r);
+    if (r != -EINTR || awaited)
+        arm_locked(f, r);
     ctl_settle_locked(ctl, &later);
     lock_drop(&ctl->lock);
     ctl_later_run(ctl, &later);
     buf_done(&lines);
-    return changed;
 }
 
 static void feed_work(struct ctl *ctl, void *arg)
 {
     struct feed *f = arg;
-    int64_t pause_ns = PAUSE_MIN_NS;
 
     lock_take(&ctl->lock);
     while (f->watchers) { /* ctl_free releases them all, too */
@@ -309,12 +262,11 @@ static void feed_work(struct ctl *ctl, void *arg)
         const bool awaited = mark_wanted_locked(f, &pid);
         int64_t until_ns;
 
+        if (!awaited && look_waits(f->look))
+            f->wait = cancel_new(); /* without memory for one it does not wait */
         lock_drop(&ctl->lock);
-        if (feed_step(f, awaited, pid))
-            pause_ns = PAUSE_MIN_NS;
-        else
-            pause_ns = pause_ns * 3 / 2 < PAUSE_MAX_NS ? pause_ns * 3 / 2 : PAUSE_MAX_NS;
-        until_ns = clock_mono_ns() + pause_ns;
+        feed_step(f, awaited, pid);
+        until_ns = clock_mono_ns() + f->pause_ns;
         lock_take(&ctl->lock);
         while (f->watchers && !f->poked &&
                lock_wait_until(&ctl->lock, &f->changed, until_ns) != -ETIMEDOUT)
@@ -341,10 +293,11 @@ static struct feed *feed_new_locked(struct ctl *ctl, char *path, int *ret_err)
     f->path = path;
     f->shown = fs_mount_path(ctl->fs, path);
     f->cancel = cancel_new();
-    f->depth = DEPTH_MAX;
     lock_cond_init(&f->changed);
     f->file = ctl_file_named("watch");
     if (f->shown && f->cancel)
+        *ret_err = look_new(ctl, path, &f->look);
+    if (*ret_err == 0)
         *ret_err = task_start_locked(ctl, feed_work, f, f->cancel);
     if (*ret_err < 0) {
         feed_free(f);
@@ -375,6 +328,7 @@ static int join_locked(struct ctl *ctl, struct watcher *w, const char *text, siz
     if (f) {
         free(path);
         f->poked = true;
+        cancel_fire(f->wait);
         pthread_cond_broadcast(&f->changed);
     } else {
         f = feed_new_locked(ctl, path, &r);
@@ -416,6 +370,7 @@ void watcher_free_locked(struct ctl *ctl, struct watcher *w)
         DL_DELETE(f->watchers, w);
         if (!f->watchers) {
             cancel_fire(f->cancel);
+            cancel_fire(f->wait);
             pthread_cond_broadcast(&f->changed);
         }
     }

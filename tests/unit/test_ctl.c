@@ -192,6 +192,22 @@ int fs_scan(struct fs *fs, const char *path, unsigned depth, size_t max, struct 
     return remote_list(fs->remote, path, depth, max, ret);
 }
 
+/* This one is polled. */
+int fs_watch_new(struct fs *fs, const char *path, size_t max, struct fs_watch **ret)
+{
+    return -EOPNOTSUPP;
+}
+
+struct fs_watch *fs_watch_free(struct fs_watch *w)
+{
+    return NULL;
+}
+
+int fs_watch_next(struct fs_watch *w, int64_t wait_ns, struct fs_watch_news *ret)
+{
+    return -EOPNOTSUPP;
+}
+
 int fs_status(struct fs *fs, struct buf *out)
 {
     return buf_puts(out, "unsent 0\n");
