@@ -194,6 +194,18 @@ static void refuse_state(struct request *rq, enum sandbox_state state)
         reply_status(rq, 502);
 }
 
+int request_json(struct request *rq, const struct json_field *fields, size_t count, void *ret)
+{
+    cJSON *json = NULL;
+    int r;
+
+    r = json_parse(buf_str(&rq->body), rq->body.len, &json);
+    if (r == 0)
+        r = json_load(json, fields, count, ret);
+    cJSON_Delete(json);
+    return r;
+}
+
 void request_active(struct request *rq)
 {
     const int64_t now = clock_real_ns() / NS_PER_MS;

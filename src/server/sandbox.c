@@ -1,4 +1,5 @@
 /* sandbox.c - the life of a sandbox: states, and the processes behind them. */
+#include "server/pty.h"
 #include "server/server_internal.h"
 #include "server/session.h"
 
@@ -286,6 +287,7 @@ static void end_processes(struct sandbox *sb, struct jail *jail)
 {
     jail_end(jail);
     session_end_all(sb);
+    pty_end_all(sb);
     jail_unref(jail);
 }
 

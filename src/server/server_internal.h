@@ -2,8 +2,8 @@
  * server_internal.h - what the server's parts share: the request, the reply, sandboxes, routes.
  *
  * A connection has a thread of its own (libmicrohttpd), so handlers may block. Lock order,
- * outermost first: server.live, session.lock, server.lock, fault.lock. No lock is held over I/O but
- * small local files: the sandbox store, the log of a session.
+ * outermost first: server.live, session.lock or pty.lock, server.lock, fault.lock. No lock is held
+ * over I/O but small local files: the sandbox store, the log of a session.
  */
 #ifndef SERVER_SERVER_INTERNAL_H
 #define SERVER_SERVER_INTERNAL_H
@@ -65,6 +65,7 @@ struct sandbox {
     char preview_token[33]; /* new at each start; "": never started */
 
     struct session *sessions; /* server.live */
+    struct pty *ptys;         /* server.live */
 };
 
 struct server {
@@ -75,7 +76,8 @@ struct server {
     struct MHD_Daemon *mhd;
     struct fault *fault;
 
-    struct lock live; /* guards what runs in sandboxes beside requests: lists of sessions */
+    struct lock
+        live; /* guards what runs in sandboxes beside requests: lists of sessions and terminals */
 
     struct lock lock;
     pthread_cond_t changed;    /* a sandbox's state, stopping */
@@ -231,6 +233,8 @@ const char *request_query(const struct request *rq, const char *key);
 const char *request_header(const struct request *rq, const char *name);
 /* X-Daytona-SDK-Version, or its form as a WebSocket's subprotocol; "" if there is none. */
 const char *request_sdk_version(const struct request *rq);
+/* The body, by a table; as json_load. */
+int request_json(struct request *rq, const struct json_field *fields, size_t count, void *ret);
 /* The sandbox is in use; for those that go on for long. */
 void request_active(struct request *rq);
 /* True when the client has closed its connection, so that nobody waits for the answer. */
@@ -351,6 +355,13 @@ void session_logs(struct request *rq);
 void session_put_input(struct request *rq);
 
 void follow_forget(struct request *rq);
+void pty_post(struct request *rq);
+void pty_get_all(struct request *rq);
+void pty_get(struct request *rq);
+void pty_delete(struct request *rq);
+void pty_post_size(struct request *rq);
+void pty_connect(struct request *rq);
+void pty_create_connect(struct request *rq);
 
 void info_version(struct request *rq);
 void info_work_dir(struct request *rq);

@@ -205,18 +205,6 @@ static const struct json_field name_fields[] = {
     JSON_FIELD(struct name_json, id, "sessionId", JSON_STRING, JSON_REQUIRED),
 };
 
-static int load_body(struct request *rq, const struct json_field *fields, size_t count, void *ret)
-{
-    cJSON *json = NULL;
-    int r;
-
-    r = json_parse(buf_str(&rq->body), rq->body.len, &json);
-    if (r == 0)
-        r = json_load(json, fields, count, ret);
-    cJSON_Delete(json);
-    return r;
-}
-
 /* $HOME/.daytona/sessions/NAME, as the real one has it; opened so that nobody moves it from us. */
 static int make_script_dir(struct request *rq, const char *name, struct session_start *start,
                            struct buf *path)
@@ -288,7 +276,7 @@ void session_create(struct request *rq)
     struct name_json body = {0};
     int r;
 
-    if (load_body(rq, name_fields, ARRAY_LEN(name_fields), &body) < 0 || !*body.id ||
+    if (request_json(rq, name_fields, ARRAY_LEN(name_fields), &body) < 0 || !*body.id ||
         strcmp(body.id, "entrypoint") == 0 || !session_name_valid(body.id)) {
         reply_error(rq, 400, "BAD_REQUEST", "bad request: sessionId is missing or not allowed");
         json_unload(name_fields, ARRAY_LEN(name_fields), &body);
@@ -498,7 +486,7 @@ void session_run(struct request *rq)
     struct exec_json e = {0};
     struct session *s;
 
-    if (load_body(rq, exec_fields, ARRAY_LEN(exec_fields), &e) < 0 ||
+    if (request_json(rq, exec_fields, ARRAY_LEN(exec_fields), &e) < 0 ||
         !e.command[strspn(e.command, " \t\r\n")]) {
         reply_status(rq, 400);
     } else {
@@ -542,7 +530,7 @@ void session_put_input(struct request *rq)
     struct session *s;
     int r;
 
-    if (load_body(rq, input_fields, ARRAY_LEN(input_fields), &body) < 0 || !*body.data) {
+    if (request_json(rq, input_fields, ARRAY_LEN(input_fields), &body) < 0 || !*body.data) {
         reply_error(rq, 400, "BAD_REQUEST", "bad request: data is required");
         json_unload(input_fields, ARRAY_LEN(input_fields), &body);
         return;
