@@ -2,7 +2,7 @@
 #include "server/pty.h"
 
 #include "server/server_internal.h"
-#include "server/ws.h"
+#include "server/wsock.h"
 
 #include "util/array.h"
 #include "util/base64.h"
@@ -224,7 +224,7 @@ static void talk_free(void *arg)
 
 struct typing {
     struct pty *pty;
-    struct ws *ws;
+    struct wsock *ws;
 };
 
 static void type(void *arg, const uint8_t *p, size_t n)
@@ -232,7 +232,7 @@ static void type(void *arg, const uint8_t *p, size_t n)
     struct typing *t = arg;
 
     if (pty_type(t->pty, p, n) < 0)
-        ws_drop(t->ws);
+        wsock_drop(t->ws);
 }
 
 struct exit_reason {
@@ -261,7 +261,7 @@ static void put_exit(struct json_out *o, int code)
     }
 }
 
-static void say_exit(struct ws *ws, const struct talk *t, int code)
+static void say_exit(struct wsock *ws, const struct talk *t, int code)
 {
     struct buf text = BUF_INIT(256);
     struct json_out o = {.buf = &text};
@@ -274,36 +274,36 @@ static void say_exit(struct ws *ws, const struct talk *t, int code)
         json_string(&o, "exited");
         put_exit(&o, code);
         json_close(&o, '}');
-        (void)ws_send_text(ws, buf_str(&text)); /* the close tells of a peer that has gone */
+        (void)wsock_send_text(ws, buf_str(&text)); /* the close tells of a peer that has gone */
     }
     buf_truncate(&text, 0);
     o = (struct json_out){.buf = &text};
     json_open(&o, '{');
     put_exit(&o, code);
     json_close(&o, '}');
-    ws_close(ws, code == 0 ? 1000 : 1011, buf_str(&text));
+    wsock_close(ws, code == 0 ? 1000 : 1011, buf_str(&text));
     buf_done(&text);
 }
 
-static void converse(struct request *rq, struct ws *ws, const struct talk *t,
+static void converse(struct request *rq, struct wsock *ws, const struct talk *t,
                      struct pty_client *client)
 {
     struct typing typing = {.pty = t->pty, .ws = ws};
 
-    ws_on_message(ws, type, &typing);
+    wsock_on_message(ws, type, &typing);
     for (;;) {
         struct pty_chunk *chunk;
         bool ended;
         int r = 0;
 
         while (r == 0 && (chunk = pty_next(t->pty, client, &ended))) {
-            r = ws_send_binary(ws, chunk->data, chunk->len);
+            r = wsock_send_binary(ws, chunk->data, chunk->len);
             free(chunk);
         }
         if (r < 0)
             return;
         if (client->slow) {
-            ws_close(ws, 1008, "slow consumer");
+            wsock_close(ws, 1008, "slow consumer");
             return;
         }
         if (ended) {
@@ -311,12 +311,12 @@ static void converse(struct request *rq, struct ws *ws, const struct talk *t,
             return;
         }
         request_active(rq);
-        if (ws_wait(ws, client->wake, WAIT_MS) < 0)
+        if (wsock_wait(ws, client->wake, WAIT_MS) < 0)
             return;
     }
 }
 
-static void say_error(struct ws *ws, const char *error)
+static void say_error(struct wsock *ws, const char *error)
 {
     struct buf text = BUF_INIT(512);
     struct json_out o = {.buf = &text};
@@ -329,11 +329,11 @@ static void say_error(struct ws *ws, const char *error)
     json_key(&o, "error");
     json_string(&o, error);
     json_close(&o, '}');
-    (void)ws_send_text(ws, buf_str(&text)); /* and then the connection ends without a word */
+    (void)wsock_send_text(ws, buf_str(&text)); /* and then the connection ends without a word */
     buf_done(&text);
 }
 
-static void talk(struct request *rq, struct ws *ws, void *arg)
+static void talk(struct request *rq, struct wsock *ws, void *arg)
 {
     struct talk *t = arg;
     struct pty_client client;
@@ -353,7 +353,7 @@ static void talk(struct request *rq, struct ws *ws, void *arg)
         say_error(ws, strerror(-r));
         return;
     }
-    if (ws_send_text(ws, "{\"type\":\"control\",\"status\":\"connected\"}") == 0)
+    if (wsock_send_text(ws, "{\"type\":\"control\",\"status\":\"connected\"}") == 0)
         converse(rq, ws, t, &client);
     pty_detach(t->pty, &client);
 }
@@ -372,13 +372,13 @@ static void accept_client(struct request *rq, struct pty *p, const char *error)
     t->pty = p;
     t->error = error;
     t->says_exit = rq->srv->new_daemon &&
-                   ws_offered(rq, "X-Daytona-Pty-Exit-Control", word, sizeof(word)) != NULL;
-    ws_accept(rq, talk, talk_free, t);
+                   wsock_offered(rq, "X-Daytona-Pty-Exit-Control", word, sizeof(word)) != NULL;
+    wsock_accept(rq, talk, talk_free, t);
 }
 
 void pty_connect(struct request *rq)
 {
-    if (!ws_wanted(rq)) {
+    if (!wsock_wanted(rq)) {
         reply_text(rq, 400, "text/plain; charset=utf-8", "Bad Request\n");
         return;
     }
@@ -395,7 +395,7 @@ static int read_envs(const struct request *rq, struct json_pairs *ret)
     cJSON *parsed = NULL;
     int r;
 
-    if (!ws_offered(rq, prefix, word, sizeof(word)))
+    if (!wsock_offered(rq, prefix, word, sizeof(word)))
         return 0;
     for (char *p = word + strlen(prefix); *p; p++)
         *p = *p == '-' ? '+' : *p == '_' ? '/' : *p;
@@ -439,7 +439,7 @@ void pty_create_connect(struct request *rq)
     struct pty *p = NULL;
     int r;
 
-    if (!ws_wanted(rq)) {
+    if (!wsock_wanted(rq)) {
         reply_text(rq, 400, "text/plain; charset=utf-8", "Bad Request\n");
         return;
     }

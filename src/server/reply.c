@@ -273,7 +273,7 @@ enum MHD_Result reply_send(struct request *rq)
     enum MHD_Result r;
 
     if (rq->upgrade) {
-        response = MHD_create_response_for_upgrade(ws_run, rq);
+        response = MHD_create_response_for_upgrade(wsock_run, rq);
     } else if (rp->streamed || is_slowed(&rq->fault)) {
         const int64_t len = rp->streamed ? rp->stream_len : (int64_t)rp->text.len;
 

@@ -2,7 +2,7 @@
 #include "server/request.h"
 
 #include "server/server_internal.h"
-#include "server/ws.h"
+#include "server/wsock.h"
 
 #include "util/clock.h"
 #include "util/log.h"
@@ -474,7 +474,7 @@ void request_completed(void *arg, struct MHD_Connection *conn, void **con_cls,
     if (!rq)
         return;
     *con_cls = NULL;
-    ws_forget(rq);
+    wsock_forget(rq);
     follow_forget(rq);
     upload_free(rq);
     bulk_free(rq);

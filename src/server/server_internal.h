@@ -192,7 +192,7 @@ struct request {
     struct reply reply;
     struct fault_plan fault;
     uint64_t sent;           /* body bytes given to the library */
-    struct upgrade *upgrade; /* ws.c's */
+    struct upgrade *upgrade; /* wsock.c's */
     struct follow *follow;   /* session_calls.c's */
 };
 
@@ -253,9 +253,9 @@ void reply_json_end(struct request *rq, struct json_out *o);
 void reply_stream(struct request *rq, int status, int64_t len);
 int reply_piece_text(struct request *rq, const char *p, size_t n);
 int reply_piece_fd(struct request *rq, int fd, uint64_t off, uint64_t len, bool exact);
-/* After 101 (ws.c). */
-void ws_run(void *arg, struct MHD_Connection *conn, void *con_cls, const char *extra,
-            size_t extra_len, MHD_socket fd, struct MHD_UpgradeResponseHandle *urh);
+/* After 101 (wsock.c). */
+void wsock_run(void *arg, struct MHD_Connection *conn, void *con_cls, const char *extra,
+               size_t extra_len, MHD_socket fd, struct MHD_UpgradeResponseHandle *urh);
 /* MHD_NO: drop the connection. */
 enum MHD_Result reply_send(struct request *rq);
 

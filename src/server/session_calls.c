@@ -1,7 +1,7 @@
 /* session_calls.c - /process/session: the calls, and the forms that logs have on the wire. */
 #include "server/server_internal.h"
 #include "server/session.h"
-#include "server/ws.h"
+#include "server/wsock.h"
 
 #include "util/array.h"
 #include "util/clock.h"
@@ -655,7 +655,7 @@ static ssize_t follow_read(struct follow *f, char *block, size_t max, int64_t un
     return n == 0 ? 0 : out->len > 0 ? (ssize_t)out->len : -EAGAIN;
 }
 
-static void follow_talk(struct request *rq, struct ws *ws, void *arg)
+static void follow_talk(struct request *rq, struct wsock *ws, void *arg)
 {
     struct buf out = BUF_INIT(FRAME_MAX + 8);
     struct follow *f = arg;
@@ -667,13 +667,13 @@ static void follow_talk(struct request *rq, struct ws *ws, void *arg)
 
         if (n < 0 && n != -EAGAIN)
             break;
-        if (n != -EAGAIN && out.len > 0 && ws_send_binary(ws, out.data, out.len) < 0)
+        if (n != -EAGAIN && out.len > 0 && wsock_send_binary(ws, out.data, out.len) < 0)
             break;
         if (n == 0) {
-            ws_close(ws, 1000, "");
+            wsock_close(ws, 1000, "");
             break;
         }
-        if (ws_wait(ws, -1, 0) < 0)
+        if (wsock_wait(ws, -1, 0) < 0)
             break;
         request_active(rq);
     }
@@ -728,13 +728,13 @@ void follow_forget(struct request *rq)
 
 static void follow_logs(struct request *rq, struct session *s, struct command *c)
 {
-    const bool upgrade = ws_wanted(rq);
+    const bool upgrade = wsock_wanted(rq);
     struct follow *f = follow_new(rq, s, c, !upgrade || log_form(rq) == LOG_STRIPPED);
 
     if (!f) {
         session_unref(s);
     } else if (upgrade) {
-        ws_accept(rq, follow_talk, follow_free, f);
+        wsock_accept(rq, follow_talk, follow_free, f);
     } else {
         rq->follow = f;
         reply_header(rq, "Content-Type", "application/octet-stream");
@@ -744,7 +744,7 @@ static void follow_logs(struct request *rq, struct session *s, struct command *c
 }
 
 /* An upgrade without follow=true: the frames of what there is, and the end. */
-static void snapshot_talk(struct request *rq, struct ws *ws, void *arg)
+static void snapshot_talk(struct request *rq, struct wsock *ws, void *arg)
 {
     struct follow *f = arg;
     struct buf out = BUF_INIT(FRAME_MAX + 8);
@@ -752,10 +752,10 @@ static void snapshot_talk(struct request *rq, struct ws *ws, void *arg)
     ssize_t n;
 
     while ((n = follow_read(f, block, sizeof(block), 0, &out)) > 0) {
-        if (ws_send_binary(ws, out.data, out.len) < 0)
+        if (wsock_send_binary(ws, out.data, out.len) < 0)
             break;
     }
-    ws_close(ws, 1000, "");
+    wsock_close(ws, 1000, "");
     buf_done(&out);
 }
 
@@ -770,10 +770,10 @@ void session_logs(struct request *rq)
         return;
     if (follow && strcmp(follow, "true") == 0) {
         follow_logs(rq, s, c);
-    } else if (ws_wanted(rq)) {
+    } else if (wsock_wanted(rq)) {
         f = follow_new(rq, s, c, log_form(rq) == LOG_STRIPPED);
         if (f)
-            ws_accept(rq, snapshot_talk, follow_free, f);
+            wsock_accept(rq, snapshot_talk, follow_free, f);
         else
             session_unref(s);
     } else {

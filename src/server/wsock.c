@@ -1,5 +1,5 @@
-/* ws.c - the handshake, and wslay on the socket that the HTTP library hands over. */
-#include "server/ws.h"
+/* wsock.c - the handshake, and wslay on the socket that the HTTP library hands over. */
+#include "server/wsock.h"
 
 #include "server/server_internal.h"
 
@@ -19,18 +19,18 @@
 enum { SEND_WAIT_MS = 30000, CLOSE_WAIT_MS = 2000, STEP_MS = 250 };
 
 struct upgrade {
-    void (*talk)(struct request *rq, struct ws *ws, void *state);
+    void (*talk)(struct request *rq, struct wsock *ws, void *state);
     void (*free_state)(void *state);
     void *state;
 };
 
-struct ws {
+struct wsock {
     struct request *rq;
     wslay_event_context_ptr ctx;
     int fd;
     const char *extra; /* what came with the request's head */
     size_t extra_len;
-    ws_message on_message;
+    wsock_message on_message;
     void *arg;
     bool over; /* the connection: nothing can be sent */
     uint64_t sent;
@@ -52,13 +52,13 @@ static bool has_word(const char *list, const char *word)
     return false;
 }
 
-bool ws_wanted(const struct request *rq)
+bool wsock_wanted(const struct request *rq)
 {
     return has_word(request_header(rq, "Connection"), "Upgrade") &&
            has_word(request_header(rq, "Upgrade"), "websocket");
 }
 
-const char *ws_offered(const struct request *rq, const char *prefix, char *out, size_t size)
+const char *wsock_offered(const struct request *rq, const char *prefix, char *out, size_t size)
 {
     const char *list = request_header(rq, "Sec-WebSocket-Protocol");
 
@@ -101,15 +101,16 @@ static void accept_protocol(struct request *rq)
     char text[512];
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (ws_offered(rq, known[i], text, sizeof(text))) {
+        if (wsock_offered(rq, known[i], text, sizeof(text))) {
             reply_header(rq, "Sec-WebSocket-Protocol", "%s", text);
             return;
         }
     }
 }
 
-void ws_accept(struct request *rq, void (*talk)(struct request *rq, struct ws *ws, void *state),
-               void (*free_state)(void *state), void *state)
+void wsock_accept(struct request *rq,
+                  void (*talk)(struct request *rq, struct wsock *ws, void *state),
+                  void (*free_state)(void *state), void *state)
 {
     const char *key = request_header(rq, "Sec-WebSocket-Key");
     const char *version = request_header(rq, "Sec-WebSocket-Version");
@@ -133,7 +134,7 @@ void ws_accept(struct request *rq, void (*talk)(struct request *rq, struct ws *w
     buf_done(&accept);
 }
 
-void ws_forget(struct request *rq)
+void wsock_forget(struct request *rq)
 {
     if (!rq->upgrade)
         return;
@@ -146,7 +147,7 @@ void ws_forget(struct request *rq)
 
 static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *p, size_t n, int flags, void *arg)
 {
-    struct ws *ws = arg;
+    struct wsock *ws = arg;
     ssize_t got;
 
     if (ws->extra_len > 0) {
@@ -172,7 +173,7 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *p, size_t n, int fl
 static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *p, size_t n, int flags,
                        void *arg)
 {
-    struct ws *ws = arg;
+    struct wsock *ws = arg;
     const int64_t cut = ws->rq->fault.cut;
     ssize_t put;
 
@@ -198,19 +199,19 @@ static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *p, size_t n, 
 static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *m,
                        void *arg)
 {
-    struct ws *ws = arg;
+    struct wsock *ws = arg;
 
     if (!wslay_is_ctrl_frame(m->opcode) && ws->on_message)
         ws->on_message(ws->arg, m->msg, m->msg_length);
 }
 
-void ws_on_message(struct ws *ws, ws_message fn, void *arg)
+void wsock_on_message(struct wsock *ws, wsock_message fn, void *arg)
 {
     ws->on_message = fn;
     ws->arg = arg;
 }
 
-static bool is_stopping(struct ws *ws)
+static bool is_stopping(struct wsock *ws)
 {
     struct server *s = ws->rq->srv;
     bool stopping;
@@ -222,7 +223,7 @@ static bool is_stopping(struct ws *ws)
 }
 
 /* What can be done without waiting. */
-static int serve(struct ws *ws)
+static int serve(struct wsock *ws)
 {
     if (!ws->over && wslay_event_want_read(ws->ctx) && wslay_event_recv(ws->ctx) != 0)
         ws->over = true;
@@ -231,7 +232,7 @@ static int serve(struct ws *ws)
     return ws->over || wslay_event_get_close_received(ws->ctx) ? -EPIPE : 0;
 }
 
-int ws_wait(struct ws *ws, int fd, int timeout_ms)
+int wsock_wait(struct wsock *ws, int fd, int timeout_ms)
 {
     const int64_t until = clock_mono_ns() + timeout_ms * NS_PER_MS;
 
@@ -257,7 +258,7 @@ int ws_wait(struct ws *ws, int fd, int timeout_ms)
 }
 
 /* Until all that is queued has been taken. */
-static int flush(struct ws *ws)
+static int flush(struct wsock *ws)
 {
     const int64_t until = clock_mono_ns() + SEND_WAIT_MS * NS_PER_MS;
 
@@ -280,7 +281,7 @@ static int flush(struct ws *ws)
     }
 }
 
-static int queue(struct ws *ws, uint8_t opcode, const void *p, size_t n)
+static int queue(struct wsock *ws, uint8_t opcode, const void *p, size_t n)
 {
     const struct wslay_event_msg m = {.opcode = opcode, .msg = p, .msg_length = n};
 
@@ -289,17 +290,17 @@ static int queue(struct ws *ws, uint8_t opcode, const void *p, size_t n)
     return flush(ws);
 }
 
-int ws_send_text(struct ws *ws, const char *text)
+int wsock_send_text(struct wsock *ws, const char *text)
 {
     return queue(ws, WSLAY_TEXT_FRAME, text, strlen(text));
 }
 
-int ws_send_binary(struct ws *ws, const void *p, size_t n)
+int wsock_send_binary(struct wsock *ws, const void *p, size_t n)
 {
     return queue(ws, WSLAY_BINARY_FRAME, p, n);
 }
 
-void ws_close(struct ws *ws, unsigned code, const char *reason)
+void wsock_close(struct wsock *ws, unsigned code, const char *reason)
 {
     const int64_t until = clock_mono_ns() + CLOSE_WAIT_MS * NS_PER_MS;
 
@@ -318,29 +319,29 @@ void ws_close(struct ws *ws, unsigned code, const char *reason)
     }
 }
 
-void ws_drop(struct ws *ws)
+void wsock_drop(struct wsock *ws)
 {
     ws->over = true;
 }
 
-static int init(struct ws *ws)
+static int init(struct wsock *ws)
 {
     const struct wslay_event_callbacks callbacks = {
         .recv_callback = on_recv, .send_callback = on_send, .on_msg_recv_callback = on_message};
 
     if (wslay_event_context_server_init(&ws->ctx, &callbacks, ws) != 0)
         return -ENOMEM;
-    wslay_event_config_set_max_recv_msg_length(ws->ctx, WS_MESSAGE_MAX);
+    wslay_event_config_set_max_recv_msg_length(ws->ctx, WSOCK_MESSAGE_MAX);
     return 0;
 }
 
 /* The library's upgrade handler: on this connection's own thread, so the conversation is had here.
  */
-void ws_run(void *arg, struct MHD_Connection *conn, void *con_cls, const char *extra,
-            size_t extra_len, MHD_socket fd, struct MHD_UpgradeResponseHandle *urh)
+void wsock_run(void *arg, struct MHD_Connection *conn, void *con_cls, const char *extra,
+               size_t extra_len, MHD_socket fd, struct MHD_UpgradeResponseHandle *urh)
 {
     struct request *rq = arg;
-    struct ws ws = {.rq = rq, .fd = fd, .extra = extra, .extra_len = extra_len};
+    struct wsock ws = {.rq = rq, .fd = fd, .extra = extra, .extra_len = extra_len};
 
     if (rq->upgrade && init(&ws) == 0) {
         rq->upgrade->talk(rq, &ws, rq->upgrade->state);
