@@ -736,18 +736,31 @@ static int write_input(struct session *s, const char *data, size_t len)
     return 0;
 }
 
+/* One that waits for its turn is waited for, a while. */
+static int wait_running(struct session *s, const struct command *c)
+{
+    const int64_t until = clock_mono_ns() + INPUT_WAIT_MS * NS_PER_MS;
+    int r = 0;
+
+    lock_take(&s->lock);
+    while (r == 0 && c->state == COMMAND_WAITING && !s->dead && !s->cancelled)
+        r = lock_wait_until(&s->lock, &s->changed, until);
+    if (c->state == COMMAND_DONE)
+        r = -ESRCH;
+    else if (s->dead || s->cancelled || !c->async)
+        r = -EPIPE;
+    lock_drop(&s->lock);
+    return r;
+}
+
 int session_input(struct session *s, struct command *c, const char *data)
 {
     struct buf text = BUF_INIT(BODY_MAX + 8);
-    bool over, running;
     int r;
 
-    lock_take(&s->lock);
-    over = c->state == COMMAND_DONE;
-    running = c->state == COMMAND_RUNNING && c->async && !s->dead;
-    lock_drop(&s->lock);
-    if (over || !running)
-        return over ? -ESRCH : -EPIPE;
+    r = wait_running(s, c);
+    if (r < 0)
+        return r;
     r = buf_append(&text, mark_out, MARK);
     if (r == 0)
         r = buf_puts(&text, data);
