@@ -285,7 +285,7 @@ static int set_size(struct fs *fs, struct node *n, const struct fs_file *file, u
  */
 static void skip_what_is_so_locked(const struct node *n, struct remote_setattr *set)
 {
-    if (n->suspect || (n->attr.mode & 06000))
+    if (node_suspect(n) || (n->attr.mode & 06000))
         return;
     if ((set->mask & REMOTE_SET_MODE) && set->attr.mode == (n->attr.mode & 07777))
         set->mask &= ~(unsigned)REMOTE_SET_MODE;

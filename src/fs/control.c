@@ -1,5 +1,6 @@
 #include "fs/fs_internal.h"
 
+#include "util/clock.h"
 #include "util/errtext.h"
 #include "util/path.h"
 
@@ -125,7 +126,7 @@ struct node *node_at_locked(struct fs *fs, const char *path)
 
 static void forget_node_locked(struct fs *fs, struct node *n)
 {
-    node_stale_locked(n);
+    node_doubt_locked(n);
     if (n->dir) {
         n->dir->list_ns = FS_NEVER;
         n->dir->by_stat = n->dir->by_stat && n->dir->listed; /* refused before: ask again */
@@ -144,6 +145,7 @@ void fs_refresh(struct fs *fs, const char *path)
     if (path && !top && path_is_below(fs->root_path, path))
         top = fs->root; /* the mount lies below it */
     if (top) {
+        fs->doubt_ns = clock_mono_ns();
         fs->seq++; /* what is being fetched now may be old */
         HASH_ITER(by_id, fs->nodes, n, tmp)
             if (top == fs->root || node_is_below_locked(n, top)) {

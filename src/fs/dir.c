@@ -97,9 +97,11 @@ static int open_dir_node(struct fs *fs, struct node *n, bool wait, struct fs_dir
     dir->fs = fs;
     dir->node = node_ref_locked(n);
     fs->dirs_open++;
+    n->dir->busy++;
     r = take_names(dir, wait);
     if (r < 0) {
         fs->dirs_open--;
+        n->dir->busy--;
         drop_copies(dir);
         node_unref_locked(fs, n);
         free(dir);
@@ -207,6 +209,7 @@ void fs_releasedir(struct fs_dir *dir)
 
     fs_lock(fs);
     fs->dirs_open--;
+    dir->node->dir->busy--;
     node_unref_locked(fs, dir->node);
     fs_unlock(fs);
     drop_copies(dir);

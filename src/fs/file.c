@@ -274,7 +274,7 @@ static int content_valid(struct fs *fs, struct node *n, bool wait)
 {
     int r;
 
-    if (n->suspect && !node_local(n) && !node_gone_locked(n)) {
+    if (node_suspect(n) && !node_local(n) && !node_gone_locked(n)) {
         if (!wait)
             return -EAGAIN;
         r = tree_refresh(fs, n, fs_since(fs), false);

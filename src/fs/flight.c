@@ -58,6 +58,14 @@ static bool node_touched(const struct flight *f, const struct node *n)
     return n->changing > 0 || n->changed_seq > f->seq;
 }
 
+bool flight_overtaken_locked(const struct flight *f, const struct node *n)
+{
+    for (; n; n = n->parent)
+        if (node_touched(f, n))
+            return true;
+    return false;
+}
+
 /* Another object than the one we know, not a newer version of it. */
 static bool replaced(const struct node *n, const struct remote_attr *attr)
 {
@@ -90,8 +98,7 @@ static void update_locked(struct fs *fs, const struct flight *f, struct node *n,
     const bool same = same_version && n->attr.mode == attr->mode && n->attr.uid == attr->uid &&
                       n->attr.gid == attr->gid;
 
-    n->attr_ns = f->start_ns;
-    n->suspect = false;
+    node_known_locked(n, f->start_ns);
     if ((n->attr.mode & S_IFMT) != (attr->mode & S_IFMT))
         return; /* unsent content where something else is by now: the put will say so */
     /* Unsent content keeps its size and times; what the file is there still counts for the put. */
@@ -102,7 +109,7 @@ static void update_locked(struct fs *fs, const struct flight *f, struct node *n,
     if (n->dir && !same)
         n->dir->by_stat = false;
     n->attr = *attr;
-    n->times_stale = false;
+    n->times_stale = n->dir && n->dir->names_seq > f->seq;
     if (set_target(n, target) < 0)
         node_stale_locked(n);
     data_check_locked(fs, n);
@@ -114,7 +121,7 @@ static void update_locked(struct fs *fs, const struct flight *f, struct node *n,
 void flight_vanish_locked(struct fs *fs, struct node *n)
 {
     if (node_local(n)) {
-        n->suspect = false;
+        n->suspect_ns = FS_NEVER;
         return;
     }
     if (n->nlookup > 0)
@@ -123,14 +130,22 @@ void flight_vanish_locked(struct fs *fs, struct node *n)
     node_detach_locked(fs, n);
 }
 
-static bool meet_entry_locked(struct fs *fs, const struct flight *f, struct node *dir,
-                              const char *name, const struct remote_attr *attr, const char *target)
+/* What is known of it is from later than the answer, in whole or in part. */
+static bool newer_here(const struct flight *f, const struct node *n)
+{
+    return node_touched(f, n) || (n->attr_ns > f->start_ns && !node_suspect(n));
+}
+
+static bool meet_entry_locked(struct fs *fs, struct flight *f, struct node *dir, const char *name,
+                              const struct remote_attr *attr, const char *target)
 {
     struct node *n = node_child_locked(dir, name);
 
-    if (n && node_touched(f, n)) {
+    if (n && newer_here(f, n)) {
         n->mark = fs->marks;
-        return true; /* what we know of it is newer */
+        n->apart = true;
+        f->skipped = true;
+        return true;
     }
     if (n && replaced(n, attr) && !node_local(n)) {
         flight_vanish_locked(fs, n);
@@ -147,16 +162,46 @@ static bool meet_entry_locked(struct fs *fs, const struct flight *f, struct node
     return true;
 }
 
-static void vanish_unmarked_locked(struct fs *fs, const struct flight *f, struct node *dir)
+static void vanish_unmarked_locked(struct fs *fs, struct flight *f, struct node *dir)
 {
     struct node *n, *tmp;
 
-    HASH_ITER(by_name, dir->dir->children, n, tmp)
-        if (n->mark != fs->marks && !node_touched(f, n) && !name_touched(fs, f, dir, n->name))
+    HASH_ITER(by_name, dir->dir->children, n, tmp) {
+        if (n->mark == fs->marks)
+            continue;
+        if (node_touched(f, n) || name_touched(fs, f, dir, n->name))
+            f->skipped = true;
+        else
             flight_vanish_locked(fs, n);
+    }
 }
 
-bool flight_apply_list_locked(struct fs *fs, const struct flight *f, struct node *dir,
+bool flight_same_dir_locked(struct fs *fs, struct flight *f, struct node *dir,
+                            const struct remote_attr *self)
+{
+    if (!replaced(dir, self) || !dir->parent)
+        return S_ISDIR(self->mode);
+    (void)flight_apply_stat_locked(fs, f, dir, 0, self, NULL);
+    return false;
+}
+
+void flight_apply_some_locked(struct fs *fs, struct flight *f, struct node *dir,
+                              const struct remote_entry *v, size_t count)
+{
+    lock_assert_held(&fs->lock);
+    fs->marks++;
+    for (size_t i = 0; i < count; i++) {
+        const struct remote_entry *e = &v[i];
+
+        if (!path_name_valid(e->name, strlen(e->name)))
+            continue;
+        if (name_touched(fs, f, dir, e->name) ||
+            !meet_entry_locked(fs, f, dir, e->name, &e->attr, e->target))
+            f->skipped = true;
+    }
+}
+
+bool flight_apply_list_locked(struct fs *fs, struct flight *f, struct node *dir,
                               const struct remote_list *list)
 {
     struct node_dir *d = dir->dir;
@@ -169,14 +214,20 @@ bool flight_apply_list_locked(struct fs *fs, const struct flight *f, struct node
     for (size_t i = 0; i < list->count; i++) {
         const struct remote_entry *e = &list->v[i];
 
-        if (!path_name_valid(e->name, strlen(e->name)) || name_touched(fs, f, dir, e->name))
+        if (!path_name_valid(e->name, strlen(e->name)))
             continue;
+        if (name_touched(fs, f, dir, e->name)) {
+            f->skipped = true;
+            continue;
+        }
         if (!meet_entry_locked(fs, f, dir, e->name, &e->attr, e->target))
             all = false;
     }
     if (all)
         vanish_unmarked_locked(fs, f, dir);
-    d->by_stat = list->cut || list->count > FS_DIR_LARGE;
+    f->skipped = f->skipped || !all;
+    d->by_stat = list->cut || (list->count > FS_DIR_LARGE && !fs->serves);
+    d->covered = false;
     d->cut = list->cut;
     d->listed = all;
     d->list_ns = all || list->cut ? f->start_ns : FS_NEVER;
@@ -193,7 +244,7 @@ static bool is_absence(int err)
     return err == -ENOENT || err == -ENOTDIR;
 }
 
-bool flight_apply_stat_locked(struct fs *fs, const struct flight *f, struct node *n, int err,
+bool flight_apply_stat_locked(struct fs *fs, struct flight *f, struct node *n, int err,
                               const struct remote_attr *attr, const char *target)
 {
     lock_assert_held(&fs->lock);
@@ -207,13 +258,14 @@ bool flight_apply_stat_locked(struct fs *fs, const struct flight *f, struct node
     return flight_apply_name_locked(fs, f, n->parent, n->name, err, attr, target);
 }
 
-bool flight_apply_name_locked(struct fs *fs, const struct flight *f, struct node *dir,
-                              const char *name, int err, const struct remote_attr *attr,
-                              const char *target)
+bool flight_apply_name_locked(struct fs *fs, struct flight *f, struct node *dir, const char *name,
+                              int err, const struct remote_attr *attr, const char *target)
 {
     struct node *n = node_child_locked(dir, name);
 
     lock_assert_held(&fs->lock);
+    if (dir->dir->covered && dir->dir->list_ns > f->start_ns)
+        return false; /* a later answer was quicker */
     if (dir->dir->names_seq > f->seq || op_touches_locked(fs, dir, name) ||
         (n && node_touched(f, n)))
         return false;

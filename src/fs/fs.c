@@ -147,7 +147,7 @@ static int make_root(struct fs *fs)
     fs_lock(fs);
     fs->root = node_new_locked(fs, NULL, "", &attr);
     if (fs->root) {
-        fs->root->attr_ns = start_ns;
+        node_known_locked(fs->root, start_ns);
         fs->root->nlookup = 1; /* the kernel never looks it up, and always has it */
         node_ref_locked(fs->root);
     }
@@ -171,6 +171,7 @@ int fs_new(const struct fs_config *config, struct remote *remote, struct cache *
     fs->nodes_max = FS_NODES_MAX;
     fs->ahead_age_ns = FS_AHEAD_AGE_NS;
     fs->next_id = FS_ROOT;
+    fs->burst_ns = fs->doubt_ns = FS_NEVER;
     fs->root_path = path_resolve("/", config->root);
     fs->mount_dir = path_resolve("/", config->mount_dir ? config->mount_dir : "/");
     fs->errors = errors_new();
@@ -180,7 +181,9 @@ int fs_new(const struct fs_config *config, struct remote *remote, struct cache *
     r = remote_info(remote, &fs->info);
     if (r < 0)
         goto fail;
-    r = make_root(fs);
+    fs->serves = (fs->info.caps & REMOTE_CAP_CHANGES) != 0;
+    fs->fill = subtree_fill_new(fs);
+    r = fs->fill ? make_root(fs) : -ENOMEM;
     if (r < 0)
         goto fail;
     *ret = fs;
@@ -196,6 +199,7 @@ struct fs *fs_free(struct fs *fs)
         return NULL;
     send_stop(fs);
     ahead_stop(fs);
+    fs->fill = subtree_fill_free(fs->fill);
     fs_lock(fs);
     negative_free_all_locked(fs);
     node_free_all_locked(fs);
@@ -204,6 +208,7 @@ struct fs *fs_free(struct fs *fs)
     errors_free(fs->errors);
     ahead_free(fs);
     remote_info_done(&fs->info);
+    free(fs->boot);
     free(fs->root_path);
     free(fs->mount_dir);
     pthread_cond_destroy(&fs->cond);

@@ -40,6 +40,7 @@ enum {
 
 struct ahead;
 struct errors;
+struct fill;
 struct flight;
 struct node;
 
@@ -76,11 +77,17 @@ struct node_dir {
     bool listed;           /* children are all there were at list_ns */
     bool cut;              /* there are more than we take */
     int64_t list_ns;       /* start of the request; monotonic */
+    bool covered;          /* list_ns is true of the children's attributes, too, if not apart */
+    int64_t covered_ns;    /* sandbox's clock: what changed before it is known here */
     bool by_stat;          /* too large or not readable: names are asked for one by one */
     uint64_t names_seq;    /* fs.seq at the last local change of a name */
     struct flight *flight; /* a listing that is being fetched; its maker's */
     int64_t fail_ns;       /* start of the last listing that failed */
     int fail;
+    unsigned busy; /* open, or just asked for: its names are not evicted */
+    bool picked;   /* for the request that is being put together */
+    bool used;     /* since the last request for changes that had it; in fs.used */
+    struct node_dir *used_prev, *used_next;
     bool in_lru;
     struct node_dir *prev, *next; /* in fs.lru while it has children */
 };
@@ -94,9 +101,10 @@ struct node {
     unsigned refs;    /* children, handles, operations, unsent content */
     bool attached;    /* in parent's children */
     bool deleted;     /* by a local operation: nothing of it goes to the sandbox */
-    bool suspect;     /* something happened: what is known must not be used, even by handles */
-    bool times_stale; /* a directory whose mtime and nlink a local change moved */
-    uint64_t mark;    /* of the last listing that had it */
+    bool apart;       /* what is known of it is not what its directory's last answer was based on */
+    int64_t suspect_ns; /* what was known before must not be used, even by handles; monotonic */
+    bool times_stale;   /* a directory whose mtime and nlink a local change moved */
+    uint64_t mark;      /* of the last listing that had it */
     unsigned changing;
     uint64_t changed_seq; /* fs.seq at the end of the last local change */
     struct remote_attr attr;
@@ -170,6 +178,15 @@ struct fs {
     struct node *nodes; /* by id */
     uint64_t next_id;
     size_t node_count;
+    bool serves;           /* trees and changes can be asked for */
+    struct node_dir *used; /* the first use longest ago first */
+    int64_t used_ns;       /* the last use of a node; monotonic */
+    char *boot;            /* of the last answer; NULL: there was none */
+    int64_t boot_ns;       /* sandbox's clock when its host started: moves when that is set */
+    int64_t burst_ns;      /* start of the last request for changes; monotonic */
+    int64_t doubt_ns;      /* when all that was known was last put in doubt; monotonic */
+    unsigned misses;       /* such requests in a row that something not in the one before caused */
+    struct fill *fill;
     uint64_t seq; /* +1 for each local change, begun or ended */
     uint64_t marks;
     struct op *ops;
@@ -234,7 +251,13 @@ bool node_local(const struct node *n);              /* has content that the sand
 bool node_unsent(const struct node *n);
 uint64_t node_size(const struct node *n);
 void node_show_ino_locked(struct fs *fs, struct node *n, uint64_t ino);
-void node_stale_locked(struct node *n);
+/* When what is known of it was true, at the latest: start of a request; monotonic. */
+int64_t node_known_ns(const struct node *n);
+/* attr is from a request that started then. */
+void node_known_locked(struct node *n, int64_t start_ns);
+bool node_suspect(const struct node *n);
+void node_stale_locked(struct node *n); /* what is known is wrong */
+void node_doubt_locked(struct node *n); /* what is known may be wrong; a look at changes tells */
 /* All other names of the same inode: their attributes moved. */
 void node_stale_links_locked(struct fs *fs, const struct node *n);
 void node_trim_locked(struct fs *fs);
@@ -276,6 +299,24 @@ void tree_own_attr_locked(struct fs *fs, struct node *n, const struct remote_att
                           int64_t start_ns, bool mtime_set);
 /* The directory's names, or what is known of them, moved in a way we do not know. */
 void tree_dir_stale_locked(struct node *dir);
+void tree_list_failed_locked(struct fs *fs, struct flight *f, struct node *dir, int err);
+
+/* ---- burst.c: what is known is brought up to date in one request ---- */
+
+/* dir, and all else that was used lately. dir is listed and covered, and has no flight. May wait.
+ */
+int burst_ask(struct fs *fs, struct node *dir);
+/* An answer's view of the sandbox's clock. True: it is another than before, and all times with it.
+ */
+bool burst_clock_locked(struct fs *fs, const struct remote_tree *t);
+/* A directory of an answer is now the state of dir's content. */
+void burst_covered_locked(struct node *dir, const struct flight *f, int64_t now_ns);
+
+/* ---- subtree.c: what is not known is fetched, with what is below it ---- */
+
+int subtree_ask(struct fs *fs, struct node *dir); /* dir has no flight. May wait. */
+struct fill *subtree_fill_new(struct fs *fs);
+struct fill *subtree_fill_free(struct fill *fill); /* joins its thread; without the lock */
 
 /* ---- flight.c: answers from the sandbox meet the tree ---- */
 
@@ -284,7 +325,8 @@ struct flight {
     uint64_t seq;   /* fs.seq at its start */
     char **touched; /* names that a local change ended on meanwhile */
     size_t count, cap;
-    bool lost; /* no memory to remember one: no name of it is to be believed */
+    bool lost;    /* no memory to remember one: no name of it is to be believed */
+    bool skipped; /* something in the answer was not believed */
 };
 
 void flight_start_locked(struct fs *fs, struct flight *f);
@@ -292,13 +334,20 @@ void flight_done(struct flight *f);
 void flight_touch_locked(struct flight *f, const char *name);
 void flight_vanish_locked(struct fs *fs, struct node *n); /* the sandbox has it no more */
 /* Return false if a local change makes (part of) the answer worthless. */
-bool flight_apply_list_locked(struct fs *fs, const struct flight *f, struct node *dir,
+bool flight_apply_list_locked(struct fs *fs, struct flight *f, struct node *dir,
                               const struct remote_list *list);
-bool flight_apply_stat_locked(struct fs *fs, const struct flight *f, struct node *n, int err,
+/* The same of entries that are not all. */
+void flight_apply_some_locked(struct fs *fs, struct flight *f, struct node *dir,
+                              const struct remote_entry *v, size_t count);
+/* False: another directory is there by now; and that is known from here on. */
+bool flight_same_dir_locked(struct fs *fs, struct flight *f, struct node *dir,
+                            const struct remote_attr *self);
+/* A local change, or fs_refresh, at or above the node: its path, or all of it, may be another. */
+bool flight_overtaken_locked(const struct flight *f, const struct node *n);
+bool flight_apply_stat_locked(struct fs *fs, struct flight *f, struct node *n, int err,
                               const struct remote_attr *attr, const char *target);
-bool flight_apply_name_locked(struct fs *fs, const struct flight *f, struct node *dir,
-                              const char *name, int err, const struct remote_attr *attr,
-                              const char *target);
+bool flight_apply_name_locked(struct fs *fs, struct flight *f, struct node *dir, const char *name,
+                              int err, const struct remote_attr *attr, const char *target);
 
 /* ---- op.c ---- */
 

@@ -65,7 +65,7 @@ static int end_making(struct fs *fs, struct node *dir, const char *name, struct 
         *ret = node_child_locked(dir, name) ? NULL : node_new_locked(fs, dir, name, attr);
         dir->times_stale = true;
         if (*ret) {
-            (*ret)->attr_ns = m->start_ns;
+            node_known_locked(*ret, m->start_ns);
             (*ret)->changed_seq = fs->seq + 1; /* as op_end will set for the name */
             node_ref_locked(*ret);
         } else {
@@ -184,6 +184,8 @@ static int make_dir(struct fs *fs, struct node *dir, const char *name, mode_t mo
     if (r == 0) { /* it was made a moment ago: there is nothing in it */
         (*ret)->dir->listed = true;
         (*ret)->dir->list_ns = m.start_ns;
+        (*ret)->dir->covered = fs->serves && attr.ctime_ns > 0;
+        (*ret)->dir->covered_ns = attr.ctime_ns;
     }
     return r;
 }

@@ -1,5 +1,6 @@
 #include "fs/fs_internal.h"
 
+#include "util/clock.h"
 #include "util/path.h"
 
 #include <errno.h>
@@ -70,7 +71,7 @@ static struct node_dir *new_dir(struct node *n)
 
     if (d) {
         d->node = n;
-        d->list_ns = d->fail_ns = FS_NEVER;
+        d->list_ns = d->fail_ns = d->covered_ns = FS_NEVER;
     }
     return d;
 }
@@ -94,7 +95,7 @@ struct node *node_new_locked(struct fs *fs, struct node *dir, const char *name,
     }
     n->id = fs->next_id++;
     n->attr = *attr;
-    n->attr_ns = FS_NEVER;
+    n->attr_ns = n->suspect_ns = FS_NEVER;
     n->attached = true;
     avoid_taken_ino_locked(fs, n);
     HASH_ADD(by_id, fs->nodes, id, sizeof(n->id), n);
@@ -112,13 +113,37 @@ struct node *node_ref_locked(struct node *n)
     return n;
 }
 
-struct node *node_find_locked(struct fs *fs, uint64_t ino)
+static struct node *find_locked(struct fs *fs, uint64_t ino)
 {
     struct node *n;
 
     lock_assert_held(&fs->lock);
     HASH_FIND(by_id, fs->nodes, &ino, sizeof(ino), n);
-    return n ? node_ref_locked(n) : NULL;
+    return n;
+}
+
+/* Who looks at a directory, or at something in it, is likely to look again. */
+static void use_locked(struct fs *fs, struct node *n)
+{
+    struct node_dir *d = n->dir ? n->dir : n->parent ? n->parent->dir : NULL;
+
+    if (!fs->serves)
+        return;
+    fs->used_ns = clock_mono_ns();
+    if (!d || d->used)
+        return;
+    d->used = true;
+    DL_APPEND2(fs->used, d, used_prev, used_next);
+}
+
+struct node *node_find_locked(struct fs *fs, uint64_t ino)
+{
+    struct node *n = find_locked(fs, ino);
+
+    if (!n)
+        return NULL;
+    use_locked(fs, n);
+    return node_ref_locked(n);
 }
 
 struct node *node_child_locked(const struct node *dir, const char *name)
@@ -154,6 +179,8 @@ static struct node *free_node_locked(struct fs *fs, struct node *n)
     node_show_ino_locked(fs, n, 0);
     if (n->dir && n->dir->in_lru)
         DL_DELETE(fs->lru, n->dir);
+    if (n->dir && n->dir->used)
+        DL_DELETE2(fs->used, n->dir, used_prev, used_next);
     if (n->file)
         data_set_blob_locked(n->file, NULL);
     free(n->dir);
@@ -189,8 +216,9 @@ void fs_forget(struct fs *fs, uint64_t ino, uint64_t count)
     struct node *n;
 
     fs_lock(fs);
-    n = node_find_locked(fs, ino);
+    n = find_locked(fs, ino);
     if (n) {
+        node_ref_locked(n);
         n->nlookup -= count < n->nlookup ? count : n->nlookup;
         node_unref_locked(fs, n);
     }
@@ -306,10 +334,50 @@ uint64_t node_size(const struct node *n)
     return node_local(n) ? n->file->size : n->attr.size;
 }
 
-void node_stale_locked(struct node *n)
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* An answer about changes is about the directory and all that is in it. */
+int64_t node_known_ns(const struct node *n)
+{
+    int64_t ns = n->attr_ns;
+
+    if (n->apart)
+        return ns;
+    if (n->parent && n->attached && n->parent->dir->covered)
+        ns = later(ns, n->parent->dir->list_ns);
+    if (n->dir && n->dir->covered)
+        ns = later(ns, n->dir->list_ns);
+    return ns;
+}
+
+/* The next answer about changes begins where the directory's last one ended. */
+void node_known_locked(struct node *n, int64_t start_ns)
+{
+    const struct node_dir *d = n->parent ? n->parent->dir : NULL;
+
+    n->attr_ns = start_ns;
+    n->suspect_ns = FS_NEVER;
+    n->apart = d && d->covered && start_ns < d->list_ns;
+}
+
+bool node_suspect(const struct node *n)
+{
+    return n->suspect_ns != FS_NEVER && node_known_ns(n) < n->suspect_ns;
+}
+
+void node_doubt_locked(struct node *n)
 {
     n->attr_ns = FS_NEVER;
-    n->suspect = true;
+    n->suspect_ns = clock_mono_ns();
+}
+
+void node_stale_locked(struct node *n)
+{
+    node_doubt_locked(n);
+    n->apart = true;
 }
 
 void node_stale_links_locked(struct fs *fs, const struct node *n)
@@ -357,7 +425,7 @@ void node_trim_locked(struct fs *fs)
         DL_DELETE(fs->lru, d);
         d->in_lru = false;
         node_ref_locked(d->node); /* its last child may take it along */
-        if (!d->flight)
+        if (!d->flight && d->busy == 0)
             evict_children_locked(fs, d);
         if (d->children) {
             DL_APPEND(fs->lru, d);

@@ -43,8 +43,7 @@ static void put_done_locked(struct fs *fs, struct node *n, uint64_t gen,
     if (n->shown_ino == 0 && n->attr.ino != attr->ino)
         node_show_ino_locked(fs, n, n->attr.ino);
     n->attr = *attr;
-    n->attr_ns = start_ns;
-    n->suspect = false;
+    node_known_locked(n, start_ns);
     nf->version = *attr;
     nf->verified = true;
     if (n->parent && n->parent->dir)

@@ -10,9 +10,9 @@
 bool tree_fresh_locked(const struct node *n, int64_t since)
 {
     /* What is not sent yet is known best here; but its mode may change through another name. */
-    if (node_local(n) && (n->deleted || !n->suspect))
+    if (node_local(n) && (n->deleted || !node_suspect(n)))
         return true;
-    return !n->suspect && n->attr_ns >= since;
+    return !node_suspect(n) && node_known_ns(n) >= since;
 }
 
 static bool list_fresh(const struct node *dir, int64_t since)
@@ -40,20 +40,21 @@ int tree_peek_locked(struct fs *fs, struct node *dir, const char *name, int64_t 
     if (n ? !tree_fresh_locked(n, since) : !list_fresh(dir, since))
         return -EAGAIN;
     *ret = n;
-    *ret_ns = n ? n->attr_ns : dir->dir->list_ns;
+    *ret_ns = n ? node_known_ns(n) : dir->dir->list_ns;
     return 0;
 }
 
 void tree_dir_stale_locked(struct node *dir)
 {
-    dir->dir->listed = false;
+    dir->dir->listed = dir->dir->listed && dir->dir->covered; /* then a look at changes tells */
     dir->dir->list_ns = FS_NEVER;
     dir->times_stale = true;
 }
 
 /* What a refused listing means for the tree. */
-static void list_failed_locked(struct fs *fs, const struct flight *f, struct node *dir, int err)
+void tree_list_failed_locked(struct fs *fs, struct flight *f, struct node *dir, int err)
 {
+    lock_assert_held(&fs->lock);
     if (err == -EACCES || err == -EPERM)
         dir->dir->by_stat = true; /* it may be searched all the same */
     if (err != -EINTR) {
@@ -80,18 +81,32 @@ static int fetch_list(struct fs *fs, struct node *dir)
     r = remote_list(fs->remote, path, 1, FS_LIST_MAX, &list);
     fs_lock(fs);
     dir->dir->flight = NULL;
+    dir->dir->busy++;
     if (r == 0 && !S_ISDIR(list.self.mode))
         r = -EIO;
     if (r == 0)
         (void)flight_apply_list_locked(fs, &f, dir, &list);
     else
-        list_failed_locked(fs, &f, dir, r);
+        tree_list_failed_locked(fs, &f, dir, r);
     node_trim_locked(fs);
+    dir->dir->busy--;
     fs_wake(fs);
     flight_done(&f);
     remote_list_done(&list);
     free(path);
     return r;
+}
+
+static int ask_dir(struct fs *fs, struct node *dir)
+{
+    int r = -EOPNOTSUPP;
+
+    if (fs->serves)
+        r = dir->dir->listed && dir->dir->covered ? burst_ask(fs, dir) : subtree_ask(fs, dir);
+    if (r != -EOPNOTSUPP)
+        return r;
+    fs->serves = false;
+    return fetch_list(fs, dir);
 }
 
 int tree_list(struct fs *fs, struct node *dir, int64_t since)
@@ -109,7 +124,7 @@ int tree_list(struct fs *fs, struct node *dir, int64_t since)
     }
     if (node_gone_locked(dir))
         return dir->deleted ? -ENOENT : -ESTALE;
-    return list_fresh(dir, since) ? 0 : fetch_list(fs, dir);
+    return list_fresh(dir, since) ? 0 : ask_dir(fs, dir);
 }
 
 /* Asks for one name. *ret_err is the answer: 0, or that it is not there. */
@@ -156,15 +171,22 @@ static int fetch_node(struct fs *fs, struct node *n)
     return r == -ENOENT || r == -ENOTDIR ? 0 : r; /* the tree knows by now */
 }
 
+/* An answer about the directory must be from then on to tell of n (may be NULL). */
+static int64_t needed_since(const struct fs *fs, const struct node *n, int64_t since)
+{
+    return fs->serves && n && n->suspect_ns > since ? n->suspect_ns : since;
+}
+
 /* One request that brings the name up to date: the directory's, if its size allows. */
 static int ask_for(struct fs *fs, struct node *dir, const char *name, int64_t since, bool alone,
                    bool *ret_absent, int64_t *ret_ns)
 {
+    const int64_t need_ns = needed_since(fs, node_child_locked(dir, name), since);
     struct remote_attr attr;
     int r;
 
-    if (!alone && !dir->dir->by_stat && !list_fresh(dir, since)) {
-        r = tree_list(fs, dir, since);
+    if (!alone && !dir->dir->by_stat && !list_fresh(dir, need_ns)) {
+        r = tree_list(fs, dir, need_ns);
         if (r != -EACCES && r != -EPERM)
             return r;
     }
@@ -212,27 +234,53 @@ static int gone_error(const struct node *n)
     return open || n->deleted ? 0 : -ESTALE;
 }
 
+/*
+ * The directory to ask about when n is to be refreshed; NULL: n is asked for alone. A directory
+ * that a local change moved has changed, so that one answer about it, and all that were used with
+ * it, brings the times of each.
+ */
+static struct node *dir_to_ask(const struct fs *fs, struct node *n, int64_t *since, bool times)
+{
+    struct node *dir = n->parent;
+
+    if (fs->serves && n->dir && (!dir || (times && n->dir->listed && n->dir->covered))) {
+        dir = n;
+        if (times)
+            *since = clock_mono_ns();
+    } else if (times || !dir) {
+        return NULL;
+    }
+    *since = needed_since(fs, n, *since);
+    return dir->dir->by_stat || list_fresh(dir, *since) ? NULL : dir;
+}
+
+static int refresh_once(struct fs *fs, struct node *n, int64_t since, bool times, bool alone)
+{
+    struct node *dir = alone ? NULL : dir_to_ask(fs, n, &since, times);
+    int r;
+
+    if (!dir)
+        return fetch_node(fs, n);
+    node_ref_locked(dir);
+    r = tree_list(fs, dir, since);
+    node_unref_locked(fs, dir);
+    if (r == -EACCES || r == -EPERM || r == -ENOENT || r == -ESTALE)
+        return 0; /* the next round asks for the node itself, or sees that it is gone */
+    return r;
+}
+
 int tree_refresh(struct fs *fs, struct node *n, int64_t since, bool times)
 {
     int r;
 
     for (unsigned i = 0; i < FS_TRIES; i++) {
         const bool stale_times = times && n->times_stale;
-        struct node *dir = n->parent;
 
         if (node_gone_locked(n))
             return gone_error(n);
         if (tree_fresh_locked(n, since) && !stale_times)
             return 0;
-        if (!dir || i > 0 || stale_times || dir->dir->by_stat || list_fresh(dir, since)) {
-            r = fetch_node(fs, n);
-        } else {
-            node_ref_locked(dir);
-            r = tree_list(fs, dir, since);
-            node_unref_locked(fs, dir);
-            if (r == -EACCES || r == -EPERM || r == -ENOENT || r == -ESTALE)
-                r = 0; /* the next round asks for the node itself, or sees that it is gone */
-        }
+        r = refresh_once(fs, n, since, stale_times, i > 0);
         if (r < 0)
             return r;
     }
@@ -258,7 +306,6 @@ void tree_own_attr_locked(struct fs *fs, struct node *n, const struct remote_att
     else
         n->shown_times = false;
     n->attr = *attr;
-    n->attr_ns = start_ns;
-    n->suspect = false;
+    node_known_locked(n, start_ns);
     data_check_locked(fs, n);
 }

@@ -40,6 +40,9 @@ void rig_up(struct rig *g, const struct rig_config *config)
     if (!mem)
         mem = remote_mem_new(config->uid, config->uid);
     assert_non_null(mem);
+    g->inside = mem;
+    mem = tally_new(mem, !config->changes, &g->tally);
+    assert_non_null(mem);
     g->remote = remote_fault_new(mem, &g->fault);
     assert_non_null(g->remote);
     if (!fs.root)

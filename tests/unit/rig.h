@@ -6,6 +6,7 @@
 
 #include "fs/fs.h"
 #include "remote/backends.h"
+#include "tally.h"
 #include "util/lock.h"
 
 enum { RIG_EVENTS = 256 };
@@ -14,6 +15,8 @@ struct rig {
     char dir[64];
     struct remote *remote; /* what fs uses: faults apply */
     struct remote_fault *fault;
+    struct remote *inside; /* the same past faults and tally: what happens in the sandbox */
+    struct tally *tally;
     struct cache *cache;
     struct fs *fs;
     struct lock lock; /* guards what follows while other threads use fs */
@@ -22,6 +25,7 @@ struct rig {
 };
 
 struct rig_config {
+    bool changes;         /* the sandbox tells of changes, as with the helper; else plain mode */
     uint32_t uid;         /* of the sandbox's user; 0 is privileged */
     int64_t coherence_ns; /* 0: one second; < 0: none */
     uint64_t cache_bytes; /* 0: 64 MiB */

@@ -285,13 +285,14 @@ static void on_alarm(int sig)
 }
 
 /* Returns whether the n-th call was reached at all. */
-static bool try(const struct scenario *s, unsigned n, enum remote_fault_kind kind, int err)
+static bool try(const struct scenario *s, bool changes, unsigned n, enum remote_fault_kind kind,
+                int err)
 {
     struct rig g;
     unsigned calls;
     int r;
 
-    rig_up(&g, &(struct rig_config){0});
+    rig_up(&g, &(struct rig_config){.changes = changes});
     s->prepare(&g);
     remote_fault_set(g.fault, n, kind, err);
     r = s->run(&g);
@@ -299,7 +300,7 @@ static bool try(const struct scenario *s, unsigned n, enum remote_fault_kind kin
     remote_fault_set(g.fault, 0, kind, 0);
 
     if (r != 0 && r != -err)
-        fail_msg("%s, call %u, errno %d: got %d", s->name, n, err, r);
+        fail_msg("%s, changes %d, call %u, errno %d: got %d", s->name, changes, n, err, r);
     assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
     assert_int_equal(fs_unsent(g.fs, NULL), 0);
     s->check(&g, r == 0);
@@ -310,7 +311,7 @@ static bool try(const struct scenario *s, unsigned n, enum remote_fault_kind kin
     return calls >= n;
 }
 
-static void break_every_call(const struct scenario *s)
+static void break_calls(const struct scenario *s, bool changes)
 {
     signal(SIGALRM, on_alarm);
     for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
@@ -319,11 +320,17 @@ static void break_every_call(const struct scenario *s)
 
             now = s->name;
             alarm(TIMEOUT_S);
-            while (try(s, n, kinds[k].kind, errors[e]))
+            while (try(s, changes, n, kinds[k].kind, errors[e]))
                 n++;
             assert_true(n > 1); /* else nothing was broken */
         }
     alarm(0);
+}
+
+static void break_every_call(const struct scenario *s)
+{
+    break_calls(s, false);
+    break_calls(s, true);
 }
 
 TEST(an_editors_save)

@@ -12,6 +12,7 @@
 
 #include "fs/fs.h"
 #include "remote/backends.h"
+#include "tally.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -733,13 +734,16 @@ static const op_fn ops[] = {
     op_rename, op_link,  op_chmod, op_make, op_readdir, op_truncate, op_refresh,
 };
 
-static void model_up(struct model *m, uint32_t uid, unsigned seed, int64_t coherence_ns)
+static void model_up(struct model *m, uint32_t uid, unsigned seed, int64_t coherence_ns,
+                     bool changes)
 {
     const struct fs_config config = {.root = "/",
                                      .mount_dir = "/mnt/box",
                                      .force_uid = -1,
                                      .force_gid = -1,
                                      .coherence_ns = coherence_ns};
+    struct tally *tally;
+
     memset(m, 0, sizeof(*m));
     m->seed = seed;
     m->rnd = seed;
@@ -752,7 +756,8 @@ static void model_up(struct model *m, uint32_t uid, unsigned seed, int64_t coher
     assert_int_equal(chmod(m->local, 0755), 0);
     m->top = open(m->local, O_RDONLY | O_DIRECTORY);
     assert_true(m->top >= 0);
-    m->remote = remote_mem_new(uid, uid);
+    m->remote = tally_new(remote_mem_new(uid, uid), !changes, &tally);
+    assert_non_null(m->remote);
     assert_int_equal(cache_new(m->cache_dir, 64 << 20, &m->cache), 0);
     assert_int_equal(fs_new(&config, m->remote, m->cache, &m->fs), 0);
 }
@@ -783,12 +788,12 @@ static unsigned number_from(const char *name, unsigned otherwise)
     return text ? (unsigned)strtoul(text, NULL, 10) : otherwise;
 }
 
-static void run(uint32_t uid, unsigned seed, int64_t coherence_ns)
+static void run(uint32_t uid, unsigned seed, int64_t coherence_ns, bool changes)
 {
     const unsigned count = number_from("OPS", 4000);
     struct model *m = malloc(sizeof(*m));
 
-    model_up(m, uid, seed, coherence_ns);
+    model_up(m, uid, seed, coherence_ns, changes);
     for (m->step = 0; m->step < count; m->step++) {
         SAY(m, "-");
         ops[pick(m, ARRAY_LEN(ops))](m);
@@ -816,13 +821,20 @@ static unsigned first_seed(void)
 TEST(fs_does_what_a_local_directory_does)
 {
     umask(0);
-    run(geteuid(), first_seed(), 1000000000);
+    run(geteuid(), first_seed(), 1000000000, false);
 }
 
 TEST(fs_does_what_a_local_directory_does_without_caching)
 {
     umask(0);
-    run(geteuid(), first_seed(), 0);
+    run(geteuid(), first_seed(), 0, false);
+}
+
+TEST(fs_does_what_a_local_directory_does_when_the_sandbox_tells_of_changes)
+{
+    umask(0);
+    run(geteuid(), first_seed(), 1000000000, true);
+    run(geteuid(), first_seed(), 0, true);
 }
 
 TEST(fs_does_what_a_local_directory_does_for_an_ordinary_user)
@@ -838,8 +850,8 @@ TEST(fs_does_what_a_local_directory_does_for_an_ordinary_user)
         umask(0);
         if (setgroups(0, NULL) < 0 || setgid(ID_USER) < 0 || setuid(ID_USER) < 0)
             _exit(2);
-        for (unsigned i = 0; i < 3; i++)
-            run(ID_USER, seed + i, i == 2 ? 0 : 1000000000);
+        for (unsigned i = 0; i < 4; i++)
+            run(ID_USER, seed + i / 2, i / 2 == 1 ? 0 : 1000000000, i % 2 == 1);
         exit(0); /* so that a leak checker has its say */
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -851,6 +863,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fs_does_what_a_local_directory_does),
         cmocka_unit_test(fs_does_what_a_local_directory_does_without_caching),
+        cmocka_unit_test(fs_does_what_a_local_directory_does_when_the_sandbox_tells_of_changes),
         cmocka_unit_test(fs_does_what_a_local_directory_does_for_an_ordinary_user),
     };
 

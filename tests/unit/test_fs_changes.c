@@ -1,0 +1,805 @@
+/*
+ * fs where the sandbox tells of trees and changes: what each use costs in requests, and that
+ * nothing that happens inside is missed.
+ */
+#include "rig.h"
+
+#include "fs/fs_internal.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define UP(g, ...) rig_up(g, &(struct rig_config){.changes = true, __VA_ARGS__})
+
+static const int64_t window_ns = 100 * NS_PER_MS;
+
+static void idle(void)
+{
+    usleep(130000); /* the window, and what the backend takes for slack */
+}
+
+/* ---- in the sandbox ---- */
+
+static void make(struct rig *g, const char *path)
+{
+    struct remote_attr attr;
+
+    assert_int_equal(remote_create(g->inside, path, 0644, &attr), 0);
+}
+
+static void make_dir(struct rig *g, const char *path)
+{
+    struct remote_attr attr;
+
+    assert_int_equal(remote_mkdir(g->inside, path, 0755, &attr), 0);
+}
+
+static void write_in(struct rig *g, const char *path, const char *text)
+{
+    FILE *f = tmpfile();
+    struct remote_put put = {.fd = fileno(f), .size = strlen(text), .mtime_ns = INT64_MIN};
+    struct remote_attr attr;
+
+    assert_int_equal(pwrite(put.fd, text, put.size, 0), (ssize_t)put.size);
+    assert_int_equal(remote_put(g->inside, path, &put, &attr), 0);
+    fclose(f);
+}
+
+static void move(struct rig *g, const char *from, const char *to)
+{
+    struct remote_attr attr;
+
+    assert_int_equal(remote_rename(g->inside, from, to, 0, &attr), 0);
+}
+
+static void make_tree(struct rig *g, const char *top, unsigned dirs, unsigned files)
+{
+    char path[128];
+
+    for (unsigned d = 0; d < dirs; d++) {
+        snprintf(path, sizeof(path), "%s/d%u", top, d);
+        make_dir(g, path);
+        for (unsigned i = 0; i < files; i++) {
+            snprintf(path, sizeof(path), "%s/d%u/f%u", top, d, i);
+            make(g, path);
+        }
+    }
+}
+
+/* ---- as find -printf '%s' does ---- */
+
+struct found {
+    struct fs_entry v[3000];
+    size_t count;
+};
+
+static int find_entry(void *arg, const char *name, const struct fs_entry *e, uint64_t next)
+{
+    struct found *f = arg;
+
+    if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0) {
+        assert_true(f->count < ARRAY_LEN(f->v));
+        f->v[f->count++] = *e;
+    }
+    return 0;
+}
+
+/* How many entries there are below; each is looked at. */
+static size_t walk(struct rig *g, uint64_t ino)
+{
+    struct found *f = calloc(1, sizeof(*f));
+    struct fs_dir *dir;
+    struct fs_entry e;
+    size_t count;
+    int r;
+
+    r = fs_opendir_cached(g->fs, ino, &dir);
+    if (r == -EAGAIN)
+        r = fs_opendir(g->fs, ino, &dir);
+    assert_int_equal(r, 0);
+    assert_int_equal(fs_readdir(dir, 0, true, find_entry, f), 0);
+    fs_releasedir(dir);
+    count = f->count;
+    for (size_t i = 0; i < f->count; i++) {
+        r = fs_getattr_cached(g->fs, f->v[i].ino, NULL, &e);
+        if (r == -EAGAIN)
+            r = fs_getattr(g->fs, f->v[i].ino, NULL, &e);
+        assert_int_equal(r, 0);
+        if (S_ISDIR(e.st.st_mode))
+            count += walk(g, e.ino);
+        fs_forget(g->fs, e.ino, 1);
+    }
+    free(f);
+    return count;
+}
+
+static void expect_text(struct rig *g, const char *path, const char *text)
+{
+    char got[4096];
+
+    assert_int_equal(rig_read(g, path, got, sizeof(got)), 0);
+    assert_string_equal(got, text);
+}
+
+/* ---- requests ---- */
+
+TEST(a_tree_costs_two_requests_then_none_and_after_idling_one)
+{
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns);
+    make_tree(&g, "", 100, 10);
+    idle();
+    tally_take(g.tally);
+    assert_int_equal(walk(&g, FS_ROOT), 1100);
+    assert_in_range(tally_take(g.tally).all, 1, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        idle();
+        assert_int_equal(walk(&g, FS_ROOT), 1100);
+        assert_int_equal(tally_take(g.tally).all, 1);
+    }
+    rig_down(&g);
+}
+
+TEST(within_the_window_nothing_is_asked)
+{
+    struct fs_entry e;
+    char name[32];
+    struct rig g;
+
+    UP(&g, .coherence_ns = 600 * NS_PER_S);
+    make_tree(&g, "", 100, 10);
+    walk(&g, FS_ROOT);
+    tally_take(g.tally);
+    walk(&g, FS_ROOT);
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "missing%u", i);
+        assert_int_equal(fs_lookup_cached(g.fs, FS_ROOT, name, &e), 0);
+        assert_int_equal(e.ino, 0);
+        assert_true(e.ttl_ns > 0);
+    }
+    assert_int_equal(tally_take(g.tally).all, 0);
+    rig_down(&g);
+}
+
+TEST(an_idle_mount_asks_nothing)
+{
+    struct fs_entry e;
+    struct rig g;
+
+    UP(&g, .coherence_ns = 10 * NS_PER_MS);
+    make_tree(&g, "", 10, 10);
+    walk(&g, FS_ROOT);
+    assert_int_equal(rig_find(&g, "/d1", &e), 0); /* a shell sits in it */
+    tally_take(g.tally);
+    usleep(300000);
+    assert_int_equal(tally_take(g.tally).all, 0);
+    rig_drop(&g, &e);
+    rig_down(&g);
+}
+
+static void *look(void *arg)
+{
+    struct rig *g = arg;
+    struct fs_entry e;
+
+    assert_int_equal(fs_lookup(g->fs, FS_ROOT, "d3", &e), 0);
+    assert_int_equal(fs_getattr(g->fs, e.ino, NULL, &e), 0);
+    rig_drop(g, &e);
+    return NULL;
+}
+
+TEST(who_needs_the_same_waits_for_one_request)
+{
+    pthread_t threads[8];
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns);
+    make_tree(&g, "", 10, 10);
+    walk(&g, FS_ROOT);
+    idle();
+    tally_take(g.tally);
+    tally_hold(g.tally, true);
+    for (unsigned i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, look, &g), 0);
+    tally_await(g.tally, 1);
+    usleep(30000);
+    tally_hold(g.tally, false);
+    for (unsigned i = 0; i < ARRAY_LEN(threads); i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(tally_take(g.tally).all, 1);
+    rig_down(&g);
+}
+
+TEST(only_what_was_used_is_asked_about)
+{
+    struct fs_entry e;
+    struct tally_counts c;
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns);
+    make_tree(&g, "", 100, 10);
+    walk(&g, FS_ROOT);
+    for (unsigned i = 0; i < 3; i++) {
+        idle();
+        assert_int_equal(rig_find(&g, "/d7/f1", &e), 0);
+        rig_drop(&g, &e);
+        c = tally_take(g.tally);
+    }
+    assert_int_equal(c.all, 1);
+    assert_int_equal(c.paths, 2); /* the root and d7 */
+    rig_down(&g);
+}
+
+TEST(a_walk_over_what_nobody_used_for_long_costs_few_requests)
+{
+    struct fs_entry e;
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns);
+    make_tree(&g, "", 100, 10);
+    walk(&g, FS_ROOT);
+    for (unsigned i = 0; i < 3; i++) {
+        idle();
+        assert_int_equal(rig_find(&g, "/d7/f1", &e), 0);
+        rig_drop(&g, &e);
+    }
+    idle();
+    tally_take(g.tally);
+    walk(&g, FS_ROOT);
+    assert_in_range(tally_take(g.tally).all, 1, 3);
+    rig_down(&g);
+}
+
+TEST(a_large_directory_is_kept_up_by_one_request)
+{
+    struct fs_entry e;
+    char path[32];
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns);
+    for (unsigned i = 0; i < 3 * FS_DIR_LARGE; i++) {
+        snprintf(path, sizeof(path), "/f%u", i);
+        make(&g, path);
+    }
+    assert_int_equal(rig_find(&g, "/f1", &e), 0);
+    rig_drop(&g, &e);
+    idle();
+    tally_take(g.tally);
+    assert_int_equal(rig_find(&g, "/f1", &e), 0);
+    assert_int_equal(fs_lookup_cached(g.fs, FS_ROOT, "f4000", &e), 0);
+    assert_int_equal(tally_take(g.tally).all, 1);
+    rig_down(&g);
+}
+
+TEST(what_does_not_fit_the_first_answer_comes_in_the_background)
+{
+    struct tally_counts c = {0}, more;
+    struct rig g;
+
+    UP(&g, .coherence_ns = 600 * NS_PER_S);
+    make_tree(&g, "", 60, 200);
+    make_tree(&g, "/d0", 40, 50);
+    tally_take(g.tally);
+    assert_int_equal(rig_find(&g, "/missing", &(struct fs_entry){0}), -ENOENT);
+    for (unsigned i = 0; i < 200; i++) {
+        size_t nodes;
+
+        usleep(10000);
+        fs_lock(g.fs);
+        nodes = g.fs->node_count;
+        fs_unlock(g.fs);
+        if (nodes == 1 + 60 * 201 + 40 * 51)
+            break;
+    }
+    c = tally_take(g.tally);
+    assert_true(c.background > 0);
+    assert_int_equal(c.all, c.background + 1);
+    usleep(50000);
+    assert_int_equal(walk(&g, FS_ROOT), 60 * 201 + 40 * 51);
+    more = tally_take(g.tally);
+    assert_int_equal(more.all, 0);
+    rig_down(&g);
+}
+
+TEST(after_a_command_one_request_tells_what_it_did)
+{
+    struct buf out = BUF_INIT(1000);
+    int exit_code;
+    struct rig g;
+
+    UP(&g, .coherence_ns = 600 * NS_PER_S);
+    make_tree(&g, "", 100, 10);
+    write_in(&g, "/d5/f5", "before");
+    walk(&g, FS_ROOT);
+    expect_text(&g, "/d5/f5", "before");
+    write_in(&g, "/d5/f5", "after"); /* as the command would */
+    make(&g, "/d6/new");
+    assert_int_equal(fs_exec(g.fs, "true", NULL, 1000, &out, &exit_code), 0);
+    tally_take(g.tally);
+    assert_int_equal(walk(&g, FS_ROOT), 1101);
+    assert_int_equal(tally_take(g.tally).all, 1);
+    expect_text(&g, "/d5/f5", "after");
+    buf_done(&out);
+    rig_down(&g);
+}
+
+TEST(local_changes_cost_no_listings)
+{
+    struct tally_counts c;
+    char path[32];
+    struct rig g;
+
+    UP(&g, .coherence_ns = 600 * NS_PER_S);
+    make_tree(&g, "", 20, 10);
+    walk(&g, FS_ROOT);
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(path, sizeof(path), "/d%u/mine", i);
+        assert_int_equal(rig_write(&g, path, "x"), 0);
+    }
+    tally_take(g.tally);
+    walk(&g, FS_ROOT);
+    c = tally_take(g.tally);
+    assert_in_range(c.all, 1, 2); /* the directories' times, all at once */
+    rig_down(&g);
+}
+
+/* ---- what happens inside ---- */
+
+static void add_file(struct rig *g)
+{
+    make(g, "/d1/new");
+}
+static void add_file_at_the_top(struct rig *g)
+{
+    make(g, "/new");
+}
+static void change_file(struct rig *g)
+{
+    write_in(g, "/d1/f1", "changed");
+}
+static void change_mode(struct rig *g)
+{
+    const struct remote_setattr set = {.mask = REMOTE_SET_MODE, .attr.mode = 0600};
+    struct remote_attr attr;
+
+    assert_int_equal(remote_setattr(g->inside, "/d1/f2", &set, &attr), 0);
+}
+static void change_mode_of_directory(struct rig *g)
+{
+    const struct remote_setattr set = {.mask = REMOTE_SET_MODE, .attr.mode = 0700};
+    struct remote_attr attr;
+
+    assert_int_equal(remote_setattr(g->inside, "/d1", &set, &attr), 0);
+    assert_int_equal(remote_setattr(g->inside, "/", &set, &attr), 0);
+}
+static void remove_file(struct rig *g)
+{
+    assert_int_equal(remote_unlink(g->inside, "/d1/f3"), 0);
+}
+static void rename_file(struct rig *g)
+{
+    move(g, "/d1/f1", "/d2/other");
+}
+static void replace_file(struct rig *g)
+{
+    write_in(g, "/d1/t", "by rename");
+    move(g, "/d1/t", "/d1/f1");
+}
+static void replace_directory(struct rig *g)
+{
+    make_dir(g, "/t");
+    make(g, "/t/inside");
+    move(g, "/d1", "/gone");
+    move(g, "/t", "/d1");
+}
+static void exchange_directories(struct rig *g)
+{
+    struct remote_attr attr;
+
+    assert_int_equal(remote_rename(g->inside, "/d1", "/d2", REMOTE_RENAME_EXCHANGE, &attr), 0);
+}
+static void move_tree_in(struct rig *g)
+{
+    move(g, "/away/tree", "/d1/tree");
+}
+static void file_to_directory(struct rig *g)
+{
+    assert_int_equal(remote_unlink(g->inside, "/d1/f1"), 0);
+    make_dir(g, "/d1/f1");
+    make(g, "/d1/f1/below");
+}
+static void directory_to_file(struct rig *g)
+{
+    move(g, "/d1", "/gone");
+    make(g, "/d1");
+}
+static void file_to_link(struct rig *g)
+{
+    struct remote_attr attr;
+
+    assert_int_equal(remote_unlink(g->inside, "/d1/f1"), 0);
+    assert_int_equal(remote_symlink(g->inside, "f2", "/d1/f1", &attr), 0);
+}
+static void forge_mtime(struct rig *g)
+{
+    const struct remote_setattr set = {.mask = REMOTE_SET_MTIME, .attr.mtime_ns = NS_PER_S};
+    struct remote_attr attr;
+
+    write_in(g, "/d1/f1", "forged");
+    assert_int_equal(remote_setattr(g->inside, "/d1/f1", &set, &attr), 0);
+}
+static void hard_link(struct rig *g)
+{
+    struct remote_attr attr;
+
+    assert_int_equal(remote_link(g->inside, "/d1/f1", "/d2/second", &attr), 0);
+}
+static void remove_directory(struct rig *g)
+{
+    make_dir(g, "/d1/e");
+    assert_int_equal(remote_rmdir(g->inside, "/d1/e"), 0);
+    assert_int_equal(remote_rmdir(g->inside, "/empty"), 0);
+}
+
+static const struct happening {
+    const char *name;
+    void (*happen)(struct rig *g);
+} happenings[] = {
+    {"add a file", add_file},
+    {"add a file at the top", add_file_at_the_top},
+    {"change a file", change_file},
+    {"change a mode", change_mode},
+    {"change the modes of directories", change_mode_of_directory},
+    {"remove a file", remove_file},
+    {"rename a file", rename_file},
+    {"replace a file", replace_file},
+    {"replace a directory", replace_directory},
+    {"exchange directories", exchange_directories},
+    {"move a tree in", move_tree_in},
+    {"a file becomes a directory", file_to_directory},
+    {"a directory becomes a file", directory_to_file},
+    {"a file becomes a link", file_to_link},
+    {"forge an mtime", forge_mtime},
+    {"link a file", hard_link},
+    {"remove a directory", remove_directory},
+};
+
+static void happens(const struct happening *h, bool used, uint32_t uid)
+{
+    struct fs_entry e;
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns, .uid = uid);
+    make_tree(&g, "", 4, 4);
+    make_dir(&g, "/empty");
+    make_dir(&g, "/away");
+    make_dir(&g, "/away/tree");
+    make_tree(&g, "/away/tree", 2, 2);
+    usleep(30000); /* what was moved in is older than any answer */
+    rig_same_tree(&g, "/");
+    if (!used) /* two questions about something else: nothing of it is asked about with them */
+        for (unsigned i = 0; i < 2; i++) {
+            idle();
+            assert_int_equal(rig_find(&g, "/d3/f3", &e), 0);
+            rig_drop(&g, &e);
+        }
+    usleep(30000);
+    h->happen(&g);
+    idle();
+    rig_same_tree(&g, "/");
+    idle();
+    rig_same_tree(&g, "/");
+    rig_down(&g);
+}
+
+TEST(whatever_happens_inside_is_seen_after_the_window)
+{
+    for (size_t i = 0; i < ARRAY_LEN(happenings); i++) {
+        print_message("%s\n", happenings[i].name);
+        happens(&happenings[i], true, i % 2 ? 1000 : 0);
+        happens(&happenings[i], false, 0);
+    }
+}
+
+TEST(a_moved_in_tree_is_walked_in_full_although_nothing_in_it_changed)
+{
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns);
+    make_dir(&g, "/in");
+    make_dir(&g, "/in/sub");
+    rig_mkdir(&g, "/other");
+    make_tree(&g, "/other", 3, 3);
+    walk(&g, FS_ROOT);
+    usleep(50000);
+    move(&g, "/in/sub", "/was"); /* in its place, and older than the last answer */
+    move(&g, "/other", "/in/sub");
+    idle();
+    tally_take(g.tally);
+    assert_int_equal(walk(&g, FS_ROOT), 3 + 12);
+    assert_in_range(tally_take(g.tally).all, 1, 3);
+    rig_down(&g);
+}
+
+TEST(another_start_of_the_sandbox_makes_everything_asked_for_again)
+{
+    struct tally_counts c;
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns);
+    make_tree(&g, "", 5, 5);
+    walk(&g, FS_ROOT);
+    idle();
+    tally_bend(g.tally, "another", 0);
+    tally_take(g.tally);
+    walk(&g, FS_ROOT);
+    c = tally_take(g.tally);
+    assert_in_range(c.all, 2, 3);
+    assert_true(c.since_ns == INT64_MIN);
+    idle();
+    walk(&g, FS_ROOT);
+    assert_int_equal(tally_take(g.tally).all, 1);
+    rig_down(&g);
+}
+
+TEST(a_clock_that_is_set_back_hides_nothing)
+{
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns);
+    tally_bend(g.tally, NULL, 3600 * NS_PER_S);
+    make_tree(&g, "", 5, 5);
+    walk(&g, FS_ROOT);
+    idle();
+    walk(&g, FS_ROOT);
+    tally_bend(g.tally, NULL, 0); /* what changes now is older than all that is known */
+    write_in(&g, "/d1/f1", "now");
+    make(&g, "/d2/new");
+    idle();
+    expect_text(&g, "/d1/f1", "now");
+    rig_same_tree(&g, "/");
+    rig_down(&g);
+}
+
+/* ---- answers and local changes that meet ---- */
+
+struct meeting {
+    struct rig *g;
+    int r;
+};
+
+static void *ask(void *arg)
+{
+    struct meeting *m = arg;
+    struct fs_entry e;
+
+    m->r = rig_find(m->g, "/d1/f1", &e);
+    if (m->r == 0)
+        rig_drop(m->g, &e);
+    return NULL;
+}
+
+static void create_meanwhile(struct rig *g)
+{
+    assert_int_equal(rig_write(g, "/d1/mine", "mine"), 0);
+}
+static void remove_meanwhile(struct rig *g)
+{
+    assert_int_equal(rig_unlink(g, "/d1/f2"), 0);
+}
+static void rename_meanwhile(struct rig *g)
+{
+    assert_int_equal(rig_rename(g, "/d1/f2", "/d2/f9", 0), 0);
+}
+static void rename_directory_meanwhile(struct rig *g)
+{
+    assert_int_equal(rig_rename(g, "/d2", "/d9", 0), 0);
+    assert_int_equal(rig_rename(g, "/d3", "/d2", 0), 0);
+}
+static void write_meanwhile(struct rig *g)
+{
+    assert_int_equal(rig_write(g, "/d2/f2", "written"), 0);
+}
+static void refresh_meanwhile(struct rig *g)
+{
+    write_in(g, "/d2/f3", "after the answer");
+    fs_refresh(g->fs, NULL);
+}
+
+static void (*const meanwhile[])(struct rig *g) = {
+    create_meanwhile,           remove_meanwhile, rename_meanwhile,
+    rename_directory_meanwhile, write_meanwhile,  refresh_meanwhile,
+};
+
+/* What is done while an answer is on its way comes from a thread of its own; it may wait for it. */
+struct doing {
+    struct rig *g;
+    void (*act)(struct rig *g);
+};
+
+static void *act(void *arg)
+{
+    struct doing *d = arg;
+
+    d->act(d->g);
+    return NULL;
+}
+
+static void meet(void (*what)(struct rig *g), bool cold)
+{
+    pthread_t asker, doer;
+    struct meeting m;
+    struct doing d;
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns);
+    make_tree(&g, "", 4, 4);
+    if (!cold) {
+        rig_same_tree(&g, "/");
+        idle();
+    }
+    m = (struct meeting){.g = &g};
+    d = (struct doing){.g = &g, .act = what};
+    tally_hold(g.tally, true);
+    assert_int_equal(pthread_create(&asker, NULL, ask, &m), 0);
+    tally_await(g.tally, 1);
+    assert_int_equal(pthread_create(&doer, NULL, act, &d), 0);
+    usleep(20000);
+    tally_hold(g.tally, false);
+    pthread_join(asker, NULL);
+    pthread_join(doer, NULL);
+    assert_int_equal(m.r, 0);
+    rig_same_tree(&g, "/");
+    idle();
+    rig_same_tree(&g, "/");
+    rig_down(&g);
+}
+
+TEST(an_answer_that_overlaps_a_local_change_undoes_nothing)
+{
+    for (size_t i = 0; i < ARRAY_LEN(meanwhile); i++) {
+        meet(meanwhile[i], false);
+        meet(meanwhile[i], true);
+    }
+}
+
+/* The kernel knows the directory, so that the local change needs no lookup that would wait. */
+TEST(a_name_made_while_an_answer_is_on_its_way_stays)
+{
+    struct fs_entry dir, e;
+    pthread_t asker;
+    struct meeting m;
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns);
+    make_tree(&g, "", 4, 4);
+    rig_same_tree(&g, "/");
+    assert_int_equal(rig_find(&g, "/d1", &dir), 0);
+    idle();
+    make(&g, "/d1/theirs"); /* so that the answer has the whole directory */
+    m = (struct meeting){.g = &g};
+    tally_hold(g.tally, true);
+    assert_int_equal(pthread_create(&asker, NULL, ask, &m), 0);
+    tally_await(g.tally, 1);
+    fs_lock(g.fs); /* as far as an operation is that looked before the window was over */
+    {
+        struct node *d1 = node_child_locked(g.fs->root, "d1"), *n;
+        struct remote_attr attr;
+        struct op op;
+
+        assert_int_equal(op_begin_name(g.fs, &op, d1, "mine", false), 0);
+        fs_unlock(g.fs);
+        assert_int_equal(remote_create(g.inside, "/d1/mine", 0644, &attr), 0);
+        fs_lock(g.fs);
+        n = node_new_locked(g.fs, d1, "mine", &attr);
+        node_known_locked(n, clock_mono_ns());
+        n->changed_seq = g.fs->seq + 1;
+        op_end_locked(g.fs, &op);
+    }
+    fs_unlock(g.fs);
+    tally_hold(g.tally, false);
+    pthread_join(asker, NULL);
+    assert_int_equal(fs_lookup_cached(g.fs, dir.ino, "mine", &e), 0);
+    assert_true(e.ino != 0);
+    rig_drop(&g, &e);
+    assert_int_equal(remote_unlink(g.inside, "/d1/mine"), 0);
+    idle();
+    assert_int_equal(rig_find(&g, "/d1/mine", &e), -ENOENT);
+    rig_same_tree(&g, "/");
+    rig_drop(&g, &dir);
+    rig_down(&g);
+}
+
+/* ---- odd trees ---- */
+
+TEST(what_cannot_be_read_is_searched_and_what_vanished_is_gone)
+{
+    const struct remote_setattr set = {.mask = REMOTE_SET_MODE, .attr.mode = 0311};
+    struct remote_attr attr;
+    struct fs_entry e;
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns, .uid = 1000);
+    make_tree(&g, "", 4, 4);
+    rig_same_tree(&g, "/");
+    assert_int_equal(remote_setattr(g.inside, "/d1", &set, &attr), 0);
+    move(&g, "/d2", "/moved");
+    idle();
+    assert_int_equal(rig_find(&g, "/d1/f1", &e), 0);
+    rig_drop(&g, &e);
+    assert_int_equal(rig_find(&g, "/d1/missing", &e), -ENOENT);
+    assert_int_equal(rig_find(&g, "/d2/f1", &e), -ENOENT);
+    assert_int_equal(rig_find(&g, "/moved/f1", &e), 0);
+    rig_drop(&g, &e);
+    rig_down(&g);
+}
+
+TEST(nodes_stay_below_their_bound_and_come_again)
+{
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns);
+    g.fs->nodes_max = 200;
+    make_tree(&g, "", 50, 20);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(walk(&g, FS_ROOT), 1050);
+        fs_lock(g.fs);
+        node_trim_locked(g.fs);
+        assert_true(g.fs->node_count <= 200 + 60);
+        fs_unlock(g.fs);
+    }
+    rig_same_tree(&g, "/");
+    rig_down(&g);
+}
+
+TEST(a_deep_tree_is_walked)
+{
+    char path[2100] = "";
+    struct rig g;
+
+    UP(&g, .coherence_ns = 600 * NS_PER_S);
+    for (unsigned i = 0; i < 1000; i++) {
+        strcat(path, "/d");
+        make_dir(&g, path);
+    }
+    tally_take(g.tally);
+    assert_int_equal(walk(&g, FS_ROOT), 1000);
+    assert_in_range(tally_take(g.tally).all, 1, 2);
+    rig_down(&g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_tree_costs_two_requests_then_none_and_after_idling_one),
+        cmocka_unit_test(within_the_window_nothing_is_asked),
+        cmocka_unit_test(an_idle_mount_asks_nothing),
+        cmocka_unit_test(who_needs_the_same_waits_for_one_request),
+        cmocka_unit_test(only_what_was_used_is_asked_about),
+        cmocka_unit_test(a_walk_over_what_nobody_used_for_long_costs_few_requests),
+        cmocka_unit_test(a_large_directory_is_kept_up_by_one_request),
+        cmocka_unit_test(what_does_not_fit_the_first_answer_comes_in_the_background),
+        cmocka_unit_test(after_a_command_one_request_tells_what_it_did),
+        cmocka_unit_test(local_changes_cost_no_listings),
+        cmocka_unit_test(whatever_happens_inside_is_seen_after_the_window),
+        cmocka_unit_test(a_moved_in_tree_is_walked_in_full_although_nothing_in_it_changed),
+        cmocka_unit_test(another_start_of_the_sandbox_makes_everything_asked_for_again),
+        cmocka_unit_test(a_clock_that_is_set_back_hides_nothing),
+        cmocka_unit_test(an_answer_that_overlaps_a_local_change_undoes_nothing),
+        cmocka_unit_test(a_name_made_while_an_answer_is_on_its_way_stays),
+        cmocka_unit_test(what_cannot_be_read_is_searched_and_what_vanished_is_gone),
+        cmocka_unit_test(nodes_stay_below_their_bound_and_come_again),
+        cmocka_unit_test(a_deep_tree_is_walked),
+    };
+
+    log_set_level(LOG_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
