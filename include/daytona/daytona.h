@@ -2,6 +2,7 @@
 #ifndef DAYTONA_DAYTONA_H
 #define DAYTONA_DAYTONA_H
 
+#include "daytona/access.h"
 #include "daytona/cancel.h"
 #include "daytona/client.h"
 #include "daytona/error.h"

@@ -106,14 +106,81 @@ DAYTONA_API int daytona_sandbox_stop(struct daytona_sandbox *sandbox, bool force
                                      int64_t timeout_ms);
 /* DELETE /sandbox/{id} and wait until it is gone. */
 DAYTONA_API int daytona_sandbox_delete(struct daytona_sandbox *sandbox, int64_t timeout_ms);
+/* POST /sandbox/{id}/archive and wait. Only what is stopped can be archived; start brings it back.
+ */
+DAYTONA_API int daytona_sandbox_archive(struct daytona_sandbox *sandbox, int64_t timeout_ms);
+/* POST /sandbox/{id}/recover and wait for `started`, or for `stopped` with skip_start. For a
+ * sandbox in error whose info says recoverable. */
+DAYTONA_API int daytona_sandbox_recover(struct daytona_sandbox *sandbox, bool skip_start,
+                                        int64_t timeout_ms);
+/* POST /sandbox/{id}/pause and wait; start resumes. -EOPNOTSUPP: not for this class of sandbox. */
+DAYTONA_API int daytona_sandbox_pause(struct daytona_sandbox *sandbox, int64_t timeout_ms);
+/* POST /sandbox/{id}/resize and wait until it is done. 0: as it is. Running: cpu and memory, only
+ * more; stopped: disk too, only more. */
+DAYTONA_API int daytona_sandbox_resize(struct daytona_sandbox *sandbox, double cpu,
+                                       double memory_gib, double disk_gib, int64_t timeout_ms);
+/* POST /sandbox/{id}/fork and wait until the copy has started. name NULL: the service finds one.
+ * *ret has one reference. -EOPNOTSUPP: not for this class of sandbox. */
+DAYTONA_API int daytona_sandbox_fork(struct daytona_sandbox *sandbox, const char *name,
+                                     int64_t timeout_ms, struct daytona_sandbox **ret);
+/* POST /sandbox/{id}/snapshot and wait until it is taken: a snapshot of that name. */
+DAYTONA_API int daytona_sandbox_snapshot(struct daytona_sandbox *sandbox, const char *name,
+                                         bool include_memory, int64_t timeout_ms);
 /* GET /sandbox/{id} until the state is reached. -EIO: it went into error instead. */
 DAYTONA_API int daytona_sandbox_wait(struct daytona_sandbox *sandbox, enum daytona_state state,
                                      int64_t timeout_ms);
+
+/* PUT /sandbox/{id}/labels: these instead of those that are there. */
+DAYTONA_API int daytona_sandbox_set_labels(struct daytona_sandbox *sandbox,
+                                           const struct daytona_pair *labels, size_t count);
+/*
+ * POST /sandbox/{id}/autostop/{min} and so on. Minutes without activity; negative: never, for
+ * archive: as late as the service allows. auto_delete counts from the stop, 0: at once. ttl counts
+ * from creation. auto_pause and ttl: not for every class of sandbox, -EINVAL or -EOPNOTSUPP.
+ */
+DAYTONA_API int daytona_sandbox_set_auto_stop(struct daytona_sandbox *sandbox, int64_t minutes);
+DAYTONA_API int daytona_sandbox_set_auto_archive(struct daytona_sandbox *sandbox, int64_t minutes);
+DAYTONA_API int daytona_sandbox_set_auto_delete(struct daytona_sandbox *sandbox, int64_t minutes);
+DAYTONA_API int daytona_sandbox_set_auto_pause(struct daytona_sandbox *sandbox, int64_t minutes);
+DAYTONA_API int daytona_sandbox_set_ttl(struct daytona_sandbox *sandbox, int64_t minutes);
+/* POST /sandbox/{id}/public/{true|false}: may previews be seen without a token? */
+DAYTONA_API int daytona_sandbox_set_public(struct daytona_sandbox *sandbox, bool is_public);
+
+struct daytona_network {
+    const bool *block_all;     /* NULL: as it is */
+    const char *allow_list;    /* IPv4 CIDRs, at most 10, with commas; "": none; NULL: as it is */
+    const char *allow_domains; /* at most 10, with commas; may begin with "*."; as allow_list */
+};
+/* POST /sandbox/{id}/network-settings. An allow list ends block_all. -EINVAL: nothing is given. */
+DAYTONA_API int daytona_sandbox_set_network(struct daytona_sandbox *sandbox,
+                                            const struct daytona_network *network);
+/* POST /sandbox/{id}/last-activity: the time until the sandbox stops by itself begins again. */
+DAYTONA_API int daytona_sandbox_keep_alive(struct daytona_sandbox *sandbox);
 
 /* Toolbox GET /work-dir, /user-home-dir, /version. *ret is a string the caller frees. */
 DAYTONA_API int daytona_sandbox_work_dir(struct daytona_sandbox *sandbox, char **ret);
 DAYTONA_API int daytona_sandbox_home_dir(struct daytona_sandbox *sandbox, char **ret);
 DAYTONA_API int daytona_sandbox_version(struct daytona_sandbox *sandbox, char **ret);
+
+struct daytona_metrics {
+    double cpu_count, cpu_used_percent;
+    uint64_t memory_total, memory_used, memory_cache; /* bytes, as are the next */
+    uint64_t disk_total, disk_used, disk_free;
+    char *timestamp; /* ISO 8601 */
+};
+DAYTONA_API void daytona_metrics_done(struct daytona_metrics *metrics);
+/* Toolbox GET /system/metrics. -EOPNOTSUPP from older daemons. The caller calls
+ * daytona_metrics_done. */
+DAYTONA_API int daytona_sandbox_metrics(struct daytona_sandbox *sandbox,
+                                        struct daytona_metrics *ret);
+
+/* Takes some bytes of a text: 0 to go on, or -errno to end the call with it. On a thread of the
+ * client's; must not call daytona_ functions. */
+typedef int (*daytona_text)(void *arg, const void *p, size_t n);
+/* GET /sandbox/{id}/build-logs-url and what is there: how the image was built. follow: until the
+ * build ends. -ENOENT: it has not begun. */
+DAYTONA_API int daytona_sandbox_build_logs(struct daytona_sandbox *sandbox, bool follow,
+                                           daytona_text text, void *arg);
 
 #ifdef __cplusplus
 }

@@ -253,6 +253,24 @@ int call_api(struct daytona_client *c, const struct call *call, struct http_resp
     return r;
 }
 
+int call_url(struct daytona_client *c, const struct call *call, const char *url,
+             struct http_response *ret)
+{
+    struct buf full = BUF_INIT(URL_MAX_LEN);
+    int r;
+
+    if (!url_is_safe(url)) {
+        error_now()->infra = true;
+        return error_set(-EPROTO, "the API gave %s: the key is sent only over https", url);
+    }
+    r = buf_puts(&full, url);
+    if (r == 0)
+        r = add_query(&full, call);
+    r = r < 0 ? error_default(r) : perform(c, call, false, full.data, ret);
+    buf_done(&full);
+    return r;
+}
+
 static int toolbox_url(struct daytona_sandbox *sb, const struct call *call, struct buf *out)
 {
     char *base = NULL;

@@ -58,6 +58,11 @@ int call_api_object(struct daytona_client *client, const struct call *call,
 int call_api_list(struct daytona_client *client, const struct call *call, const char *key,
                   const struct json_shape *shape, void **ret, size_t *ret_count);
 int call_api_only(struct daytona_client *client, const struct call *call);
+/* A GET of call, at a URL that the API gave: it must be one that the key may be sent to. */
+int call_url(struct daytona_client *client, const struct call *call, const char *url,
+             struct http_response *ret);
+/* One call of the API whose answer is the sandbox as it is then; it is asked for if it is not. */
+int call_sandbox(struct daytona_sandbox *sandbox, const struct call *call);
 /*
  * Opens a WebSocket. Tried once: who streams knows best how to go on. Of call, what belongs to a
  * body or its limits is ignored, but for body_max: of one message.

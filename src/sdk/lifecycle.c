@@ -100,6 +100,10 @@ static const char *wanted_name(enum daytona_state wanted)
         return "started";
     case DAYTONA_STATE_STOPPED:
         return "stopped";
+    case DAYTONA_STATE_ARCHIVED:
+        return "archived";
+    case DAYTONA_STATE_PAUSED:
+        return "paused";
     case DAYTONA_STATE_DESTROYED:
         return "gone";
     default:
@@ -139,8 +143,7 @@ static int wait_for(struct daytona_sandbox *sb, enum daytona_state wanted, bool 
     }
 }
 
-/* One call that changes the state; its answer is what is then known. */
-static int change(struct daytona_sandbox *sb, const struct call *call)
+int call_sandbox(struct daytona_sandbox *sb, const struct call *call)
 {
     struct wire_sandbox data = {0};
     struct http_response response;
@@ -163,8 +166,8 @@ static int change(struct daytona_sandbox *sb, const struct call *call)
 }
 
 /*
- * change(), again and again while another change is under way. *ret_done: there is nothing left to
- * do, as the state has been reached.
+ * call_sandbox(), again and again while another change is under way. *ret_done: there is nothing
+ * left to do, as the state has been reached.
  */
 static int change_patiently(struct daytona_sandbox *sb, struct call *call,
                             enum daytona_state wanted, int64_t until_ns, bool wait, bool *ret_done)
@@ -176,7 +179,7 @@ static int change_patiently(struct daytona_sandbox *sb, struct call *call,
         int r;
 
         call->total_timeout_ns = left_ns(until_ns);
-        r = change(sb, call);
+        r = call_sandbox(sb, call);
         if (r != -EBUSY && r != -EINVAL)
             return r;
         why = *error_now();
@@ -309,6 +312,128 @@ int daytona_sandbox_delete(struct daytona_sandbox *sb, int64_t timeout_ms)
     return r;
 }
 
+/* Changes that end in a state of their own. */
+static int change_to(struct daytona_sandbox *sb, const char *name, const char *path,
+                     const char *skip_start, enum daytona_state wanted, int64_t timeout_ms)
+{
+    const int64_t until_ns = deadline_ns(timeout_ms);
+    struct call call = {
+        .name = name,
+        .method = "POST",
+        .id = sb->id,
+        .path = path,
+        .query = {{"skipStart", skip_start}},
+        .stall_timeout_ns = lifecycle_stall_ns,
+    };
+    bool done;
+    int r;
+
+    error_begin(name);
+    r = change_patiently(sb, &call, wanted, until_ns, timeout_ms >= 0, &done);
+    if (r == 0 && !done && timeout_ms >= 0)
+        r = wait_for(sb, wanted, false, until_ns);
+    if (r == 0)
+        error_begin(name);
+    return r;
+}
+
+int daytona_sandbox_archive(struct daytona_sandbox *sb, int64_t timeout_ms)
+{
+    return change_to(sb, "archiveSandbox", "/archive", NULL, DAYTONA_STATE_ARCHIVED, timeout_ms);
+}
+
+int daytona_sandbox_pause(struct daytona_sandbox *sb, int64_t timeout_ms)
+{
+    return change_to(sb, "pauseSandbox", "/pause", NULL, DAYTONA_STATE_PAUSED, timeout_ms);
+}
+
+int daytona_sandbox_recover(struct daytona_sandbox *sb, bool skip_start, int64_t timeout_ms)
+{
+    return change_to(sb, "recoverSandbox", "/recover", skip_start ? "true" : NULL,
+                     skip_start ? DAYTONA_STATE_STOPPED : DAYTONA_STATE_STARTED, timeout_ms);
+}
+
+static bool is_in(struct daytona_sandbox *sb, const char *state)
+{
+    bool is;
+
+    lock_take(&sb->lock);
+    is = strcmp(sb->data.state, state) == 0;
+    lock_drop(&sb->lock);
+    return is;
+}
+
+/* Changes that pass through a state and come back to the one before. body is done here. */
+static int change_within(struct daytona_sandbox *sb, struct call *call, struct json_out *body,
+                         const char *passing, int64_t timeout_ms)
+{
+    const int64_t until_ns = deadline_ns(timeout_ms);
+    int r;
+
+    call->method = "POST";
+    call->id = sb->id;
+    call->stall_timeout_ns = lifecycle_stall_ns;
+    call->total_timeout_ns = left_ns(until_ns);
+    call->json = body->buf->data;
+    call->json_len = body->buf->len;
+    r = error_default(body->err);
+    if (r == 0)
+        r = call_sandbox(sb, call);
+    buf_done(body->buf);
+    while (r == 0 && timeout_ms >= 0 && is_in(sb, passing)) {
+        if (clock_mono_ns() >= until_ns)
+            return late(sb, "done");
+        r = cancel_sleep(poll_first_ns);
+        if (r < 0)
+            return error_set(r, "cancelled");
+        r = refresh(sb, until_ns);
+    }
+    return r == 0 && is_failed(daytona_sandbox_state(sb)) ? went_wrong(sb) : r;
+}
+
+static void put_number(struct json_out *o, const char *key, double value)
+{
+    if (value > 0) {
+        json_key(o, key);
+        json_double(o, value);
+    }
+}
+
+int daytona_sandbox_resize(struct daytona_sandbox *sb, double cpu, double memory_gib,
+                           double disk_gib, int64_t timeout_ms)
+{
+    struct call call = {.name = "resizeSandbox", .path = "/resize"};
+    struct buf body = BUF_INIT(1024);
+    struct json_out o = {.buf = &body};
+
+    error_begin("resizeSandbox");
+    json_open(&o, '{');
+    put_number(&o, "cpu", cpu);
+    put_number(&o, "memory", memory_gib);
+    put_number(&o, "disk", disk_gib);
+    json_close(&o, '}');
+    return change_within(sb, &call, &o, "resizing", timeout_ms);
+}
+
+int daytona_sandbox_snapshot(struct daytona_sandbox *sb, const char *name, bool include_memory,
+                             int64_t timeout_ms)
+{
+    struct call call = {.name = "createSandboxSnapshot", .path = "/snapshot"};
+    struct buf body = BUF_INIT(64 << 10);
+    struct json_out o = {.buf = &body};
+
+    error_begin("createSandboxSnapshot");
+    json_open(&o, '{');
+    json_key(&o, "name");
+    json_string(&o, name);
+    if (include_memory) {
+        json_key(&o, "includeMemory");
+        json_bool(&o, true);
+    }
+    json_close(&o, '}');
+    return change_within(sb, &call, &o, "snapshotting", timeout_ms);
+}
+
 int daytona_sandbox_get(struct daytona_client *client, const char *id_or_name,
                         struct daytona_sandbox **ret)
 {
@@ -394,6 +519,35 @@ static void name_what_was_made(const struct daytona_sandbox *sb)
         error_set(before.err, "sandbox %s was created: %s", sb->id, before.message);
 }
 
+/* A call that answers with a new sandbox. */
+static int make(struct daytona_client *client, const struct call *call, bool wait, int64_t until_ns,
+                struct daytona_sandbox **ret)
+{
+    struct http_response response;
+    struct wire_sandbox data = {0};
+    struct daytona_sandbox *sb = NULL;
+    int r;
+
+    r = call_api(client, call, &response);
+    if (r < 0)
+        return r;
+    r = wire_sandbox_read(buf_str(&response.body), response.body.len, &data);
+    if (r < 0)
+        call_garbled(r, &response);
+    http_response_done(&response);
+    if (r == 0)
+        r = error_default(sandbox_new(client, &data, &sb));
+    if (r == 0 && wait)
+        r = wait_for(sb, DAYTONA_STATE_STARTED, false, until_ns);
+    if (r < 0 && sb)
+        name_what_was_made(sb);
+    if (r == 0)
+        *ret = sb;
+    else
+        daytona_sandbox_unref(sb);
+    return r;
+}
+
 int daytona_sandbox_create(struct daytona_client *client,
                            const struct daytona_sandbox_params *params, int64_t timeout_ms,
                            struct daytona_sandbox **ret)
@@ -401,9 +555,6 @@ int daytona_sandbox_create(struct daytona_client *client,
     static const struct daytona_sandbox_params defaults;
     const int64_t until_ns = deadline_ns(timeout_ms);
     struct buf body = BUF_INIT(1 << 20);
-    struct http_response response;
-    struct wire_sandbox data = {0};
-    struct daytona_sandbox *sb = NULL;
     struct call call = {
         .name = "createSandbox",
         .method = "POST",
@@ -415,29 +566,42 @@ int daytona_sandbox_create(struct daytona_client *client,
 
     error_begin("createSandbox");
     r = write_create(client, params ? params : &defaults, &body);
-    if (r < 0)
-        goto out;
     call.json = body.data;
     call.json_len = body.len;
-    r = call_api(client, &call, &response);
-    if (r < 0)
-        goto out;
-    r = wire_sandbox_read(buf_str(&response.body), response.body.len, &data);
-    if (r < 0)
-        call_garbled(r, &response);
-    http_response_done(&response);
     if (r == 0)
-        r = error_default(sandbox_new(client, &data, &sb));
-    if (r == 0 && timeout_ms >= 0)
-        r = wait_for(sb, DAYTONA_STATE_STARTED, false, until_ns);
-    if (r < 0 && sb)
-        name_what_was_made(sb);
-    if (r == 0) {
-        *ret = sb;
-        sb = NULL;
+        r = make(client, &call, timeout_ms >= 0, until_ns, ret);
+    buf_done(&body);
+    return r;
+}
+
+int daytona_sandbox_fork(struct daytona_sandbox *sb, const char *name, int64_t timeout_ms,
+                         struct daytona_sandbox **ret)
+{
+    const int64_t until_ns = deadline_ns(timeout_ms);
+    struct buf body = BUF_INIT(64 << 10);
+    struct json_out o = {.buf = &body};
+    struct call call = {
+        .name = "forkSandbox",
+        .method = "POST",
+        .id = sb->id,
+        .path = "/fork",
+        .stall_timeout_ns = lifecycle_stall_ns,
+        .total_timeout_ns = left_ns(until_ns),
+    };
+    int r;
+
+    error_begin("forkSandbox");
+    json_open(&o, '{');
+    if (name) {
+        json_key(&o, "name");
+        json_string(&o, name);
     }
-out:
-    daytona_sandbox_unref(sb);
+    json_close(&o, '}');
+    call.json = body.data;
+    call.json_len = body.len;
+    r = error_default(o.err);
+    if (r == 0)
+        r = make(sb->client, &call, timeout_ms >= 0, until_ns, ret);
     buf_done(&body);
     return r;
 }
