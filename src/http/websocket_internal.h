@@ -1,4 +1,4 @@
-/* websocket_internal.h - what websocket.c and websocket_connect.c share. Nobody else includes it. */
+/* websocket_internal.h - what the files of websocket.h share. Nobody else includes it. */
 #ifndef HTTP_WEBSOCKET_INTERNAL_H
 #define HTTP_WEBSOCKET_INTERNAL_H
 
