@@ -70,6 +70,13 @@ code=0
 "$tmp/execute" box 'exit 5' || code=$?
 [ $code = 5 ] || fail "execute exits with $code"
 code=0
+said=$("$tmp/session" box 'echo out; echo err >&2; (exit 6)' 2>"$tmp/errors") || code=$?
+[ "$code $said $(cat "$tmp/errors")" = "6 out err" ] || fail "session: $code $said"
+code=0
+said=$(printf 'echo a$((1+1))b\nexit 4\n' | "$tmp/terminal" box) || code=$?
+[ $code = 4 ] || fail "terminal exits with $code: $said"
+echo "$said" | grep -q a2b || fail "terminal says $said"
+code=0
 "$tmp/list" nobox 2>"$tmp/errors" || code=$?
 [ $code = 1 ] && grep -q '^getSandbox: ' "$tmp/errors" || fail "no error for an unknown sandbox"
 code=0
