@@ -7,6 +7,7 @@
 #include "daytona/client.h"
 #include "daytona/error.h"
 #include "daytona/files.h"
+#include "daytona/git.h"
 #include "daytona/process.h"
 #include "daytona/pty.h"
 #include "daytona/sandbox.h"
