@@ -16,14 +16,16 @@
 enum { LIST_DEFAULT = 100, LIST_MAX = 200 };
 
 static const char *const state_names[] = {
-    [SB_CREATING] = "creating",   [SB_STARTING] = "starting", [SB_STARTED] = "started",
-    [SB_STOPPING] = "stopping",   [SB_STOPPED] = "stopped",   [SB_DESTROYING] = "destroying",
-    [SB_DESTROYED] = "destroyed",
+    [SB_CREATING] = "creating",   [SB_STARTING] = "starting",   [SB_STARTED] = "started",
+    [SB_STOPPING] = "stopping",   [SB_STOPPED] = "stopped",     [SB_DESTROYING] = "destroying",
+    [SB_DESTROYED] = "destroyed", [SB_ARCHIVING] = "archiving", [SB_ARCHIVED] = "archived",
+    [SB_RESTORING] = "restoring", [SB_ERROR] = "error",
 };
 static const char *const desired_names[] = {
-    [SB_CREATING] = "started",    [SB_STARTING] = "started", [SB_STARTED] = "started",
-    [SB_STOPPING] = "stopped",    [SB_STOPPED] = "stopped",  [SB_DESTROYING] = "destroyed",
-    [SB_DESTROYED] = "destroyed",
+    [SB_CREATING] = "started",    [SB_STARTING] = "started",   [SB_STARTED] = "started",
+    [SB_STOPPING] = "stopped",    [SB_STOPPED] = "stopped",    [SB_DESTROYING] = "destroyed",
+    [SB_DESTROYED] = "destroyed", [SB_ARCHIVING] = "archived", [SB_ARCHIVED] = "archived",
+    [SB_RESTORING] = "started",   [SB_ERROR] = "started",
 };
 
 static void put_time(char out[40], int64_t ms)
@@ -49,8 +51,9 @@ static void put_sandbox_locked(struct json_out *o, const struct sandbox *sb, boo
         .target = sb->target,
         .state = (char *)state_names[sb->state],
         .desired_state = (char *)desired_names[sb->state],
-        .error_reason = (char *)"",
-        .backup_state = (char *)"None",
+        .error_reason = (char *)(sb->state == SB_ERROR ? "an error was asked for" : ""),
+        .recoverable = sb->state == SB_ERROR,
+        .backup_state = (char *)(sb->archived ? "Completed" : "None"),
         .sandbox_class = (char *)"container",
         .created_at = created,
         .updated_at = updated,
@@ -77,7 +80,7 @@ static void put_sandbox_locked(struct json_out *o, const struct sandbox *sb, boo
     wire_sandbox_write(o, &dto, as_item);
 }
 
-static void answer_sandbox(struct request *rq, int status)
+void api_answer_sandbox(struct request *rq, int status)
 {
     struct json_out o = reply_json(rq, status);
 
@@ -86,14 +89,6 @@ static void answer_sandbox(struct request *rq, int status)
     put_sandbox_locked(&o, rq->sandbox, false);
     lock_drop(&rq->srv->lock);
     reply_json_end(rq, &o);
-}
-
-static void wait_started(struct request *rq)
-{
-    struct fault_settings settings;
-
-    fault_settings(rq->srv->fault, &settings);
-    sandbox_wait_settled(rq->sandbox, clock_mono_ns() + settings.state_wait_ns);
 }
 
 void api_config(struct request *rq)
@@ -154,8 +149,8 @@ static void create_from(struct request *rq, const struct wire_create *c)
     if (r < 0) {
         reply_api_error(rq, 400, "The sandbox could not be started: %s", buf_str(&why));
     } else {
-        wait_started(rq);
-        answer_sandbox(rq, 200);
+        api_wait_started(rq);
+        api_answer_sandbox(rq, 200);
     }
     buf_done(&why);
 }
@@ -340,48 +335,17 @@ void api_list_paginated(struct request *rq)
 
 void api_get(struct request *rq)
 {
-    answer_sandbox(rq, 200);
-}
-
-static void answer_change(struct request *rq, int r, const char *invalid)
-{
-    if (r == -EBUSY)
-        reply_api_error(rq, 409, "Sandbox state change in progress");
-    else if (r < 0)
-        reply_api_error(rq, 400, "%s", invalid);
-    else
-        answer_sandbox(rq, 200);
-}
-
-void api_start(struct request *rq)
-{
-    struct buf why = BUF_INIT(1024);
-    const int r = sandbox_start(rq->sandbox, &why);
-
-    if (r == 0)
-        wait_started(rq);
-    answer_change(rq, r, why.len ? buf_str(&why) : "Sandbox is not in valid state");
-    buf_done(&why);
-}
-
-void api_stop(struct request *rq)
-{
-    answer_change(rq, sandbox_stop(rq->sandbox), "Sandbox is not in a stoppable state");
-}
-
-void api_delete(struct request *rq)
-{
-    answer_change(rq, sandbox_delete(rq->sandbox), "Sandbox is not in valid state");
+    api_answer_sandbox(rq, 200);
 }
 
 /* The store cannot always be written; the change holds as long as the server does. */
-static void answer_saved(struct request *rq, int status)
+void api_answer_saved(struct request *rq, int status)
 {
     lock_take(&rq->srv->lock);
     rq->sandbox->updated_ms = clock_real_ns() / NS_PER_MS;
     (void)store_save_locked(rq->srv);
     lock_drop(&rq->srv->lock);
-    answer_sandbox(rq, status);
+    api_answer_sandbox(rq, status);
 }
 
 void api_labels(struct request *rq)
@@ -397,46 +361,7 @@ void api_labels(struct request *rq)
     rq->sandbox->labels = labels;
     lock_drop(&rq->srv->lock);
     json_pairs_done(&old);
-    answer_saved(rq, 200);
-}
-
-struct interval {
-    const char *name;
-    size_t offset;
-    bool negative; /* allowed: off */
-    int64_t max;   /* larger ones, and 0, become this; 0: no maximum */
-};
-static const struct interval intervals[] = {
-    {"autostop", offsetof(struct sandbox, auto_stop_min), false, 0},
-    {"autoarchive", offsetof(struct sandbox, auto_archive_min), false, 43200},
-    {"autodelete", offsetof(struct sandbox, auto_delete_min), true, 0},
-};
-
-void api_interval(struct request *rq)
-{
-    char *end;
-    long v;
-
-    errno = 0;
-    v = strtol(rq->capture[2], &end, 10);
-    for (size_t i = 0; i < sizeof(intervals) / sizeof(intervals[0]); i++) {
-        const struct interval *row = &intervals[i];
-
-        if (strcmp(row->name, rq->capture[1]) != 0)
-            continue;
-        if (errno || *end || end == rq->capture[2] || (v < 0 && !row->negative)) {
-            reply_api_error(rq, 400, "%s interval must be a non-negative number", row->name);
-            return;
-        }
-        if (row->max && (v == 0 || v > row->max))
-            v = row->max;
-        lock_take(&rq->srv->lock);
-        *(int64_t *)((char *)rq->sandbox + row->offset) = v;
-        lock_drop(&rq->srv->lock);
-        answer_saved(rq, 201); /* as the real one does, whatever its specification says */
-        return;
-    }
-    reply_api_error(rq, 404, "Cannot %s %s", rq->method, rq->path);
+    api_answer_saved(rq, 200);
 }
 
 void api_public(struct request *rq)
@@ -444,7 +369,7 @@ void api_public(struct request *rq)
     lock_take(&rq->srv->lock);
     rq->sandbox->is_public = strcmp(rq->capture[1], "true") == 0;
     lock_drop(&rq->srv->lock);
-    answer_saved(rq, 201);
+    api_answer_saved(rq, 201);
 }
 
 void api_last_activity(struct request *rq)

@@ -140,6 +140,8 @@ static const struct action actions[] = {
      "execute waits so long for output after the shell's end (30s)"},
     {"exit-hang", VALUE_SETTING, NULL, SETTING(exit_hang_ns),
      "a session's command that ended its shell is answered after so long (60s)"},
+    {"minute", VALUE_SETTING, NULL, SETTING(minute_ns),
+     "a minute of autostop, autoarchive, autodelete and ttl lasts so long (60s)"},
     {"shell", VALUE_SHELL, NULL, 0,
      "PATH: execute uses this shell (busybox as sh); none: there is none"},
 };
@@ -302,6 +304,7 @@ static const struct fault_settings default_settings = {
     .state_delay_ns = 50 * NS_PER_MS,
     .state_wait_ns = 30 * NS_PER_S,
     .linger_ns = 30 * NS_PER_S,
+    .minute_ns = 60 * NS_PER_S,
     .exit_hang_ns = 60 * NS_PER_S,
 };
 

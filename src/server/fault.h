@@ -47,6 +47,7 @@ struct fault_settings {
     int64_t state_wait_ns;  /* start and create wait so long for the state, at most */
     int64_t linger_ns;      /* how long execute waits for output after the shell's end */
     int64_t exit_hang_ns;   /* how long a session's command that ended its shell is waited for */
+    int64_t minute_ns;      /* what a minute of the intervals is, to be quick in tests */
     char shell[256];        /* "": from /etc/shells; "none": there is none */
 };
 

@@ -310,7 +310,6 @@ static void converse(struct request *rq, struct wsock *ws, const struct talk *t,
             say_exit(ws, t, t->pty->exit_code);
             return;
         }
-        request_active(rq);
         if (wsock_wait(ws, client->wake, WAIT_MS) < 0)
             return;
     }

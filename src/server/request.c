@@ -186,7 +186,12 @@ static void refuse_toolbox(struct request *rq)
 /* What the proxies say of a sandbox that cannot answer. */
 static void refuse_state(struct request *rq, enum sandbox_state state)
 {
-    if (state == SB_STOPPED)
+    if (state == SB_ARCHIVED || state == SB_ARCHIVING)
+        reply_error(rq, 400, "BAD_REQUEST",
+                    "bad request: failed to get runner info: Sandbox with ID %s does not have a "
+                    "runner",
+                    rq->id);
+    else if (state == SB_STOPPED || state == SB_ERROR)
         reply_error(rq, 400, "BAD_REQUEST",
                     "bad request: failed to resolve container IP after 3 attempts: no IP address "
                     "found. Is the Sandbox started?");
@@ -206,14 +211,26 @@ int request_json(struct request *rq, const struct json_field *fields, size_t cou
     return r;
 }
 
-void request_active(struct request *rq)
+/*
+ * A request to the toolbox keeps its sandbox from being idle for as long as it lasts, streams
+ * included, unless it says otherwise.
+ */
+static void count_in_locked(struct request *rq)
 {
-    const int64_t now = clock_real_ns() / NS_PER_MS;
-
     if (request_header(rq, "X-Daytona-Skip-Last-Activity-Update"))
         return;
+    rq->counted = true;
+    rq->sandbox->in_use++;
+    rq->sandbox->active_ms = clock_real_ns() / NS_PER_MS;
+}
+
+static void count_out(struct request *rq)
+{
+    if (!rq->counted)
+        return;
     lock_take(&rq->srv->lock);
-    rq->sandbox->active_ms = now;
+    rq->sandbox->in_use--;
+    rq->sandbox->active_ms = clock_real_ns() / NS_PER_MS;
     lock_drop(&rq->srv->lock);
 }
 
@@ -229,9 +246,9 @@ static void find_by_credential(struct request *rq)
         sandbox_unref_locked(rq->sandbox);
         rq->sandbox = NULL;
     }
-    lock_drop(&s->lock);
     if (rq->sandbox)
-        request_active(rq);
+        count_in_locked(rq);
+    lock_drop(&s->lock);
 }
 
 /* /toolbox/ID/…: the key, the sandbox, its state, and only then the route. */
@@ -482,6 +499,7 @@ void request_completed(void *arg, struct MHD_Connection *conn, void **con_cls,
     buf_done(&rq->reply.text);
     buf_done(&rq->body);
     jail_unref(rq->jail);
+    count_out(rq);
     sandbox_unref(rq->sandbox);
     for (size_t i = 0; i < CAPTURES_MAX; i++)
         free(rq->capture[i]);

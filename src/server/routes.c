@@ -27,6 +27,15 @@ static const struct route routes[] = {
     {"delete", "DELETE", "/api/sandbox/*", SANDBOX, api_delete, NULL, NULL},
     {"start", "POST", "/api/sandbox/*/start", SANDBOX, api_start, NULL, NULL},
     {"stop", "POST", "/api/sandbox/*/stop", SANDBOX, api_stop, NULL, NULL},
+    {"archive", "POST", "/api/sandbox/*/archive", SANDBOX, api_archive, NULL, NULL},
+    {"recover", "POST", "/api/sandbox/*/recover", SANDBOX, api_recover, NULL, NULL},
+    {"pause", "POST", "/api/sandbox/*/pause", SANDBOX, api_unsupported, NULL, NULL},
+    {"resume", "POST", "/api/sandbox/*/resume", SANDBOX, api_unsupported, NULL, NULL},
+    {"fork", "POST", "/api/sandbox/*/fork", SANDBOX, api_unsupported, NULL, NULL},
+    {"resize", "POST", "/api/sandbox/*/resize", SANDBOX, api_unsupported, NULL, NULL},
+    {"forks", "GET", "/api/sandbox/*/forks", SANDBOX, api_forks, NULL, NULL},
+    {"forks", "GET", "/api/sandbox/*/ancestors", SANDBOX, api_forks, NULL, NULL},
+    {"parent", "GET", "/api/sandbox/*/parent", SANDBOX, api_parent, NULL, NULL},
     {"labels", "PUT", "/api/sandbox/*/labels", SANDBOX, api_labels, NULL, NULL},
     {"public", "POST", "/api/sandbox/*/public/*", SANDBOX, api_public, NULL, NULL},
     {"last-activity", "POST", "/api/sandbox/*/last-activity", SANDBOX_ID, api_last_activity,
@@ -79,6 +88,7 @@ static const struct route routes[] = {
     {"project-dir", "GET", "/project-dir", TOOLBOX, info_work_dir, NULL, NULL},
 
     {"fault", "GET", "/_fault", ROUTE_INTERNAL, api_fault_get, NULL, NULL},
+    {"fault", "POST", "/_fault/error/*", ROUTE_INTERNAL | ROUTE_SANDBOX, api_break, NULL, NULL},
     {"fault", "POST", "/_fault", ROUTE_INTERNAL, api_fault_set, NULL, NULL},
 };
 /* clang-format on */

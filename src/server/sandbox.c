@@ -28,7 +28,7 @@ static int64_t state_delay(const struct server *s)
 static bool is_passing(enum sandbox_state state)
 {
     return state == SB_CREATING || state == SB_STARTING || state == SB_STOPPING ||
-           state == SB_DESTROYING;
+           state == SB_DESTROYING || state == SB_ARCHIVING || state == SB_RESTORING;
 }
 
 static void set_state_locked(struct sandbox *sb, enum sandbox_state state, int64_t settle_ns)
@@ -36,17 +36,15 @@ static void set_state_locked(struct sandbox *sb, enum sandbox_state state, int64
     lock_assert_held(&sb->srv->lock);
     sb->state = state;
     sb->settle_ns = settle_ns;
-    sb->updated_ms = now_ms();
+    sb->updated_ms = sb->state_ms = now_ms();
     pthread_cond_broadcast(&sb->srv->changed);
 }
 
 void sandbox_sweep_locked(struct server *s)
 {
     static const enum sandbox_state next[] = {
-        [SB_CREATING] = SB_STARTED,
-        [SB_STARTING] = SB_STARTED,
-        [SB_STOPPING] = SB_STOPPED,
-        [SB_DESTROYING] = SB_DESTROYED,
+        [SB_CREATING] = SB_STARTED,     [SB_STARTING] = SB_STARTED,   [SB_STOPPING] = SB_STOPPED,
+        [SB_DESTROYING] = SB_DESTROYED, [SB_ARCHIVING] = SB_ARCHIVED, [SB_RESTORING] = SB_STARTED,
     };
     const int64_t now = clock_mono_ns();
 
@@ -147,9 +145,11 @@ static struct sandbox *make(struct server *s, const struct wire_create *c, const
     sb->tmp = store_dir(s, sb->id, "tmp");
     sb->user = given_or(c->user, "daytona");
     sb->target = given_or(c->target, "local");
+    sb->signing_key = strdup("");
     sb->snapshot = given_or(c->snapshot, c->dockerfile && *c->dockerfile ? "" : "daytona-local");
     if (!sb->name || !sb->folder || !sb->tmp || !sb->user || !sb->target || !sb->snapshot ||
-        copy_pairs(&c->env, &sb->env) < 0 || copy_pairs(&c->labels, &sb->labels) < 0)
+        !sb->signing_key || copy_pairs(&c->env, &sb->env) < 0 ||
+        copy_pairs(&c->labels, &sb->labels) < 0)
         goto fail;
     sb->given = folder != NULL;
     sb->created_ms = sb->updated_ms = sb->active_ms = now_ms();
@@ -211,6 +211,22 @@ static void save(struct server *s)
         log_msg(LOG_WARN, "the sandboxes could not be saved (%d)", r);
 }
 
+/* 1: it runs. */
+static int may_start(enum sandbox_state state)
+{
+    switch (state) {
+    case SB_STARTED:
+        return 1;
+    case SB_STOPPED:
+    case SB_ARCHIVED:
+        return 0;
+    case SB_ERROR:
+        return -EINVAL;
+    default:
+        return -EBUSY;
+    }
+}
+
 int sandbox_start(struct sandbox *sb, struct buf *why)
 {
     struct server *s = sb->srv;
@@ -221,16 +237,18 @@ int sandbox_start(struct sandbox *sb, struct buf *why)
         .hostname = sb->id,
         .isolate = s->isolate,
     };
+    enum sandbox_state before, during;
     struct jail *jail = NULL;
     bool stopping;
     int r;
 
     lock_take(&s->lock);
     sandbox_sweep_locked(s);
-    r = sb->state == SB_STARTED ? 1 : sb->state != SB_STOPPED ? -EBUSY : 0;
+    before = sb->state;
+    r = may_start(before);
+    during = sb->updated_ms == sb->created_ms ? SB_CREATING : SB_STARTING;
     if (r == 0)
-        set_state_locked(sb, sb->updated_ms == sb->created_ms ? SB_CREATING : SB_STARTING,
-                         INT64_MAX);
+        set_state_locked(sb, before == SB_ARCHIVED ? SB_RESTORING : during, INT64_MAX);
     lock_drop(&s->lock);
     if (r != 0)
         return r < 0 ? r : 0;
@@ -240,8 +258,9 @@ int sandbox_start(struct sandbox *sb, struct buf *why)
     lock_take(&s->lock);
     stopping = s->stopping;
     if (r < 0 || stopping) {
-        set_state_locked(sb, SB_STOPPED, 0);
+        set_state_locked(sb, before, 0);
     } else {
+        sb->archived = false;
         sb->jail = jail;
         if (store_make_token(sb->preview_token, sizeof(sb->preview_token) - 1) < 0)
             sb->preview_token[0] = '\0'; /* no token opens it */
@@ -333,6 +352,52 @@ int sandbox_delete(struct sandbox *sb)
     save(sb->srv);
     finish_end(sb, jail);
     store_remove_dirs(sb);
+    return 0;
+}
+
+/* From one state that is not passing to another. */
+static int change(struct sandbox *sb, enum sandbox_state from, enum sandbox_state to)
+{
+    struct server *s = sb->srv;
+    int r = 0;
+
+    lock_take(&s->lock);
+    sandbox_sweep_locked(s);
+    if (is_passing(sb->state) || sb->state == SB_DESTROYED)
+        r = -EBUSY;
+    else if (sb->state != from || (to == SB_ARCHIVING && sb->auto_delete_min == 0))
+        r = -EINVAL;
+    else
+        set_state_locked(sb, to, clock_mono_ns() + state_delay(s));
+    if (r == 0)
+        sb->archived = to == SB_ARCHIVING;
+    lock_drop(&s->lock);
+    if (r == 0)
+        save(s);
+    return r;
+}
+
+int sandbox_archive(struct sandbox *sb)
+{
+    return change(sb, SB_STOPPED, SB_ARCHIVING);
+}
+
+int sandbox_recover(struct sandbox *sb)
+{
+    return change(sb, SB_ERROR, SB_STOPPED);
+}
+
+int sandbox_break(struct sandbox *sb)
+{
+    struct jail *jail = NULL;
+    int r;
+
+    r = begin_end(sb, SB_ERROR, false, &jail);
+    if (r < 0)
+        return r;
+    if (jail)
+        end_processes(sb, jail);
+    save(sb->srv);
     return 0;
 }
 

@@ -26,7 +26,8 @@ enum {
     IDLE_TIMEOUT_S = 300,
     THREAD_STACK = 1 << 20,
     CONNECTION_MEMORY = 128 << 10, /* headers, and the window of bodies */
-    TICK_S = 10,
+    TICK_S = 10,                   /* or less, if a minute was made shorter */
+    TICKS_A_MINUTE = 6,
 };
 
 /* ---- the state directory ---- */
@@ -292,42 +293,28 @@ static int start_sandboxes(struct server *s, const struct server_config *config,
     return r;
 }
 
-/* ---- idle sandboxes ---- */
-
-static struct sandbox *next_idle_locked(struct server *s)
-{
-    const int64_t now = clock_real_ns() / NS_PER_MS;
-
-    sandbox_sweep_locked(s);
-    for (struct sandbox *sb = s->sandboxes; sb; sb = sb->next) {
-        if (sb->state == SB_STARTED && sb->auto_stop_min > 0 &&
-            now - sb->active_ms > sb->auto_stop_min * 60000)
-            return sandbox_ref_locked(sb);
-    }
-    return NULL;
-}
+/* ---- what happens by itself ---- */
 
 static void *tick(void *arg)
 {
     struct server *s = arg;
+    struct fault_settings settings;
+    bool stopping = false;
 
-    lock_take(&s->lock);
-    while (!s->stopping) {
-        struct sandbox *sb = next_idle_locked(s);
-        int64_t until;
+    while (!stopping) {
+        int64_t step, until;
 
-        if (sb) {
-            lock_drop(&s->lock);
-            (void)sandbox_stop(sb); /* somebody else was quicker: good too */
-            sandbox_unref(sb);
-            lock_take(&s->lock);
+        if (sandbox_do_due(s))
             continue;
-        }
-        until = clock_mono_ns() + TICK_S * NS_PER_S;
+        fault_settings(s->fault, &settings);
+        step = settings.minute_ns / TICKS_A_MINUTE;
+        until = clock_mono_ns() + (step < TICK_S * NS_PER_S ? step : TICK_S * NS_PER_S);
+        lock_take(&s->lock);
         while (!s->stopping && lock_wait_until(&s->lock, &s->changed, until) != -ETIMEDOUT)
             ;
+        stopping = s->stopping;
+        lock_drop(&s->lock);
     }
-    lock_drop(&s->lock);
     return NULL;
 }
 

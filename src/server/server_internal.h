@@ -29,10 +29,15 @@ enum sandbox_state {
     SB_STOPPED,
     SB_DESTROYING,
     SB_DESTROYED,
+    SB_ARCHIVING,
+    SB_ARCHIVED,
+    SB_RESTORING, /* as STARTING, from ARCHIVED */
+    SB_ERROR,     /* by the server's own call only; recover leads out */
 };
 
 /*
  * STOPPED -start-> STARTING -delay-> STARTED -stop-> STOPPING -delay-> STOPPED
+ * STOPPED -archive-> ARCHIVING -delay-> ARCHIVED -start-> RESTORING -delay-> STARTED
  * a state that is not passing -delete-> DESTROYING -delay-> DESTROYED, out of the list
  * The processes live (jail != NULL) from the end of STARTING's work to the start of STOPPING. A
  * passing state ends by itself at settle_ns; whoever takes the lock to look calls
@@ -57,8 +62,13 @@ struct sandbox {
     struct json_pairs labels;
     enum sandbox_state state;
     int64_t settle_ns; /* monotonic: when a passing state is over */
+    int64_t state_ms;  /* since when it is in that state */
+    unsigned in_use;   /* requests to its toolbox that are being answered */
     int64_t updated_ms, active_ms;
     int64_t auto_stop_min, auto_archive_min, auto_delete_min; /* -1: off */
+    int64_t ttl_min;                                          /* from its creation on; 0: none */
+    bool archived;                                            /* as it is saved */
+    char *signing_key; /* of links to files; "": none has been asked for */
     bool is_public, network_block_all;
     bool run;               /* is to be started by the next server on this state directory */
     struct jail *jail;      /* one reference; use sandbox_enter */
@@ -104,6 +114,14 @@ int sandbox_start(struct sandbox *sb, struct buf *why);
 /* An ephemeral one is deleted. -EBUSY; -EINVAL: it is not started. */
 int sandbox_stop(struct sandbox *sb);
 int sandbox_delete(struct sandbox *sb);
+/* -EBUSY; -EINVAL: not stopped, or ephemeral. */
+int sandbox_archive(struct sandbox *sb);
+/* Into SB_ERROR; -EBUSY as the others. */
+int sandbox_break(struct sandbox *sb);
+/* Out of SB_ERROR, to stopped. -EINVAL: it is not in it. */
+int sandbox_recover(struct sandbox *sb);
+/* One sandbox whose time has come is stopped, archived or deleted. False: there is none. */
+bool sandbox_do_due(struct server *s);
 /* Waits until the state is not passing, at most until_ns (monotonic). */
 void sandbox_wait_settled(struct sandbox *sb, int64_t until_ns);
 /* A reference to the jail; NULL if it is not started (*ret_state says how it is). */
@@ -192,6 +210,7 @@ struct request {
     struct reply reply;
     struct fault_plan fault;
     uint64_t sent;           /* body bytes given to the library */
+    bool counted;            /* in sandbox.in_use */
     struct upgrade *upgrade; /* wsock.c's */
     struct follow *follow;   /* session_calls.c's */
 };
@@ -235,8 +254,6 @@ const char *request_header(const struct request *rq, const char *name);
 const char *request_sdk_version(const struct request *rq);
 /* The body, by a table; as json_load. */
 int request_json(struct request *rq, const struct json_field *fields, size_t count, void *ret);
-/* The sandbox is in use; for those that go on for long. */
-void request_active(struct request *rq);
 /* True when the client has closed its connection, so that nobody waits for the answer. */
 bool request_abandoned(const struct request *rq);
 
@@ -319,6 +336,16 @@ void api_interval(struct request *rq);
 void api_public(struct request *rq);
 void api_last_activity(struct request *rq);
 void api_toolbox_url(struct request *rq);
+void api_archive(struct request *rq);
+void api_recover(struct request *rq);
+void api_unsupported(struct request *rq);
+void api_forks(struct request *rq);
+void api_parent(struct request *rq);
+void api_break(struct request *rq);
+void api_answer_sandbox(struct request *rq, int status);
+/* As long as the settings say. */
+void api_wait_started(struct request *rq);
+void api_answer_saved(struct request *rq, int status);
 void api_fault_get(struct request *rq);
 void api_fault_set(struct request *rq);
 

@@ -675,7 +675,6 @@ static void follow_talk(struct request *rq, struct wsock *ws, void *arg)
         }
         if (wsock_wait(ws, -1, 0) < 0)
             break;
-        request_active(rq);
     }
     buf_done(&out);
 }
@@ -707,7 +706,6 @@ static int follow_more(struct request *rq)
 
     do {
         n = follow_read(f, block, sizeof(block), clock_mono_ns() + STEP_MS * NS_PER_MS, &out);
-        request_active(rq);
     } while (n == -EAGAIN && !request_abandoned(rq));
     if (n < 0)
         r = -EIO;

@@ -2,6 +2,7 @@
 #include "server/server_internal.h"
 
 #include "util/array.h"
+#include "util/clock.h"
 #include "util/errtext.h"
 #include "util/path.h"
 
@@ -34,6 +35,9 @@ static const struct json_field fields[] = {
     JSON_FIELD(struct sandbox, auto_stop_min, "auto_stop_min", JSON_INT, 0),
     JSON_FIELD(struct sandbox, auto_archive_min, "auto_archive_min", JSON_INT, 0),
     JSON_FIELD(struct sandbox, auto_delete_min, "auto_delete_min", JSON_INT, 0),
+    JSON_FIELD(struct sandbox, ttl_min, "ttl_min", JSON_INT, 0),
+    JSON_FIELD(struct sandbox, archived, "archived", JSON_BOOL, 0),
+    JSON_FIELD(struct sandbox, signing_key, "signing_key", JSON_STRING, 0),
     JSON_FIELD(struct sandbox, is_public, "public", JSON_BOOL, 0),
     JSON_FIELD(struct sandbox, network_block_all, "network_block_all", JSON_BOOL, 0),
 };
@@ -184,7 +188,8 @@ static int load_one(void *arg, const cJSON *element)
     }
     sb->srv = s;
     sb->refs = 1;
-    sb->state = SB_STOPPED;
+    sb->state = sb->archived ? SB_ARCHIVED : SB_STOPPED;
+    sb->state_ms = clock_real_ns() / NS_PER_MS;
     sb->tmp = store_dir(s, sb->id, "tmp");
     if (!path_name_valid(sb->id, strlen(sb->id)) || !sb->tmp) {
         store_free(sb);
