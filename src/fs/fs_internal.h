@@ -453,6 +453,12 @@ struct node *node_at_locked(struct fs *fs, const char *path); /* not counted; NU
 /* Somebody will look right after: by then the kernel has heard of it. Without the lock. */
 void fs_drain_notify(struct fs *fs);
 
+/* ---- learn.c ---- */
+
+/* Directories below the sandbox's root, as they are: what differs is asked for at the next access,
+ * and the kernel has heard of it. Without the lock. */
+void learn_tree(struct fs *fs, const char *root, const struct remote_tree *t);
+
 /* ---- errors.c ---- */
 
 struct errors *errors_new(void);
