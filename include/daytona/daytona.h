@@ -12,5 +12,7 @@
 #include "daytona/pty.h"
 #include "daytona/sandbox.h"
 #include "daytona/session.h"
+#include "daytona/snapshot.h"
+#include "daytona/volume.h"
 
 #endif

@@ -236,7 +236,7 @@ int call_api(struct daytona_client *c, const struct call *call, struct http_resp
     int r;
 
     if (call->id && is_folded(call->id))
-        return error_set(-EINVAL, "\"%s\" is no name of a sandbox", call->id);
+        return error_set(-EINVAL, "\"%s\" is no name", call->id);
     r = buf_printf(&url, "%s%s", c->api_url, call->base ? call->base : "/sandbox");
     if (r == 0 && call->id) {
         r = buf_putc(&url, '/');

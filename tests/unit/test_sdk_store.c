@@ -1,0 +1,153 @@
+/* Snapshots and volumes of an organization. */
+#include "unit.h"
+
+#include "sdk_rig.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct sdk_rig rig;
+
+static int setup(void **state)
+{
+    return sdk_rig_start(&rig);
+}
+
+static int teardown(void **state)
+{
+    sdk_rig_stop(&rig);
+    return 0;
+}
+
+#define V "/api/volumes"
+#define VOLUME(state)                                                                              \
+    "{\"id\":\"v1\",\"name\":\"data\",\"state\":\"" state "\",\"errorReason\":\"e\"}"
+
+TEST(volumes_are_made_found_and_deleted)
+{
+    static const struct step steps[] = {
+        {.request = "POST " V, .status = 200, .body = VOLUME("pending_create")},
+        {.request = "GET " V "/v1", .status = 200, .body = VOLUME("creating")},
+        {.request = "GET " V "/v1", .status = 200, .body = VOLUME("ready")},
+        {.request = "POST " V, .status = 200, .body = VOLUME("error")},
+        {.request = "POST " V, .status = 200, .body = VOLUME("creating")},
+        {.request = "GET " V "/by-name/a%20b", .status = 200, .body = VOLUME("ready")},
+        {.request = "GET " V "/by-name/no", .status = 404, .body = "{\"message\":\"x\"}"},
+        {.request = "GET " V, .status = 200, .body = "[" VOLUME("ready") "]"},
+        {.request = "GET " V, .status = 200, .body = "[{\"id\":\"v\"}]"},
+        {.request = "DELETE " V "/v1", .status = 200},
+        {.request = "DELETE " V "/v1", .status = 409, .body = "{\"message\":\"in use\"}"},
+        RIG_END,
+    };
+    struct daytona_volume v, *list;
+    size_t count;
+
+    script_set(&rig.script, steps);
+    EXPECT(daytona_volume_create(rig.client, "data", 0, &v), 0);
+    assert_string_equal(buf_str(&rig.script.bodies), "{\"name\":\"data\"}");
+    assert_string_equal(v.state, "ready");
+    daytona_volume_done(&v);
+    EXPECT(daytona_volume_create(rig.client, "data", 0, &v), -EIO);
+    EXPECT(daytona_volume_create(rig.client, "data", -1, &v), 0);
+    daytona_volume_done(&v);
+    EXPECT(daytona_volume_get(rig.client, "a b", &v), 0);
+    daytona_volume_done(&v);
+    EXPECT(daytona_volume_get(rig.client, "no", &v), -ENOENT);
+    EXPECT(daytona_volume_get(rig.client, "..", &v), -EINVAL);
+    EXPECT(daytona_volume_list(rig.client, &list, &count), 0);
+    assert_int_equal(count, 1);
+    daytona_volume_list_free(list, count);
+    EXPECT(daytona_volume_list(rig.client, &list, &count), -EPROTO);
+    EXPECT(daytona_volume_delete(rig.client, "v1"), 0);
+    EXPECT(daytona_volume_delete(rig.client, "v1"), -EEXIST);
+    script_check(&rig.script);
+}
+
+#define S "/api/snapshots"
+#define SNAPSHOT(state)                                                                            \
+    "{\"id\":\"s1\",\"name\":\"img\",\"state\":\"" state "\",\"mem\":2,\"size\":null,"             \
+    "\"errorReason\":null,\"entrypoint\":null}"
+
+TEST(snapshots_are_made_found_and_deleted)
+{
+    static const struct step steps[] = {
+        {.request = "POST " S, .status = 200, .body = SNAPSHOT("pending")},
+        {.request = "GET " S "/s1", .status = 200, .body = SNAPSHOT("active")},
+        {.request = "POST " S, .status = 200, .body = SNAPSHOT("build_failed")},
+        {.request = "GET " S "/img", .status = 200, .body = SNAPSHOT("active")},
+        {.request = "POST " S "/s1/activate", .status = 200, .body = SNAPSHOT("active")},
+        {.request = "POST " S "/s1/deactivate", .status = 204},
+        {.request = "DELETE " S "/s1", .status = 200},
+        RIG_END,
+    };
+    static const char *const entrypoint[] = {"sleep", "1"};
+    const struct daytona_snapshot_params params = {.name = "img",
+                                                   .image = "debian:12",
+                                                   .entrypoint = entrypoint,
+                                                   .entrypoint_count = 2,
+                                                   .memory_gib = 2},
+                                         built = {.name = "img", .dockerfile = "FROM x\n"},
+                                         both = {.name = "x", .image = "y", .dockerfile = "z"},
+                                         none = {.name = "x"};
+    struct daytona_snapshot s;
+
+    script_set(&rig.script, steps);
+    EXPECT(daytona_snapshot_create(rig.client, &params, 0, &s), 0);
+    assert_string_equal(buf_str(&rig.script.bodies),
+                        "{\"name\":\"img\",\"imageName\":\"debian:12\",\"entrypoint\":[\"sleep\","
+                        "\"1\"],\"memory\":2}");
+    assert_true(s.memory_gib == 2);
+    daytona_snapshot_done(&s);
+    EXPECT(daytona_snapshot_create(rig.client, &built, 0, &s), -EIO);
+    assert_non_null(
+        strstr(buf_str(&rig.script.bodies), "\"buildInfo\":{\"dockerfileContent\":\"FROM x\\n\"}"));
+    EXPECT(daytona_snapshot_create(rig.client, &both, 0, &s), -EINVAL);
+    EXPECT(daytona_snapshot_create(rig.client, &none, 0, &s), -EINVAL);
+    EXPECT(daytona_snapshot_get(rig.client, "img", &s), 0);
+    daytona_snapshot_done(&s);
+    EXPECT(daytona_snapshot_activate(rig.client, "s1"), 0);
+    EXPECT(daytona_snapshot_deactivate(rig.client, "s1"), 0);
+    EXPECT(daytona_snapshot_delete(rig.client, "s1"), 0);
+    script_check(&rig.script);
+}
+
+TEST(every_page_of_snapshots_is_read)
+{
+    struct buf page = BUF_INIT(1 << 20);
+    struct daytona_snapshot *list;
+    size_t count;
+
+    (void)buf_puts(&page, "{\"items\":[");
+    for (int i = 0; i < 100; i++)
+        (void)buf_printf(&page, "%s{\"id\":\"s%d\",\"name\":\"n\"}", i ? "," : "", i);
+    (void)buf_puts(&page, "],\"total\":101}");
+    const struct step steps[] = {
+        {.request = "GET " S "?page=1&limit=100", .status = 200, .body = page.data},
+        {.request = "GET " S "?page=2&limit=100",
+         .status = 200,
+         .body = "{\"items\":[{\"id\":\"last\",\"name\":\"n\"}]}"},
+        RIG_END,
+    };
+
+    script_set(&rig.script, steps);
+    EXPECT(daytona_snapshot_list(rig.client, &list, &count), 0);
+    assert_int_equal(count, 101);
+    assert_string_equal(list[100].id, "last");
+    daytona_snapshot_list_free(list, count);
+    script_check(&rig.script);
+    buf_done(&page);
+}
+
+#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(volumes_are_made_found_and_deleted),
+        STORE_TEST(snapshots_are_made_found_and_deleted),
+        STORE_TEST(every_page_of_snapshots_is_read),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
