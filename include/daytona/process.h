@@ -35,6 +35,25 @@ DAYTONA_API int daytona_process_execute(struct daytona_sandbox *sandbox,
                                         const struct daytona_execute *execute,
                                         struct daytona_result *ret);
 
+struct daytona_code_run {
+    const char *code;        /* UTF-8 */
+    const char *language;    /* "python", "javascript" or "typescript" */
+    const char *const *argv; /* borrowed; the service joins them with blanks, unquoted */
+    size_t argc;
+    const struct daytona_pair *env;
+    size_t env_count;
+    uint32_t timeout_s;  /* as in daytona_execute */
+    uint64_t output_max; /* as in daytona_execute */
+};
+/*
+ * POST /process/code-run: runs the code with the sandbox's own interpreter of the language; the
+ * code is its stdin. Charts that it draws are not in the output and not handed over. Sent and
+ * repeated as daytona_process_execute. -EOPNOTSUPP from daemons before 0.167.
+ */
+DAYTONA_API int daytona_process_code_run(struct daytona_sandbox *sandbox,
+                                         const struct daytona_code_run *run,
+                                         struct daytona_result *ret);
+
 #ifdef __cplusplus
 }
 #endif

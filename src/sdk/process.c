@@ -7,6 +7,7 @@
 #include <daytona/process.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { OUTPUT_MAX = 64 << 20, COMMAND_MAX = 64 << 20 };
 
@@ -41,12 +42,34 @@ static int write_body(const struct daytona_execute *e, struct buf *out)
     return error_default(r);
 }
 
+/* Sends what call->json holds and takes the output. */
+static int run(struct daytona_sandbox *sb, struct call *call, uint32_t timeout_s,
+               struct daytona_result *ret)
+{
+    struct wire_result result = {0};
+    struct http_response response;
+    int r;
+
+    if (timeout_s > 0) {
+        call->total_timeout_ns = timeout_s * NS_PER_S + margin_ns;
+        call->total_timeout_ns += sb->client->connect_timeout_ms * NS_PER_MS;
+    }
+    r = call_toolbox(sb, call, &response);
+    if (r < 0)
+        return r;
+    r = wire_result_read(buf_str(&response.body), response.body.len, &result);
+    if (r < 0)
+        call_garbled(r, &response);
+    http_response_done(&response);
+    if (r == 0)
+        *ret = (struct daytona_result){result.exit_code, result.output, result.len};
+    return r;
+}
+
 int daytona_process_execute(struct daytona_sandbox *sb, const struct daytona_execute *e,
                             struct daytona_result *ret)
 {
     struct buf body = BUF_INIT(COMMAND_MAX);
-    struct wire_result result = {0};
-    struct http_response response;
     struct call call = {
         .name = "executeCommand",
         .method = "POST",
@@ -59,24 +82,66 @@ int daytona_process_execute(struct daytona_sandbox *sb, const struct daytona_exe
 
     error_begin("executeCommand");
     r = write_body(e, &body);
-    if (r < 0)
-        goto out;
     call.json = body.data;
     call.json_len = body.len;
-    if (e->timeout_s > 0) {
-        call.total_timeout_ns = e->timeout_s * NS_PER_S + margin_ns;
-        call.total_timeout_ns += sb->client->connect_timeout_ms * NS_PER_MS;
-    }
-    r = call_toolbox(sb, &call, &response);
-    if (r < 0)
-        goto out;
-    r = wire_result_read(buf_str(&response.body), response.body.len, &result);
-    if (r < 0)
-        call_garbled(r, &response);
-    http_response_done(&response);
     if (r == 0)
-        *ret = (struct daytona_result){result.exit_code, result.output, result.len};
-out:
+        r = run(sb, &call, e->timeout_s, ret);
+    buf_done(&body);
+    return r;
+}
+
+static int write_code(const struct daytona_code_run *c, struct buf *out)
+{
+    const struct json_strings argv = {(char **)c->argv, c->argc};
+    struct json_out o = {.buf = out};
+
+    if (!json_utf8_valid(c->code, strlen(c->code)))
+        return error_set(-EINVAL, "the code is not UTF-8");
+    json_open(&o, '{');
+    json_key(&o, "code");
+    json_string(&o, c->code);
+    json_key(&o, "language");
+    json_string(&o, c->language);
+    if (c->argc > 0) {
+        json_key(&o, "argv");
+        json_strings(&o, &argv);
+    }
+    if (c->env_count > 0) {
+        json_key(&o, "envs");
+        json_open(&o, '{');
+        for (size_t i = 0; i < c->env_count; i++) {
+            json_key(&o, c->env[i].key);
+            json_string(&o, c->env[i].value);
+        }
+        json_close(&o, '}');
+    }
+    if (c->timeout_s > 0) {
+        json_key(&o, "timeout");
+        json_int(&o, c->timeout_s);
+    }
+    json_close(&o, '}');
+    return error_default(o.err);
+}
+
+int daytona_process_code_run(struct daytona_sandbox *sb, const struct daytona_code_run *c,
+                             struct daytona_result *ret)
+{
+    struct buf body = BUF_INIT(COMMAND_MAX);
+    struct call call = {
+        .name = "codeRun",
+        .method = "POST",
+        .path = "/process/code-run",
+        .flags = HTTP_CHUNKED | HTTP_NO_STALL,
+        .body_max = c->output_max ? c->output_max : OUTPUT_MAX,
+    };
+    int r;
+
+    error_begin("codeRun");
+    r = write_code(c, &body);
+    call.json = body.data;
+    call.json_len = body.len;
+    if (r == 0)
+        r = run(sb, &call, c->timeout_s, ret);
     buf_done(&body);
     return r;
 }

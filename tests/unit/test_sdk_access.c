@@ -292,6 +292,41 @@ TEST(links_to_files_are_signed_as_the_service_does)
     script_check(&rig.script);
 }
 
+TEST(code_is_run_in_its_language)
+{
+    static const struct step steps[] = {
+        {.request = "POST " RIG_BOX "/process/code-run",
+         .status = 200,
+         .body = "{\"exitCode\":2,\"result\":\"out\",\"artifacts\":{\"charts\":[]}}"},
+        {.request = "POST " RIG_BOX "/process/code-run",
+         .status = 404,
+         .headers = "Content-Type: text/plain\r\n",
+         .body = "404 page not found"},
+        {.request = "POST " RIG_BOX "/process/code-run",
+         .status = 400,
+         .body = "{\"statusCode\":400,\"message\":\"bad request: unknown language\"}"},
+        RIG_END,
+    };
+    static const char *const argv[] = {"a", "b"};
+    const struct daytona_code_run run = {
+        .code = "print(1)\n", .language = "python", .argv = argv, .argc = 2, .timeout_s = 9};
+    const struct daytona_code_run bad = {.code = "\xff", .language = "python"};
+    struct daytona_result result;
+
+    script_set(&rig.script, steps);
+    EXPECT(daytona_process_code_run(rig.box, &run, &result), 0);
+    assert_string_equal(buf_str(&rig.script.bodies),
+                        "{\"code\":\"print(1)\\n\",\"language\":\"python\",\"argv\":[\"a\","
+                        "\"b\"],\"timeout\":9}");
+    assert_int_equal(result.exit_code, 2);
+    assert_string_equal(result.output, "out");
+    daytona_result_done(&result);
+    EXPECT(daytona_process_code_run(rig.box, &run, &result), -EOPNOTSUPP);
+    EXPECT(daytona_process_code_run(rig.box, &run, &result), -EINVAL);
+    EXPECT(daytona_process_code_run(rig.box, &bad, &result), -EINVAL);
+    script_check(&rig.script);
+}
+
 #define ACCESS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -302,6 +337,7 @@ int main(void)
         ACCESS_TEST(metrics_and_build_logs_are_read),
         ACCESS_TEST(ports_are_listed_and_asked_for),
         ACCESS_TEST(links_and_tokens_are_made_and_ended),
+        ACCESS_TEST(code_is_run_in_its_language),
         ACCESS_TEST(links_to_files_are_signed_as_the_service_does),
     };
 
