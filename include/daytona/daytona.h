@@ -8,6 +8,7 @@
 #include "daytona/error.h"
 #include "daytona/files.h"
 #include "daytona/git.h"
+#include "daytona/image.h"
 #include "daytona/process.h"
 #include "daytona/pty.h"
 #include "daytona/sandbox.h"

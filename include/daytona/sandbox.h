@@ -59,9 +59,10 @@ DAYTONA_API void daytona_sandbox_info_done(struct daytona_sandbox_info *info);
 /* NULL, 0 and empty mean the service's default. */
 struct daytona_sandbox_params {
     const char *name, *snapshot, *image, *user, *language; /* image: sent as "FROM image" */
+    const char *dockerfile; /* instead of image: a text that needs no other file, see image.h */
     const struct daytona_pair *env, *labels;
     size_t env_count, label_count;
-    double cpu, memory_gib, disk_gib;                                  /* with image only */
+    double cpu, memory_gib, disk_gib;                                  /* not with a snapshot */
     const int64_t *auto_stop_min, *auto_archive_min, *auto_delete_min; /* NULL: default */
     bool is_public, ephemeral, network_block_all;
 };

@@ -491,12 +491,12 @@ static int write_create(const struct daytona_client *client, const struct dayton
     };
     int r = 0;
 
-    if (p->image && p->snapshot)
-        return error_set(-EINVAL, "a sandbox comes from an image or from a snapshot");
+    if (!!p->image + !!p->snapshot + !!p->dockerfile > 1)
+        return error_set(-EINVAL, "a sandbox comes from an image, a Dockerfile or a snapshot");
     if (p->image)
         r = buf_printf(&dockerfile, "FROM %s\n", p->image);
-    if (r == 0 && p->image)
-        body.dockerfile = dockerfile.data;
+    if (r == 0)
+        body.dockerfile = p->image ? dockerfile.data : (char *)p->dockerfile;
     if (r == 0)
         r = borrow_pairs(p->env, p->env_count, NULL, NULL, &body.env);
     if (r == 0)

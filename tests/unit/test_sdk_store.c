@@ -139,6 +139,25 @@ TEST(every_page_of_snapshots_is_read)
     buf_done(&page);
 }
 
+TEST(a_sandbox_can_be_made_from_a_dockerfile)
+{
+    static const struct step steps[] = {
+        {.request = "POST /api/sandbox", .status = 200, .body = RIG_SANDBOX("started")},
+        RIG_END,
+    };
+    const struct daytona_sandbox_params params = {.dockerfile = "FROM x\nRUN y\n"},
+                                        both = {.dockerfile = "FROM x\n", .image = "y"};
+    struct daytona_sandbox *made;
+
+    script_set(&rig.script, steps);
+    EXPECT(daytona_sandbox_create(rig.client, &both, 0, &made), -EINVAL);
+    EXPECT(daytona_sandbox_create(rig.client, &params, 0, &made), 0);
+    assert_non_null(strstr(buf_str(&rig.script.bodies),
+                           "\"buildInfo\":{\"dockerfileContent\":\"FROM x\\nRUN y\\n\""));
+    daytona_sandbox_unref(made);
+    script_check(&rig.script);
+}
+
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -146,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(volumes_are_made_found_and_deleted),
         STORE_TEST(snapshots_are_made_found_and_deleted),
+        STORE_TEST(a_sandbox_can_be_made_from_a_dockerfile),
         STORE_TEST(every_page_of_snapshots_is_read),
     };
 
