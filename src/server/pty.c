@@ -259,7 +259,8 @@ static int fill_env(struct request *rq, const struct pty *p, struct shell_env *e
     if (!both.list)
         return -ENOMEM;
     both.list[0] = terminal.list[0];
-    memcpy(both.list + 1, p->env.list, p->env.count * sizeof(*both.list));
+    if (p->env.count > 0)
+        memcpy(both.list + 1, p->env.list, p->env.count * sizeof(*both.list));
     r = shell_env_fill(rq, &both, env);
     free(both.list);
     return r;
