@@ -1,0 +1,481 @@
+/* replay.c - reading: what a journal holds when it is opened, and what is told of it. */
+#include "journal/journal_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- loading ---- */
+
+static int copy_extents(const struct journal_record *rec, struct entry *e)
+{
+    if (rec->extent_count == 0)
+        return 0;
+    e->extents = malloc(rec->extent_count * sizeof(*e->extents));
+    if (!e->extents)
+        return -ENOMEM;
+    for (size_t i = 0; i < rec->extent_count; i++)
+        e->extents[i] = journal_record_extent(rec, i);
+    e->extent_count = rec->extent_count;
+    return 0;
+}
+
+static int load_entry(struct journal *j, const struct journal_record *rec, uint64_t off,
+                      uint32_t len)
+{
+    struct entry e = {.seq = rec->seq, .off = off, .len = len, .kind = rec->kind};
+    int r = journal_entry_reserve(j);
+
+    e.result.seq = rec->seq;
+    for (int i = 0; i < JOURNAL_ROLES; i++)
+        if (rec->object[i].means == JOURNAL_MADE)
+            e.made_by[i] = rec->object[i].made_by;
+    if (r == 0)
+        r = copy_extents(rec, &e);
+    if (r == 0)
+        journal_entry_add(j, &e);
+    return r;
+}
+
+static int load_batch(struct journal *j, const struct journal_record *rec)
+{
+    struct journal_range *ranges = malloc((rec->range_count + 1) * sizeof(*ranges));
+
+    if (!ranges)
+        return -ENOMEM;
+    for (size_t i = 0; i < rec->range_count; i++)
+        ranges[i] = journal_record_range(rec, i);
+    journal_apply_batch(j, rec->seq, rec->batch, ranges, rec->range_count);
+    free(ranges);
+    return 0;
+}
+
+static int load_record(struct journal *j, const struct journal_record *rec, uint64_t off,
+                       uint32_t len)
+{
+    int r = 0;
+
+    if (rec->seq < j->next_seq)
+        return -EBADMSG;
+    j->next_seq = rec->seq + 1;
+    if (journal_is_change(rec->kind) || rec->kind == JOURNAL_BATCH)
+        r = load_entry(j, rec, off, len);
+    else
+        j->dead_bytes += len;
+    if (r == 0 && rec->kind == JOURNAL_BATCH)
+        return load_batch(j, rec);
+    if (rec->kind == JOURNAL_CHECKPOINT && rec->batch > j->last_batch)
+        j->last_batch = rec->batch;
+    for (size_t i = 0; r == 0 && i < rec->result_count; i++) {
+        const struct journal_result result = journal_record_result(rec, i);
+
+        journal_apply_result(j, rec->kind, &result);
+    }
+    return r;
+}
+
+/* *ret_tail: where the good part ends. */
+static int load_log(struct journal *j, uint64_t *ret_tail)
+{
+    struct journal_scan s;
+    int r = journal_scan_init(&s, j->log_fd, j->head.salt, j->head_bytes.len);
+
+    while (r == 0) {
+        struct journal_record rec;
+        const uint64_t off = s.off;
+        const ssize_t n = journal_scan_next(&s, &rec);
+
+        if (n == 0)
+            break;
+        if (n > 0) {
+            r = load_record(j, &rec, off, (uint32_t)n);
+        } else if (n == -EBADMSG) {
+            r = journal_scan_skip(&s, j->next_seq - 1);
+            if (r == -ENOENT) {
+                r = 0;
+                s.off = off;
+                break;
+            }
+            r = r == 0 ? -EBADMSG : r;
+        } else {
+            r = (int)n;
+        }
+    }
+    *ret_tail = s.off;
+    journal_scan_done(&s);
+    return r;
+}
+
+/* Does all the data of e lie where it should? Counts it either way. */
+static int check_entry(struct journal *j, struct entry *e, struct buf *mem)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < e->extent_count; i++) {
+        const struct journal_extent *x = &e->extents[i];
+        struct segment *seg = journal_segment(j, x->segment);
+        int bad = seg ? 0 : journal_segment_load(j, x->segment);
+
+        if (bad == 0) {
+            seg = journal_segment(j, x->segment);
+            seg->refs++;
+            buf_truncate(mem, 0);
+            bad = journal_blob_read(seg->fd, x, 0, x->len, true, mem);
+        }
+        if (bad == -ENOENT)
+            bad = -EBADMSG;
+        if (bad < 0 && (r == 0 || bad != -EBADMSG))
+            r = bad;
+    }
+    return r;
+}
+
+/*
+ * A record whose data is not whole is as bad as one that is not whole itself. *ret_bad: where the
+ * first one is, UINT64_MAX if there is none.
+ */
+static int check_data(struct journal *j, uint64_t *ret_bad)
+{
+    struct buf mem = BUF_INIT(JOURNAL_EXTENT_MAX);
+    int r = 0;
+
+    *ret_bad = UINT64_MAX;
+    for (size_t i = 0; r == 0 && i < j->entry_count; i++) {
+        struct entry *e = &j->entries[i];
+
+        if (e->extent_count == 0)
+            continue;
+        r = check_entry(j, e, &mem);
+        if (r == -EBADMSG) {
+            if (*ret_bad == UINT64_MAX)
+                *ret_bad = e->off;
+            r = 0;
+        }
+    }
+    buf_done(&mem);
+    return r;
+}
+
+/* True if from there on nothing in the log is good: only then it may be cut off. */
+static bool bad_to_the_end(struct journal *j, uint64_t off)
+{
+    struct buf mem = BUF_INIT(JOURNAL_EXTENT_MAX);
+    uint64_t end = off;
+    bool bad = true;
+
+    for (size_t i = 0; bad && i < j->entry_count; i++) {
+        struct entry *e = &j->entries[i];
+
+        if (e->off < off)
+            continue;
+        if (e->extent_count == 0 || check_entry(j, e, &mem) == 0)
+            bad = false;
+        end = e->off + e->len;
+    }
+    buf_done(&mem);
+    return bad && end == j->log_len;
+}
+
+static void forget_all(struct journal *j)
+{
+    journal_index_done(j);
+    j->entries = NULL;
+    j->entry_count = j->entry_cap = j->dead_count = 0;
+    j->dead_bytes = 0;
+    j->changes = j->parked = 0;
+    for (size_t i = 0; i < j->segment_count; i++)
+        close(j->segments[i].fd);
+    free(j->segments);
+    j->segments = NULL;
+    j->segment_count = 0;
+    j->next_seq = j->next_segment = 1;
+    j->last_batch = 0;
+}
+
+static int cut(struct journal *j, uint64_t tail)
+{
+    int r = 0;
+
+    if (tail < j->log_len)
+        r = j->sys->truncate(j->log_fd, tail);
+    if (r == 0)
+        j->log_len = tail;
+    return r;
+}
+
+static bool segment_number(const char *name, uint64_t *ret)
+{
+    char again[32];
+
+    if (sscanf(name, "%16" SCNx64 ".seg", ret) != 1)
+        return false;
+    journal_segment_name(again, *ret);
+    return strcmp(again, name) == 0;
+}
+
+static DIR *list_files(struct journal *j)
+{
+    const int fd = openat(j->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!dir && fd >= 0)
+        close(fd);
+    return dir;
+}
+
+bool journal_has_segments(struct journal *j)
+{
+    DIR *dir = list_files(j);
+    struct dirent *d;
+    uint64_t number;
+    bool found = !dir; /* what cannot be looked at is left alone */
+
+    while (dir && !found && (d = readdir(dir)))
+        found = segment_number(d->d_name, &number);
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
+/* Removes segments that no record needs, and a log that was being rewritten. */
+static int sweep_files(struct journal *j)
+{
+    DIR *dir = list_files(j);
+    struct dirent *d;
+
+    if (!dir)
+        return -EIO;
+    while ((d = readdir(dir))) {
+        uint64_t number;
+
+        if (segment_number(d->d_name, &number)) {
+            if (number >= j->next_segment)
+                j->next_segment = number + 1; /* in case it cannot be removed */
+            if (journal_segment(j, number))
+                continue;
+        } else if (strcmp(d->d_name, "log.new") != 0) {
+            continue;
+        }
+        (void)j->sys->unlink(j->dir_fd, d->d_name); /* swept again next time */
+    }
+    closedir(dir);
+    return 0;
+}
+
+int journal_load(struct journal *j)
+{
+    for (;;) {
+        uint64_t tail, bad;
+        int r;
+
+        forget_all(j);
+        r = load_log(j, &tail);
+        if (r == 0)
+            r = check_data(j, &bad);
+        if (r < 0)
+            return r == -EUCLEAN ? -EBADMSG : r;
+        if (bad == UINT64_MAX) {
+            r = cut(j, tail);
+            if (r < 0)
+                return r;
+            break;
+        }
+        if (tail < j->log_len) { /* torn behind it: that goes first, and all is looked at again */
+            r = cut(j, tail);
+        } else {
+            r = bad_to_the_end(j, bad) ? cut(j, bad) : -EBADMSG;
+        }
+        if (r < 0)
+            return r;
+    }
+    journal_index_sweep(j);
+    j->sealed = true;
+    return sweep_files(j);
+}
+
+/* ---- telling ---- */
+
+static int read_log(struct journal *j, uint64_t off, size_t len, struct buf *mem)
+{
+    int r = buf_reserve(mem, len);
+
+    for (size_t done = 0; r == 0 && done < len;) {
+        const ssize_t n = pread(j->log_fd, mem->data + done, len - done, (off_t)(off + done));
+
+        if (n == 0)
+            r = -EBADMSG;
+        else if (n < 0 && errno != EINTR)
+            r = -errno;
+        else if (n > 0)
+            done += (size_t)n;
+    }
+    mem->len = r == 0 ? len : 0;
+    return r;
+}
+
+static int get_locked(struct journal *j, const struct entry *e, struct buf *mem,
+                      struct journal_item *ret)
+{
+    ssize_t n;
+    int r;
+
+    buf_truncate(mem, 0);
+    r = read_log(j, e->off, e->len, mem);
+    if (r < 0)
+        return r;
+    n = journal_record_get(j->head.salt, mem->data, mem->len, &ret->rec);
+    if (n < 0 || ret->rec.seq != e->seq)
+        return -EBADMSG;
+    ret->batch = e->batch_number;
+    ret->result = e->result;
+    return 0;
+}
+
+static bool is_settled(const struct entry *e)
+{
+    return e->dead || e->result.settled == JOURNAL_DONE || e->result.settled == JOURNAL_DROPPED;
+}
+
+int journal_get(struct journal *j, uint64_t seq, struct buf *mem, struct journal_item *ret)
+{
+    struct journal_item item = {0};
+    struct entry *e;
+    int r;
+
+    lock_take(&j->lock);
+    e = journal_entry(j, seq);
+    r = !e || is_settled(e) ? -ENOENT : get_locked(j, e, mem, &item);
+    lock_drop(&j->lock);
+    if (r == 0)
+        *ret = item;
+    return r;
+}
+
+/* The first that is not settled from *seq on; -ENOENT. */
+static int next_item(struct journal *j, uint64_t *seq, uint64_t end, struct buf *mem,
+                     struct journal_item *ret)
+{
+    int r = -ENOENT;
+
+    lock_take(&j->lock);
+    for (size_t i = journal_place(j, *seq); i < j->entry_count && j->entries[i].seq < end; i++) {
+        if (is_settled(&j->entries[i]))
+            continue;
+        *seq = j->entries[i].seq;
+        r = get_locked(j, &j->entries[i], mem, ret);
+        break;
+    }
+    lock_drop(&j->lock);
+    return r;
+}
+
+int journal_replay(struct journal *j, int (*fn)(void *arg, const struct journal_item *item),
+                   void *arg)
+{
+    struct buf mem = BUF_INIT(JOURNAL_RECORD_MAX);
+    uint64_t end;
+    int r = 0;
+
+    lock_take(&j->lock);
+    end = j->next_seq;
+    lock_drop(&j->lock);
+    for (uint64_t seq = 1; r == 0; seq++) {
+        struct journal_item item = {0};
+
+        r = next_item(j, &seq, end, &mem, &item);
+        if (r == 0)
+            r = fn(arg, &item);
+        else if (r == -ENOENT)
+            break;
+    }
+    buf_done(&mem);
+    return r == -ENOENT ? 0 : r;
+}
+
+static int read_inline(struct journal *j, const struct entry *e, uint64_t at, size_t len,
+                       struct buf *out)
+{
+    struct buf mem = BUF_INIT(JOURNAL_RECORD_MAX);
+    struct journal_item item = {0};
+    int r = get_locked(j, e, &mem, &item);
+
+    if (r == 0 && at < item.rec.data_len) {
+        const size_t n = item.rec.data_len - (size_t)at;
+
+        r = buf_append(out, (const uint8_t *)item.rec.data + at, len < n ? len : n);
+    }
+    buf_done(&mem);
+    return r;
+}
+
+/* What is read of one extent, with its descriptor; the segment is held meanwhile. */
+struct piece {
+    struct journal_extent extent;
+    int fd;
+    uint32_t from, len;
+};
+
+static int take_piece_locked(struct journal *j, uint64_t seq, uint64_t at, size_t len,
+                             struct piece *ret)
+{
+    struct entry *e = journal_entry(j, seq);
+    uint64_t start = 0;
+
+    if (!e || is_settled(e))
+        return -ENOENT;
+    for (size_t i = 0; i < e->extent_count; start += e->extents[i].len, i++) {
+        const struct journal_extent *x = &e->extents[i];
+        struct segment *seg = journal_segment(j, x->segment);
+
+        if (at >= start + x->len)
+            continue;
+        ret->extent = *x;
+        ret->from = (uint32_t)(at - start);
+        ret->len = x->len - ret->from < len ? x->len - ret->from : (uint32_t)len;
+        ret->fd = seg->fd;
+        seg->refs++;
+        return 1;
+    }
+    return 0;
+}
+
+int journal_read(struct journal *j, uint64_t seq, uint64_t at, size_t len, bool check,
+                 struct buf *out)
+{
+    const size_t start = out->len;
+    struct entry *e;
+    int r;
+
+    lock_take(&j->lock);
+    e = journal_entry(j, seq);
+    if (!e || is_settled(e) || e->extent_count == 0) {
+        r = !e || is_settled(e) ? -ENOENT : read_inline(j, e, at, len, out);
+        lock_drop(&j->lock);
+        return r;
+    }
+    lock_drop(&j->lock);
+    for (r = 1; r > 0 && len > 0;) {
+        struct piece piece;
+
+        lock_take(&j->lock);
+        r = take_piece_locked(j, seq, at, len, &piece);
+        lock_drop(&j->lock);
+        if (r <= 0)
+            break;
+        r = journal_blob_read(piece.fd, &piece.extent, piece.from, piece.len, check, out);
+        lock_take(&j->lock);
+        journal_blob_release(j, &piece.extent, 1);
+        lock_drop(&j->lock);
+        at += piece.len;
+        len -= piece.len;
+        r = r == 0 ? 1 : r;
+    }
+    if (r < 0)
+        buf_truncate(out, start);
+    return r < 0 ? r : 0;
+}

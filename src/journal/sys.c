@@ -1,0 +1,69 @@
+#include "journal/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static int sys_create(int dir_fd, const char *name)
+{
+    const int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    return fd < 0 ? -errno : fd;
+}
+
+static ssize_t sys_write(int fd, const void *p, size_t n, uint64_t at)
+{
+    ssize_t done;
+
+    do
+        done = pwrite(fd, p, n, (off_t)at);
+    while (done < 0 && errno == EINTR);
+    return done < 0 ? -errno : done;
+}
+
+static int sys_truncate(int fd, uint64_t len)
+{
+    return ftruncate(fd, (off_t)len) < 0 ? -errno : 0;
+}
+
+static int sys_sync(int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    return (S_ISDIR(st.st_mode) ? fsync(fd) : fdatasync(fd)) < 0 ? -errno : 0;
+}
+
+static int sys_rename(int dir_fd, const char *from, const char *to)
+{
+    return renameat(dir_fd, from, dir_fd, to) < 0 ? -errno : 0;
+}
+
+static int sys_unlink(int dir_fd, const char *name)
+{
+    return unlinkat(dir_fd, name, 0) < 0 ? -errno : 0;
+}
+
+static int sys_free_bytes(int dir_fd, uint64_t *ret)
+{
+    struct statvfs st;
+
+    if (fstatvfs(dir_fd, &st) < 0)
+        return -errno;
+    *ret = (uint64_t)st.f_bavail * st.f_frsize;
+    return 0;
+}
+
+const struct journal_sys journal_sys_real = {
+    .create = sys_create,
+    .write = sys_write,
+    .truncate = sys_truncate,
+    .sync = sys_sync,
+    .rename = sys_rename,
+    .unlink = sys_unlink,
+    .free_bytes = sys_free_bytes,
+};
