@@ -40,7 +40,7 @@ done
 # The installed .pc names the prefix of the build: what it says is moved here with it.
 flags=$(pkg-config --define-variable=libdir="$lib" \
     --define-variable=includedir="$tmp/usr/include" --cflags --libs libdaytona)
-for example in list transfer execute session terminal; do
+for example in list transfer execute session terminal image repository; do
     # shellcheck disable=SC2086 # words are meant
     "$CC" -std=gnu11 -Wall -Wextra -Werror ${CFLAGS:-} -o "$tmp/$example" \
         "$source/contrib/examples/$example.c" $flags
@@ -76,6 +76,7 @@ code=0
 said=$(printf 'echo a$((1+1))b\nexit 4\n' | "$tmp/terminal" box) || code=$?
 [ $code = 4 ] || fail "terminal exits with $code: $said"
 echo "$said" | grep -q a2b || fail "terminal says $said"
+"$tmp/image" flask | grep -q '^RUN python -m pip install flask$' || fail "image says something else"
 code=0
 "$tmp/list" nobox 2>"$tmp/errors" || code=$?
 [ $code = 1 ] && grep -q '^getSandbox: ' "$tmp/errors" || fail "no error for an unknown sandbox"
