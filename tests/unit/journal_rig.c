@@ -72,7 +72,7 @@ static struct {
 } files[FILES];
 static size_t file_count;
 static long die_after = -1, steps;
-static bool died;
+static bool died, once;
 static uint64_t free_bytes = UINT64_MAX;
 
 void rig_die_after(long n)
@@ -81,8 +81,15 @@ void rig_die_after(long n)
     die_after = n;
     steps = 0;
     died = false;
+    once = false;
     file_count = 0;
     lock_drop(&lock);
+}
+
+void rig_fail_at(long n)
+{
+    rig_die_after(n);
+    once = true;
 }
 
 bool rig_died(void)
@@ -93,6 +100,7 @@ bool rig_died(void)
 void rig_kill(void)
 {
     died = true;
+    once = false;
 }
 
 void rig_set_free(uint64_t bytes)
@@ -109,7 +117,10 @@ static bool step(int *ret_err)
     if (!died && die_after >= 0 && steps >= die_after)
         died = now = true;
     steps++;
-    *ret_err = died ? -EIO : 0;
+    if (once)
+        *ret_err = now ? -ENOSPC : 0;
+    else
+        *ret_err = died ? -EIO : 0;
     lock_drop(&lock);
     return now;
 }

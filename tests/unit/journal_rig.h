@@ -22,7 +22,9 @@ char *rig_path(const struct journal_rig *rig,
  */
 extern const struct journal_sys rig_disk;
 void rig_die_after(long n); /* -1: never; forgets what it knew of files */
-bool rig_died(void);
+/* The n-th change fails, half made, with -ENOSPC; those after it do not. */
+void rig_fail_at(long n);
+bool rig_died(void); /* or failed */
 void rig_kill(void); /* now */
 /* What a loss of power leaves at worst: every file of the journal as long as it was when synced. */
 void rig_lose_power(const struct journal_rig *rig);

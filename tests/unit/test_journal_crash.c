@@ -186,8 +186,10 @@ static void check(struct journal_rig *rig, const struct story *s, bool power)
     }
 }
 
+enum ending { PROCESS_DIES, POWER_LOST, GOES_ON };
+
 /* True if the scenario ended before the disk died. */
-static bool run_until(void (*scenario)(struct story *), long n, bool power)
+static bool run_until(void (*scenario)(struct story *), long n, enum ending ending)
 {
     struct journal_rig rig;
     struct story s = {0};
@@ -196,40 +198,48 @@ static bool run_until(void (*scenario)(struct story *), long n, bool power)
     rig_make(&rig);
     rig.options.sys = &rig_disk;
     rig.options.limits.segment_bytes = 20000; /* two of the long ones */
-    rig_die_after(n);
+    if (ending == GOES_ON)
+        rig_fail_at(n);
+    else
+        rig_die_after(n);
     if (journal_open(&rig.options, &rig_key, &s.j, NULL) == 0)
         scenario(&s);
     whole = !rig_died();
     rig_kill(); /* giving it up must not tidy up either */
     journal_free(s.j);
-    if (power)
+    if (ending == POWER_LOST)
         rig_lose_power(&rig);
-    check(&rig, &s, power);
+    check(&rig, &s, ending == POWER_LOST);
     rig_remove(&rig);
     return whole;
 }
 
-static void run_all(void (*scenario)(struct story *), bool power)
+static void run_all(enum ending ending)
 {
-    long n = 0;
+    static void (*const scenarios[])(struct story *) = {saves, saves_that_are_sent, compactions};
 
-    while (!run_until(scenario, n, power))
-        n++;
-    assert_true(n > 20);
+    for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
+        long n = 0;
+
+        while (!run_until(scenarios[i], n, ending))
+            n++;
+        assert_true(n > 20);
+    }
 }
 
 TEST(a_process_that_dies_at_any_step_loses_nothing)
 {
-    run_all(saves, false);
-    run_all(saves_that_are_sent, false);
-    run_all(compactions, false);
+    run_all(PROCESS_DIES);
 }
 
 TEST(a_machine_that_dies_at_any_step_loses_nothing_that_was_synced)
 {
-    run_all(saves, true);
-    run_all(saves_that_are_sent, true);
-    run_all(compactions, true);
+    run_all(POWER_LOST);
+}
+
+TEST(a_call_that_fails_at_any_step_costs_nothing_that_was_promised)
+{
+    run_all(GOES_ON);
 }
 
 int main(void)
@@ -237,6 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_process_that_dies_at_any_step_loses_nothing),
         cmocka_unit_test(a_machine_that_dies_at_any_step_loses_nothing_that_was_synced),
+        cmocka_unit_test(a_call_that_fails_at_any_step_costs_nothing_that_was_promised),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
