@@ -145,7 +145,7 @@ static int parse_target(struct request *rq)
     return 0;
 }
 
-static bool equal_secret(const char *a, const char *b)
+bool request_equal_secret(const char *a, const char *b)
 {
     const size_t an = strlen(a), bn = strlen(b);
     unsigned char diff = an != bn;
@@ -155,21 +155,22 @@ static bool equal_secret(const char *a, const char *b)
     return diff == 0;
 }
 
-static bool has_key(const struct request *rq)
+bool request_has_key(const struct request *rq)
 {
     const char *auth = request_header(rq, "Authorization");
 
-    return auth && strncasecmp(auth, "Bearer ", 7) == 0 && equal_secret(auth + 7, rq->srv->key);
+    return auth && strncasecmp(auth, "Bearer ", 7) == 0 &&
+           request_equal_secret(auth + 7, rq->srv->key);
 }
 
 /* The token of a preview link, in a header or where browsers can put it. */
-static bool has_token_locked(const struct request *rq, const struct sandbox *sb)
+bool request_has_token_locked(const struct request *rq, const struct sandbox *sb)
 {
     const char *token = request_header(rq, "X-Daytona-Preview-Token");
 
     if (!token)
         token = request_query(rq, "DAYTONA_SANDBOX_AUTH_KEY");
-    return token && sb->preview_token[0] && equal_secret(token, sb->preview_token);
+    return token && sb->preview_token[0] && request_equal_secret(token, sb->preview_token);
 }
 
 static void refuse_toolbox(struct request *rq)
@@ -184,7 +185,7 @@ static void refuse_toolbox(struct request *rq)
 }
 
 /* What the proxies say of a sandbox that cannot answer. */
-static void refuse_state(struct request *rq, enum sandbox_state state)
+void request_refuse_state(struct request *rq, enum sandbox_state state)
 {
     if (state == SB_ARCHIVED || state == SB_ARCHIVING)
         reply_error(rq, 400, "BAD_REQUEST",
@@ -238,11 +239,12 @@ static void count_out(struct request *rq)
 static void find_by_credential(struct request *rq)
 {
     struct server *s = rq->srv;
-    const bool key = has_key(rq);
+    const bool key = request_has_key(rq);
 
     lock_take(&s->lock);
     rq->sandbox = sandbox_find_locked(s, rq->id, NULL);
-    if (rq->sandbox && !key && !has_token_locked(rq, rq->sandbox)) {
+    if (rq->sandbox && !key && !request_has_token_locked(rq, rq->sandbox) &&
+        !link_allows_locked(rq, rq->sandbox)) {
         sandbox_unref_locked(rq->sandbox);
         rq->sandbox = NULL;
     }
@@ -277,7 +279,7 @@ static void begin_toolbox(struct request *rq)
     }
     rq->jail = sandbox_enter(rq->sandbox, &state);
     if (!rq->jail) {
-        refuse_state(rq, state);
+        request_refuse_state(rq, state);
         return;
     }
     if (rq->route && (rq->route->flags & ROUTE_NEW_ONLY) && !s->new_daemon)
@@ -299,7 +301,9 @@ static void begin_api(struct request *rq)
     struct server *s = rq->srv;
 
     rq->route = route_find(rq, rq->path, false, NULL);
-    if (!(rq->route && (rq->route->flags & ROUTE_OPEN)) && !has_key(rq)) {
+    if (rq->route && (rq->route->flags & ROUTE_NEW_ONLY) && !s->new_daemon)
+        rq->route = NULL;
+    if (!(rq->route && (rq->route->flags & ROUTE_OPEN)) && !request_has_key(rq)) {
         reply_api_error(rq, 401, "Invalid credentials");
         return;
     }
@@ -330,10 +334,8 @@ struct area {
     void (*begin)(struct request *rq);
 };
 static const struct area areas[] = {
-    {"/api/", begin_api},
-    {"/toolbox/", begin_toolbox},
-    {"/_fault", begin_api},
-    {"", begin_elsewhere},
+    {"/api/", begin_api},   {"/toolbox/", begin_toolbox}, {"/preview/", proxy_begin_preview},
+    {"/_fault", begin_api}, {"", begin_elsewhere},
 };
 
 static void apply_early_faults(struct request *rq)
@@ -493,6 +495,7 @@ void request_completed(void *arg, struct MHD_Connection *conn, void **con_cls,
     *con_cls = NULL;
     wsock_forget(rq);
     follow_forget(rq);
+    proxy_forget(rq);
     upload_free(rq);
     bulk_free(rq);
     reply_reset(&rq->reply);

@@ -10,6 +10,7 @@ enum {
     API = ROUTE_API,
     SANDBOX = ROUTE_API | ROUTE_SANDBOX,
     SANDBOX_ID = ROUTE_API | ROUTE_SANDBOX | ROUTE_ID_ONLY,
+    NEW_SANDBOX_ID = ROUTE_API | ROUTE_SANDBOX | ROUTE_ID_ONLY | ROUTE_NEW_ONLY,
     TOOLBOX = ROUTE_TOOLBOX,
     NEW = ROUTE_TOOLBOX | ROUTE_NEW_ONLY,
     FILES = ROUTE_TOOLBOX | ROUTE_FILES,
@@ -36,6 +37,18 @@ static const struct route routes[] = {
     {"forks", "GET", "/api/sandbox/*/forks", SANDBOX, api_forks, NULL, NULL},
     {"forks", "GET", "/api/sandbox/*/ancestors", SANDBOX, api_forks, NULL, NULL},
     {"parent", "GET", "/api/sandbox/*/parent", SANDBOX, api_parent, NULL, NULL},
+    {"preview-url", "GET", "/api/sandbox/*/ports/*/preview-url", SANDBOX, api_preview_url, NULL,
+     NULL},
+    {"signed-preview-url", "GET", "/api/sandbox/*/ports/*/signed-preview-url", SANDBOX,
+     api_signed_url, NULL, NULL},
+    {"expire", "POST", "/api/sandbox/*/ports/*/signed-preview-url/*/expire", SANDBOX,
+     api_signed_expire, NULL, NULL},
+    {"ssh-validate", "GET", "/api/sandbox/ssh-access/validate", API, api_ssh_validate, NULL, NULL},
+    {"ssh-access", "POST", "/api/sandbox/*/ssh-access", SANDBOX, api_ssh_create, NULL, NULL},
+    {"ssh-access", "DELETE", "/api/sandbox/*/ssh-access", SANDBOX, api_ssh_delete, NULL, NULL},
+    {"signing-key", "GET", "/api/sandbox/*/signing-key", NEW_SANDBOX_ID, api_signing_key, NULL, NULL},
+    {"signing-key", "POST", "/api/sandbox/*/signing-key/rotate", NEW_SANDBOX_ID, api_signing_rotate,
+     NULL, NULL},
     {"labels", "PUT", "/api/sandbox/*/labels", SANDBOX, api_labels, NULL, NULL},
     {"public", "POST", "/api/sandbox/*/public/*", SANDBOX, api_public, NULL, NULL},
     {"last-activity", "POST", "/api/sandbox/*/last-activity", SANDBOX_ID, api_last_activity,
@@ -52,10 +65,10 @@ static const struct route routes[] = {
     {"folder", "POST", "/files/folder", FILES, files_folder, NULL, NULL},
     {"move", "POST", "/files/move", FILES, files_move, NULL, NULL},
     {"permissions", "POST", "/files/permissions", FILES, files_permissions, NULL, NULL},
-    {"download", "GET", "/files/download", FILES, files_download, NULL, NULL},
+    {"download", "GET", "/files/download", FILES | ROUTE_SIGNED, files_download, NULL, NULL},
     {"bulk-download", "POST", "/files/bulk-download", FILES, files_bulk_download, NULL, NULL},
     {"upload", "POST", "/files/upload", FILES, files_upload, files_upload_begin, upload_feed},
-    {"upload-v2", "POST", "/files/upload-v2", NEW_FILES, files_upload_v2,
+    {"upload-v2", "POST", "/files/upload-v2", NEW_FILES | ROUTE_SIGNED, files_upload_v2,
      files_upload_v2_begin, upload_feed},
     {"bulk-upload", "POST", "/files/bulk-upload", FILES, files_bulk_upload,
      files_bulk_upload_begin, upload_feed},
@@ -82,6 +95,9 @@ static const struct route routes[] = {
     {"pty-delete", "DELETE", "/process/pty/*", TOOLBOX, pty_delete, NULL, NULL},
     {"pty-resize", "POST", "/process/pty/*/resize", TOOLBOX, pty_post_size, NULL, NULL},
     {"pty-connect", "GET", "/process/pty/*/connect", TOOLBOX, pty_connect, NULL, NULL},
+    {"ports", "GET", "/port", TOOLBOX, ports_get, NULL, NULL},
+    {"port-in-use", "GET", "/port/*/in-use", TOOLBOX, ports_in_use, NULL, NULL},
+    {"proxy", "*", "/proxy/*/**", TOOLBOX, proxy_run, NULL, NULL},
     {"version", "GET", "/version", TOOLBOX, info_version, NULL, NULL},
     {"work-dir", "GET", "/work-dir", TOOLBOX, info_work_dir, NULL, NULL},
     {"home-dir", "GET", "/user-home-dir", TOOLBOX, info_work_dir, NULL, NULL},
@@ -109,7 +125,9 @@ static int match(const char *pattern, const char *path, const char **starts, siz
 {
     int captured = 0;
 
-    while (*pattern && *path) {
+    while (*pattern && (*path || strcmp(pattern, "/**") == 0)) {
+        if (strcmp(pattern, "/**") == 0) /* whatever follows, or nothing */
+            return *path == '/' || !*path ? captured : -1;
         if (*pattern == '*') {
             const size_t n = strcspn(path, "/");
 
@@ -141,6 +159,11 @@ static const char *other_slash(const char *method, const char *path)
     return NULL;
 }
 
+static bool method_fits(const struct route *route, const char *method)
+{
+    return *route->method == '*' || strcmp(route->method, method) == 0;
+}
+
 const struct route *route_find(struct request *rq, const char *path, bool toolbox,
                                const char **ret_slash)
 {
@@ -151,7 +174,7 @@ const struct route *route_find(struct request *rq, const char *path, bool toolbo
         const struct route *route = &routes[i];
         int n;
 
-        if (toolbox != !!(route->flags & ROUTE_TOOLBOX) || strcmp(route->method, rq->method) != 0)
+        if (toolbox != !!(route->flags & ROUTE_TOOLBOX) || !method_fits(route, rq->method))
             continue;
         n = match(route->pattern, path, starts, lens);
         if (n < 0)

@@ -417,6 +417,7 @@ struct server *server_free(struct server *s)
         sandbox_unref_locked(sb);
     }
     lock_drop(&s->lock);
+    links_free(s);
     fault_free(s->fault);
     if (s->lock_fd >= 0)
         close(s->lock_fd);

@@ -90,9 +90,10 @@ struct server {
         live; /* guards what runs in sandboxes beside requests: lists of sessions and terminals */
 
     struct lock lock;
-    pthread_cond_t changed;    /* a sandbox's state, stopping */
-    struct sandbox *sandboxes; /* lock */
-    bool stopping;             /* lock */
+    pthread_cond_t changed;           /* a sandbox's state, stopping */
+    struct sandbox *sandboxes;        /* lock */
+    bool stopping;                    /* lock */
+    struct signed_link *signed_links; /* lock; links.c's */
     bool ticking;
     pthread_t ticker; /* stops idle sandboxes */
 };
@@ -211,6 +212,7 @@ struct request {
     struct fault_plan fault;
     uint64_t sent;           /* body bytes given to the library */
     bool counted;            /* in sandbox.in_use */
+    struct proxy *proxy;     /* proxy.c's */
     struct upgrade *upgrade; /* wsock.c's */
     struct follow *follow;   /* session_calls.c's */
 };
@@ -223,6 +225,7 @@ enum route_flags {
     ROUTE_INTERNAL = 1 << 4, /* not part of the imitated service: no faults */
     ROUTE_ID_ONLY = 1 << 5,  /* the first capture is a sandbox's id, not its name */
     ROUTE_FILES = 1 << 7,    /* a file call */
+    ROUTE_SIGNED = 1 << 8,   /* a signed link may make it */
     ROUTE_SANDBOX = 1 << 6,  /* the first capture is a sandbox: rq->sandbox is set */
 };
 
@@ -254,6 +257,12 @@ const char *request_header(const struct request *rq, const char *name);
 const char *request_sdk_version(const struct request *rq);
 /* The body, by a table; as json_load. */
 int request_json(struct request *rq, const struct json_field *fields, size_t count, void *ret);
+/* In a time that does not tell where they differ. */
+bool request_has_key(const struct request *rq);
+bool request_has_token_locked(const struct request *rq, const struct sandbox *sb);
+/* What the proxies say of a sandbox that cannot answer. */
+void request_refuse_state(struct request *rq, enum sandbox_state state);
+bool request_equal_secret(const char *a, const char *b);
 /* True when the client has closed its connection, so that nobody waits for the answer. */
 bool request_abandoned(const struct request *rq);
 
@@ -290,6 +299,17 @@ void lie_instead(struct request *rq);
 
 /* What a file call says when it fails: by stage and generation, section "files" of the API. */
 void reply_file_error(struct request *rq, int err, bool at_lookup);
+
+/* ---- links (links.c) ---- */
+
+/* A signed preview link that holds: the sandbox's id. */
+bool link_find_locked(struct server *s, const char *token, unsigned port, char sandbox[64]);
+/* True when the request is one that a signed link to a file allows. */
+bool link_allows_locked(const struct request *rq, const struct sandbox *sb);
+/* Appends the signature of a link to a file. */
+int link_sign(const char *key, const char *method, const char *path, const char *expires,
+              struct buf *out);
+void links_free(struct server *s);
 
 /* ---- the view of a sandbox's files (view.c) ---- */
 
@@ -346,6 +366,14 @@ void api_answer_sandbox(struct request *rq, int status);
 /* As long as the settings say. */
 void api_wait_started(struct request *rq);
 void api_answer_saved(struct request *rq, int status);
+void api_preview_url(struct request *rq);
+void api_signed_url(struct request *rq);
+void api_signed_expire(struct request *rq);
+void api_ssh_create(struct request *rq);
+void api_ssh_delete(struct request *rq);
+void api_ssh_validate(struct request *rq);
+void api_signing_key(struct request *rq);
+void api_signing_rotate(struct request *rq);
 void api_fault_get(struct request *rq);
 void api_fault_set(struct request *rq);
 
@@ -382,6 +410,12 @@ void session_logs(struct request *rq);
 void session_put_input(struct request *rq);
 
 void follow_forget(struct request *rq);
+void ports_get(struct request *rq);
+void ports_in_use(struct request *rq);
+void proxy_run(struct request *rq);
+/* /preview/PORT-ID or /preview/PORT-TOKEN: finds the sandbox, or refuses. */
+void proxy_begin_preview(struct request *rq);
+void proxy_forget(struct request *rq);
 void pty_post(struct request *rq);
 void pty_get_all(struct request *rq);
 void pty_get(struct request *rq);
