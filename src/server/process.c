@@ -1,6 +1,7 @@
 /*
  * process.c - execute: the command goes to a shell's standard input, what it prints comes back.
  */
+#include "server/run.h"
 #include "server/server_internal.h"
 
 #include "util/array.h"
@@ -117,11 +118,9 @@ static void wait_run(struct run *run)
     }
 }
 
-static int start_run(struct run *run, const char *shell, const char *cwd, struct shell_env *env)
+static int start_run(struct run *run, const char *const *argv, const char *cwd,
+                     struct shell_env *env)
 {
-    /* busybox is many programs: it is told which. */
-    const bool busybox = strcmp(path_base(shell), "busybox") == 0;
-    const char *const argv[] = {shell, busybox ? "sh" : NULL, NULL};
     int in[2] = {-1, -1}, out[2] = {-1, -1}, r = 0;
     struct jail_job job = {
         .cwd = cwd, .argv = argv, .env = (const char *const *)env->list, .fd_count = 3};
@@ -195,6 +194,7 @@ static void execute(struct request *rq, const struct wire_execute *e)
                       .out = -1,
                       .status = -1,
                       .deadline_ns = INT64_MAX};
+    const char *argv[3] = {NULL};
     char shell[256], *cwd = NULL;
     struct shell_env *env;
     int r = -ENOMEM;
@@ -203,6 +203,9 @@ static void execute(struct request *rq, const struct wire_execute *e)
     run.linger_ns = settings.linger_ns;
     buf_init(&run.output, OUTPUT_MAX);
     shell_choose(rq, shell);
+    argv[0] = shell;
+    if (strcmp(path_base(shell), "busybox") == 0)
+        argv[1] = "sh"; /* it is many programs: it is told which */
     env = calloc(1, sizeof(*env));
     cwd = view_absolute(rq, e->cwd && *e->cwd ? e->cwd : view_work_dir(rq));
     if (env && cwd)
@@ -216,7 +219,7 @@ static void execute(struct request *rq, const struct wire_execute *e)
     if (r == 0 && e->timeout_s > 0)
         run.deadline_ns = clock_mono_ns() + e->timeout_s * NS_PER_S;
     if (r == 0)
-        r = start_run(&run, shell, cwd, env);
+        r = start_run(&run, argv, cwd, env);
     if (r < 0) {
         answer_failed(rq, "fork/exec", shell, -r);
         goto out;
@@ -234,6 +237,52 @@ out:
         shell_env_done(env);
     free(env);
     free(cwd);
+}
+
+int run_program(struct request *rq, const struct run_params *params, struct buf *out)
+{
+    struct run run = {.rq = rq,
+                      .text = params->input,
+                      .left = params->input_len,
+                      .in = -1,
+                      .out = -1,
+                      .status = -1,
+                      .deadline_ns = INT64_MAX};
+    struct shell_env *env = calloc(1, sizeof(*env));
+    struct fault_settings settings;
+    int r = env ? 0 : -ENOMEM;
+
+    fault_settings(rq->srv->fault, &settings);
+    run.linger_ns = settings.linger_ns;
+    buf_init(&run.output, OUTPUT_MAX);
+    if (params->timeout_ns > 0)
+        run.deadline_ns = clock_mono_ns() + params->timeout_ns;
+    if (r == 0)
+        r = shell_env_fill(rq, params->env, env);
+    if (r == 0)
+        r = start_run(&run, params->argv, params->cwd, env);
+    if (r == 0) {
+        wait_run(&run);
+        if (run.timed_out)
+            (void)jail_kill_group(rq->jail, run.id); /* fails only when all of it has ended */
+        if (run.timed_out)
+            r = -ETIMEDOUT;
+        else if (run.event.kind != JAIL_EXITED)
+            r = -run.event.value;
+        else if (run.overflow)
+            r = -EFBIG;
+        else
+            r = WIFEXITED(run.event.value) ? WEXITSTATUS(run.event.value)
+                                           : 128 + WTERMSIG(run.event.value);
+    }
+    close_fd(&run.in);
+    close_fd(&run.out);
+    close_fd(&run.status);
+    *out = run.output;
+    if (env)
+        shell_env_done(env);
+    free(env);
+    return r;
 }
 
 void process_execute(struct request *rq)

@@ -410,6 +410,16 @@ void session_logs(struct request *rq);
 void session_put_input(struct request *rq);
 
 void follow_forget(struct request *rq);
+void git_clone(struct request *rq);
+void git_status(struct request *rq);
+void git_branches(struct request *rq);
+void git_branch_create(struct request *rq);
+void git_branch_remove(struct request *rq);
+void git_checkout(struct request *rq);
+void git_add(struct request *rq);
+void git_commit(struct request *rq);
+void git_push(struct request *rq);
+void git_pull(struct request *rq);
 void ports_get(struct request *rq);
 void ports_in_use(struct request *rq);
 void proxy_run(struct request *rq);
