@@ -7,9 +7,10 @@
 /* clang-format off */
 static const struct fact facts[] = {
     {"prepare", "POST", "/process/execute", JSON_IN,
-     "{\"command\":\"git init -q --bare up.git && git init -q -b main seed && cd seed && git config "
-     "user.email x@y.z && git config user.name x && echo 1 > one && git add . && git commit -qm one "
-     "&& git push -q ../up.git main && git -C ../up.git symbolic-ref HEAD refs/heads/main\"}", 200,
+     "{\"command\":\"git init -q --bare up.git && git init -q -b main seed && cd seed && "
+     "git config user.email x@y.z && git config user.name x && echo 1 > one && git add . && "
+     "git commit -qm one && git push -q ../up.git main && "
+     "git -C ../up.git symbolic-ref HEAD refs/heads/main\"}", 200,
      NULL, "~\"exitCode\":0"},
     {"clone_200_empty", "POST", "/git/clone", JSON_IN, "{\"url\":\"@WORK/up.git\",\"path\":\"w\"}",
      200, NULL, ""},

@@ -66,7 +66,7 @@ TEST(containers_do_not_pause_fork_or_resize)
 
 TEST(idle_ones_stop_and_used_ones_do_not)
 {
-    struct box box = start_box("state-delay=0,minute=400ms", false, false);
+    struct box box = start_box("state-delay=0,minute=1s", false, false);
     char call[256], id[64];
     struct answer a;
     struct raw_ws ws;
@@ -84,7 +84,7 @@ TEST(idle_ones_stop_and_used_ones_do_not)
     answer_done(&a);
     snprintf(call, sizeof(call), "/process/session/s/command/%s/logs?follow=true", id);
     ws = ws_open(&box, call, NULL);
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 15; i++) {
         usleep(100000);
         expect(&box, "GET", "/api/sandbox/box", NULL, NULL, 200, "~\"state\":\"started\"");
     }
@@ -93,7 +93,7 @@ TEST(idle_ones_stop_and_used_ones_do_not)
     wait_state(&box, "box", "stopped");
     /* Nor do calls that say so. */
     expect(&box, "POST", "/api/sandbox/box/start", NULL, NULL, 200, NULL);
-    for (int i = 0; i < 30; i++) {
+    for (int i = 0; i < 45; i++) {
         a = ask_box(&box, "GET", "/version", "X-Daytona-Skip-Last-Activity-Update: true\r\n", NULL);
         id[0] = (char)a.status;
         answer_done(&a);
@@ -116,7 +116,7 @@ TEST(stopped_ones_are_archived_or_deleted_and_old_ones_deleted)
     expect(&box, "POST", "/api/sandbox/d/stop", NULL, NULL, 200, NULL);
     expect(&box, "POST", "/api/sandbox/t/ttl/3", NULL, NULL, 201, NULL);
     wait_state(&box, "a", "archived");
-    usleep(600000);
+    usleep(1500000);
     expect(&box, "GET", "/api/sandbox/d", NULL, NULL, 404, NULL);
     expect(&box, "GET", "/api/sandbox/t", NULL, NULL, 404, NULL);
     expect(&box, "GET", "/api/sandbox/box", NULL, NULL, 200, "~\"state\":\"started\"");
