@@ -241,12 +241,31 @@ ssize_t blob_read(struct blob *b, uint64_t off, void *p, size_t n)
     return (ssize_t)done;
 }
 
+/* Before the first byte moves: whoever reads it to keep it looks at this afterwards. */
+static void set_changed(struct blob *b)
+{
+    lock_take(&b->cache->lock);
+    b->changed = true;
+    lock_drop(&b->cache->lock);
+}
+
+bool blob_changed(struct blob *b)
+{
+    bool changed;
+
+    lock_take(&b->cache->lock);
+    changed = b->changed;
+    lock_drop(&b->cache->lock);
+    return changed;
+}
+
 int blob_write(struct blob *b, uint64_t off, const void *p, size_t n)
 {
     size_t done = 0;
 
     if (off > BLOB_MAX || n > BLOB_MAX - off)
         return -EFBIG;
+    set_changed(b);
     while (done < n) {
         const ssize_t put = pwrite(b->fd, (const char *)p + done, n - done, (off_t)(off + done));
 
@@ -276,6 +295,7 @@ int blob_resize(struct blob *b, uint64_t size)
 {
     if (size > BLOB_MAX)
         return -EFBIG;
+    set_changed(b);
     if (ftruncate(b->fd, (off_t)size) < 0)
         return -errno;
     lock_take(&b->cache->lock);

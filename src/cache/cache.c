@@ -84,6 +84,7 @@ struct cache *cache_free(struct cache *c)
 {
     if (!c)
         return NULL;
+    keeper_free(c->keeper);
     close(c->dir_fd);
     lock_done(&c->lock);
     free(c);

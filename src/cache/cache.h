@@ -2,7 +2,8 @@
  * cache.h - file data on local disk.
  *
  * A blob is the content of one version of one file, whole or in blocks, in an unlinked sparse file
- * below the cache directory, so that nothing is left when the process dies. Blobs are counted. One
+ * below the cache directory. What is to outlive the process is copied to files of its own (see
+ * cache_keep), which only ever hold clean content. Blobs are counted. One
  * that is held keeps its content; when the cache is over its size (in bytes, or in descriptors, of
  * which each blob has one), the content of others is dropped, oldest use first. Data that exists
  * nowhere else must therefore be held.
@@ -35,6 +36,31 @@ uint64_t cache_used(struct cache *c); /* bytes on disk, about */
 size_t cache_blobs(struct cache *c);  /* that have content */
 /* What may be fetched before it is needed without pushing out what is. */
 void cache_spare(struct cache *c, size_t *ret_blobs, uint64_t *ret_bytes);
+
+/* ---- what outlives the process ---- */
+
+/* A version of a file, wherever it lies. What cannot be told apart by it is not kept. */
+struct cache_key {
+    uint64_t dev, ino, size;
+    int64_t mtime_ns, ctime_ns;
+};
+
+/*
+ * From now on content is kept for those who come after us, and found, in a folder named after owner
+ * (which says whose files they are). -EBUSY: another process has it; then nothing is kept or found.
+ * At most max_bytes of cache_new, the oldest use goes first. cache_free ends what is being kept.
+ */
+int cache_keep(struct cache *c, const char *owner);
+bool cache_has(struct cache *c, const struct cache_key *key); /* perhaps: it is not read */
+/*
+ * Keeps what is local of b, which is that version of the file, in a thread of its own. If b is
+ * written to before that is done, nothing is kept.
+ */
+void cache_put(struct cache *c, const struct cache_key *key, struct blob *b);
+/* Fills b, which is held, with what is kept; -ENOENT if that is nothing. Uses the disk. */
+int cache_get(struct cache *c, const struct cache_key *key, struct blob *b);
+
+/* ---- blobs ---- */
 
 /* size bytes of which nothing is local (size 0: all of it). One reference, held once. -EFBIG. */
 int blob_new(struct cache *c, uint64_t size, struct blob **ret);

@@ -17,7 +17,8 @@ struct cache {
     uint64_t used;    /* bytes, all blobs */
     size_t blobs;     /* with content */
     uint64_t next_id;
-    struct blob *idle; /* with content and not held, oldest use first */
+    struct blob *idle;     /* with content and not held, oldest use first */
+    struct keeper *keeper; /* owned; NULL: nothing is kept. Set once, before there is a blob */
 };
 
 struct blob {
@@ -26,11 +27,16 @@ struct blob {
     int fd;              /* -1 once dropped; stays while held */
     unsigned refs, holds;
     uint64_t size;
+    bool changed;             /* since it was made, or will be: not what was fetched */
     uint64_t charged;         /* what it adds to cache.used */
     uint8_t *map;             /* enum block, one per BLOB_BLOCK; NULL: whole */
     size_t blocks, local;     /* of map: how many there are, and how many are BLOCK_LOCAL */
     struct blob *prev, *next; /* in cache.idle */
 };
+
+bool blob_changed(struct blob *b);
+
+struct keeper *keeper_free(struct keeper *s);
 
 /* An unlinked file in the cache's folder: a descriptor, or -errno. */
 int cache_file(struct cache *c);

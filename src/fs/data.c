@@ -181,6 +181,67 @@ int data_fetch_all(struct fs *fs, struct node *n)
     }
 }
 
+/*
+ * What is kept for the next mount is found there by the version it was labelled with. If the label
+ * is wrong, because the file changed before or while it was fetched, then that version is over: a
+ * file never gets an earlier ctime back. Two versions within one tick of the clock are told apart
+ * by `verified`. So nobody looks for what is wrong.
+ */
+static struct cache_key key_of(const struct remote_attr *a)
+{
+    return (struct cache_key){.dev = a->dev,
+                              .ino = a->ino,
+                              .size = a->size,
+                              .mtime_ns = a->mtime_ns,
+                              .ctime_ns = a->ctime_ns};
+}
+
+bool data_kept_locked(const struct fs *fs, const struct node *n)
+{
+    const struct cache_key key = key_of(&n->attr);
+
+    return cache_has(fs->cache, &key);
+}
+
+void data_recall(struct fs *fs, struct node *n)
+{
+    const struct cache_key key = key_of(&n->attr);
+    struct node_file *nf = n->file;
+    struct blob *b;
+
+    lock_assert_held(&fs->lock);
+    if (nf->blob || !cache_has(fs->cache, &key))
+        return;
+    if (data_blob_locked(fs, n) < 0)
+        return; /* whoever fetches it meets the failure */
+    b = blob_ref(nf->blob);
+    if (nf->verified && blob_hold(b)) {
+        fs_unlock(fs);
+        if (cache_get(fs->cache, &key, b) == 0 && blob_whole(b)) {
+            fs_lock(fs);
+            nf->kept_id = blob_id(b);
+            fs_unlock(fs);
+        }
+        blob_release(b);
+        fs_lock(fs);
+        fs_wake(fs);
+    }
+    blob_unref(b);
+}
+
+void data_keep_locked(struct fs *fs, struct node *n)
+{
+    const struct node_file *nf = n->file;
+    const struct cache_key key = key_of(&nf->version);
+
+    lock_assert_held(&fs->lock);
+    if (!nf->blob || nf->local || !nf->verified || nf->kept_id == blob_id(nf->blob))
+        return;
+    cache_put(fs->cache, &key, nf->blob);
+    if (data_whole_locked(n))
+        n->file->kept_id = blob_id(nf->blob);
+}
+
 int data_keep_for_handles(struct fs *fs, struct node *n)
 {
     int r;

@@ -70,6 +70,8 @@ static void free_file_locked(struct fs_file *file)
 
     window_close_locked(file);
     n->file->wopens -= flags_write(file->flags);
+    if (n->file->opens == 1)
+        data_keep_locked(file->fs, n);
     data_close_locked(n);
     file->fs->files_open--;
     if (node_unsent(n) && n->file->wopens == 0)
@@ -100,6 +102,7 @@ static int open_content(struct fs *fs, struct node *n, int flags)
             r = send_node(fs, n);
         return r;
     }
+    data_recall(fs, n);
     scan_open(fs, n);
     r = data_blob_locked(fs, n);
     if (r < 0 || node_size(n) > FS_SMALL)

@@ -60,6 +60,7 @@ struct node_file {
     bool verified;     /* the version could be told from one changed during the fetch */
     bool ahead;        /* fetched, or being fetched, before anybody opened it */
     struct remote_attr version;
+    uint64_t kept_id;   /* blob_id that was left to the mounts that come when it was whole */
     uint64_t opened_id; /* blob_id that the kernel's pages are of; 0: of none */
     unsigned opens, wopens;
     bool local;
@@ -397,6 +398,12 @@ int data_fetch_all(struct fs *fs, struct node *n);
 int data_fetch(struct fs *fs, struct node *n, uint64_t off, uint64_t window, unsigned *stale);
 /* What blob_take gave of n->file->blob; settles it. May wait. */
 int data_fetch_range(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes);
+/* Uses what an earlier mount left of this version, if that is whole or n has nothing yet. May wait,
+ * for the disk. */
+void data_recall(struct fs *fs, struct node *n);
+/* Leaves what is here to the mounts that come. */
+void data_keep_locked(struct fs *fs, struct node *n);
+bool data_kept_locked(const struct fs *fs, const struct node *n); /* perhaps */
 /* Before the name goes: all of what is open. Only -EINTR stops it. May wait. */
 int data_keep_for_handles(struct fs *fs, struct node *n);
 

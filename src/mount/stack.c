@@ -200,6 +200,16 @@ static int choose_path(struct stack *s, struct buf *why)
     return s->path ? EXITCODE_OK : fail(s, -ENOMEM, why);
 }
 
+/* Of two mounts of one sandbox the second has nothing of the first's: it works all the same. */
+static void keep_cache(struct stack *s)
+{
+    struct buf owner = BUF_INIT(8192);
+
+    if (buf_printf(&owner, "%s\n%s", daytona_client_api_url(s->client), s->info.id) == 0)
+        (void)cache_keep(s->cache, buf_str(&owner));
+    buf_done(&owner);
+}
+
 static int open_cache(struct stack *s, struct buf *why)
 {
     char *dir = options_cache_dir(s->options);
@@ -217,6 +227,8 @@ static int open_cache(struct stack *s, struct buf *why)
                               "the cache %s cannot be used (%s): choose another with -o "
                               "cache_dir=",
                               dir ? dir : "", errtext_sentence(r)));
+    if (r == 0)
+        keep_cache(s);
     free(dir);
     return code;
 }

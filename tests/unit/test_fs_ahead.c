@@ -579,6 +579,107 @@ TEST(a_window_that_nobody_will_read_is_not_begun)
     rig_down(&g);
 }
 
+/* ---- across mounts ---- */
+
+static void remount(struct rig *g)
+{
+    const struct fs_config config = {.root = "/",
+                                     .mount_dir = "/mnt/box",
+                                     .force_uid = -1,
+                                     .force_gid = -1,
+                                     .coherence_ns = 600 * NS_PER_S};
+
+    g->fs = fs_free(g->fs);
+    g->cache = cache_free(g->cache);
+    assert_int_equal(cache_new(g->dir, 512 << 20, &g->cache), 0);
+    assert_int_equal(cache_keep(g->cache, "box"), 0);
+    assert_int_equal(fs_new(&config, g->remote, g->cache, &g->fs), 0);
+    g->fs->ahead_age_ns = 0;
+}
+
+static void rig_down_kept(struct rig *g)
+{
+    char command[128];
+
+    g->fs = fs_free(g->fs);
+    g->cache = cache_free(g->cache);
+    snprintf(command, sizeof(command), "rm -rf %s/*", g->dir);
+    assert_int_equal(system(command), 0);
+    rig_down(g);
+}
+
+TEST(what_was_read_needs_no_bytes_after_a_remount)
+{
+    struct fs_file *f;
+    struct rig g;
+
+    up(&g);
+    remount(&g);
+    make_tree(&g, 20, 10, FILE_BYTES);
+    make_large(&g, "/large");
+    list_tree(&g, 20);
+    expect_tree(&g, 20, 10, FILE_BYTES);
+    assert_int_equal(rig_open(&g, "/large", O_RDONLY, &f), 0);
+    for (uint64_t off = 0; off < LARGE; off += 1 << 20)
+        expect_large(f, off, 1 << 20);
+    assert_int_equal(rig_close(f), 0);
+    remount(&g);
+    count_from_here();
+    expect_tree(&g, 20, 10, FILE_BYTES);
+    assert_int_equal(rig_open(&g, "/large", O_RDONLY, &f), 0);
+    for (uint64_t off = 0; off < LARGE; off += 1 << 20)
+        expect_large(f, off, 1 << 20);
+    assert_int_equal(rig_close(f), 0);
+    assert_int_equal(requests(), 0);
+    rig_down_kept(&g);
+}
+
+TEST(what_changed_between_two_mounts_is_fetched)
+{
+    struct rig g;
+
+    up(&g);
+    remount(&g);
+    make_tree(&g, 1, 20, FILE_BYTES);
+    list_tree(&g, 1);
+    expect_tree(&g, 1, 20, FILE_BYTES);
+    assert_int_equal(rig_write(&g, "/d000/f003", "ours"), 0);
+    remount(&g);
+    rig_expect(&g, "/d000/f003", "ours");
+    put_other(g.remote, "/d000/f007"); /* same size and mtime */
+    count_from_here();
+    for (unsigned f = 0; f < 20; f++)
+        if (f == 7)
+            expect_other(&g, 0, 7);
+        else if (f != 3)
+            expect_file(&g, 0, f, FILE_BYTES);
+    assert_int_equal(requests(), 1);
+    rig_same_tree(&g, "/");
+    rig_down_kept(&g);
+}
+
+TEST(what_was_written_to_while_it_was_kept_is_not_found)
+{
+    struct rig g;
+    char got[16];
+
+    up(&g);
+    remount(&g);
+    rig_put(&g, "/f", "first", 5);
+    usleep(120000);
+    for (unsigned i = 0; i < 20; i++) {
+        char text[8];
+
+        snprintf(text, sizeof(text), "%05u", i);
+        assert_int_equal(rig_read(&g, "/f", got, sizeof(got)), 0); /* closing it begins to keep */
+        assert_int_equal(rig_write(&g, "/f", text), 0);
+        remount(&g);
+        assert_int_equal(rig_read(&g, "/f", got, sizeof(got)), 0);
+        assert_string_equal(got, text);
+    }
+    rig_down_kept(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -597,6 +698,9 @@ int main(void)
         cmocka_unit_test(random_reads_fetch_little_more_than_they_ask_for),
         cmocka_unit_test(who_reads_only_the_beginning_gets_little_more),
         cmocka_unit_test(a_window_that_nobody_will_read_is_not_begun),
+        cmocka_unit_test(what_was_read_needs_no_bytes_after_a_remount),
+        cmocka_unit_test(what_changed_between_two_mounts_is_fetched),
+        cmocka_unit_test(what_was_written_to_while_it_was_kept_is_not_found),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,546 @@
+/*
+ * keeper.c - content that outlives the process.
+ *
+ * Below the cache's folder lies one for each owner, and in it a file (kept.h) for each file of the
+ * sandbox, named by device, inode number and a checksum of its version: a new one takes the place
+ * of the old. It is written under another name and renamed when complete, by one thread; its
+ * checksums are looked at whenever it is read, so neither a crash nor a disk that lies can make
+ * wrong content of it. One process has the folder at a time, by flock.
+ */
+#include "cache/cache_internal.h"
+#include "cache/kept.h"
+
+#include "util/clock.h"
+#include "util/crc32c.h"
+#include "util/sha256.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#define TEMP_NAME "new"
+
+enum { FILE_BYTES = 33, NAME_BYTES = FILE_BYTES + 10, PENDING_MAX = 10000, KEPT_MAX = 1000000 };
+
+struct entry {
+    char name[NAME_BYTES]; /* DEVICE-INODE-VERSION: 16, 16 and 8 hexadecimal digits */
+    uint64_t bytes;        /* on disk */
+    int64_t used_ns;       /* only to sort them once */
+    UT_hash_handle hh;
+    struct entry *prev, *next;
+};
+
+struct pending {
+    struct blob *blob; /* counted and held */
+    struct cache_key key;
+    struct pending *prev, *next;
+};
+
+struct keeper {
+    int dir_fd; /* locked */
+    uint64_t max_bytes;
+
+    struct lock lock;      /* inside of the cache's; never held while the disk is used */
+    struct entry *entries; /* by the first FILE_BYTES of the name */
+    struct entry *lru;     /* oldest use first */
+    uint64_t bytes;
+    struct pending *pending;
+    size_t pending_count;
+    pthread_cond_t work;
+    pthread_t thread;
+    bool runs, stopping;
+};
+
+static void name_of(const struct cache_key *key, char name[NAME_BYTES])
+{
+    uint8_t head[KEPT_HEAD];
+
+    kept_put_key(head, key);
+    snprintf(name, NAME_BYTES, "%016llx-%016llx-%08x", (unsigned long long)key->dev,
+             (unsigned long long)key->ino, crc32c(0, head, sizeof(head)));
+}
+
+static bool same_key(const struct cache_key *a, const struct cache_key *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+           a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+}
+
+/* ---- which files there are ---- */
+
+static struct entry *find_file_locked(struct keeper *s, const char *name)
+{
+    struct entry *e;
+
+    HASH_FIND(hh, s->entries, name, FILE_BYTES, e);
+    return e;
+}
+
+/* Of that version. */
+static struct entry *find_entry_locked(struct keeper *s, const char *name)
+{
+    struct entry *e = find_file_locked(s, name);
+
+    return e && strcmp(e->name, name) == 0 ? e : NULL;
+}
+
+static void forget_locked(struct keeper *s, struct entry *e)
+{
+    HASH_DEL(s->entries, e);
+    DL_DELETE(s->lru, e);
+    s->bytes -= e->bytes;
+    free(e);
+}
+
+/* The newest use. What it takes the place of is removed. */
+static void note(struct keeper *s, const char *name, uint64_t bytes, int64_t used_ns)
+{
+    char before[NAME_BYTES] = "";
+    struct entry *e;
+
+    lock_take(&s->lock);
+    e = find_file_locked(s, name);
+    if (e) {
+        if (strcmp(e->name, name) != 0)
+            memcpy(before, e->name, sizeof(before));
+        forget_locked(s, e);
+    }
+    e = HASH_COUNT(s->entries) < KEPT_MAX ? calloc(1, sizeof(*e)) : NULL;
+    if (e) {
+        memcpy(e->name, name, sizeof(e->name));
+        e->bytes = bytes;
+        e->used_ns = used_ns;
+        HASH_ADD(hh, s->entries, name, FILE_BYTES, e);
+        DL_APPEND(s->lru, e);
+        s->bytes += bytes;
+    }
+    lock_drop(&s->lock);
+    if (*before)
+        (void)unlinkat(s->dir_fd, before, 0);
+    if (!e) /* too many, or no memory: a file that is not counted must not stay */
+        (void)unlinkat(s->dir_fd, name, 0);
+}
+
+static void drop(struct keeper *s, const char *name)
+{
+    struct entry *e;
+
+    (void)unlinkat(s->dir_fd, name, 0); /* else it is found again at the next start */
+    lock_take(&s->lock);
+    e = find_entry_locked(s, name);
+    if (e)
+        forget_locked(s, e);
+    lock_drop(&s->lock);
+}
+
+static void trim(struct keeper *s)
+{
+    char name[NAME_BYTES];
+    bool more;
+
+    do {
+        lock_take(&s->lock);
+        more = s->bytes > s->max_bytes && s->lru;
+        if (more)
+            memcpy(name, s->lru->name, sizeof(name));
+        lock_drop(&s->lock);
+        if (more)
+            drop(s, name);
+    } while (more);
+}
+
+static bool is_name(const char *name)
+{
+    return strlen(name) == NAME_BYTES - 1 && name[16] == '-' && name[33] == '-' &&
+           strspn(name, "0123456789abcdef-") == NAME_BYTES - 1;
+}
+
+static int by_use(const struct entry *a, const struct entry *b)
+{
+    return a->used_ns < b->used_ns ? -1 : a->used_ns > b->used_ns;
+}
+
+/* Whatever else lies there is not ours to remove, but for what a crash left half written. */
+static int scan(struct keeper *s)
+{
+    const int fd = openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *de;
+    struct stat st;
+
+    if (!d) {
+        const int r = -errno;
+
+        if (fd >= 0)
+            close(fd);
+        return r;
+    }
+    (void)unlinkat(s->dir_fd, TEMP_NAME, 0);
+    while ((de = readdir(d)))
+        if (is_name(de->d_name) && fstatat(s->dir_fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode))
+            note(s, de->d_name, (uint64_t)st.st_blocks * 512, timespec_to_ns(st.st_mtim));
+    lock_take(&s->lock);
+    DL_SORT(s->lru, by_use);
+    lock_drop(&s->lock);
+    closedir(d);
+    trim(s);
+    return 0;
+}
+
+/* ---- writing one ---- */
+
+static int write_all(int fd, const void *p, size_t n, uint64_t off)
+{
+    for (size_t done = 0; done < n;) {
+        const ssize_t put = pwrite(fd, (const char *)p + done, n - done, (off_t)(off + done));
+
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return -errno;
+        done += (size_t)put;
+    }
+    return 0;
+}
+
+/* Copies what is local of b behind the head, which it makes. *ret_bytes: the length of the file. */
+static int copy_blob(int fd, const struct cache_key *key, struct blob *b, uint64_t *ret_bytes)
+{
+    const uint32_t blocks = kept_blocks(key->size);
+    uint8_t *head = malloc(kept_head_bytes(blocks)), *data = malloc(BLOB_BLOCK);
+    uint64_t off = kept_head_bytes(blocks);
+    int r = head && data ? 0 : -ENOMEM;
+
+    if (r == 0)
+        kept_begin(head, key);
+    for (uint32_t i = 0; r == 0 && i < blocks; i++) {
+        const uint64_t at = (uint64_t)i * BLOB_BLOCK;
+        const size_t len = (size_t)kept_block_bytes(key->size, i);
+        ssize_t got;
+
+        if (!blob_has(b, at, len))
+            continue;
+        got = blob_read(b, at, data, len);
+        if (got != (ssize_t)len) {
+            r = got < 0 ? (int)got : -EIO;
+            break;
+        }
+        kept_put_row(head, i, crc32c(0, data, len));
+        r = write_all(fd, data, len, off);
+        off += len;
+    }
+    if (r == 0) {
+        kept_end(head);
+        r = write_all(fd, head, kept_head_bytes(blocks), 0);
+    }
+    *ret_bytes = off;
+    free(head);
+    free(data);
+    return r;
+}
+
+/*
+ * blob_write says that it changes the blob before it does: so if nothing was said when all was
+ * read, all that was read is of the version in key.
+ */
+static void keep(struct keeper *s, const struct cache_key *key, struct blob *b)
+{
+    char name[NAME_BYTES];
+    uint64_t bytes = 0;
+    int fd, r;
+
+    name_of(key, name);
+    fd = openat(s->dir_fd, TEMP_NAME, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return; /* it is a cache: what cannot be kept is fetched again */
+    r = copy_blob(fd, key, b, &bytes);
+    if (close(fd) < 0 && r == 0)
+        r = -errno;
+    if (r == 0 && !blob_changed(b) && renameat(s->dir_fd, TEMP_NAME, s->dir_fd, name) == 0) {
+        note(s, name, bytes, 0);
+        trim(s);
+    } else {
+        (void)unlinkat(s->dir_fd, TEMP_NAME, 0);
+    }
+}
+
+static void *work(void *arg)
+{
+    struct keeper *s = arg;
+    struct pending *p;
+
+    lock_take(&s->lock);
+    while (s->pending || !s->stopping) {
+        p = s->pending;
+        if (!p) {
+            lock_wait(&s->lock, &s->work);
+            continue;
+        }
+        DL_DELETE(s->pending, p);
+        s->pending_count--;
+        lock_drop(&s->lock);
+        keep(s, &p->key, p->blob);
+        blob_release(p->blob);
+        blob_unref(p->blob);
+        free(p);
+        lock_take(&s->lock);
+    }
+    lock_drop(&s->lock);
+    return NULL;
+}
+
+static bool may_keep(const struct cache_key *key)
+{
+    return key->ino != 0 && key->ctime_ns != 0 && key->size > 0 &&
+           key->size <= (uint64_t)KEPT_BLOCKS_MAX * BLOB_BLOCK;
+}
+
+void cache_put(struct cache *c, const struct cache_key *key, struct blob *b)
+{
+    struct keeper *s = c->keeper;
+    struct pending *p;
+
+    if (!s || !may_keep(key) || blob_changed(b) || blob_size(b) != key->size)
+        return;
+    p = calloc(1, sizeof(*p));
+    if (!p)
+        return;
+    if (!blob_hold(b)) {
+        free(p);
+        return;
+    }
+    p->blob = blob_ref(b);
+    p->key = *key;
+    lock_take(&s->lock);
+    if (s->pending_count < PENDING_MAX) {
+        DL_APPEND(s->pending, p);
+        s->pending_count++;
+        p = NULL;
+        pthread_cond_signal(&s->work);
+    }
+    lock_drop(&s->lock);
+    if (p) {
+        blob_release(p->blob);
+        blob_unref(p->blob);
+        free(p);
+    }
+}
+
+/* ---- reading one ---- */
+
+bool cache_has(struct cache *c, const struct cache_key *key)
+{
+    char name[NAME_BYTES];
+    bool has;
+
+    if (!c->keeper || !may_keep(key))
+        return false;
+    name_of(key, name);
+    lock_take(&c->keeper->lock);
+    has = find_entry_locked(c->keeper, name) != NULL;
+    lock_drop(&c->keeper->lock);
+    return has;
+}
+
+static int read_all(int fd, void *p, size_t n, uint64_t off)
+{
+    for (size_t done = 0; done < n;) {
+        const ssize_t got = pread(fd, (char *)p + done, n - done, (off_t)(off + done));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? -errno : -EBADMSG;
+        done += (size_t)got;
+    }
+    return 0;
+}
+
+/* *ret_head is the caller's to free, and ret points into it. */
+static int read_head(int fd, struct kept *ret, uint8_t **ret_head)
+{
+    size_t need = KEPT_HEAD;
+    struct stat st;
+    int r = -EAGAIN;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
+        return -EBADMSG;
+    for (unsigned i = 0; r == -EAGAIN && i < 2; i++) {
+        uint8_t *more;
+
+        if ((uint64_t)st.st_size < need)
+            return -EBADMSG;
+        more = realloc(*ret_head, need);
+        if (!more)
+            return -ENOMEM;
+        *ret_head = more;
+        r = read_all(fd, more, need, 0);
+        if (r == 0)
+            r = kept_decode(more, need, (uint64_t)st.st_size, ret, &need);
+    }
+    return r == -EAGAIN ? -EBADMSG : r;
+}
+
+/* -EBADMSG: a block is not what was written. Those before it are good, and stay. */
+static int fill(int fd, const struct kept *k, struct blob *b)
+{
+    uint8_t *data = malloc(BLOB_BLOCK);
+    uint64_t off = kept_head_bytes(k->blocks), at, bytes;
+    uint32_t crc;
+    int r = data ? 0 : -ENOMEM;
+
+    for (uint32_t i = 0; r == 0 && i < k->blocks; i++) {
+        const size_t len = (size_t)kept_block_bytes(k->key.size, i);
+
+        if (!kept_row(k, i, &crc))
+            continue;
+        r = read_all(fd, data, len, off);
+        off += len;
+        if (r == 0 && crc32c(0, data, len) != crc)
+            r = -EBADMSG;
+        if (r == 0 && blob_take(b, (uint64_t)i * BLOB_BLOCK, 1, &at, &bytes) == 1) {
+            r = write_all(blob_fd(b), data, len, at);
+            blob_settle(b, at, bytes, r == 0);
+        }
+    }
+    free(data);
+    return r;
+}
+
+int cache_get(struct cache *c, const struct cache_key *key, struct blob *b)
+{
+    struct keeper *s = c->keeper;
+    uint8_t *head = NULL;
+    char name[NAME_BYTES];
+    struct entry *e;
+    struct kept k;
+    int fd, r;
+
+    if (!cache_has(c, key) || blob_size(b) != key->size)
+        return -ENOENT;
+    name_of(key, name);
+    fd = openat(s->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        drop(s, name);
+        return -ENOENT;
+    }
+    r = read_head(fd, &k, &head);
+    if (r == 0 && !same_key(&k.key, key))
+        r = -ENOENT; /* of another version: what comes takes its place */
+    if (r == 0)
+        r = fill(fd, &k, b);
+    if (r == 0) {
+        (void)futimens(fd, NULL); /* its age, for the next process */
+        lock_take(&s->lock);
+        e = find_entry_locked(s, name);
+        if (e) {
+            DL_DELETE(s->lru, e);
+            DL_APPEND(s->lru, e);
+        }
+        lock_drop(&s->lock);
+    } else if (r == -EBADMSG) {
+        drop(s, name);
+    }
+    close(fd);
+    free(head);
+    return r < 0 ? -ENOENT : 0;
+}
+
+/* ---- the folder ---- */
+
+/* Ours alone, or -EBUSY. */
+static int open_locked_dir(int parent, const char *name)
+{
+    struct stat st;
+    int fd, r = 0;
+
+    if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
+        return -errno;
+    fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ELOOP ? -ENOTDIR : -errno;
+    if (fstat(fd, &st) < 0)
+        r = -errno;
+    else if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+        r = -EACCES;
+    else if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    return fd;
+}
+
+struct keeper *keeper_free(struct keeper *s)
+{
+    struct entry *e, *tmp;
+
+    if (!s)
+        return NULL;
+    if (s->runs) {
+        lock_take(&s->lock);
+        s->stopping = true;
+        pthread_cond_broadcast(&s->work);
+        lock_drop(&s->lock);
+        pthread_join(s->thread, NULL);
+    }
+    HASH_CLEAR(hh, s->entries);
+    DL_FOREACH_SAFE(s->lru, e, tmp)
+        free(e);
+    close(s->dir_fd);
+    pthread_cond_destroy(&s->work);
+    lock_done(&s->lock);
+    free(s);
+    return NULL;
+}
+
+/* What is kept and what is in use are two copies: together they stay below the limit. */
+static void share_room(struct cache *c, struct keeper *s)
+{
+    lock_take(&c->lock);
+    c->keeper = s;
+    c->max_bytes -= s->max_bytes;
+    lock_drop(&c->lock);
+}
+
+int cache_keep(struct cache *c, const char *owner)
+{
+    struct keeper *s = calloc(1, sizeof(*s));
+    char name[SHA256_HEX + 1];
+    int r;
+
+    if (!s)
+        return -ENOMEM;
+    sha256_hex(owner, strlen(owner), name);
+    r = open_locked_dir(c->dir_fd, name);
+    if (r < 0) {
+        free(s);
+        return r;
+    }
+    s->dir_fd = r;
+    s->max_bytes = c->max_bytes - c->max_bytes / 4;
+    lock_init(&s->lock);
+    lock_cond_init(&s->work);
+    r = scan(s);
+    if (r == 0) {
+        r = -pthread_create(&s->thread, NULL, work, s);
+        s->runs = r == 0;
+    }
+    if (r < 0)
+        keeper_free(s);
+    else
+        share_room(c, s);
+    return r;
+}

@@ -1,0 +1,400 @@
+/* File data that outlives the process: found again, or not believed. */
+#include "unit.h"
+
+#include "cache/cache.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MIB = 1 << 20, LEN = 3 * BLOB_BLOCK + 77 };
+
+static char dir[64], folder[256];
+
+static void remove_below(const char *path)
+{
+    char command[512];
+
+    snprintf(command, sizeof(command), "rm -rf %s", path);
+    assert_int_equal(system(command), 0);
+}
+
+static int up(void **state)
+{
+    strcpy(dir, "/tmp/test-keep-XXXXXX");
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int down(void **state)
+{
+    remove_below(dir);
+    return 0;
+}
+
+static struct cache_key key_of(uint64_t ino, uint64_t size)
+{
+    return (struct cache_key){
+        .dev = 7, .ino = ino, .size = size, .mtime_ns = -5, .ctime_ns = 1700000000};
+}
+
+static struct cache *open_cache(uint64_t bytes)
+{
+    struct cache *c;
+
+    assert_int_equal(cache_new(dir, bytes, &c), 0);
+    assert_int_equal(cache_keep(c, "http://api\nbox"), 0);
+    return c;
+}
+
+static char byte_at(uint64_t ino, uint64_t off)
+{
+    return (char)(off * 31 + (off >> 9) + ino);
+}
+
+/* With the blocks of mask local. */
+static struct blob *blob_with(struct cache *c, uint64_t ino, uint64_t size, unsigned mask)
+{
+    uint64_t off, bytes;
+    struct blob *b;
+    char *data = malloc(size);
+
+    for (uint64_t i = 0; i < size; i++)
+        data[i] = byte_at(ino, i);
+    assert_int_equal(blob_new(c, size, &b), 0);
+    for (unsigned i = 0; (uint64_t)i * BLOB_BLOCK < size; i++)
+        if (mask >> i & 1) {
+            assert_int_equal(blob_take(b, (uint64_t)i * BLOB_BLOCK, 1, &off, &bytes), 1);
+            assert_int_equal(pwrite(blob_fd(b), data + off, bytes, (off_t)off), bytes);
+            blob_settle(b, off, bytes, true);
+        }
+    free(data);
+    return b;
+}
+
+static void let_go(struct blob *b)
+{
+    blob_release(b);
+    blob_unref(b);
+}
+
+static void keep_one(uint64_t ino, uint64_t size, unsigned mask)
+{
+    const struct cache_key key = key_of(ino, size);
+    struct cache *c = open_cache(64 * MIB);
+    struct blob *b = blob_with(c, ino, size, mask);
+
+    cache_put(c, &key, b);
+    let_go(b);
+    cache_free(c);
+}
+
+/* The blocks that are found, whose content must be right. */
+static unsigned found(struct cache *c, const struct cache_key *key)
+{
+    unsigned mask = 0;
+    struct blob *b;
+    char *data = malloc(BLOB_BLOCK);
+
+    assert_int_equal(blob_new(c, key->size, &b), 0);
+    (void)cache_get(c, key, b);
+    for (unsigned i = 0; (uint64_t)i * BLOB_BLOCK < key->size; i++) {
+        const uint64_t off = (uint64_t)i * BLOB_BLOCK;
+        const size_t len = key->size - off < BLOB_BLOCK ? (size_t)(key->size - off) : BLOB_BLOCK;
+
+        if (!blob_has(b, off, len))
+            continue;
+        mask |= 1u << i;
+        assert_int_equal(blob_read(b, off, data, len), len);
+        for (size_t k = 0; k < len; k++)
+            if (data[k] != byte_at(key->ino, off + k))
+                fail_msg("byte %zu of block %u is wrong", k, i);
+    }
+    free(data);
+    let_go(b);
+    return mask;
+}
+
+static unsigned found_again(uint64_t ino, uint64_t size)
+{
+    const struct cache_key key = key_of(ino, size);
+    struct cache *c = open_cache(64 * MIB);
+    const unsigned mask = found(c, &key);
+
+    cache_free(c);
+    return mask;
+}
+
+/* The folder below dir; and the only file in it, if file is not NULL. */
+static void find_kept(char *file, size_t size)
+{
+    struct dirent *de;
+    DIR *d = opendir(dir);
+
+    while ((de = readdir(d)))
+        if (de->d_name[0] != '.')
+            snprintf(folder, sizeof(folder), "%s/%.64s", dir, de->d_name);
+    closedir(d);
+    if (!file)
+        return;
+    file[0] = '\0';
+    d = opendir(folder);
+    while ((de = readdir(d)))
+        if (de->d_name[0] != '.')
+            snprintf(file, size, "%s/%.64s", folder, de->d_name);
+    closedir(d);
+}
+
+static unsigned count_kept(void)
+{
+    struct dirent *de;
+    unsigned n = 0;
+    DIR *d;
+
+    find_kept(NULL, 0);
+    d = opendir(folder);
+    while ((de = readdir(d)))
+        n += de->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+TEST(what_was_kept_is_found_again)
+{
+    keep_one(1, LEN, 0xf);
+    keep_one(2, 10, 1);
+    assert_int_equal(found_again(1, LEN), 0xf);
+    assert_int_equal(found_again(2, 10), 1);
+    assert_int_equal(found_again(3, 10), 0);
+}
+
+TEST(what_was_kept_in_part_is_found_in_part)
+{
+    keep_one(1, LEN, 0xa);
+    assert_int_equal(found_again(1, LEN), 0xa);
+}
+
+TEST(another_version_is_not_found_and_takes_the_place)
+{
+    const struct cache_key key = key_of(1, LEN);
+    struct cache_key other;
+    struct cache *c;
+
+    keep_one(1, LEN, 0xf);
+    c = open_cache(64 * MIB);
+    for (unsigned i = 0; i < 3; i++) {
+        other = key;
+        other.mtime_ns += i == 0;
+        other.ctime_ns += i == 1;
+        other.dev += i == 2;
+        assert_false(cache_has(c, &other));
+        assert_int_equal(found(c, &other), 0);
+    }
+    assert_int_equal(found(c, &key), 0xf);
+    cache_free(c);
+    keep_one(1, 10, 1);
+    assert_int_equal(found_again(1, 10), 1);
+    assert_int_equal(found_again(1, LEN), 0);
+    assert_int_equal(count_kept(), 1);
+}
+
+TEST(what_is_written_to_is_not_kept)
+{
+    const struct cache_key key = key_of(1, 10);
+    struct cache *c = open_cache(64 * MIB);
+    struct blob *b = blob_with(c, 1, 10, 1);
+
+    assert_int_equal(blob_write(b, 0, "x", 1), 0);
+    cache_put(c, &key, b);
+    let_go(b);
+    b = blob_with(c, 2, 10, 1);
+    assert_int_equal(blob_resize(b, 5), 0);
+    assert_int_equal(blob_resize(b, 10), 0);
+    cache_put(c, &key, b);
+    let_go(b);
+    cache_free(c);
+    assert_int_equal(count_kept(), 0);
+}
+
+/* With any one byte wrong there is less than before, never anything wrong (found looks at it). */
+TEST(damage_at_any_byte_is_noticed)
+{
+    enum { SMALL = 300 };
+    char file[512];
+    struct stat st;
+
+    keep_one(1, SMALL, 1);
+    find_kept(file, sizeof(file));
+    assert_int_equal(stat(file, &st), 0);
+    for (off_t i = 0; i < st.st_size; i++) {
+        int fd = open(file, O_RDWR);
+        unsigned char byte;
+
+        assert_int_equal(pread(fd, &byte, 1, i), 1);
+        byte ^= (unsigned char)(1u << i % 8);
+        assert_int_equal(pwrite(fd, &byte, 1, i), 1);
+        close(fd);
+        assert_int_equal(found_again(1, SMALL), 0);
+        assert_int_equal(access(file, F_OK), -1); /* it does not stay to be tried again */
+        keep_one(1, SMALL, 1);
+    }
+}
+
+TEST(a_file_cut_at_any_length_is_noticed)
+{
+    enum { SMALL = 300 };
+    char file[512];
+    struct stat st;
+
+    keep_one(1, SMALL, 1);
+    find_kept(file, sizeof(file));
+    assert_int_equal(stat(file, &st), 0);
+    for (off_t i = 0; i <= st.st_size + 1; i++) {
+        assert_int_equal(truncate(file, i), 0);
+        assert_int_equal(found_again(1, SMALL), i == st.st_size);
+        keep_one(1, SMALL, 1);
+    }
+}
+
+TEST(damage_in_one_block_leaves_those_before_it)
+{
+    char file[512];
+    int fd;
+
+    keep_one(1, LEN, 0xf);
+    find_kept(file, sizeof(file));
+    fd = open(file, O_RDWR);
+    assert_int_equal(pwrite(fd, "damage", 6, 2 * BLOB_BLOCK + 1000), 6);
+    close(fd);
+    assert_int_equal(found_again(1, LEN) & ~3u, 0);
+}
+
+TEST(a_folder_that_others_may_enter_is_refused)
+{
+    struct cache *c;
+
+    keep_one(1, 10, 1);
+    find_kept(NULL, 0);
+    assert_int_equal(chmod(folder, 0750), 0);
+    assert_int_equal(cache_new(dir, MIB, &c), 0);
+    assert_int_equal(cache_keep(c, "http://api\nbox"), -EACCES);
+    cache_free(c);
+    assert_int_equal(chmod(folder, 0700), 0);
+    if (geteuid() == 0) {
+        assert_int_equal(chown(folder, 65534, 65534), 0);
+        assert_int_equal(cache_new(dir, MIB, &c), 0);
+        assert_int_equal(cache_keep(c, "http://api\nbox"), -EACCES);
+        cache_free(c);
+    }
+}
+
+TEST(links_in_place_of_folder_or_file_are_not_followed)
+{
+    char file[512], elsewhere[600];
+    struct cache *c;
+
+    keep_one(1, 10, 1);
+    find_kept(file, sizeof(file));
+    snprintf(elsewhere, sizeof(elsewhere), "%s-moved", file);
+    assert_int_equal(rename(file, elsewhere), 0);
+    assert_int_equal(symlink(elsewhere, file), 0);
+    assert_int_equal(found_again(1, 10), 0);
+    snprintf(elsewhere, sizeof(elsewhere), "%s/elsewhere", dir);
+    assert_int_equal(rename(folder, elsewhere), 0);
+    assert_int_equal(symlink(elsewhere, folder), 0);
+    assert_int_equal(cache_new(dir, MIB, &c), 0);
+    assert_int_equal(cache_keep(c, "http://api\nbox"), -ENOTDIR);
+    cache_free(c);
+}
+
+TEST(one_process_at_a_time_has_the_folder)
+{
+    struct cache *c = open_cache(64 * MIB), *other;
+    const struct cache_key key = key_of(1, 10);
+    struct blob *b;
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct cache *mine;
+
+        if (cache_new(dir, 64 * MIB, &mine) < 0 || cache_keep(mine, "http://api\nbox") != -EBUSY)
+            _exit(1);
+        b = blob_with(mine, 1, 10, 1); /* it works, and keeps nothing */
+        cache_put(mine, &key, b);
+        let_go(b);
+        cache_free(mine);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(cache_new(dir, 64 * MIB, &other), 0);
+    assert_int_equal(cache_keep(other, "http://api\nanother box"), 0);
+    cache_free(other);
+    cache_free(c);
+    assert_int_equal(found_again(1, 10), 0);
+}
+
+TEST(the_oldest_use_goes_first)
+{
+    struct cache *c = open_cache(MIB);
+    struct cache_key key;
+
+    for (uint64_t ino = 1; ino <= 8; ino++) {
+        struct blob *b = blob_with(c, ino, 2 * BLOB_BLOCK, 3);
+
+        key = key_of(ino, 2 * BLOB_BLOCK);
+        cache_put(c, &key, b);
+        let_go(b);
+    }
+    cache_free(c);
+    c = open_cache(MIB);
+    key = key_of(1, 2 * BLOB_BLOCK);
+    assert_false(cache_has(c, &key));
+    key = key_of(8, 2 * BLOB_BLOCK);
+    assert_int_equal(found(c, &key), 3);
+    cache_free(c);
+    assert_true(count_kept() <= 6);
+}
+
+TEST(what_a_crash_left_half_written_is_removed)
+{
+    char path[512];
+    int fd;
+
+    keep_one(1, 10, 1);
+    find_kept(NULL, 0);
+    snprintf(path, sizeof(path), "%s/new", folder);
+    fd = open(path, O_WRONLY | O_CREAT, 0600);
+    assert_int_equal(write(fd, "half", 4), 4);
+    close(fd);
+    assert_int_equal(found_again(1, 10), 1);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_was_kept_is_found_again, up, down),
+        cmocka_unit_test_setup_teardown(what_was_kept_in_part_is_found_in_part, up, down),
+        cmocka_unit_test_setup_teardown(another_version_is_not_found_and_takes_the_place, up, down),
+        cmocka_unit_test_setup_teardown(what_is_written_to_is_not_kept, up, down),
+        cmocka_unit_test_setup_teardown(damage_at_any_byte_is_noticed, up, down),
+        cmocka_unit_test_setup_teardown(a_file_cut_at_any_length_is_noticed, up, down),
+        cmocka_unit_test_setup_teardown(damage_in_one_block_leaves_those_before_it, up, down),
+        cmocka_unit_test_setup_teardown(a_folder_that_others_may_enter_is_refused, up, down),
+        cmocka_unit_test_setup_teardown(links_in_place_of_folder_or_file_are_not_followed, up,
+                                        down),
+        cmocka_unit_test_setup_teardown(one_process_at_a_time_has_the_folder, up, down),
+        cmocka_unit_test_setup_teardown(the_oldest_use_goes_first, up, down),
+        cmocka_unit_test_setup_teardown(what_a_crash_left_half_written_is_removed, up, down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
