@@ -316,7 +316,7 @@ static ssize_t read_locked(struct fs_file *file, uint64_t off, void *p, size_t n
         if (!wait)
             return -EAGAIN;
         missing = first_missing(n->file->blob, off, len);
-        r = data_fetch(fs, n, missing, window_of(file, off, len, missing), &stale);
+        r = data_fetch(fs, n, missing, window_of_locked(file, off, len, missing), &stale);
         if (r < 0)
             return r;
     }

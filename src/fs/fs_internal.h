@@ -153,7 +153,8 @@ struct scan {
     unsigned opens;       /* that fitted */
     bool wide;            /* it goes from directory to directory */
     bool ended;           /* nothing is left to plan, as far as it goes */
-    unsigned batches;     /* under way */
+    unsigned batches;     /* that know it */
+    unsigned loading;     /* of them: something is still to come */
     unsigned planning;    /* of them: what they fetch is not chosen yet */
     size_t batch_files;   /* what the last one was allowed */
     size_t planned, used; /* files fetched or on their way, and how many of them were opened */
@@ -432,7 +433,7 @@ void scan_open(struct fs *fs, struct node *n);
 /* ---- window.c: large files, before they are read ---- */
 
 /* Bytes to be fetched for a read of len at off, of which those from missing on are not here. */
-uint64_t window_of(const struct fs_file *file, uint64_t off, uint64_t len, uint64_t missing);
+uint64_t window_of_locked(struct fs_file *file, uint64_t off, uint64_t len, uint64_t missing);
 /* The reader has got len bytes at off. */
 void window_read_locked(struct fs_file *file, uint64_t off, uint64_t len);
 void window_close_locked(struct fs_file *file);

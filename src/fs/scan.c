@@ -44,7 +44,8 @@ enum {
     BATCH_BYTES_FIRST = 1 << 20,
     BATCH_BYTES = 8 << 20,
     BATCHES = 2,         /* of one walk under way */
-    STEPS_MAX = 1 << 16, /* nodes looked at for one batch */
+    CHUNK = 16,          /* files made room for without a break: that takes the disk */
+    STEPS_MAX = 1 << 16, /* nodes looked at for a chunk */
 };
 
 struct item {
@@ -62,7 +63,7 @@ struct batch {
     size_t files_before; /* what the batch before was allowed */
     struct item *v;
     struct remote_want *wants;
-    size_t count, max;
+    size_t count, max, left; /* left: not settled */
     uint64_t bytes, bytes_max;
 };
 
@@ -133,7 +134,7 @@ static struct scan *match_locked(struct fs *fs, const struct node *n, int64_t no
         const struct node *before = find_locked(fs, s->dir), *top = find_locked(fs, s->top);
         bool wide;
 
-        if (before && top && now_ns - s->used_ns < SCAN_IDLE_NS &&
+        if (before && top && (s->loading > 0 || now_ns - s->used_ns < SCAN_IDLE_NS) &&
             is_near(n->parent, before, &wide)) {
             s->wide |= wide;
             s->ended = s->ended && !wide;
@@ -233,30 +234,35 @@ static bool add_locked(struct fs *fs, struct batch *b, struct node *n)
     n->file->ahead = true;
     b->bytes += n->attr.size;
     b->count++;
+    b->left++;
     return true;
 }
 
-static void extend_locked(struct fs *fs, struct batch *b, struct scan *s)
+/* Some more files; false: that is all. */
+static bool extend_locked(struct fs *fs, struct batch *b, struct scan *s)
 {
     const struct node *top = find_locked(fs, s->wide ? s->top : s->dir);
     struct node *n = find_locked(fs, s->last);
+    const size_t until = b->count + CHUNK;
 
     if (!top)
-        return;
+        return false;
     if (!n || !node_is_below_locked(n, top))
         n = find_locked(fs, s->dir); /* from the beginning of where the reader is */
-    for (unsigned i = 0; n && i < STEPS_MAX; i++) {
+    for (unsigned i = 0; n && i < STEPS_MAX && b->count < until; i++) {
         n = next_in_walk(n, top, s->wide || n == top);
         if (!n || (may_fetch(fs, n) && !add_locked(fs, b, n)))
-            break;
+            return false;
         if (!n->dir)
             s->last = n->id;
     }
+    return n && b->count == until;
 }
 
 /* Every file of it is ours alone until it is settled: its blob is taken. */
-static void settle(struct fs *fs, struct item *item, bool good)
+static void settle(struct batch *b, struct item *item, bool good)
 {
+    struct fs *fs = b->fs;
     char *path = NULL;
 
     fs_lock(fs);
@@ -269,6 +275,8 @@ static void settle(struct fs *fs, struct item *item, bool good)
     blob_settle(item->blob, 0, item->version.size, true);
     fs_lock(fs);
     item->settled = true;
+    if (--b->left == 0)
+        b->scan->loading--;
     fs_wake(fs);
     fs_unlock(fs);
 }
@@ -287,7 +295,7 @@ static void on_done(void *arg, size_t i)
     struct fs *fs = b->fs;
     bool over;
 
-    settle(fs, &b->v[i], b->wants[i].err == 0);
+    settle(b, &b->v[i], b->wants[i].err == 0);
     fs_lock(fs);
     over = clock_mono_ns() - b->scan->used_ns > SCAN_IDLE_NS && !is_awaited_locked(b);
     fs_unlock(fs);
@@ -299,7 +307,11 @@ static void choose_locked(struct batch *b)
 {
     struct scan *s = b->scan;
 
-    extend_locked(b->fs, b, s);
+    while (extend_locked(b->fs, b, s)) {
+        fs_unlock(b->fs);
+        fs_lock(b->fs);
+    }
+    s->used_ns = clock_mono_ns(); /* the time was ours */
     s->planned += b->count;
     if (b->count == 0) {
         s->ended = true;
@@ -325,6 +337,8 @@ static void fetch_batch(struct fs *fs, struct job *job, bool drop)
         (void)remote_fetch_many(fs->remote, &many); /* the rest is fetched when it is opened */
         fs_lock(fs);
     }
+    if (b->count == 0 || b->left > 0)
+        b->scan->loading--;
     b->scan->batches--;
     free_batch_locked(fs, b);
 }
@@ -347,7 +361,8 @@ static void plan_locked(struct fs *fs, struct scan *s, struct node *seed)
         return;
     b->job.run = fetch_batch;
     b->files_before = s->batch_files;
-    s->batches++; /* fetch_batch takes both back */
+    s->batches++; /* fetch_batch takes these back */
+    s->loading++;
     s->planning++;
     if (seed)
         (void)add_locked(fs, b, seed);
@@ -359,6 +374,7 @@ static void plan_locked(struct fs *fs, struct scan *s, struct node *seed)
         }
     } else {
         s->batches--;
+        s->loading--;
         s->planning--;
         free_batch_locked(fs, b);
     }
@@ -393,7 +409,7 @@ void scan_open(struct fs *fs, struct node *n)
         return;
     s->used += ahead;
     unused = s->planned > s->used ? s->planned - s->used : 0;
-    if (s->batches >= BATCHES || s->opens < (s->wide ? OPENS_WIDE : OPENS_NEAR))
+    if (s->loading >= BATCHES || s->opens < (s->wide ? OPENS_WIDE : OPENS_NEAR))
         return;
     if (missing) {
         if (s->used >= unused / 4 || unused <= BATCH_FIRST)

@@ -29,24 +29,35 @@ static uint64_t at_most(uint64_t n, uint64_t max)
     return n < max ? n : max;
 }
 
-uint64_t window_of(const struct fs_file *file, uint64_t off, uint64_t len, uint64_t missing)
-{
-    const uint64_t start = missing / BLOB_BLOCK * BLOB_BLOCK;
-    const uint64_t asked = up_to_block(off + len - start);
-
-    if (off == 0)
-        return FS_WINDOW; /* from the beginning: most go on */
-    if (off != file->next_off || file->run < 2 * asked)
-        return asked;
-    return asked + up_to_block(at_most(file->run, FS_WINDOW_MAX - FS_WINDOW));
-}
-
 static void free_window_locked(struct fs *fs, struct window *w)
 {
     if (w->file)
         DL_DELETE(w->file->windows, w);
     node_unref_locked(fs, w->node);
     free(w);
+}
+
+uint64_t window_of_locked(struct fs_file *file, uint64_t off, uint64_t len, uint64_t missing)
+{
+    const uint64_t start = missing / BLOB_BLOCK * BLOB_BLOCK;
+    const uint64_t asked = up_to_block(off + len - start);
+
+    struct window *w;
+
+    /* A reader that is quicker than the threads does what one of them would have done. */
+    DL_FOREACH(file->windows, w)
+        if (missing >= w->off && missing - w->off < w->bytes &&
+            ahead_unqueue_locked(file->fs, &w->job)) {
+            const uint64_t rest = w->off + w->bytes - start;
+
+            free_window_locked(file->fs, w);
+            return rest;
+        }
+    if (off == 0)
+        return FS_WINDOW; /* from the beginning: most go on */
+    if (off != file->next_off || file->run < 2 * asked)
+        return asked;
+    return asked + up_to_block(at_most(file->run, FS_WINDOW_MAX - FS_WINDOW));
 }
 
 static void fetch_window(struct fs *fs, struct job *job, bool drop)
