@@ -139,7 +139,7 @@ static int follow(struct watch *w, int fd)
 
 static int read_limits(const struct cli *cli, struct watch *w)
 {
-    const char *count = cli_value(cli, "count");
+    const char *count = cli_value(cli, "count"), *since = cli_value(cli, "since");
     int64_t ns = 0;
     char *end;
 
@@ -148,20 +148,37 @@ static int read_limits(const struct cli *cli, struct watch *w)
         if (end == count || *end || w->left < 1)
             return cli_fail_usage(cli, "--count=%s is no number above 0", count);
     }
+    if (since &&
+        (since[0] == '\0' || strlen(since) > 19 || strspn(since, "0123456789") != strlen(since)))
+        return cli_fail_usage(cli, "--since=%s is no number of a line", since);
     if (cli_duration(cli, "timeout", &ns) != EXITCODE_OK)
         return EXITCODE_USAGE;
     w->until_ns = ns > 0 ? clock_mono_ns() + ns : 0;
     return EXITCODE_OK;
 }
 
-static int watch_path(struct watch *w, const struct target *t, const char *path)
+/* In one write: the path ends with NUL, which alone would be the end of the question. */
+static int put_question(int fd, const char *path, const char *since)
+{
+    struct buf text = BUF_INIT(LINE_BYTES_MAX);
+    int r = buf_append(&text, path, strlen(path) + 1);
+
+    if (r == 0 && since)
+        r = buf_printf(&text, "%s\n", since);
+    if (r == 0)
+        r = fd_write_all(fd, text.data, text.len);
+    buf_done(&text);
+    return r;
+}
+
+static int watch_path(struct watch *w, const struct target *t, const char *path, const char *since)
 {
     int fd = target_open(t, "watch", O_RDWR);
     int r = fd;
 
     if (fd < 0)
         return r;
-    r = fd_write_all(fd, path, strlen(path) + 1);
+    r = put_question(fd, path, since);
     if (r == 0) {
         cli_note("watching %s in %s; Ctrl-C ends it", path, t->mount.sandbox_name);
         r = follow(w, fd);
@@ -187,7 +204,7 @@ static int run(struct cli *cli)
         path = cli->argv[1];
     else if (*t.rest)
         path = t.rest;
-    r = watch_path(&w, &t, path);
+    r = watch_path(&w, &t, path, cli_value(cli, "since"));
     if (r == -ETIMEDOUT)
         r = EXITCODE_TIMEOUT; /* the user's own limit needs no words */
     else if (r == -EPIPE)
@@ -202,6 +219,7 @@ out:
 
 static const struct cli_option options[] = {
     {"count", 'n', "N", "end after so many changes"},
+    {"since", 0, "SEQ", "begin with what happened after that line; overflow if that is not known"},
     {"timeout", 0, "DURATION", "end with exit code 6 after so long"},
     {0},
 };
@@ -214,8 +232,10 @@ const struct cli_command cmd_watch = {
     .text = "Lines are SEQ, kind (create, modify, delete, rename, overflow), PATH and, for a "
             "rename, the new path, parted by tabs; tabs, newlines and backslashes in names are "
             "written \\t, \\n and \\\\, other odd bytes \\xHH. After overflow look at the whole "
-            "tree again. It needs a mount of the sandbox; the first line comes only after a "
-            "change.",
+            "tree again. SEQ rises as long as the mount lives, and --since goes on after one: what "
+            "happened "
+            "meanwhile is told even if nobody watched, for the few paths watched last. It needs a "
+            "mount of the sandbox; the first line comes only after a change.",
     .options = options,
     .flags = CLI_JSON,
     .max = 2,

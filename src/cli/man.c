@@ -189,7 +189,12 @@ static const struct section ctl_tail[] = {
     {"lines of watch",
      "SEQ, create|modify|delete|rename|overflow, PATH and for a rename the new path, parted by "
      "tabs. Tabs, newlines and backslashes in names are written \\t, \\n and \\\\, other control "
-     "bytes and what is not UTF-8 as \\xHH. After overflow look at the whole tree again."},
+     "bytes and what is not UTF-8 as \\xHH. After overflow look at the whole tree again.\n\n"
+     "SEQ rises. Who writes PATH, a NUL byte and the SEQ of a line is told what happened after "
+     "that "
+     "line, even while nobody watched, as long as the mount lives and PATH is among the few "
+     "watched "
+     "last: printf 'src\\0%s\\n' 41 >&3. It begins with overflow if that is not known any more."},
     {"examples", "Run a command: exec 3<>.ctl/run; echo 'make test' >&3; cat <&3; exec 3>&-\n\n"
                  "The same for one answer: echo 'uname -a' >.ctl/run; cat .ctl/run\n\n"
                  "Its exit code: cat .ctl/exit\n\n"

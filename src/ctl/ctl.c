@@ -51,6 +51,7 @@ struct ctl *ctl_free(struct ctl *ctl)
     DL_FOREACH_SAFE(ctl->handles, h, tmp)
         ctl_release(h);
     task_end_all(ctl);
+    feeds_free(ctl);
     for (size_t i = 0; ctl->last && i < ctl_file_count; i++)
         answer_unref_locked(ctl->last[i]); /* no other thread is left */
     free(ctl->last);

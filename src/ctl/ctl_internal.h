@@ -10,6 +10,7 @@
 #include "util/lock.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 /*
  * Lock order: ctl.lock, then whatever cancel_fire takes. No function of fs or of the host and no
@@ -116,6 +117,8 @@ struct watcher {
     struct feed *feed; /* NULL once err is set */
     pid_t pid;
     struct spool spool;
+    bool resumes; /* what happened after line since is to be told, too */
+    uint64_t since;
     bool wanted; /* the scan that arms it has begun */
     bool armed;  /* what happens from now on will be told */
     int err;     /* it could not be armed */
@@ -152,8 +155,9 @@ struct ctl {
     struct answer **last; /* for each file: what the last write-only handle asked */
     char *watch_text;     /* the same for watch, as long as no reader came */
     size_t watch_len;
-    struct feed *feeds;
-    int exit_code; /* -1: nothing was run */
+    struct feed *feeds;             /* one for each path; the longest at rest first */
+    atomic_uint_fast64_t watch_seq; /* of the last line any of them told; no lock */
+    int exit_code;                  /* -1: nothing was run */
     bool closing;
 };
 
@@ -200,5 +204,6 @@ void verbs_abandon_locked(struct verb_call *call); /* its wait is gone */
 struct watcher *watcher_new_locked(struct ctl *ctl, const char *text, size_t len, pid_t pid,
                                    struct later *later);
 void watcher_free_locked(struct ctl *ctl, struct watcher *w); /* takes NULL */
+void feeds_free(struct ctl *ctl);                             /* when no thread is left */
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * What watch tells: one thread for each watched path, however many watch it, that looks at the tree
- * again and again and tells the differences. It lives as long as somebody watches.
+ * again and again and tells the differences. It works as long as somebody watches. Then the feed
+ * rests: it costs nothing but memory, and who comes back with a cursor is told what happened since.
  *
  * Where the sandbox tells by itself when something changes, a look lasts until then. Whoever comes
  * meanwhile ends it, so that there is a look that begins after they came: then they are armed.
@@ -23,6 +24,8 @@
 
 enum {
     LINES_MAX = 1024 * 1024, /* bytes told at a time; more than any reader's spool holds */
+    HISTORY_MAX = SPOOL_MAX, /* bytes of lines that can be told again */
+    RESTING_MAX = 4,
 };
 
 struct feed {
@@ -33,12 +36,16 @@ struct feed {
     const struct ctl_file *file;
     struct cancel *cancel;
     pthread_cond_t changed;   /* of what follows; ctl.lock */
-    struct watcher *watchers; /* nobody: the thread ends, and nobody joins any more */
+    struct watcher *watchers; /* nobody: the thread ends */
+    bool works;               /* a thread does */
     bool poked;
-    struct cancel *wait; /* ends the look that waits; NULL: none does */
+    struct cancel *step; /* ends the look that goes on; NULL: none does */
+    bool waits;          /* that one does, for changes */
+    struct buf history;  /* the last lines */
+    bool begun;          /* there was a look */
+    uint64_t known;      /* what happened after this line can still be told, if begun */
 
     /* The thread's own. */
-    uint64_t seq;
     struct look *look;
     int failing; /* what the last look got */
     bool flat_told;
@@ -68,7 +75,8 @@ static int put_line(struct feed *f, const char *what, const char *name, const ch
                     struct buf *out)
 {
     const size_t start = out->len;
-    int r = buf_printf(out, "%llu\t%s\t", (unsigned long long)++f->seq, what);
+    const uint64_t seq = atomic_fetch_add(&f->ctl->watch_seq, 1) + 1;
+    int r = buf_printf(out, "%llu\t%s\t", (unsigned long long)seq, what);
 
     if (r == 0)
         r = put_path(f, name, out);
@@ -120,22 +128,64 @@ static void overflow_locked(struct feed *f, struct watcher *w)
     buf_done(&line);
 }
 
+static size_t line_len(const struct buf *lines, size_t at)
+{
+    return (size_t)((char *)memchr(lines->data + at, '\n', lines->len - at) + 1 -
+                    (lines->data + at));
+}
+
+static uint64_t seq_at(const struct buf *lines, size_t at)
+{
+    return strtoull(lines->data + at, NULL, 10);
+}
+
+static void tell_from_locked(struct feed *f, struct watcher *w, const struct buf *lines, size_t at)
+{
+    for (size_t n; at < lines->len; at += n) {
+        n = line_len(lines, at);
+        if (spool_add(&w->spool, lines->data + at, n) < 0) {
+            overflow_locked(f, w);
+            break;
+        }
+    }
+}
+
+/* Whole lines; the oldest are forgotten. */
+static void remember_locked(struct feed *f, const struct buf *lines)
+{
+    for (size_t at = 0, n; at < lines->len; at += n) {
+        n = line_len(lines, at);
+        while (f->history.len > 0 && f->history.len + n > HISTORY_MAX) {
+            f->known = seq_at(&f->history, 0);
+            buf_consume(&f->history, line_len(&f->history, 0));
+        }
+        if (buf_append(&f->history, lines->data + at, n) < 0)
+            f->known = seq_at(lines, at);
+    }
+}
+
 static void spread_locked(struct feed *f, const struct buf *lines)
 {
     struct watcher *w;
 
-    DL_FOREACH(f->watchers, w) {
-        if (!w->armed)
-            continue;
-        for (size_t i = 0, n; i < lines->len; i += n) {
-            n = (size_t)((char *)memchr(lines->data + i, '\n', lines->len - i) + 1 - lines->data) -
-                i;
-            if (spool_add(&w->spool, lines->data + i, n) < 0) {
-                overflow_locked(f, w);
-                break;
-            }
-        }
+    remember_locked(f, lines);
+    DL_FOREACH(f->watchers, w)
+        if (w->armed)
+            tell_from_locked(f, w, lines, 0);
+}
+
+/* What happened since the line that the watcher saw last. */
+static void tell_again_locked(struct feed *f, struct watcher *w)
+{
+    size_t at = 0;
+
+    if (w->since < f->known || w->since > atomic_load(&f->ctl->watch_seq)) {
+        overflow_locked(f, w);
+        return;
     }
+    while (at < f->history.len && seq_at(&f->history, at) <= w->since)
+        at += line_len(&f->history, at);
+    tell_from_locked(f, w, &f->history, at);
 }
 
 /* Those who came before the scan began are watching from now on, or never will. */
@@ -143,6 +193,10 @@ static void arm_locked(struct feed *f, int r)
 {
     struct watcher *w, *tmp;
 
+    if (r == 0 && !f->begun) {
+        f->begun = true;
+        f->known = atomic_load(&f->ctl->watch_seq) + 1; /* what was told so far others told */
+    }
     DL_FOREACH_SAFE(f->watchers, w, tmp) {
         if (!w->wanted || w->armed)
             continue;
@@ -155,6 +209,8 @@ static void arm_locked(struct feed *f, int r)
         w->armed = true;
         if (look_cut(f->look))
             overflow_locked(f, w);
+        else if (w->resumes)
+            tell_again_locked(f, w);
     }
 }
 
@@ -163,7 +219,8 @@ static void arm_locked(struct feed *f, int r)
 static void feed_free(struct feed *f)
 {
     look_free(f->look);
-    cancel_unref(f->wait);
+    buf_done(&f->history);
+    cancel_unref(f->step);
     cancel_unref(f->cancel);
     pthread_cond_destroy(&f->changed);
     free(f->path);
@@ -234,15 +291,15 @@ static void feed_step(struct feed *f, bool awaited, pid_t pid)
 
     /* Who begins to watch waits for it; from then on a sandbox that nobody uses may go to sleep. */
     (void)remote_bind_background(!awaited);
-    if (f->wait)
-        (void)cancel_bind(f->wait);
-    r = look_on(f, f->wait ? ctl->watch_wait_ns : 0, &lines);
+    if (f->step)
+        (void)cancel_bind(f->step);
+    r = look_on(f, f->waits ? ctl->watch_wait_ns : 0, &lines);
     (void)cancel_bind(before);
     (void)remote_bind_background(false);
     report_look(f, r, awaited, pid);
     f->pause_ns = pause_after(f, r, awaited, lines.len > 0, clock_mono_ns() - start_ns);
     lock_take(&ctl->lock);
-    f->wait = cancel_unref(f->wait);
+    f->step = cancel_unref(f->step);
     spread_locked(f, &lines);
     if (r != -EINTR || awaited)
         arm_locked(f, r);
@@ -252,9 +309,26 @@ static void feed_step(struct feed *f, bool awaited, pid_t pid)
     buf_done(&lines);
 }
 
+/* One that rests, of too many; or that never saw anything. */
+static struct feed *oldest_to_go_locked(struct ctl *ctl)
+{
+    struct feed *f, *oldest = NULL;
+    unsigned resting = 0;
+
+    DL_FOREACH(ctl->feeds, f) {
+        if (f->works)
+            continue;
+        if (!f->begun)
+            return f;
+        resting++;
+        oldest = oldest ? oldest : f;
+    }
+    return resting > RESTING_MAX ? oldest : NULL;
+}
+
 static void feed_work(struct ctl *ctl, void *arg)
 {
-    struct feed *f = arg;
+    struct feed *f = arg, *old;
 
     lock_take(&ctl->lock);
     while (f->watchers) { /* ctl_free releases them all, too */
@@ -262,8 +336,8 @@ static void feed_work(struct ctl *ctl, void *arg)
         const bool awaited = mark_wanted_locked(f, &pid);
         int64_t until_ns;
 
-        if (!awaited && look_waits(f->look))
-            f->wait = cancel_new(); /* without memory for one it does not wait */
+        f->step = cancel_new();
+        f->waits = f->step && !awaited && look_waits(f->look);
         lock_drop(&ctl->lock);
         feed_step(f, awaited, pid);
         until_ns = clock_mono_ns() + f->pause_ns;
@@ -272,9 +346,23 @@ static void feed_work(struct ctl *ctl, void *arg)
                lock_wait_until(&ctl->lock, &f->changed, until_ns) != -ETIMEDOUT)
             ;
     }
-    DL_DELETE(ctl->feeds, f);
+    f->works = false;
+    DL_DELETE(ctl->feeds, f); /* the last one to rest is the last in the list */
+    DL_APPEND(ctl->feeds, f);
+    old = oldest_to_go_locked(ctl);
+    if (old)
+        DL_DELETE(ctl->feeds, old);
     lock_drop(&ctl->lock);
-    feed_free(f);
+    if (old)
+        feed_free(old);
+}
+
+void feeds_free(struct ctl *ctl)
+{
+    struct feed *f, *tmp;
+
+    DL_FOREACH_SAFE(ctl->feeds, f, tmp)
+        feed_free(f);
 }
 
 /* ---- watchers ---- */
@@ -294,11 +382,10 @@ static struct feed *feed_new_locked(struct ctl *ctl, char *path, int *ret_err)
     f->shown = fs_mount_path(ctl->fs, path);
     f->cancel = cancel_new();
     lock_cond_init(&f->changed);
+    buf_init(&f->history, HISTORY_MAX);
     f->file = ctl_file_named("watch");
     if (f->shown && f->cancel)
         *ret_err = look_new(ctl, path, &f->look);
-    if (*ret_err == 0)
-        *ret_err = task_start_locked(ctl, feed_work, f, f->cancel);
     if (*ret_err < 0) {
         feed_free(f);
         return NULL;
@@ -307,15 +394,55 @@ static struct feed *feed_new_locked(struct ctl *ctl, char *path, int *ret_err)
     return f;
 }
 
+/* It looks from now on, if it did not, and begins anew. */
+static int feed_wake_locked(struct feed *f)
+{
+    int r;
+
+    if (!f->works) {
+        r = task_start_locked(f->ctl, feed_work, f, f->cancel);
+        f->works = r == 0;
+        return r;
+    }
+    f->poked = true;
+    if (f->waits)
+        cancel_fire(f->step);
+    pthread_cond_broadcast(&f->changed);
+    return 0;
+}
+
+/* What follows the NUL of a path: nothing, or the line to go on from. */
+static int take_cursor(struct watcher *w, const char *text, size_t len)
+{
+    const char *nul = memchr(text, '\0', len);
+    const size_t left = nul ? len - (size_t)(nul + 1 - text) : 0;
+    char digits[24], *end;
+
+    if (left == 0 || (left == 1 && nul[1] == '\n'))
+        return 0;
+    if (left >= sizeof(digits) || nul[1] < '0' || nul[1] > '9')
+        return -EINVAL;
+    memcpy(digits, nul + 1, left);
+    digits[left] = '\0';
+    errno = 0;
+    w->since = strtoull(digits, &end, 10);
+    w->resumes = true;
+    return errno == 0 && (*end == '\0' || strcmp(end, "\n") == 0) ? (int)(nul + 1 - text) : -EINVAL;
+}
+
 static int join_locked(struct ctl *ctl, struct watcher *w, const char *text, size_t len,
                        struct later *later)
 {
     char *given = NULL, *path;
     struct feed *f;
-    int r = ctltext_path(text, len, &given);
+    int r = take_cursor(w, text, len);
 
+    if (r >= 0)
+        r = ctltext_path(text, r > 0 ? (size_t)r : len, &given);
     if (r < 0) {
-        later->report.sentence = "a question is one path; end it with NUL if it holds a newline";
+        later->report.sentence =
+            "a question is one path; end it with NUL if it holds a newline, or "
+            "if the number of the last line known follows";
         return r;
     }
     path = fs_sandbox_path(ctl->fs, given);
@@ -323,17 +450,15 @@ static int join_locked(struct ctl *ctl, struct watcher *w, const char *text, siz
     if (!path)
         return -ENOMEM;
     DL_FOREACH(ctl->feeds, f)
-        if (f->watchers && strcmp(f->path, path) == 0)
+        if (strcmp(f->path, path) == 0)
             break;
-    if (f) {
+    if (f)
         free(path);
-        f->poked = true;
-        cancel_fire(f->wait);
-        pthread_cond_broadcast(&f->changed);
-    } else {
+    else
         f = feed_new_locked(ctl, path, &r);
-    }
-    if (f) {
+    if (f)
+        r = feed_wake_locked(f);
+    if (r == 0) {
         w->feed = f;
         DL_APPEND(f->watchers, w);
     } else {
@@ -369,8 +494,7 @@ void watcher_free_locked(struct ctl *ctl, struct watcher *w)
     if (f) {
         DL_DELETE(f->watchers, w);
         if (!f->watchers) {
-            cancel_fire(f->cancel);
-            cancel_fire(f->wait);
+            cancel_fire(f->step);
             pthread_cond_broadcast(&f->changed);
         }
     }

@@ -116,6 +116,17 @@ wait "$watcher" 2>/dev/null
 touch "$SBX/after"
 told "one watcher killed, the other goes on" create after
 
+# ---- going on where one was ----
+seq=$(tail -n 1 "$W" | cut -f1)
+touch "$SBX/between"
+told "a change nobody else saw" create between
+is "is told to who goes on" \
+    "$("$DAYTONAFS" watch "$MNT" --since "$seq" --count 1 --timeout 20s . | cut -f2-)" \
+    "$(printf 'create\tbetween')"
+is "and overflow to who comes from nowhere" \
+    "$("$DAYTONAFS" watch "$MNT" --since 999999 --count 1 --timeout 20s . | cut -f2-)" \
+    "$(printf 'overflow\t.')"
+
 # ---- the sandbox goes and comes back ----
 "$DAYTONAFS" sandbox stop box >/dev/null
 mkdir "$SBX/meanwhile"

@@ -89,7 +89,7 @@ static void rig_up(struct rig *g)
                                   .force_uid = -1,
                                   .force_gid = -1,
                                   .coherence_ns = 3600 * NS_PER_S};
-    struct ctl_config ctl_config = {.name = ".ctl"};
+    struct ctl_config ctl_config = {.name = ".ctl", .watch_wait_ns = 400 * NS_PER_MS};
     struct remote *mem = remote_mem_new(0, 0);
     struct wrap *w = calloc(1, sizeof(*w));
 
@@ -164,13 +164,18 @@ static struct ctl_handle *open_name(struct rig *g, const char *name, int flags)
     return h;
 }
 
-static ssize_t put(struct ctl_handle *h, const char *text)
+static ssize_t put_n(struct ctl_handle *h, const char *text, size_t n)
 {
     struct reply reply;
 
     reply_init(&reply);
-    ctl_write(h, 0, text, strlen(text), got, &reply);
+    ctl_write(h, 0, text, n, got, &reply);
     return await(&reply);
+}
+
+static ssize_t put(struct ctl_handle *h, const char *text)
+{
+    return put_n(h, text, strlen(text));
 }
 
 /* What a read at off gives: bytes, in text, or -errno. */
@@ -349,6 +354,78 @@ TEST(a_watch_survives_a_look_that_failed)
     rig_down(&g);
 }
 
+TEST(watching_costs_one_request_for_each_wait_however_many_watch)
+{
+    struct ctl_handle *h[3];
+    unsigned calls;
+    struct rig g;
+
+    rig_up(&g);
+    for (size_t i = 0; i < ARRAY_LEN(h); i++) {
+        h[i] = open_name(&g, "watch", O_RDWR);
+        assert_int_equal(put(h[i], ".\n"), 2);
+    }
+    usleep(100000); /* what was made just before may be told again, once */
+    remote_fault_set(g.fault, 0, REMOTE_FAULT_BEFORE, 0);
+    usleep(1400000);
+    calls = remote_fault_calls(g.fault);
+    assert_in_range(calls, 2, 4);
+    for (size_t i = 0; i < ARRAY_LEN(h); i++)
+        ctl_release(h[i]);
+    usleep(100000);
+    remote_fault_set(g.fault, 0, REMOTE_FAULT_BEFORE, 0);
+    usleep(600000);
+    assert_int_equal(remote_fault_calls(g.fault), 0);
+    rig_down(&g);
+}
+
+/* Asks for ".", from the line on. */
+static void expect_since(struct rig *g, const char *line, const char *want)
+{
+    struct ctl_handle *h = open_name(g, "watch", O_RDWR);
+    char text[5000], question[32] = ".";
+    const size_t n = 2 + (size_t)sprintf(question + 2, "%s", line);
+
+    assert_int_equal(put_n(h, question, n), n);
+    assert_int_equal(get(h, n, text), strlen(want));
+    assert_string_equal(text, want);
+    ctl_release(h);
+}
+
+TEST(a_watch_goes_on_after_a_line_that_is_known)
+{
+    struct ctl_handle *h;
+    char text[5000];
+    struct rig g;
+
+    rig_up(&g);
+    h = open_name(&g, "watch", O_RDWR);
+    assert_int_equal(put(h, ".\n"), 2);
+    ask(&g, "run", "touch a\n", 0, "");
+    assert_int_equal(get(h, 2, text), 11);
+    ask(&g, "run", "touch b\n", 0, "");
+    assert_int_equal(get(h, 13, text), 11);
+    expect_since(&g, "1\n", "2\tcreate\tb\n");
+    ctl_release(h);
+    ask(&g, "run", "mv a c\n", 0, ""); /* nobody watches */
+    expect_since(&g, "2", "3\trename\ta\tc\n");
+    expect_since(&g, "1", "2\tcreate\tb\n3\trename\ta\tc\n");
+    expect_since(&g, "0", "4\toverflow\t.\n");
+    expect_since(&g, "77", "5\toverflow\t.\n");
+    h = open_name(&g, "watch", O_RDWR);
+    assert_int_equal(put_n(h, ".\0x\n", 4), -EINVAL);
+    ctl_release(h);
+    /* Watching others in between, the path is forgotten. */
+    for (char name[] = "a\n"; name[0] <= 'f'; name[0]++) {
+        h = open_name(&g, "watch", O_RDWR);
+        assert_int_equal(put(h, name), 2);
+        ctl_release(h);
+        usleep(50000);
+    }
+    expect_since(&g, "3", "6\toverflow\t.\n");
+    rig_down(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +435,8 @@ int main(void)
         cmocka_unit_test(a_watch_of_a_file_tells_when_it_goes_and_comes_back),
         cmocka_unit_test(a_watch_of_what_is_not_there_yet_tells_when_it_comes),
         cmocka_unit_test(a_watch_survives_a_look_that_failed),
+        cmocka_unit_test(watching_costs_one_request_for_each_wait_however_many_watch),
+        cmocka_unit_test(a_watch_goes_on_after_a_line_that_is_known),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
