@@ -106,6 +106,8 @@ static const struct route routes[] = {
     {"git-commit", "POST", "/git/commit", TOOLBOX, git_commit, NULL, NULL},
     {"git-push", "POST", "/git/push", TOOLBOX, git_push, NULL, NULL},
     {"git-pull", "POST", "/git/pull", TOOLBOX, git_pull, NULL, NULL},
+    {"code-run", "POST", "/process/code-run", TOOLBOX, process_code_run, NULL, NULL},
+    {"metrics", "GET", "/system/metrics", NEW, info_metrics, NULL, NULL},
     {"ports", "GET", "/port", TOOLBOX, ports_get, NULL, NULL},
     {"port-in-use", "GET", "/port/*/in-use", TOOLBOX, ports_in_use, NULL, NULL},
     {"proxy", "*", "/proxy/*/**", TOOLBOX, proxy_run, NULL, NULL},

@@ -420,6 +420,8 @@ void git_add(struct request *rq);
 void git_commit(struct request *rq);
 void git_push(struct request *rq);
 void git_pull(struct request *rq);
+void process_code_run(struct request *rq);
+void info_metrics(struct request *rq);
 void ports_get(struct request *rq);
 void ports_in_use(struct request *rq);
 void proxy_run(struct request *rq);

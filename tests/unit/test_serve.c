@@ -409,6 +409,19 @@ static const struct fact execute_facts[] = {
      "~\"code\":\"REQUEST_TIMEOUT\""},
     {"execute_waits_for_who_holds_the_output", RUN, "{\"command\":\"(sleep 0.3; echo late) &\"}",
      200, NULL, "~late"},
+    {"code_unknown_language_400", "POST", "/process/code-run", NULL,
+     "{\"code\":\"1\",\"language\":\"cobol\"}", 400, NULL, "~bad request: "},
+    {"code_needs_code_400", "POST", "/process/code-run", NULL, "{\"language\":\"python\"}", 400,
+     NULL, NULL},
+    {"code_python", "POST", "/process/code-run", NULL,
+     "{\"code\":\"import sys,os\\nprint(sys.argv[1:],os.environ['X'],'it\\\\'s')\\nsys.exit(3)\","
+     "\"language\":\"python\",\"argv\":[\"a\",\"b c\"],\"envs\":{\"X\":\"y\","
+     "\"PATH\":\"/usr/bin:/bin\"}}", 200, NULL,
+     "={\"exitCode\":3,\"result\":\"['a', 'b', 'c'] y it's\\n\"}"},
+    {"code_timeout_408", "POST", "/process/code-run", NULL,
+     "{\"code\":\"import time; time.sleep(30)\",\"language\":\"python\",\"timeout\":1,"
+     "\"envs\":{\"PATH\":\"/usr/bin:/bin\"}}", 408, NULL, "~REQUEST_TIMEOUT"},
+    {"metrics_are_new", "GET", "/system/metrics", NULL, NULL, 404, NULL, NULL},
     {"execute_large_output", RUN, "{\"command\":\"head -c 300000 /dev/zero | tr '\\\\0' x\"}", 200,
      NULL, "~xxxxxxxx"},
 };
