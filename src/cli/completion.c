@@ -123,13 +123,22 @@ static void put_function(struct buf *out)
     put(out, "    esac\n}\n");
 }
 
-static const char bash_tail[] = "_daytonafs()\n{\n"
-                                "    local offered cur=${COMP_WORDS[COMP_CWORD]} IFS=$' \\t\\n'\n"
-                                "    _daytonafs_words \"${COMP_WORDS[COMP_CWORD-1]}\" "
-                                "\"${COMP_WORDS[@]:1:COMP_CWORD-1}\"\n"
-                                "    COMPREPLY=($(compgen -W \"$offered\" -- \"$cur\"))\n"
-                                "}\n"
-                                "complete -o default -F _daytonafs daytonafs\n";
+/* bash parts words at '=', so "-o wake=never,ro" is four; the last part of a list is completed. */
+static const char bash_tail[] =
+    "_daytonafs()\n{\n"
+    "    local offered list= i=$((COMP_CWORD-1)) cur=${COMP_WORDS[COMP_CWORD]} IFS=$' \\t\\n'\n"
+    "    while [ $i -gt 1 ] && [ \"${COMP_WORDS[i]}\" = = ]; do i=$((i-2)); done\n"
+    "    _daytonafs_words \"${COMP_WORDS[i]}\" \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"\n"
+    "    if [ \"${COMP_WORDS[i]}\" = -o ]; then\n"
+    "        case $cur in\n"
+    "            *,*) list=${cur%,*}, cur=${cur##*,} ;;\n"
+    "            *) [ $i -eq $((COMP_CWORD-1)) ] || offered= ;; # a value\n"
+    "        esac\n"
+    "        compopt -o nospace 2>/dev/null\n"
+    "    fi\n"
+    "    COMPREPLY=($(compgen -P \"$list\" -W \"$offered\" -- \"$cur\"))\n"
+    "}\n"
+    "complete -o default -F _daytonafs daytonafs\n";
 
 static const char zsh_tail[] =
     "_daytonafs()\n{\n"

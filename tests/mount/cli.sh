@@ -147,6 +147,18 @@ code "it is gone" 3 "$D" sandbox info two
 code "a wrong key" 4 env DAYTONA_API_KEY=0123456789abcdef "$D" sandbox list
 code "a base without /api" 1 "$D" sandbox list --api-url "${DAYTONA_API_URL%/api}"
 
+# ---- completion in bash: WORDS as bash parts them ----
+completed() {
+    bash -c 'eval "$("$0" help --completion bash)"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _daytonafs; echo "${COMPREPLY[*]}"' "$D" "$@" 2>/dev/null
+}
+is "completion: commands" "$(completed daytonafs umo)" umount
+is "completion: of a group" "$(completed daytonafs sandbox st)" "start stop"
+is "completion: mount options" "$(completed daytonafs box d -o coh)" "coherence="
+is "completion: in a list" "$(completed daytonafs mount -o ro,coh)" "ro,coherence="
+is "completion: after a value" "$(completed daytonafs mount -o wake = never,cac)" \
+    "never,cache_dir= never,cache_size="
+
 # ---- umount ----
 cd / || exit 1
 echo last >"$MNT/last"
