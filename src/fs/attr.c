@@ -368,6 +368,34 @@ int fs_setattr(struct fs *fs, uint64_t ino, struct fs_file *file, unsigned set,
     return r;
 }
 
+/* find and grep ask at each start: within the window what is known will do, if we changed nothing.
+ */
+static int ask_space(struct fs *fs, struct remote_statfs *ret)
+{
+    const int64_t start_ns = clock_mono_ns();
+    uint64_t seq;
+    bool known;
+    int r;
+
+    fs_lock(fs);
+    seq = fs->seq;
+    known = fs->space_ns >= fs_since(fs) && fs->space_seq == seq;
+    if (known)
+        *ret = fs->space;
+    fs_unlock(fs);
+    if (known)
+        return 0;
+    r = remote_statfs(fs->remote, fs->root_path, ret);
+    if (r < 0)
+        return r;
+    fs_lock(fs);
+    fs->space = *ret;
+    fs->space_ns = start_ns;
+    fs->space_seq = seq;
+    fs_unlock(fs);
+    return 0;
+}
+
 int fs_statfs(struct fs *fs, struct statvfs *ret)
 {
     struct remote_statfs s;
@@ -378,7 +406,7 @@ int fs_statfs(struct fs *fs, struct statvfs *ret)
     ret->f_bsize = ret->f_frsize = 4096;
     if (fs->config.read_only)
         ret->f_flag |= ST_RDONLY;
-    r = remote_statfs(fs->remote, fs->root_path, &s);
+    r = ask_space(fs, &s);
     if (r == -EOPNOTSUPP)
         return 0; /* unknown: programs take zero blocks for a file system without a size */
     if (r < 0)

@@ -170,6 +170,7 @@ int fs_new(const struct fs_config *config, struct remote *remote, struct cache *
     fs->cache = cache;
     fs->nodes_max = FS_NODES_MAX;
     fs->ahead_age_ns = FS_AHEAD_AGE_NS;
+    fs->space_ns = FS_NEVER;
     fs->next_id = FS_ROOT;
     fs->burst_ns = fs->doubt_ns = FS_NEVER;
     fs->root_path = path_resolve("/", config->root);

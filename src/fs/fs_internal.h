@@ -207,6 +207,9 @@ struct fs {
     int64_t backoff_ns;
     struct ahead *ahead; /* owned; what it holds is guarded by the lock, too */
     struct scan scans[FS_SCANS];
+    struct remote_statfs space; /* as known at space_ns, when seq was space_seq */
+    int64_t space_ns;
+    uint64_t space_seq;
     int64_t ahead_age_ns; /* files that changed so lately are not fetched in bulk */
 };
 

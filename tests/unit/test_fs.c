@@ -404,6 +404,24 @@ TEST(a_large_file_is_not_for_the_page_cache_until_all_of_it_is_here)
     rig_down(&g);
 }
 
+TEST(free_space_is_asked_for_once_in_a_window_without_changes)
+{
+    struct statvfs s;
+    struct rig g;
+
+    UP(&g, .coherence_ns = 600 * NS_PER_S);
+    COUNT_FROM_HERE(&g);
+    assert_int_equal(fs_statfs(g.fs, &s), 0);
+    assert_int_equal(fs_statfs(g.fs, &s), 0);
+    assert_true(s.f_blocks > 0);
+    assert_int_equal(CALLS(&g), 1);
+    assert_int_equal(rig_write(&g, "/new", "text"), 0);
+    COUNT_FROM_HERE(&g);
+    assert_int_equal(fs_statfs(g.fs, &s), 0);
+    assert_int_equal(CALLS(&g), 1);
+    rig_down(&g);
+}
+
 TEST(truncating_at_open_fetches_nothing)
 {
     struct rig g;
@@ -1119,6 +1137,7 @@ int main(void)
         cmocka_unit_test(what_a_save_showed_stays_until_the_sandbox_changes_it),
         cmocka_unit_test(the_kernels_pages_are_kept_while_the_version_stands),
         cmocka_unit_test(a_large_file_is_not_for_the_page_cache_until_all_of_it_is_here),
+        cmocka_unit_test(free_space_is_asked_for_once_in_a_window_without_changes),
         cmocka_unit_test(truncating_at_open_fetches_nothing),
         cmocka_unit_test(create_finds_what_our_listing_did_not_know),
         cmocka_unit_test(nothing_is_sent_before_close_and_all_of_it_then),
