@@ -387,6 +387,8 @@ int journal_sync(struct journal *j)
         j->synced_seq = seq;
     j->busy = false;
     pthread_cond_broadcast(&j->idle);
+    if (r < 0)
+        pthread_cond_broadcast(&j->room); /* there will be none: append says why */
     lock_drop(&j->lock);
     return r;
 }

@@ -790,6 +790,48 @@ TEST(threads_write_while_the_log_is_compacted)
     rig_remove(&rig);
 }
 
+static int count_said(void *arg, const struct journal_item *item)
+{
+    if (item->result.said == JOURNAL_DONE && item->batch == 1 &&
+        item->result.now.ino == item->rec.seq)
+        ++*(int *)arg;
+    return 0;
+}
+
+TEST(results_of_any_number_survive_compaction)
+{
+    enum { MANY = 2 * JOURNAL_RESULTS_MAX + 5 };
+    static const uint8_t digest[JOURNAL_DIGEST];
+    const struct journal_range all = {1, MANY};
+    struct journal_result *said = calloc(MANY, sizeof(*said));
+    struct journal_usage usage;
+    struct journal_rig rig;
+    struct journal *j;
+    uint64_t batch;
+    int count = 0;
+
+    rig_make(&rig);
+    j = open_rig(&rig);
+    for (int i = 0; i < MANY; i++) {
+        said[i].seq = make_in(j, "/d", 0);
+        said[i].said = said[i].settled = JOURNAL_DONE;
+        said[i].now.ino = said[i].seq;
+    }
+    assert_int_equal(journal_begin_batch(j, &all, 1, digest, &batch), 0);
+    assert_int_equal(journal_applied(j, batch, said, MANY), 0);
+    assert_int_equal(journal_compact(j), 0);
+    j = again(&rig, j);
+    assert_int_equal(journal_replay(j, count_said, &count), 0);
+    assert_int_equal(count, MANY);
+    assert_int_equal(journal_settle(j, said, MANY - 1), 0);
+    j = again(&rig, j);
+    journal_usage(j, &usage);
+    assert_int_equal(usage.changes, 1);
+    free(said);
+    journal_free(j);
+    rig_remove(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -808,6 +850,7 @@ int main(void)
         cmocka_unit_test(a_journal_that_was_emptied_is_another_client_when_it_is_made_again),
         cmocka_unit_test(what_others_can_reach_is_refused),
         cmocka_unit_test(writers_wait_then_are_refused_before_the_disk_is_full),
+        cmocka_unit_test(results_of_any_number_survive_compaction),
         cmocka_unit_test(threads_write_while_the_log_is_compacted),
     };
 
