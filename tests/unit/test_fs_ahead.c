@@ -290,7 +290,7 @@ TEST(whatever_is_lost_on_the_way_is_fetched_again)
 
 static void put_other(struct remote *r, const char *path)
 {
-    static char other[FILE_BYTES];
+    char other[FILE_BYTES];
     struct remote_put put = {.size = sizeof(other), .mtime_ns = INT64_MIN};
     struct remote_attr attr;
     FILE *f = tmpfile();
