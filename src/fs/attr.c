@@ -368,8 +368,10 @@ int fs_setattr(struct fs *fs, uint64_t ino, struct fs_file *file, unsigned set,
     return r;
 }
 
-/* find and grep ask at each start: within the window what is known will do, if we changed nothing.
- */
+/* find and grep ask at each start: within the window, or for a moment, what is known will do, if we
+ * changed nothing. */
+static const int64_t space_moment_ns = 5 * NS_PER_S;
+
 static int ask_space(struct fs *fs, struct remote_statfs *ret)
 {
     const int64_t start_ns = clock_mono_ns();
@@ -379,7 +381,8 @@ static int ask_space(struct fs *fs, struct remote_statfs *ret)
 
     fs_lock(fs);
     seq = fs->seq;
-    known = fs->space_ns >= fs_since(fs) && fs->space_seq == seq;
+    known = fs->space_seq == seq && (fs->space_ns >= fs_since(fs) ||
+                                     (fs->serves && fs->space_ns > start_ns - space_moment_ns));
     if (known)
         *ret = fs->space;
     fs_unlock(fs);
