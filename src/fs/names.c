@@ -431,12 +431,12 @@ static int remove_name(struct fs *fs, struct node *dir, const char *name, bool w
         r = -ENOTDIR;
     if (r == 0 && !want_dir && n->dir)
         r = -EISDIR;
-    if (r == 0) {
+    if (r == 0 && n->attr.nlink > 1 && node_unsent(n))
+        r = send_node(fs, n); /* it is the content of its other names, too */
+    if (r == 0)
         r = data_keep_for_handles(fs, n);
-    }
-    if (r == 0) {
+    if (r == 0)
         r = remove_now(fs, dir, name, n, want_dir ? remote_rmdir : remote_unlink);
-    }
     node_unref_locked(fs, n);
     return r;
 }

@@ -72,11 +72,13 @@ static bool same_file(const struct node *a, const struct node *b)
  * too. */
 static int send_first(struct fs *fs, const struct renaming *r)
 {
+    const bool exchange = r->flags & RENAME_EXCHANGE;
     int err = send_node(fs, r->n);
 
-    if (err == 0 && (r->flags & RENAME_EXCHANGE))
+    /* What stays, or stays under other names, must be there whole. */
+    if (err == 0 && r->target && (exchange || r->target->attr.nlink > 1))
         err = send_node(fs, r->target);
-    if (err == 0 && r->target && !(r->flags & RENAME_EXCHANGE))
+    if (err == 0 && r->target && !exchange)
         err = data_keep_for_handles(fs, r->target);
     return err;
 }

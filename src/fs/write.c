@@ -14,9 +14,13 @@ static int my_turn(struct fs *fs, struct node *n)
     return 0;
 }
 
+/* What is written to a file that was replaced, or that lives on under another name only, would not
+ * get there: say so. */
 static int still_there(const struct node *n)
 {
-    return !n->deleted && node_gone_locked(n) ? -ESTALE : 0;
+    const bool elsewhere = n->deleted && n->attr.nlink > 0;
+
+    return elsewhere || (!n->deleted && node_gone_locked(n)) ? -ESTALE : 0;
 }
 
 int write_begin(struct fs *fs, struct node *n)
@@ -28,7 +32,7 @@ int write_begin(struct fs *fs, struct node *n)
         if (r == 0)
             r = my_turn(fs, n);
         if (r == 0)
-            r = still_there(n); /* what is written to a file that was replaced is lost: say so */
+            r = still_there(n);
         if (r < 0)
             return r;
     } while (!n->file->blob || !data_whole_locked(n)); /* a new version came while we waited */

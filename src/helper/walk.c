@@ -18,20 +18,23 @@ struct openat2_how {
     uint64_t flags, mode, resolve;
 };
 
-enum { DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY };
+enum {
+    LIST_FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
+    PASS_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, /* needs the right to search only */
+};
 
 int walk_root(const char *path)
 {
-    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
     return fd < 0 ? -errno : fd;
 }
 
 /* Component by component: for old kernels, filtered calls and paths beyond PATH_MAX. */
-static int walk_slowly(int root, const char *path)
+static int walk_slowly(int root, const char *path, int flags)
 {
     char name[NAME_MAX + 1];
-    int fd = dup(root);
+    int fd = openat(root, ".", *path ? PASS_FLAGS : flags);
 
     while (fd >= 0 && *path) {
         const char *end = strchrnul(path, '/');
@@ -44,7 +47,7 @@ static int walk_slowly(int root, const char *path)
         }
         memcpy(name, path, len);
         name[len] = '\0';
-        next = openat(fd, name, DIR_FLAGS);
+        next = openat(fd, name, *end ? PASS_FLAGS : flags);
         if (next < 0) {
             const int r = -errno;
 
@@ -58,10 +61,10 @@ static int walk_slowly(int root, const char *path)
     return fd < 0 ? -errno : fd;
 }
 
-int walk_dir(int root, const char *path)
+static int walk_open(int root, const char *path, int flags)
 {
     static bool missing; /* one thread; a kernel does not learn new calls */
-    const struct openat2_how how = {.flags = DIR_FLAGS,
+    const struct openat2_how how = {.flags = (uint64_t)flags,
                                     .resolve = OPENAT2_NO_SYMLINKS | OPENAT2_BENEATH};
 
     if (!missing && strlen(path) < PATH_MAX) {
@@ -73,7 +76,12 @@ int walk_dir(int root, const char *path)
             return -errno;
         missing = errno != EAGAIN; /* EAGAIN: a rename was going on; this time the slow way */
     }
-    return walk_slowly(root, path);
+    return walk_slowly(root, path, flags);
+}
+
+int walk_dir(int root, const char *path)
+{
+    return walk_open(root, path, LIST_FLAGS);
 }
 
 /* The directory that path's last component is in; that is *ret_name. */
@@ -85,7 +93,7 @@ static int walk_parent(int root, const char *path, const char **ret_name)
 
     if (!parent)
         return -ENOMEM;
-    dir = walk_dir(root, parent);
+    dir = walk_open(root, parent, PASS_FLAGS);
     free(parent);
     *ret_name = slash ? slash + 1 : path;
     return dir;

@@ -9,8 +9,8 @@
 /* A directory to walk below. -errno. Links in the path of the root itself are followed. */
 int walk_root(const char *path);
 
-/* The directory at path below root ("": root). A new descriptor, or -errno; -ELOOP and -ENOTDIR
- * where a link or something else is in the way. */
+/* The directory at path below root ("": root), to be listed. A new descriptor, or -errno; -ELOOP
+ * and -ENOTDIR where a link or something else is in the way. */
 int walk_dir(int root, const char *path);
 
 /* The regular file at path below root, for reading: -EISDIR, -ELOOP, -EINVAL for special files,

@@ -76,6 +76,19 @@ exec 4>&-
 is "a renamed open file is written to" "$(cat "$SBX/moved")" "one
 two"
 
+# A file that is open by one of its names when that name goes.
+echo one >name && ln name other
+exec 5>>name
+echo two >&5
+rm name
+is "what was written before is in the other name" "$(cat "$SBX/other")" "one
+two"
+fails "what is written afterwards is refused, not lost" eval 'echo three >&5'
+exec 5>&-
+is "and the other name stays" "$(cat other)" "one
+two"
+rm other
+
 # Changes inside the sandbox are seen within the coherence window (1 s).
 echo inside >"$SBX/new"
 check "a new file appears" within 3 test -f new
