@@ -223,13 +223,21 @@ TEST(a_signal_after_the_reported_one_is_seen_too)
 {
     struct interrupts *in;
     struct waiting w;
-    pid_t pid = fork();
+    int ready[2];
+    pid_t pid;
+    char c;
 
+    assert_int_equal(pipe(ready), 0);
+    pid = fork();
     if (pid == 0) {
         signal(SIGTERM, SIG_DFL);
+        (void)!write(ready[1], "", 1); /* fork blocks signals for a while, with TSan */
         for (;;)
             pause();
     }
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
     assert_int_equal(kill(pid, SIGSTOP), 0);
     assert_int_equal(waitpid(pid, NULL, WUNTRACED), pid);
     assert_int_equal(interrupts_new(&in), 0);
