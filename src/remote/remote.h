@@ -50,6 +50,7 @@ enum remote_cap {
     REMOTE_CAP_EXCHANGE = 1 << 8, /* RENAME_EXCHANGE */
     REMOTE_CAP_TREE = 1 << 9,     /* list with depth > 1 */
     REMOTE_CAP_CHANGES = 1 << 10, /* tree, changes */
+    REMOTE_CAP_APPLY = 1 << 11,   /* batch.h: changes in batches, exactly once */
 };
 
 enum { REMOTE_GROUPS_MAX = 64 };
@@ -162,6 +163,10 @@ struct remote_exec {
 enum remote_rename_flags { REMOTE_RENAME_NOREPLACE = 1 << 0, REMOTE_RENAME_EXCHANGE = 1 << 1 };
 
 struct remote;
+struct remote_batch;
+struct remote_applied;
+struct remote_stage;
+struct remote_blob;
 
 /*
  * One place where files live. Paths are absolute in the sandbox, resolved, any bytes but NUL.
@@ -224,6 +229,8 @@ struct remote_ops {
     /* Appends stdout and stderr, as they came, to out. *ret_exit: 0-255; 125 could not be started.
      */
     int (*exec)(struct remote *r, const struct remote_exec *exec, struct buf *out, int *ret_exit);
+    int (*apply)(struct remote *r, const struct remote_batch *batch, struct remote_applied *ret);
+    int (*stage)(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret);
     void (*free)(struct remote *r); /* frees the remote that it wraps, too */
 };
 

@@ -1,5 +1,7 @@
 #include "remote/wrap.h"
 
+#include "remote/batch.h"
+
 #include "util/array.h"
 
 #include <errno.h>
@@ -131,6 +133,17 @@ static int wrap_exec(struct remote *r, const struct remote_exec *exec, struct bu
                .op = WRAP_EXEC, .path = exec->cwd, .exec = exec, .out = out, .ret_exit = ret_exit});
 }
 
+static int wrap_apply(struct remote *r, const struct remote_batch *batch,
+                      struct remote_applied *ret)
+{
+    return enter(r, &(struct wrap_call){.op = WRAP_APPLY, .batch = batch, .ret = ret});
+}
+
+static int wrap_stage(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret)
+{
+    return enter(r, &(struct wrap_call){.op = WRAP_STAGE, .stage = stage, .ret = ret});
+}
+
 static void wrap_free(struct remote *r)
 {
     struct wrap *w = wrap_of(r);
@@ -182,6 +195,10 @@ int wrap_forward(struct wrap *w, const struct wrap_call *c)
         return remote_statfs(r, c->path, c->ret);
     case WRAP_EXEC:
         return remote_exec(r, c->exec, c->out, c->ret_exit);
+    case WRAP_APPLY:
+        return remote_apply(r, c->batch, c->ret);
+    case WRAP_STAGE:
+        return remote_stage(r, c->stage, c->ret);
     }
     return -EOPNOTSUPP;
 }
@@ -195,6 +212,8 @@ int wrap_forward_lost(struct wrap *w, const struct wrap_call *call)
     struct remote_tree tree = {0};
     struct remote_many many = {0};
     struct remote_statfs statfs;
+    struct remote_applied applied = {0};
+    struct remote_blob blob;
     struct remote_attr attr;
     char *target = NULL;
     uint64_t len;
@@ -209,6 +228,10 @@ int wrap_forward_lost(struct wrap *w, const struct wrap_call *call)
         c.ret = &tree;
     else if (c.op == WRAP_STATFS)
         c.ret = &statfs;
+    else if (c.op == WRAP_APPLY)
+        c.ret = &applied;
+    else if (c.op == WRAP_STAGE)
+        c.ret = &blob;
     if (c.many) {
         many = *c.many;
         many.done = NULL;
@@ -223,6 +246,7 @@ int wrap_forward_lost(struct wrap *w, const struct wrap_call *call)
     remote_info_done(&info);
     remote_list_done(&list);
     remote_tree_done(&tree);
+    remote_applied_done(&applied);
     free(target);
     if (c.out)
         buf_truncate(c.out, out_len);
@@ -249,6 +273,8 @@ static const struct remote_ops wrap_ops = {
     .setattr = wrap_setattr,
     .statfs = wrap_statfs,
     .exec = wrap_exec,
+    .apply = wrap_apply,
+    .stage = wrap_stage,
     .free = wrap_free,
 };
 
@@ -273,6 +299,7 @@ const char *wrap_op_name(enum wrap_op op)
         [WRAP_SYMLINK] = "symlink", [WRAP_LINK] = "link",       [WRAP_UNLINK] = "unlink",
         [WRAP_RMDIR] = "rmdir",     [WRAP_RENAME] = "rename",   [WRAP_SETATTR] = "setattr",
         [WRAP_STATFS] = "statfs",   [WRAP_EXEC] = "exec",       [WRAP_FETCH_MANY] = "fetch_many",
+        [WRAP_APPLY] = "apply",     [WRAP_STAGE] = "stage",
     };
 
     return (size_t)op < ARRAY_LEN(names) ? names[op] : "?";

@@ -26,6 +26,8 @@ enum wrap_op {
     WRAP_SETATTR,
     WRAP_STATFS,
     WRAP_EXEC,
+    WRAP_APPLY,
+    WRAP_STAGE,
 };
 
 /* One call with its arguments; those that the call does not have are 0. All borrowed. */
@@ -44,6 +46,8 @@ struct wrap_call {
     const struct remote_put *put;
     const struct remote_setattr *set;
     const struct remote_exec *exec;
+    const struct remote_batch *batch;
+    const struct remote_stage *stage;
     struct buf *out;
     void *ret; /* of the type that the call has */
     char **ret_target;

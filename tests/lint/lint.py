@@ -19,13 +19,14 @@ LINE_MAX = 100
 TREES = ("include", "src", "tests", "contrib", ".ci")
 
 # Lowest first: a layer may include the headers of any layer before it.
-LAYERS = ["util", "proto", "helper", "http", "wire", "sdk", "remote", "journal", "cache", "fs",
-          "ctl", "fuse", "mount", "server", "cli"]
+LAYERS = ["util", "proto", "helper", "http", "wire", "sdk", "remote", "journal", "cache", "flush",
+          "fs", "ctl", "fuse", "mount", "server", "cli"]
 # Who may include less than that: layer -> the layers, headers or public headers it may use.
 ONLY = {
     "util": ["util"],
     "proto": ["proto", "util"],
     "journal": ["journal", "util"],
+    "flush": ["flush", "journal", "remote", "util"],
     "helper": ["helper", "proto", "util"],
     "http": ["http", "util"],
     "wire": ["wire", "util", "daytona"],

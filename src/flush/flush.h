@@ -1,0 +1,151 @@
+/*
+ * flush.h - changes on their way from the journal to the sandbox: what waits, in which order it
+ * goes, what became of it.
+ *
+ * A change is one journal record. It is appended here, which answers once the journal has it; a
+ * thread of flush groups what waits into batches (remote/batch.h), sends them, and tells the owner
+ * (fs) how each change ended:
+ *
+ *   waits --> sent --> done                       told, forgotten
+ *     ^         |----> rejected or conflict       told, parked: kept with its data until
+ *     |_________|      (and all that stands on it)  flush_keep or flush_discard says otherwise
+ *      line down: again, for as long as it takes
+ *
+ * Order: a change never goes before an earlier one that it stands on: one whose path or path2 is
+ * the same as one of its own, above it or below it (both as they were written down then). All else
+ * may overtake. What somebody waits for goes first, with what it stands on; the rest lingers up to
+ * linger_ns, and data of an open file until flush_ready, a wait, a barrier, or open_ns /
+ * open_bytes.
+ *
+ * Threads: every function from any thread. Those that may wait say so; the others may be called
+ * with the caller's own lock held, and none calls back. `ended` is called on flush's thread with no
+ * lock held, for each change exactly once, in an order that keeps theirs; until it has returned, a
+ * later change may name that one as the maker of its object (JOURNAL_MADE). A change names the last
+ * change before it that touched the same object, if that has not been told, else what is known of
+ * it (JOURNAL_IS), JOURNAL_ABSENT or JOURNAL_ANY. 0 or -errno.
+ */
+#ifndef FLUSH_FLUSH_H
+#define FLUSH_FLUSH_H
+
+#include "journal/journal.h"
+#include "remote/batch.h"
+#include "util/buf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct flush;
+
+struct flush_end {
+    uint64_t seq;
+    enum journal_outcome outcome; /* DONE, REJECTED, CONFLICT, DROPPED (cancelled out here) */
+    int err;                      /* 0 when DONE; -ECANCELED: what it stood on did not succeed */
+    const char *path;             /* as it was written down */
+    /* DONE: the object as it is in the sandbox now (of a LINK or RENAME at path2). Of several that
+     * went as one, the last has it. CONFLICT: what is there instead. */
+    bool has_now;
+    struct remote_attr now;
+};
+
+struct flush_owner {
+    void (*ended)(void *arg, const struct flush_end *v, size_t count);
+    /* Waiting began, or is over: the line is down (err), or up again (0). May be NULL. */
+    void (*line)(void *arg, int err);
+    void *arg;
+};
+
+/* 0 takes the default. */
+struct flush_config {
+    int64_t linger_ns;     /* 20 ms */
+    int64_t open_ns;       /* data of an open file is staged after so long; 5 s */
+    uint64_t open_bytes;   /* or when there is so much of it; 8 MiB */
+    uint64_t inline_bytes; /* a batch up to here is one request; 256 KiB */
+    int64_t op_timeout_ns; /* somebody who waits is told -ETIMEDOUT without progress; 30 s */
+    bool paused;           /* as after flush_pause */
+};
+
+/*
+ * journal and remote are borrowed and must outlive it. What the journal already holds waits, too,
+ * and a batch that was under way is brought to its end first. Asks nothing yet. The owner may be
+ * set later: what ended until then is told to nobody. -EOPNOTSUPP: remote has no batches.
+ */
+int flush_new(const struct flush_config *config, struct journal *journal, struct remote *remote,
+              struct flush **ret);
+void flush_own(struct flush *f, const struct flush_owner *owner);
+/* Stops where it is; what waits stays in the journal. No other call may be under way. Returns NULL;
+ * takes NULL. */
+struct flush *flush_free(struct flush *f);
+
+/*
+ * Writes the change to the journal and queues it. Never waits for the network. The made_by of an
+ * object that was told meanwhile is looked after. Errors are journal_append's.
+ */
+int flush_append(struct flush *f, const struct journal_record *rec, uint64_t *ret_seq);
+/* Before flush_append, with no lock held: waits while the journal is over its soft limit. -EINTR.
+ */
+int flush_room(struct flush *f);
+/* The open file of that group is closed, or has been flushed: what it has written so far may go. */
+void flush_ready(struct flush *f, uint64_t group);
+
+/*
+ * Waits until that change, and all it stands on, has ended: 0, or how it ended (-EIO for a
+ * conflict). seq 0: of nothing. fsync: and its object and directory entry are on the sandbox's
+ * disk. -EINTR when the bound cancel fires, -ETIMEDOUT without progress for op_timeout, -EHOSTDOWN
+ * while the line is known to be down. The change stays queued.
+ */
+int flush_wait(struct flush *f, uint64_t seq, bool fsync);
+/* The same of an object that has no change waiting, for fsync only. path: in the sandbox. */
+int flush_fsync(struct flush *f, const char *path);
+/*
+ * Waits until every change appended before the call, at or below path (NULL: all), has ended. 0 if
+ * none of them is left; -EIO if some were parked since the last such call, else -errno as
+ * flush_wait. One line for each change that is left, or was parked, is appended to left (may be
+ * NULL).
+ */
+int flush_barrier(struct flush *f, const char *path, struct buf *left);
+
+/* Background sending only; those who wait are served all the same. */
+void flush_pause(struct flush *f);
+void flush_resume(struct flush *f);
+void flush_retry(struct flush *f); /* the pause after a failure is over now */
+
+struct flush_usage {
+    size_t waiting; /* changes that have not ended */
+    uint64_t bytes; /* of data in them */
+    size_t parked;
+    uint64_t done; /* changes that ended well since flush_new */
+    uint64_t done_bytes;
+    bool paused;
+    int line;         /* 0, or why the last attempt failed */
+    int64_t retry_ns; /* monotonic: when the next is; 0: none is due */
+};
+void flush_usage(struct flush *f, struct flush_usage *ret);
+/* `SEQ STATE KIND BYTES PATH[ -> PATH2]` lines, the first to go first; at most max lines. Paths are
+ * escaped. */
+int flush_queue_text(struct flush *f, size_t max, struct buf *out);
+
+/* ---- what did not succeed ---- */
+
+struct flush_parked {
+    uint64_t seq;
+    enum journal_outcome outcome; /* REJECTED or CONFLICT */
+    int err;
+    enum journal_kind kind;
+    int64_t when_ns;          /* sandbox's clock */
+    const char *path, *path2; /* NULL if it has none */
+    uint64_t bytes;           /* of data */
+};
+/* Tells each, in their order; fn may call flush_parked_read. Ends with fn's error. */
+int flush_parked(struct flush *f, int (*fn)(void *arg, const struct flush_parked *p), void *arg);
+/* Our version of the file at path (as it was written down): all parked writes to it, one over the
+ * other. Up to n bytes from off. -ENOENT: none. *ret_size (may be NULL): of the whole. */
+ssize_t flush_parked_read(struct flush *f, const char *path, uint64_t off, void *p, size_t n,
+                          uint64_t *ret_size);
+/*
+ * Settles the conflict at path, and what stands on it. mine: ours is written over what is there now
+ * (whatever it is); waits for it. Not mine: ours is given up. -ENOENT: nothing is parked there.
+ */
+int flush_keep(struct flush *f, const char *path, bool mine);
+int flush_discard(struct flush *f, const char *path); /* rejected ones, too; NULL: all */
+
+#endif
