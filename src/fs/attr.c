@@ -274,7 +274,7 @@ static int set_size(struct fs *fs, struct node *n, const struct fs_file *file, u
     if (size > INT64_MAX)
         return -EFBIG;
     if (file || node_local(n) || open)
-        return truncate_here(fs, n, size, !open);
+        return truncate_here(fs, n, size, !open || n->attr.nlink > 1);
     r = set_there(fs, n, &set);
     /* Where only whole files can be put, that is done. */
     return r == -EOPNOTSUPP ? truncate_here(fs, n, size, true) : r;

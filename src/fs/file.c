@@ -98,7 +98,8 @@ static int open_content(struct fs *fs, struct node *n, int flags)
 
     if (flags & O_TRUNC) {
         r = write_truncate(fs, n, 0);
-        if (r == 0 && fs->config.durability == FS_DURABILITY_SYNC)
+        /* The file's other names are nodes of their own: they see it once it is in the sandbox. */
+        if (r == 0 && (fs->config.durability == FS_DURABILITY_SYNC || n->attr.nlink > 1))
             r = send_node(fs, n);
         return r;
     }

@@ -680,6 +680,24 @@ TEST(the_other_name_of_a_file_shows_what_was_written_to_the_first)
     rig_down(&g);
 }
 
+TEST(the_other_name_of_a_file_is_empty_once_the_first_is_truncated)
+{
+    struct rig g;
+    struct fs_entry e, other;
+    struct fs_file *f;
+
+    UP(&g, .uid = 0);
+    assert_int_equal(rig_write(&g, "/a", "one"), 0);
+    assert_int_equal(rig_find(&g, "/a", &e), 0);
+    assert_int_equal(fs_link(g.fs, e.ino, FS_ROOT, "b", &other), 0);
+    assert_int_equal(rig_open(&g, "/a", O_WRONLY | O_TRUNC, &f), 0);
+    expect_text(&g, "/b", ""); /* before the close */
+    assert_int_equal(rig_close(f), 0);
+    rig_drop(&g, &e);
+    rig_drop(&g, &other);
+    rig_down(&g);
+}
+
 /* ---- what is shown ---- */
 
 TEST(the_sandboxs_user_appears_as_the_mounting_one)
@@ -1151,6 +1169,7 @@ int main(void)
         cmocka_unit_test(the_last_close_wins),
         cmocka_unit_test(the_time_that_was_set_before_close_survives_it),
         cmocka_unit_test(the_other_name_of_a_file_shows_what_was_written_to_the_first),
+        cmocka_unit_test(the_other_name_of_a_file_is_empty_once_the_first_is_truncated),
         cmocka_unit_test(the_sandboxs_user_appears_as_the_mounting_one),
         cmocka_unit_test(a_link_of_ours_shows_as_written_and_theirs_is_contained),
         cmocka_unit_test(a_read_only_mount_refuses_every_change),
