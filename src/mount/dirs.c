@@ -44,6 +44,11 @@ char *dirs_kept(void)
     return below(dirs_base("XDG_STATE_HOME", ".local/state"), "daytonafs/kept");
 }
 
+char *dirs_journals(void)
+{
+    return below(dirs_base("XDG_STATE_HOME", ".local/state"), "daytonafs/journals");
+}
+
 int dirs_make_private(const char *dir)
 {
     struct stat st;
