@@ -10,6 +10,7 @@
     X(cmd_exec)                                                                                    \
     X(cmd_exists)                                                                                  \
     X(cmd_watch)                                                                                   \
+    X(cmd_recover)                                                                                 \
     X(cmd_sync)                                                                                    \
     X(cmd_sandbox_list)                                                                            \
     X(cmd_sandbox_create)                                                                          \

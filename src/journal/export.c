@@ -310,6 +310,28 @@ static int export_record(void *arg, struct journal_salvage *s, const struct jour
     return list_change(x, rec, err);
 }
 
+static uint64_t data_bytes(const struct journal_record *rec)
+{
+    uint64_t bytes = rec->data_len;
+
+    for (size_t i = 0; i < rec->extent_count; i++)
+        bytes += journal_record_extent(rec, i).len;
+    return bytes;
+}
+
+static int survey_record(void *arg, struct journal_salvage *s, const struct journal_record *rec)
+{
+    struct export *x = arg;
+    struct ended *e;
+
+    HASH_FIND(hh, x->ended, &rec->seq, sizeof(rec->seq), e);
+    if (journal_is_change(rec->kind) && !e) {
+        x->told.changes++;
+        x->told.bytes += data_bytes(rec);
+    }
+    return 0;
+}
+
 /* ---- all of it ---- */
 
 static int write_list(struct export *x)
@@ -335,6 +357,19 @@ static int make_dirs(struct export *x, const char *dir)
         return -errno;
     x->root = openat(x->top, "files", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return x->root < 0 ? -errno : 0;
+}
+
+int journal_survey(const char *base, const char *name, struct journal_exported *ret)
+{
+    struct export x = {0};
+    int r = journal_salvage(base, name, note_result, &x, &x.told.bad);
+
+    if (r == 0)
+        r = journal_salvage(base, name, survey_record, &x, &x.told.bad);
+    if (r == 0)
+        *ret = x.told;
+    forget_ended(&x);
+    return r;
 }
 
 int journal_export(const char *base, const char *name, const char *dir,

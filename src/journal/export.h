@@ -21,5 +21,7 @@ struct journal_exported {
  */
 int journal_export(const char *base, const char *name, const char *dir,
                    struct journal_exported *ret);
+/* The same without making anything: how much there is. failed is 0. */
+int journal_survey(const char *base, const char *name, struct journal_exported *ret);
 
 #endif

@@ -78,6 +78,9 @@ static void export_makes_what_is_not_in_the_sandbox(void **state)
         journal_settle(j, &(struct journal_result){.seq = done, .settled = JOURNAL_DONE}, 1), 0);
     journal_free(j);
 
+    assert_int_equal(journal_survey(rig.base, name, &told), 0);
+    assert_int_equal(told.changes, 10);
+    assert_int_equal(told.bytes, 9 + sizeof(big));
     assert_int_equal(journal_export(rig.base, name, dir, &told), 0);
     assert_int_equal(told.changes, 10);
     assert_int_equal(told.failed, 1);

@@ -1,0 +1,200 @@
+#include "mount/recover.h"
+
+#include "journal/export.h"
+#include "mount/dirs.h"
+#include "mount/exitcode.h"
+#include "util/errtext.h"
+#include "util/path.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int describe(const char *base, struct journal_found *f, struct recover_journal *ret)
+{
+    struct journal_exported held = {0};
+    const int r = journal_survey(base, f->name, &held);
+
+    *ret = (struct recover_journal){
+        .name = f->name,
+        .sandbox_id = f->sandbox_id,
+        .api_url = f->api_url,
+        .dir = f->slot,
+        .made_ns = f->made_ns,
+        .pid = f->locked ? f->holder.pid : 0,
+        .damaged = f->err < 0 || r < 0 || (held.bad > 0 && !f->locked),
+        .changes = held.changes,
+        .bytes = held.bytes,
+    };
+    f->name = f->sandbox_id = f->api_url = f->slot = NULL; /* they are ours now */
+    return r == -ENOMEM ? r : 0;
+}
+
+int recover_list(struct recover_journal **ret, size_t *ret_count)
+{
+    char *base = dirs_journals();
+    struct journal_found *found = NULL;
+    struct recover_journal *list;
+    size_t count = 0;
+    int r = base ? journal_find(base, NULL, NULL, &found, &count) : -ENOENT;
+
+    if (r == -ENOENT) { /* there never was one */
+        r = 0;
+        count = 0;
+    }
+    list = r == 0 ? calloc(count + 1, sizeof(*list)) : NULL;
+    if (r == 0 && !list)
+        r = -ENOMEM;
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = describe(base, &found[i], &list[i]);
+    if (r == 0) {
+        *ret = list;
+        *ret_count = count;
+    } else if (list) {
+        recover_list_free(list, count);
+    }
+    if (found)
+        journal_found_free(found, count);
+    free(base);
+    return r;
+}
+
+void recover_list_free(struct recover_journal *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(list[i].name);
+        free(list[i].sandbox_id);
+        free(list[i].api_url);
+        free(list[i].dir);
+    }
+    free(list);
+}
+
+const char *recover_short_name(const struct recover_journal *j)
+{
+    const char *dash = strchr(j->name, '-');
+
+    return dash ? dash + 1 : j->name;
+}
+
+static bool is_meant(const struct recover_journal *j, const char *word, const char *dir)
+{
+    const size_t len = strlen(word);
+
+    return (len >= 4 &&
+            (strncmp(j->name, word, len) == 0 || strncmp(recover_short_name(j), word, len) == 0)) ||
+           (j->sandbox_id && strcmp(j->sandbox_id, word) == 0) ||
+           (j->dir && dir && strcmp(j->dir, dir) == 0);
+}
+
+const struct recover_journal *recover_find(const struct recover_journal *list, size_t count,
+                                           const char *word, struct buf *why)
+{
+    const struct recover_journal *one = NULL;
+    char cwd[PATH_LEN_MAX + 1], *dir;
+
+    dir = getcwd(cwd, sizeof(cwd)) ? path_resolve(cwd, word) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_meant(&list[i], word, dir))
+            continue;
+        if (one) {
+            (void)buf_printf(why,
+                             "'%s' means more than one journal: give the beginning of its "
+                             "name, as `daytonafs recover` shows it",
+                             word);
+            one = NULL;
+            goto out;
+        }
+        one = &list[i];
+    }
+    if (!one)
+        (void)buf_printf(why, "no journal is called '%s': `daytonafs recover` lists what there is",
+                         word);
+out:
+    free(dir);
+    return one;
+}
+
+static int refuse_busy(const struct recover_journal *j, struct buf *why)
+{
+    (void)buf_printf(why,
+                     "process %d, which serves %s, has it: `daytonafs sync` or `daytonafs "
+                     "umount` there",
+                     j->pid, j->dir ? j->dir : "a mount");
+    return EXITCODE_CONFLICT;
+}
+
+int recover_export(const struct recover_journal *j, const char *dir, struct buf *why)
+{
+    struct journal_exported told;
+    char *base;
+    int r;
+
+    if (j->pid)
+        return refuse_busy(j, why);
+    base = dirs_journals();
+    r = base ? journal_export(base, j->name, dir, &told) : -ENOENT;
+    free(base);
+    if (r < 0) {
+        (void)buf_printf(why,
+                         r == -EEXIST ? "%s is there already: name a new directory"
+                                      : "nothing was written to %s",
+                         dir);
+        if (r != -EEXIST)
+            (void)buf_printf(why, ": %s", errtext_sentence(r));
+        return EXITCODE_OTHER;
+    }
+    (void)buf_printf(why, "%zu changes, %" PRIu64 " bytes: %s/files, listed in %s/CHANGES",
+                     told.changes, told.bytes, dir, dir);
+    if (told.failed > 0)
+        (void)buf_printf(why, "; %zu of them could not be made there", told.failed);
+    if (told.bad > 0)
+        (void)buf_printf(why, "; %" PRIu64 " bytes of the journal are damaged", told.bad);
+    return told.failed > 0 || told.bad > 0 ? EXITCODE_OTHER : EXITCODE_OK;
+}
+
+/* Whoever has the lock may still be writing to it; nobody else is. */
+static int remove_journal(const char *base, const char *name)
+{
+    const int base_fd = open(base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const int fd =
+        base_fd < 0 ? -1 : openat(base_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *e;
+    int r = d ? 0 : -errno;
+
+    while (r == 0 && (e = readdir(d)))
+        if (e->d_name[0] != '.' && unlinkat(fd, e->d_name, 0) < 0)
+            r = -errno;
+    if (r == 0 && unlinkat(base_fd, name, AT_REMOVEDIR) < 0)
+        r = -errno;
+    if (d)
+        closedir(d);
+    else if (fd >= 0)
+        close(fd);
+    if (base_fd >= 0)
+        close(base_fd);
+    return r;
+}
+
+int recover_discard(const struct recover_journal *j, struct buf *why)
+{
+    char *base;
+    int r;
+
+    if (j->pid)
+        return refuse_busy(j, why);
+    base = dirs_journals();
+    r = base ? remove_journal(base, j->name) : -ENOENT;
+    free(base);
+    if (r < 0) {
+        (void)buf_printf(why, "%s was not removed: %s", j->name, errtext_sentence(r));
+        return EXITCODE_OTHER;
+    }
+    (void)buf_printf(why, "%zu changes, %" PRIu64 " bytes: gone", j->changes, j->bytes);
+    return EXITCODE_OK;
+}

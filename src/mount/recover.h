@@ -1,0 +1,41 @@
+/* recover.h - journals, seen from outside: what changes they hold that are not in their sandbox,
+ * and what can be done with those that no mount has. */
+#ifndef MOUNT_RECOVER_H
+#define MOUNT_RECOVER_H
+
+#include "util/buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct recover_journal { /* strings are owned */
+    char *name;
+    char *sandbox_id, *api_url, *dir; /* dir: where it was mounted. NULL: its head is unreadable */
+    int64_t made_ns;                  /* clock_real_ns() */
+    int pid;                          /* of the mount that has it; 0: none */
+    bool damaged;
+    size_t changes;
+    uint64_t bytes;
+};
+
+/* All of this user's, oldest first. *ret is the caller's: recover_list_free. 0 or -errno. */
+int recover_list(struct recover_journal **ret, size_t *ret_count);
+void recover_list_free(struct recover_journal *list, size_t count);
+
+/* The part of its name that differs between mounts of one sandbox; points into j. */
+const char *recover_short_name(const struct recover_journal *j);
+
+/*
+ * The journal that is meant by its name or short name (or the beginning of one), the directory that
+ * was mounted, or the sandbox's id. NULL: none, or more than one, and why has a line that says so.
+ */
+const struct recover_journal *recover_find(const struct recover_journal *list, size_t count,
+                                           const char *word, struct buf *why);
+
+/* Both of one that no mount has; enum exitcode, and why one line, on success too. dir: see
+ * journal_export. */
+int recover_export(const struct recover_journal *j, const char *dir, struct buf *why);
+int recover_discard(const struct recover_journal *j, struct buf *why);
+
+#endif
