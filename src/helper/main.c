@@ -5,6 +5,7 @@
  * by itself how it went; 2 for a call that makes no sense.
  */
 #include "helper/emit.h"
+#include "helper/run.h"
 #include "helper/verbs.h"
 #include "util/array.h"
 #include "util/base64.h"
@@ -52,7 +53,14 @@ static int read_request(struct buf *out)
     }
 }
 
-static int decode(const char *text, size_t len, struct proto_request *ret)
+/* One of the two. */
+struct question {
+    bool run; /* about jobs */
+    struct proto_request req;
+    struct run_request job;
+};
+
+static int decode(const char *text, size_t len, struct question *ret)
 {
     struct buf raw = BUF_INIT(PROTO_BODY_MAX + PROTO_HEADER);
     struct proto_frame frame;
@@ -63,13 +71,20 @@ static int decode(const char *text, size_t len, struct proto_request *ret)
     if (r == 0) {
         const ssize_t n = proto_get_frame((const uint8_t *)raw.data, raw.len, &frame);
 
-        r = n > 0 && (size_t)n == raw.len ? proto_get_request(&frame, ret) : -EBADMSG;
+        if (n <= 0 || (size_t)n != raw.len) {
+            r = -EBADMSG;
+        } else if ((int)frame.kind == PROTO_RUN) {
+            ret->run = true;
+            r = run_get_request(&frame, &ret->job);
+        } else {
+            r = proto_get_request(&frame, &ret->req);
+        }
     }
     buf_done(&raw);
     return r;
 }
 
-static int take_request(const char *word, struct proto_request *ret)
+static int take_question(const char *word, struct question *ret)
 {
     struct buf line = BUF_INIT(2 * PROTO_BODY_MAX);
     int r;
@@ -83,9 +98,16 @@ static int take_request(const char *word, struct proto_request *ret)
     return r;
 }
 
+static int answer(struct emit *e, const struct proto_request *req, bool *ret_more)
+{
+    const size_t verb = (size_t)req->verb;
+
+    return verb < ARRAY_LEN(verbs) && verbs[verb] ? verbs[verb](e, req, ret_more) : -EOPNOTSUPP;
+}
+
 int main(int argc, char **argv)
 {
-    struct proto_request req = {0};
+    struct question q = {0};
     struct emit e;
     bool more = false;
     int r;
@@ -98,13 +120,13 @@ int main(int argc, char **argv)
     if (emit_open(&e, argv[1]) < 0)
         return 1;
     start_emit(&e);
-    r = take_request(argv[2], &req);
-    if (r == 0) {
-        const size_t verb = (size_t)req.verb;
-
-        r = verb < ARRAY_LEN(verbs) && verbs[verb] ? verbs[verb](&e, &req, &more) : -EOPNOTSUPP;
-    }
+    r = take_question(argv[2], &q);
+    if (r == 0 && q.run)
+        r = verb_run(&e, &q.job, &more);
+    else if (r == 0)
+        r = answer(&e, &q.req, &more);
     r = emit_close(&e, r, more);
-    proto_request_done(&req);
+    proto_request_done(&q.req);
+    run_request_done(&q.job);
     return r < 0 ? 1 : 0;
 }
