@@ -15,6 +15,8 @@
 #ifndef CACHE_CACHE_H
 #define CACHE_CACHE_H
 
+#include "util/buf.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -59,6 +61,15 @@ bool cache_has(struct cache *c, const struct cache_key *key); /* perhaps: it is 
 void cache_put(struct cache *c, const struct cache_key *key, struct blob *b);
 /* Fills b, which is held, with what is kept; -ENOENT if that is nothing. Uses the disk. */
 int cache_get(struct cache *c, const struct cache_key *key, struct blob *b);
+
+/*
+ * A note to those who come after us, up to CACHE_NOTE_MAX bytes: it takes the place of the one of
+ * that name (letters), or leaves it as it was. -ENOENT: nothing is kept (see cache_keep). _get
+ * appends; -ENOENT: there is none, or not as it was written.
+ */
+enum { CACHE_NOTE_MAX = 64 << 20 };
+int cache_note_put(struct cache *c, const char *name, const void *p, size_t n);
+int cache_note_get(struct cache *c, const char *name, struct buf *out);
 
 /* ---- blobs ---- */
 

@@ -37,6 +37,7 @@ struct blob {
 bool blob_changed(struct blob *b);
 
 struct keeper *keeper_free(struct keeper *s);
+int keeper_dir(const struct keeper *s); /* its folder, locked; the keeper's own */
 
 /* An unlinked file in the cache's folder: a descriptor, or -errno. */
 int cache_file(struct cache *c);

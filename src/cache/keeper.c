@@ -483,6 +483,11 @@ static int open_locked_dir(int parent, const char *name)
     return fd;
 }
 
+int keeper_dir(const struct keeper *s)
+{
+    return s->dir_fd;
+}
+
 struct keeper *keeper_free(struct keeper *s)
 {
     struct entry *e, *tmp;

@@ -378,6 +378,43 @@ TEST(what_a_crash_left_half_written_is_removed)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+TEST(a_note_is_found_as_it_was_written_or_not_at_all)
+{
+    struct buf out = BUF_INIT(1 << 20);
+    char path[512];
+    struct cache *c = open_cache(MIB);
+    int fd;
+
+    assert_int_equal(cache_note_get(c, "a", &out), -ENOENT);
+    assert_int_equal(cache_note_put(c, "a", "first", 5), 0);
+    assert_int_equal(cache_note_put(c, "a", "sec\0nd", 6), 0);
+    assert_int_equal(cache_note_put(c, "b", "", 0), 0);
+    cache_free(c);
+    find_kept(NULL, 0);
+    c = open_cache(MIB);
+    assert_int_equal(cache_note_get(c, "a", &out), 0);
+    assert_int_equal(out.len, 6);
+    assert_memory_equal(out.data, "sec\0nd", 7);
+    assert_int_equal(cache_note_get(c, "b", &out), 0);
+    assert_int_equal(out.len, 6);
+    snprintf(path, sizeof(path), "%s/note-a", folder);
+    for (off_t i = 0; i < 18; i++) {
+        fd = open(path, O_RDWR);
+        assert_true(fd >= 0);
+        assert_int_equal(pwrite(fd, "\xff", 1, i), 1);
+        close(fd);
+        assert_int_equal(cache_note_get(c, "a", &out), -ENOENT);
+        assert_int_equal(out.len, 6);
+        assert_int_equal(cache_note_put(c, "a", "second", 6), 0);
+    }
+    cache_free(c);
+    assert_int_equal(cache_new(dir, MIB, &c), 0);
+    assert_int_equal(cache_note_put(c, "a", "x", 1), -ENOENT);
+    assert_int_equal(cache_note_get(c, "a", &out), -ENOENT);
+    cache_free(c);
+    buf_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +431,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_process_at_a_time_has_the_folder, up, down),
         cmocka_unit_test_setup_teardown(the_oldest_use_goes_first, up, down),
         cmocka_unit_test_setup_teardown(what_a_crash_left_half_written_is_removed, up, down),
+        cmocka_unit_test_setup_teardown(a_note_is_found_as_it_was_written_or_not_at_all, up, down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
