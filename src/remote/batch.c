@@ -1,6 +1,6 @@
 #include "remote/batch.h"
 
-#include "util/path.h"
+#include "proto/proto.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -48,7 +48,7 @@ static bool pieces_valid(const struct remote_batch *b, const struct remote_chang
 
 static bool path_good(const char *path)
 {
-    return path && path[0] == '/' && path[1] != '\0' && strlen(path) < PATH_LEN_MAX;
+    return path && path[0] == '/' && path[1] != '\0' && strlen(path) <= PROTO_PATH_MAX;
 }
 
 static bool change_valid(const struct remote_batch *b, size_t i)

@@ -1,0 +1,11 @@
+/* batch_wire.h - remote/batch.h's batches as proto/batch.h has them. */
+#ifndef REMOTE_BATCH_WIRE_H
+#define REMOTE_BATCH_WIRE_H
+
+#include "proto/batch.h"
+#include "remote/batch.h"
+
+/* Appends the frames of the request. whole: with changes and data. -E2BIG, -ENOMEM. */
+int batch_wire_put(const struct remote_batch *b, bool whole, struct buf *out);
+
+#endif
