@@ -34,9 +34,12 @@ int remote_helper_new(struct daytona_sandbox *sandbox, struct remote *plain,
 
 /*
  * An in-memory tree with POSIX semantics, for tests: one user (uid, gid; 0 is privileged), its own
- * clock that only moves forward, root "/" mode 0755. exec understands nothing: exit 127.
+ * clock that only moves forward, root "/" mode 0755. exec understands nothing: exit 127. Of jobs it
+ * knows "echo WORD", which ends at once, and "cat"; any other prints and ends when it is told so.
  */
 struct remote *remote_mem_new(uint32_t uid, uint32_t gid); /* NULL without memory */
+int remote_mem_job_print(struct remote *mem, uint64_t id, bool err, const void *p, size_t len);
+int remote_mem_job_end(struct remote *mem, uint64_t id, int code);
 
 /* Logs each call, its outcome and its time at LOG_DETAIL. */
 struct remote *remote_trace_new(struct remote *inner);

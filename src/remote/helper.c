@@ -263,6 +263,7 @@ static const struct remote_ops helper_ops = {
     .setattr = helper_setattr,
     .statfs = helper_statfs,
     .exec = helper_exec,
+    .job = helper_job,
     .free = helper_free,
 };
 
@@ -276,7 +277,7 @@ static void take_info(struct helper *h, const struct proto_info *info)
             h->info.groups[h->info.group_count++] = (uint32_t)info->groups[i];
     }
     h->info.privileged = info->capabilities >> CAP_DAC_OVERRIDE_BIT & 1;
-    h->info.caps |= REMOTE_CAP_LSTAT | REMOTE_CAP_STATFS | REMOTE_CAP_CHANGES;
+    h->info.caps |= REMOTE_CAP_LSTAT | REMOTE_CAP_STATFS | REMOTE_CAP_CHANGES | REMOTE_CAP_JOBS;
 }
 
 static int begin(struct helper *h, struct buf *why)

@@ -33,17 +33,13 @@ int answer_text(const char *token, const char *out, size_t len, struct buf *ret_
 
 /* ---- frames ---- */
 
-/* Takes a frame between the first and the last: 0, or -errno to stop. */
-typedef int (*take_frame)(void *arg, const struct proto_frame *f);
-
 static int take_nothing(void *arg, const struct proto_frame *f)
 {
     return 0;
 }
 
-/* *ret_entries: how many there are by the helper's own count. */
-static int walk(const struct buf *raw, take_frame take, void *arg, struct answer_end *ret,
-                uint64_t *ret_entries)
+int answer_walk(const struct buf *raw, int (*take)(void *arg, const struct proto_frame *f),
+                void *arg, struct answer_end *ret, uint64_t *ret_entries)
 {
     const uint8_t *p = (const uint8_t *)raw->data, *end = p + raw->len;
     struct proto_frame f;
@@ -83,7 +79,7 @@ int answer_check(const struct buf *raw, struct answer_end *ret)
 {
     uint64_t entries;
 
-    return walk(raw, take_nothing, NULL, ret, &entries);
+    return answer_walk(raw, take_nothing, NULL, ret, &entries);
 }
 
 static bool type_is_known(mode_t mode)
@@ -313,7 +309,7 @@ int answer_tree(const struct buf *raw, const struct proto_request *req,
     uint64_t entries;
     int r;
 
-    r = walk(raw, take_tree, &t, &end, &entries);
+    r = answer_walk(raw, take_tree, &t, &end, &entries);
     if (r == 0)
         r = end.err;
     if (r == 0 && entries != t.entries)
@@ -371,7 +367,7 @@ static int only(const struct buf *raw, enum proto_kind kind, struct answer_end *
 {
     struct one one = {.kind = kind};
     uint64_t entries;
-    int r = walk(raw, take_one, &one, ret_end, &entries);
+    int r = answer_walk(raw, take_one, &one, ret_end, &entries);
 
     if (r == 0)
         r = ret_end->err;
@@ -487,7 +483,7 @@ int answer_read(const struct buf *raw, uint64_t off, uint64_t len, struct buf *o
     struct read_taker t = {.out = out, .next = off, .left = len};
     struct answer_end end;
     uint64_t entries;
-    int r = walk(raw, take_read, &t, &end, &entries);
+    int r = answer_walk(raw, take_read, &t, &end, &entries);
 
     if (r == 0)
         r = end.err;

@@ -6,7 +6,8 @@
 #ifndef REMOTE_HELPER_ANSWER_H
 #define REMOTE_HELPER_ANSWER_H
 
-#include "proto/proto.h"
+#include "proto/run.h"
+#include "remote/job.h"
 #include "remote/remote.h"
 
 /*
@@ -22,6 +23,13 @@ struct answer_end {
 };
 /* Checks that all frames are there, from the first to the last. */
 int answer_check(const struct buf *raw, struct answer_end *ret);
+
+/*
+ * Hands take every frame between the first and the last until it returns -errno. *ret_entries: how
+ * many entries there are by the helper's own count. For helper_answer*.c.
+ */
+int answer_walk(const struct buf *raw, int (*take)(void *arg, const struct proto_frame *f),
+                void *arg, struct answer_end *ret, uint64_t *ret_entries);
 
 /* Names that are ours and not to be seen. NULL: none. */
 struct answer_hide {
@@ -42,5 +50,10 @@ int answer_stat(const struct buf *raw, struct remote_attr *ret, char **ret_targe
  */
 int answer_read(const struct buf *raw, uint64_t off, uint64_t len, struct buf *out,
                 struct remote_attr *ret);
+
+/* To a question about jobs. out and err (may be NULL: then there must be no output) get the bytes
+ * from the offsets that were asked for. */
+int answer_run(const struct buf *raw, const struct run_request *req, struct buf *out,
+               struct buf *err, struct remote_job_answer *ret);
 
 #endif

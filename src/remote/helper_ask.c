@@ -60,7 +60,7 @@ int helper_run(struct helper *h, const char *command, const struct helper_way *w
 {
     int r = execute(h, command, way, out);
 
-    return r == -ECONNRESET ? execute(h, command, way, out) : r;
+    return r == -ECONNRESET && !way->once ? execute(h, command, way, out) : r;
 }
 
 /*
@@ -135,14 +135,13 @@ static int ask_here(struct helper *h, const char *dir, const char *hash, const s
     return ask_once(h, dir, hash, word, false, way, raw);
 }
 
-int helper_ask(struct helper *h, const struct proto_request *req, const struct helper_way *way,
-               struct buf *raw)
+int helper_ask_word(struct helper *h, const struct buf *word, const struct helper_way *way,
+                    struct buf *raw)
 {
-    struct buf word = BUF_INIT(2 * PROTO_BODY_MAX);
     char dir[HELPER_DIR_MAX];
     const char *hash;
     unsigned installs;
-    int r = helper_word(req, &word);
+    int r = 0;
 
     for (int attempt = 0; r == 0 && attempt < 2; attempt++) {
         lock_take(&h->lock);
@@ -150,13 +149,24 @@ int helper_ask(struct helper *h, const struct proto_request *req, const struct h
         hash = h->program->hash;
         installs = h->installs;
         lock_drop(&h->lock);
-        r = ask_here(h, dir, hash, &word, way, raw);
+        r = ask_here(h, dir, hash, word, way, raw);
         if (r != -ENODATA)
             break;
         r = attempt == 0 ? helper_install(h, installs, true, NULL, NULL) : -EIO;
         if (r == -EOPNOTSUPP)
             r = -EIO; /* it did run once: not what the caller can do without */
     }
-    buf_done(&word);
     return r == -EPROTO ? -EIO : r;
+}
+
+int helper_ask(struct helper *h, const struct proto_request *req, const struct helper_way *way,
+               struct buf *raw)
+{
+    struct buf word = BUF_INIT(2 * PROTO_BODY_MAX);
+    int r = helper_word(req, &word);
+
+    if (r == 0)
+        r = helper_ask_word(h, &word, way, raw);
+    buf_done(&word);
+    return r;
 }

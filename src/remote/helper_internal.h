@@ -1,7 +1,7 @@
 /*
  * helper_internal.h - the inside of remote_helper, shared by helper*.c.
  *
- * What each call costs in requests: tree, changes, stat, list, fetch and statfs 1; the rest
+ * What each call costs in requests: tree, changes, stat, list, fetch, statfs and jobs 1; the rest
  * what remote_plain takes. To begin: 1 if the helper is in the sandbox already, else 3 (look,
  * upload, check and run). Where a request is too large for one command, one for each piece. When
  * the helper was deleted meanwhile, the call that finds out takes 4 more.
@@ -82,6 +82,7 @@ struct helper_way {
     bool background;
     size_t answer_max; /* bytes of text */
     uint32_t timeout_s;
+    bool once; /* not again after a broken connection: it would be done twice */
 };
 
 /* A new one, of letters and digits. */
@@ -96,6 +97,9 @@ int helper_run(struct helper *h, const char *command, const struct helper_way *w
  */
 int helper_ask(struct helper *h, const struct proto_request *req, const struct helper_way *way,
                struct buf *raw);
+/* The same with a request that is a word already. */
+int helper_ask_word(struct helper *h, const struct buf *word, const struct helper_way *way,
+                    struct buf *raw);
 
 /* ---- helper_tree.c ---- */
 
@@ -103,5 +107,9 @@ int helper_tree(struct remote *r, const struct remote_ask *ask, struct remote_tr
 int helper_changes(struct remote *r, const struct remote_ask *ask, struct remote_tree *ret);
 int helper_list(struct remote *r, const char *path, unsigned depth, size_t max,
                 struct remote_list *ret);
+
+/* ---- helper_job.c ---- */
+
+int helper_job(struct remote *r, const struct remote_job_call *call, struct remote_job_answer *ret);
 
 #endif

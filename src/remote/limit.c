@@ -1,4 +1,5 @@
 #include "remote/backends.h"
+#include "remote/job.h"
 #include "remote/wrap.h"
 
 #include "util/cancel.h"
@@ -69,7 +70,8 @@ static int limit_around(struct wrap *w, const struct wrap_call *call)
 
     /* A user's command may run for hours: it must not keep everybody else from stat. Nor may who
      * waits for a change. */
-    if (call->op == WRAP_EXEC || (call->op == WRAP_CHANGES && call->ask->wait_ns > 0))
+    if (call->op == WRAP_EXEC || (call->op == WRAP_CHANGES && call->ask->wait_ns > 0) ||
+        (call->op == WRAP_JOB && remote_job_call_waits(call->job)))
         return wrap_forward(w, call);
     r = gate_enter(l, g);
     if (r < 0)

@@ -234,7 +234,7 @@ static int mem_info(struct remote *r, struct remote_info *ret)
                                .groups = {m->gid},
                                .group_count = 1,
                                .privileged = m->uid == 0,
-                               .caps = (REMOTE_CAP_CHANGES << 1) - 1};
+                               .caps = ((REMOTE_CAP_CHANGES << 1) - 1) | REMOTE_CAP_JOBS};
 
     info.work_dir = strdup("/");
     info.home_dir = strdup("/");
@@ -830,6 +830,7 @@ static void mem_free(struct remote *r)
 {
     struct mem *m = mem_of(r);
 
+    mem_jobs_free(m);
     free_tree(m, m->root);
     node_free(m, m->root);
     lock_done(&m->lock);
@@ -856,6 +857,7 @@ static const struct remote_ops mem_ops = {
     .setattr = mem_setattr,
     .statfs = mem_statfs,
     .exec = mem_exec,
+    .job = mem_job,
     .free = mem_free,
 };
 

@@ -2,6 +2,7 @@
 #ifndef REMOTE_MEM_INTERNAL_H
 #define REMOTE_MEM_INTERNAL_H
 
+#include "remote/job.h"
 #include "remote/mem_data.h"
 #include "remote/remote.h"
 
@@ -30,6 +31,8 @@ struct mem {
     uint32_t uid, gid;
     uint64_t last_ino, nodes;
     int64_t now_ns; /* the last time given out */
+    struct mem_job *jobs;
+    uint64_t last_job;
 };
 
 static inline struct mem *mem_of(struct remote *r)
@@ -45,5 +48,10 @@ bool mem_may(const struct mem *m, const struct mem_node *n, unsigned want); /* R
 
 int mem_tree(struct remote *r, const struct remote_ask *ask, struct remote_tree *ret);
 int mem_changes(struct remote *r, const struct remote_ask *ask, struct remote_tree *ret);
+
+/* ---- mem_job.c ---- */
+
+int mem_job(struct remote *r, const struct remote_job_call *call, struct remote_job_answer *ret);
+void mem_jobs_free(struct mem *m); /* no lock is needed: nobody else is left */
 
 #endif

@@ -51,6 +51,7 @@ enum remote_cap {
     REMOTE_CAP_TREE = 1 << 9,     /* list with depth > 1 */
     REMOTE_CAP_CHANGES = 1 << 10, /* tree, changes */
     REMOTE_CAP_APPLY = 1 << 11,   /* batch.h: changes in batches, exactly once */
+    REMOTE_CAP_JOBS = 1 << 12,    /* job.h: commands that outlive whoever started them */
 };
 
 enum { REMOTE_GROUPS_MAX = 64 };
@@ -167,6 +168,8 @@ struct remote_batch;
 struct remote_applied;
 struct remote_stage;
 struct remote_blob;
+struct remote_job_call;
+struct remote_job_answer;
 
 /*
  * One place where files live. Paths are absolute in the sandbox, resolved, any bytes but NUL.
@@ -231,6 +234,8 @@ struct remote_ops {
     int (*exec)(struct remote *r, const struct remote_exec *exec, struct buf *out, int *ret_exit);
     int (*apply)(struct remote *r, const struct remote_batch *batch, struct remote_applied *ret);
     int (*stage)(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret);
+    /* All of job.h. */
+    int (*job)(struct remote *r, const struct remote_job_call *call, struct remote_job_answer *ret);
     void (*free)(struct remote *r); /* frees the remote that it wraps, too */
 };
 

@@ -1,6 +1,7 @@
 #include "remote/wrap.h"
 
 #include "remote/batch.h"
+#include "remote/job.h"
 
 #include "util/array.h"
 
@@ -144,6 +145,12 @@ static int wrap_stage(struct remote *r, const struct remote_stage *stage, struct
     return enter(r, &(struct wrap_call){.op = WRAP_STAGE, .stage = stage, .ret = ret});
 }
 
+static int wrap_job(struct remote *r, const struct remote_job_call *job,
+                    struct remote_job_answer *ret)
+{
+    return enter(r, &(struct wrap_call){.op = WRAP_JOB, .job = job, .ret = ret});
+}
+
 static void wrap_free(struct remote *r)
 {
     struct wrap *w = wrap_of(r);
@@ -195,12 +202,33 @@ int wrap_forward(struct wrap *w, const struct wrap_call *c)
         return remote_statfs(r, c->path, c->ret);
     case WRAP_EXEC:
         return remote_exec(r, c->exec, c->out, c->ret_exit);
+    case WRAP_JOB:
+        return r->ops->job ? r->ops->job(r, c->job, c->ret) : -EOPNOTSUPP;
     case WRAP_APPLY:
         return remote_apply(r, c->batch, c->ret);
     case WRAP_STAGE:
         return remote_stage(r, c->stage, c->ret);
     }
     return -EOPNOTSUPP;
+}
+
+static int forward_lost_job(struct wrap *w, const struct wrap_call *call)
+{
+    const struct remote_job_read *read = call->job->read;
+    const size_t out_len = read && read->out ? read->out->len : 0;
+    const size_t err_len = read && read->err ? read->err->len : 0;
+    struct remote_job_answer answer = {0};
+    struct wrap_call c = *call;
+    int r;
+
+    c.ret = &answer;
+    r = wrap_forward(w, &c);
+    remote_job_list_free(answer.v, answer.count);
+    if (read && read->out)
+        buf_truncate(read->out, out_len);
+    if (read && read->err)
+        buf_truncate(read->err, err_len);
+    return r;
 }
 
 int wrap_forward_lost(struct wrap *w, const struct wrap_call *call)
@@ -219,6 +247,8 @@ int wrap_forward_lost(struct wrap *w, const struct wrap_call *call)
     uint64_t len;
     int r, status;
 
+    if (call->op == WRAP_JOB)
+        return forward_lost_job(w, call);
     c.ret = &attr;
     if (c.op == WRAP_INFO)
         c.ret = &info;
@@ -273,6 +303,7 @@ static const struct remote_ops wrap_ops = {
     .setattr = wrap_setattr,
     .statfs = wrap_statfs,
     .exec = wrap_exec,
+    .job = wrap_job,
     .apply = wrap_apply,
     .stage = wrap_stage,
     .free = wrap_free,
@@ -299,7 +330,7 @@ const char *wrap_op_name(enum wrap_op op)
         [WRAP_SYMLINK] = "symlink", [WRAP_LINK] = "link",       [WRAP_UNLINK] = "unlink",
         [WRAP_RMDIR] = "rmdir",     [WRAP_RENAME] = "rename",   [WRAP_SETATTR] = "setattr",
         [WRAP_STATFS] = "statfs",   [WRAP_EXEC] = "exec",       [WRAP_FETCH_MANY] = "fetch_many",
-        [WRAP_APPLY] = "apply",     [WRAP_STAGE] = "stage",
+        [WRAP_APPLY] = "apply",     [WRAP_STAGE] = "stage",     [WRAP_JOB] = "job",
     };
 
     return (size_t)op < ARRAY_LEN(names) ? names[op] : "?";

@@ -28,6 +28,7 @@ enum wrap_op {
     WRAP_EXEC,
     WRAP_APPLY,
     WRAP_STAGE,
+    WRAP_JOB,
 };
 
 /* One call with its arguments; those that the call does not have are 0. All borrowed. */
@@ -46,6 +47,7 @@ struct wrap_call {
     const struct remote_put *put;
     const struct remote_setattr *set;
     const struct remote_exec *exec;
+    const struct remote_job_call *job;
     const struct remote_batch *batch;
     const struct remote_stage *stage;
     struct buf *out;

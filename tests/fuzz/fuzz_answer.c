@@ -30,7 +30,8 @@ static void decode(const struct buf *raw)
     static char *paths[] = {"", "a/b", "c"};
     static const struct answer_hide hide = {.prefix = ".tmp-", .dir = "/r/a/b/mine"};
     static const enum proto_verb verbs[] = {PROTO_VERB_TREE, PROTO_VERB_CHANGES};
-    struct buf out = BUF_INIT(MAX);
+    static const enum run_op ops[] = {RUN_START, RUN_LIST, RUN_READ, RUN_REMOVE};
+    struct buf out = BUF_INIT(MAX), err = BUF_INIT(MAX);
     struct remote_statfs statfs;
     struct remote_attr attr;
     struct proto_info info;
@@ -47,6 +48,18 @@ static void decode(const struct buf *raw)
             remote_tree_done(&t);
         }
     }
+    for (size_t i = 0; i < 4; i++) {
+        const struct run_request req = {
+            .op = ops[i], .id = 7, .out_off = 3, .err_off = 9, .max_bytes = 100};
+        struct remote_job_answer jobs;
+
+        if (answer_run(raw, &req, &out, &err, &jobs) == 0)
+            remote_job_list_free(jobs.v, jobs.count);
+        if (out.len + err.len > 100)
+            abort();
+        buf_truncate(&out, 0);
+        buf_truncate(&err, 0);
+    }
     (void)answer_check(raw, &end);
     (void)answer_info(raw, &end, &info);
     (void)answer_statfs(raw, &statfs);
@@ -55,6 +68,7 @@ static void decode(const struct buf *raw)
     if (answer_read(raw, 2, 100, &out, &attr) == 0 && out.len > 100)
         abort();
     buf_done(&out);
+    buf_done(&err);
 }
 
 /* The checksum would keep a fuzzer out: kind, length and body of each frame are taken from the
@@ -72,7 +86,9 @@ static void decode_framed(const uint8_t *p, size_t n)
         const size_t len = p[1] < n - 2 ? p[1] : n - 2;
 
         if (buf_append(&body, p + 2, len) < 0 ||
-            proto_put_frame(&raw, (enum proto_kind)(p[0] % 11), &body) < 0)
+            proto_put_frame(
+                &raw, (enum proto_kind)(p[0] % 15 < 11 ? p[0] % 15 : PROTO_RUN + p[0] % 15 - 11),
+                &body) < 0)
             abort();
         buf_done(&body);
         p += 2 + len;

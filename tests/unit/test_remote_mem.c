@@ -1,5 +1,7 @@
 #include "remote_tree_cases.h"
 
+#include "remote/job.h"
+
 /* Another tree for every case; uid of the sandbox's user in *state. */
 static uint32_t mem_uid;
 
@@ -87,6 +89,44 @@ TEST(directories_count_their_links)
     assert_int_equal(attr_of("a").nlink, 2);
 }
 
+TEST(jobs_do_what_the_test_says)
+{
+    struct remote *inside = remote_mem_new(1000, 1000);
+    struct remote_fault *fault;
+    struct remote *r = remote_fault_new(inside, &fault);
+    struct buf out = BUF_INIT(1024), err = BUF_INIT(1024);
+    struct remote_job_start start = {
+        .token = "t1", .script = "work", .cwd = "/", .name = "w", .output_max = 100};
+    struct remote_job_read read = {.max = 100, .out = &out, .err = &err};
+    struct remote_job job, *list;
+    size_t count;
+
+    remote_fault_set(fault, 1, REMOTE_FAULT_AFTER, -ECONNRESET);
+    assert_int_equal(remote_job_start(r, &start, &out, &err, &job), -ECONNRESET);
+    assert_int_equal(remote_job_start(r, &start, &out, &err, &job), 0);
+    assert_int_equal(job.id, 1); /* the same one */
+    remote_mem_job_print(inside, job.id, false, "a\0b", 3);
+    remote_mem_job_print(inside, job.id, true, "e", 1);
+    remote_fault_set(fault, 1, REMOTE_FAULT_AFTER, -ECONNRESET);
+    assert_int_equal(remote_job_read(r, job.id, &read, &job), -ECONNRESET);
+    assert_int_equal(out.len + err.len, 0); /* no half answers */
+    assert_int_equal(remote_job_read(r, job.id, &read, &job), 0);
+    assert_memory_equal(out.data, "a\0b", 3);
+    assert_memory_equal(err.data, "e", 1);
+    assert_int_equal(remote_job_remove(r, job.id), -EBUSY);
+    remote_mem_job_end(inside, job.id, 3);
+    assert_int_equal(remote_job_list(r, &list, &count), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(remote_job_code(&list[0]), 3);
+    remote_job_list_free(list, count);
+    assert_int_equal(remote_job_kill(r, job.id, 15), -ESRCH);
+    assert_int_equal(remote_job_remove(r, job.id), 0);
+    assert_int_equal(remote_job_status(r, job.id, &job), -ENOENT);
+    buf_done(&out);
+    buf_done(&err);
+    remote_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {REMOTE_CASES, REMOTE_TREE_CASES};
@@ -94,6 +134,7 @@ int main(void)
         REMOTE_CASE(its_clock_never_stands_still),
         REMOTE_CASE(holes_cost_nothing),
         REMOTE_CASE(directories_count_their_links),
+        cmocka_unit_test(jobs_do_what_the_test_says),
     };
 
     return cmocka_run_group_tests_name("as root", cases, as_root, NULL) +
