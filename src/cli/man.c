@@ -182,7 +182,12 @@ static const struct section ctl_head[] = {
      "answer. It is asked at the first read, or when the descriptor is closed. What is written "
      "through one descriptor and asked by closing it can be read by the next that opens the "
      "file.\n\n"
-     "stream: a question whose answer goes on until the descriptor is closed."},
+     "stream: a question whose answer goes on until the descriptor is closed.\n\n"
+     "text: read as a snapshot; what is written between open and close is taken as a whole.\n\n"
+     "live: the bytes there are so far, with their true size.\n\n"
+     "flow: bytes as they come, from the first one on; a read waits for more until the end. Such "
+     "files are found by name, and not listed.\n\n"
+     "sink: each write is passed on."},
     {NULL, NULL},
 };
 static const struct section ctl_tail[] = {
@@ -207,7 +212,8 @@ static void put_doc(struct buf *out, const struct ctl_doc *doc)
     struct buf term = BUF_INIT(256), text = BUF_INIT(4096);
 
     (void)buf_printf(&term, "%s%s%s", doc->name, *doc->takes ? " " : "", doc->takes);
-    (void)buf_printf(&text, "%s (%s)", doc->help, doc->kind);
+    (void)buf_printf(&text, "%s (%s%s%s)", doc->help, doc->kind, *doc->file ? " of " : "",
+                     doc->file);
     put_item(out, buf_str(&term), buf_str(&text));
     buf_done(&term);
     buf_done(&text);
@@ -223,7 +229,7 @@ static void page_5(struct buf *out)
     put_heading(out, "files");
     for (size_t i = 0; ctl_doc_file(i, &doc); i++)
         put_doc(out, &doc);
-    put_heading(out, "verbs of ctl");
+    put_heading(out, "verbs");
     for (size_t i = 0; ctl_doc_verb(i, &doc); i++)
         put_doc(out, &doc);
     put_sections(out, ctl_tail);

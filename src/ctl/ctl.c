@@ -2,12 +2,11 @@
 
 #include "ctl/ctl_internal.h"
 #include "util/clock.h"
+#include "util/errtext.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 int ctl_new(const struct ctl_config *config, struct fs *fs, struct ctl **ret)
 {
@@ -17,7 +16,7 @@ int ctl_new(const struct ctl_config *config, struct fs *fs, struct ctl **ret)
         return -ENOMEM;
     lock_init(&ctl->lock);
     ctl->name = strdup(config->name);
-    ctl->last = calloc(ctl_file_count, sizeof(ctl->last[0]));
+    ctl->root = config->root ? config->root : &ctl_root_row;
     ctl->uid = config->uid;
     ctl->gid = config->gid;
     if (config->host)
@@ -28,7 +27,7 @@ int ctl_new(const struct ctl_config *config, struct fs *fs, struct ctl **ret)
     ctl->fs = fs;
     ctl->born = ns_to_timespec(clock_real_ns());
     ctl->exit_code = -1;
-    if (!ctl->name || !ctl->last) {
+    if (!ctl->name || ctl_nodes_init(ctl) < 0) {
         ctl_free(ctl);
         return -ENOMEM;
     }
@@ -52,9 +51,7 @@ struct ctl *ctl_free(struct ctl *ctl)
         ctl_release(h);
     task_end_all(ctl);
     feeds_free(ctl);
-    for (size_t i = 0; ctl->last && i < ctl_file_count; i++)
-        answer_unref_locked(ctl->last[i]); /* no other thread is left */
-    free(ctl->last);
+    ctl_nodes_free(ctl);
     free(ctl->watch_text);
     free(ctl->name);
     lock_done(&ctl->lock);
@@ -62,11 +59,11 @@ struct ctl *ctl_free(struct ctl *ctl)
     return NULL;
 }
 
-void ctl_report(struct ctl *ctl, const struct ctl_file *file, pid_t pid, int err, const char *fmt,
+void ctl_report(struct ctl *ctl, const struct ctl_node *node, pid_t pid, int err, const char *fmt,
                 ...)
 {
     enum { SENTENCE_MAX = 900 }; /* what errors shows of one */
-    struct buf name = BUF_INIT(512), sentence = BUF_INIT(128 * 1024);
+    struct buf name = BUF_INIT(8192), sentence = BUF_INIT(128 * 1024);
     va_list ap;
 
     va_start(ap, fmt);
@@ -76,16 +73,23 @@ void ctl_report(struct ctl *ctl, const struct ctl_file *file, pid_t pid, int err
         buf_truncate(&sentence, SENTENCE_MAX);
         (void)buf_puts(&sentence, "...");
     }
-    (void)buf_printf(&name, "%s/%s", ctl->name, file->name);
+    if (buf_puts(&name, ctl->name) == 0)
+        (void)ctl_node_path(node, &name);
     fs_report(ctl->fs, pid, buf_str(&name), err, "%s", buf_str(&sentence));
     buf_done(&name);
     buf_done(&sentence);
 }
 
+void ctl_report_why(struct ctl *ctl, const struct ctl_node *node, pid_t pid, int err,
+                    const struct buf *why)
+{
+    ctl_report(ctl, node, pid, err, "%s", why->len > 0 ? buf_str(why) : errtext_sentence(err));
+}
+
 void ctl_later_run(struct ctl *ctl, struct later *later)
 {
     if (later->report.err)
-        ctl_report(ctl, later->report.file, later->report.pid, later->report.err, "%s",
+        ctl_report(ctl, later->report.node, later->report.pid, later->report.err, "%s",
                    later->report.sentence);
     while (later->finished) {
         struct wait *w = later->finished;
@@ -98,64 +102,4 @@ void ctl_later_run(struct ctl *ctl, struct later *later)
         free(w->data);
         free(w);
     }
-}
-
-/* ---- names ---- */
-
-static void fill_stat(struct ctl *ctl, uint64_t ino, struct stat *ret)
-{
-    const bool dir = ino == CTL_ROOT;
-    const struct answer *last;
-
-    memset(ret, 0, sizeof(*ret));
-    ret->st_ino = ino;
-    ret->st_mode = dir ? S_IFDIR | 0500 : S_IFREG | ctl_files[ino - CTL_ROOT - 1].mode;
-    ret->st_nlink = dir ? 2 : 1;
-    ret->st_uid = ctl->uid;
-    ret->st_gid = ctl->gid;
-    ret->st_blksize = 4096;
-    ret->st_atim = ret->st_mtim = ret->st_ctim = ctl->born;
-    if (dir)
-        return;
-    lock_take(&ctl->lock);
-    last = ctl->last[ino - CTL_ROOT - 1];
-    if (last && last->done)
-        ret->st_size = (off_t)last->out.len;
-    lock_drop(&ctl->lock);
-}
-
-int ctl_getattr(struct ctl *ctl, uint64_t ino, struct stat *ret)
-{
-    if (ino < CTL_ROOT || ino - CTL_ROOT > ctl_file_count)
-        return -ENOENT;
-    if (ino > CTL_ROOT && !ctl_has(ctl, ctl_files[ino - CTL_ROOT - 1].needs))
-        return -ENOENT;
-    fill_stat(ctl, ino, ret);
-    return 0;
-}
-
-int ctl_lookup(struct ctl *ctl, uint64_t dir, const char *name, struct stat *ret)
-{
-    const struct ctl_file *file;
-
-    if (dir != CTL_ROOT)
-        return -ENOTDIR;
-    file = ctl_file_named(name);
-    return file ? ctl_getattr(ctl, CTL_ROOT + 1 + (uint64_t)(file - ctl_files), ret) : -ENOENT;
-}
-
-int ctl_entry(struct ctl *ctl, uint64_t dir, size_t i, const char **ret_name, struct stat *ret)
-{
-    if (dir != CTL_ROOT)
-        return -ENOTDIR;
-    for (size_t k = 0; k < ctl_file_count; k++) {
-        if (!ctl_has(ctl, ctl_files[k].needs))
-            continue;
-        if (i-- == 0) {
-            fill_stat(ctl, CTL_ROOT + 1 + k, ret);
-            *ret_name = ctl_files[k].name;
-            return 0;
-        }
-    }
-    return -ENOENT;
 }

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #define PAUSE_MIN_NS (NS_PER_S / 2)
 #define PAUSE_MAX_NS (5 * NS_PER_S)
@@ -31,9 +30,9 @@ enum {
 struct feed {
     struct feed *prev, *next; /* ctl.lock */
     struct ctl *ctl;
-    char *path;  /* in the sandbox */
-    char *shown; /* as lines show it */
-    const struct ctl_file *file;
+    char *path;                  /* in the sandbox */
+    char *shown;                 /* as lines show it */
+    const struct ctl_node *node; /* of watch, which stays */
     struct cancel *cancel;
     pthread_cond_t changed;   /* of what follows; ctl.lock */
     struct watcher *watchers; /* nobody: the thread ends */
@@ -248,12 +247,12 @@ static bool mark_wanted_locked(struct feed *f, pid_t *ret_pid)
 static void report_look(struct feed *f, int r, bool awaited, pid_t pid)
 {
     if (r < 0 && r != -EINTR && r != f->failing && (awaited || r != -EHOSTDOWN))
-        ctl_report(f->ctl, f->file, pid, r, "cannot look at %s: %s", f->shown, errtext_sentence(r));
+        ctl_report(f->ctl, f->node, pid, r, "cannot look at %s: %s", f->shown, errtext_sentence(r));
     if (r != -EINTR)
         f->failing = r;
     if (look_is_flat(f->look) && !f->flat_told) {
         f->flat_told = true;
-        ctl_report(f->ctl, f->file, 0, -EOPNOTSUPP,
+        ctl_report(f->ctl, f->node, 0, -EOPNOTSUPP,
                    "only %s itself is watched, not what is below it", f->shown);
     }
 }
@@ -368,7 +367,8 @@ void feeds_free(struct ctl *ctl)
 /* ---- watchers ---- */
 
 /* path is taken over. */
-static struct feed *feed_new_locked(struct ctl *ctl, char *path, int *ret_err)
+static struct feed *feed_new_locked(struct ctl *ctl, const struct ctl_node *node, char *path,
+                                    int *ret_err)
 {
     struct feed *f = calloc(1, sizeof(*f));
 
@@ -378,12 +378,12 @@ static struct feed *feed_new_locked(struct ctl *ctl, char *path, int *ret_err)
         return NULL;
     }
     f->ctl = ctl;
+    f->node = node;
     f->path = path;
     f->shown = fs_mount_path(ctl->fs, path);
     f->cancel = cancel_new();
     lock_cond_init(&f->changed);
     buf_init(&f->history, HISTORY_MAX);
-    f->file = ctl_file_named("watch");
     if (f->shown && f->cancel)
         *ret_err = look_new(ctl, path, &f->look);
     if (*ret_err < 0) {
@@ -430,8 +430,8 @@ static int take_cursor(struct watcher *w, const char *text, size_t len)
     return errno == 0 && (*end == '\0' || strcmp(end, "\n") == 0) ? (int)(nul + 1 - text) : -EINVAL;
 }
 
-static int join_locked(struct ctl *ctl, struct watcher *w, const char *text, size_t len,
-                       struct later *later)
+static int join_locked(struct ctl *ctl, const struct ctl_node *node, struct watcher *w,
+                       const char *text, size_t len, struct later *later)
 {
     char *given = NULL, *path;
     struct feed *f;
@@ -455,7 +455,7 @@ static int join_locked(struct ctl *ctl, struct watcher *w, const char *text, siz
     if (f)
         free(path);
     else
-        f = feed_new_locked(ctl, path, &r);
+        f = feed_new_locked(ctl, node, path, &r);
     if (f)
         r = feed_wake_locked(f);
     if (r == 0) {
@@ -467,8 +467,8 @@ static int join_locked(struct ctl *ctl, struct watcher *w, const char *text, siz
     return r;
 }
 
-struct watcher *watcher_new_locked(struct ctl *ctl, const char *text, size_t len, pid_t pid,
-                                   struct later *later)
+struct watcher *watcher_new_locked(struct ctl *ctl, const struct ctl_node *node, const char *text,
+                                   size_t len, pid_t pid, struct later *later)
 {
     struct watcher *w = calloc(1, sizeof(*w));
 
@@ -476,11 +476,11 @@ struct watcher *watcher_new_locked(struct ctl *ctl, const char *text, size_t len
         return NULL;
     w->pid = pid;
     spool_init(&w->spool);
-    w->err = join_locked(ctl, w, text, len, later);
+    w->err = join_locked(ctl, node, w, text, len, later);
     if (w->err < 0 && later->report.sentence) {
         later->report.err = w->err;
         later->report.pid = pid;
-        later->report.file = ctl_file_named("watch");
+        later->report.node = node;
     }
     return w;
 }

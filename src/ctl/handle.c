@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 enum {
     WOULD_WAIT = -4096, /* no errno: the answer is not there yet */
@@ -15,9 +14,9 @@ enum {
     WRITE_MAX = 16 * 1024 * 1024,
 };
 
-static size_t index_of(const struct ctl_file *file)
+static bool asks(const struct ctl_handle *h)
 {
-    return (size_t)(file - ctl_files);
+    return h->row->kind == CTL_QUERY || h->row->kind == CTL_STREAM;
 }
 
 /* What was asked by a handle that could not read: this one may. */
@@ -26,58 +25,115 @@ static int attach_locked(struct ctl_handle *h)
     struct ctl *ctl = h->ctl;
     int r = 0;
 
-    if (h->file->kind == CTL_QUERY && ctl->last[index_of(h->file)]) {
-        h->answer = answer_ref_locked(ctl->last[index_of(h->file)]);
+    if (h->row->kind == CTL_QUERY && h->node->last) {
+        h->answer = answer_ref_locked(h->node->last);
         h->talk.state = TALK_ASKED;
-    } else if (h->file->kind == CTL_STREAM && ctl->watch_text) {
+    } else if (h->row->kind == CTL_STREAM && ctl->watch_text) {
         r = talk_write(&h->talk, 0, ctl->watch_text, ctl->watch_len);
         h->talk.origin = 0; /* this handle wrote nothing: its answer starts at the start */
     }
     return r;
 }
 
-int ctl_open(struct ctl *ctl, uint64_t ino, int flags, pid_t pid, struct ctl_handle **ret)
+static void handle_free(struct ctl_handle *h)
 {
-    const int how = flags & O_ACCMODE;
-    const struct ctl_file *file;
-    struct ctl_handle *h;
-    struct stat st;
+    ctl_node_unref(h->ctl, h->node);
+    buf_done(&h->text);
+    talk_done(&h->talk);
+    free(h);
+}
+
+/* n is what was opened, or gives what is. */
+static int open_other(struct ctl *ctl, struct ctl_node **n, struct buf *why)
+{
+    struct ctl_entry entry = {0};
+    struct ctl_node *other;
     int r;
 
-    r = ctl_getattr(ctl, ino, &st);
+    if (!(*n)->row->open)
+        return 0;
+    r = (*n)->row->open(ctl, (*n)->obj, &entry, why);
     if (r < 0)
         return r;
-    if (ino == CTL_ROOT)
-        return -EISDIR;
-    file = &ctl_files[ino - CTL_ROOT - 1];
-    if ((how != O_WRONLY && !(file->mode & 0400)) || (how != O_RDONLY && !(file->mode & 0200)))
-        return -EACCES;
+    other = ctl_node_nameless(ctl, *n, &entry);
+    if (!other)
+        return -ENOMEM;
+    ctl_node_unref(ctl, *n);
+    *n = other;
+    return 0;
+}
+
+static int open_node(struct ctl *ctl, struct ctl_node **n, int flags, pid_t pid, struct buf *why,
+                     struct ctl_handle **ret)
+{
+    const int how = flags & O_ACCMODE;
+    struct ctl_handle *h;
+    int r = open_other(ctl, n, why);
+
+    if (r < 0)
+        return r;
     h = calloc(1, sizeof(*h));
     if (!h)
         return -ENOMEM;
     h->ctl = ctl;
-    h->file = file;
+    h->node = *n;
+    *n = NULL;
+    h->row = h->node->row;
     h->reads = how != O_WRONLY;
     h->writes = how != O_RDONLY;
     h->pid = pid;
     buf_init(&h->text, SNAPSHOT_MAX);
-    talk_init(&h->talk, file->question_max);
-    if (file->kind == CTL_SNAPSHOT)
-        r = file->show(ctl, &h->text);
+    talk_init(&h->talk, h->row->question_max ? h->row->question_max : TEXT_MAX);
+    if (h->reads && h->row->show)
+        r = h->row->show(ctl, h->node->obj, &h->text, why);
     lock_take(&ctl->lock);
     if (r == 0 && !h->writes)
         r = attach_locked(h);
     if (r == 0)
         DL_APPEND(ctl->handles, h);
     lock_drop(&ctl->lock);
-    if (r < 0) {
-        buf_done(&h->text);
-        talk_done(&h->talk);
-        free(h);
+    if (r == 0)
+        *ret = h;
+    else
+        handle_free(h);
+    return r;
+}
+
+static int open_ino(struct ctl *ctl, uint64_t ino, int flags, pid_t pid, bool may_wait,
+                    struct ctl_handle **ret)
+{
+    const int how = flags & O_ACCMODE;
+    struct buf why = BUF_INIT(WHY_MAX);
+    struct ctl_node *n;
+    int r = ctl_node_of(ctl, ino, &n);
+
+    if (r < 0)
         return r;
-    }
-    *ret = h;
-    return 0;
+    if (n->row->kind == CTL_DIR)
+        r = -EISDIR;
+    else if ((how != O_WRONLY && !(n->row->mode & 0400)) ||
+             (how != O_RDONLY && !(n->row->mode & 0200)))
+        r = -EACCES;
+    else if (!may_wait && (n->row->open || (n->row->show && n->row->waits && how != O_WRONLY)))
+        r = -EAGAIN;
+    else
+        r = open_node(ctl, &n, flags, pid, &why, ret);
+    if (r < 0 && r != -EAGAIN && why.len > 0)
+        ctl_report_why(ctl, n, pid, r, &why);
+    if (n)
+        ctl_node_unref(ctl, n);
+    buf_done(&why);
+    return r;
+}
+
+int ctl_open(struct ctl *ctl, uint64_t ino, int flags, pid_t pid, struct ctl_handle **ret)
+{
+    return open_ino(ctl, ino, flags, pid, true, ret);
+}
+
+int ctl_open_cached(struct ctl *ctl, uint64_t ino, int flags, pid_t pid, struct ctl_handle **ret)
+{
+    return open_ino(ctl, ino, flags, pid, false, ret);
 }
 
 /* ---- questions ---- */
@@ -88,9 +144,8 @@ static void publish_locked(struct ctl_handle *h)
     struct ctl *ctl = h->ctl;
     char *text;
 
-    if (h->file->kind == CTL_QUERY) {
-        answer_unref_locked(ctl->last[index_of(h->file)]);
-        ctl->last[index_of(h->file)] = answer_ref_locked(h->answer);
+    if (h->row->kind == CTL_QUERY) {
+        ctl_node_set_last_locked(ctl, h->node, h->answer);
         return;
     }
     /* Nothing is watched while nobody has the file open: the reader will ask. */
@@ -107,15 +162,15 @@ static void ask_locked(struct ctl_handle *h, struct later *later)
     struct ctl *ctl = h->ctl;
     const struct buf *text = &h->talk.text;
 
-    if (!talk_ask(&h->talk))
+    if (!asks(h) || !talk_ask(&h->talk))
         return;
-    if (h->file->kind == CTL_QUERY) {
-        answer_unref_locked(h->answer);
+    if (h->row->kind == CTL_QUERY) {
+        answer_unref_locked(ctl, h->answer);
         h->answer =
-            answer_ask_locked(ctl, h->file, text->data, text->len, h->pid, !h->reads, later);
+            answer_ask_locked(ctl, h->node, text->data, text->len, h->pid, !h->reads, later);
     } else if (h->reads) {
         watcher_free_locked(ctl, h->watcher);
-        h->watcher = watcher_new_locked(ctl, text->data, text->len, h->pid, later);
+        h->watcher = watcher_new_locked(ctl, h->node, text->data, text->len, h->pid, later);
     }
     if (!h->reads)
         publish_locked(h);
@@ -124,7 +179,7 @@ static void ask_locked(struct ctl_handle *h, struct later *later)
 
 static bool running_locked(const struct ctl_handle *h)
 {
-    return h->file->kind == CTL_QUERY && h->talk.state == TALK_ASKED && h->answer &&
+    return h->row->kind == CTL_QUERY && h->talk.state == TALK_ASKED && h->answer &&
            !h->answer->done;
 }
 
@@ -179,14 +234,30 @@ static ssize_t read_stream_locked(struct ctl_handle *h, uint64_t off, size_t siz
     return (ssize_t)spool_read(&w->spool, at, p, size);
 }
 
+static ssize_t read_flow_locked(struct ctl_handle *h, uint64_t off, size_t size, char **ret)
+{
+    ssize_t r;
+
+    if (!h->flow)
+        h->flow = flow_new_locked(h->ctl, h->node, h->pid);
+    if (!h->flow)
+        return -ENOMEM;
+    r = flow_read_locked(h->flow, off, size, ret);
+    if (r == 0)
+        r = h->flow->ended ? h->flow->err : WOULD_WAIT;
+    return r;
+}
+
 /* Bytes in *ret, 0 at the end, -errno, WOULD_WAIT. */
 static ssize_t read_locked(struct ctl_handle *h, uint64_t off, size_t size, char **ret)
 {
-    if (!h->reads || h->file->kind == CTL_VERBS)
+    if (!h->reads)
         return -EBADF;
     if (size == 0)
         return 0;
-    if (h->file->kind == CTL_SNAPSHOT)
+    if (h->row->kind == CTL_FLOW)
+        return read_flow_locked(h, off, size, ret);
+    if (!asks(h))
         return copy(&h->text, off, size, ret);
     switch (h->talk.state) {
     case TALK_IDLE:
@@ -197,8 +268,8 @@ static ssize_t read_locked(struct ctl_handle *h, uint64_t off, size_t size, char
     case TALK_ASKED:
         break;
     }
-    return h->file->kind == CTL_QUERY ? read_query_locked(h, off, size, ret)
-                                      : read_stream_locked(h, off, size, ret);
+    return h->row->kind == CTL_QUERY ? read_query_locked(h, off, size, ret)
+                                     : read_stream_locked(h, off, size, ret);
 }
 
 /* ---- waiting ---- */
@@ -209,8 +280,10 @@ static unsigned events_locked(const struct ctl_handle *h)
 
     if (running_locked(h))
         in = out = false;
-    else if (h->file->kind == CTL_STREAM && h->talk.state == TALK_ASKED && h->watcher)
+    else if (h->row->kind == CTL_STREAM && h->talk.state == TALK_ASKED && h->watcher)
         in = in && (h->watcher->err || spool_unread(&h->watcher->spool));
+    else if (h->row->kind == CTL_FLOW && h->flow)
+        in = in && (h->flow->ended || h->flow->kept.len > 0);
     return (in ? POLLIN | POLLRDNORM : 0) | (out ? POLLOUT | POLLWRNORM : 0);
 }
 
@@ -229,7 +302,7 @@ static ssize_t write_question_locked(struct ctl_handle *h, uint64_t off, const c
 
     if (r < 0)
         return r;
-    if (h->file->kind != CTL_STREAM || !h->reads || n == 0)
+    if (h->row->kind != CTL_STREAM || !h->reads || n == 0)
         return (ssize_t)n;
     /* The end of a path is known. To ask now, and to answer this write when watching has begun, is
      * what lets a script change something next and be sure to be told. */
@@ -264,12 +337,12 @@ static void settle_wait_locked(struct ctl_handle *h, struct wait *w, struct late
         if (events_locked(h) != w->events)
             r = 0;
         break;
-    case WAIT_VERBS: /* ended by its thread */
+    case WAIT_WORK: /* ended by its thread */
         break;
     }
     if (h->ctl->closing && r == WOULD_WAIT) {
-        if (w->kind == WAIT_VERBS)
-            verbs_abandon_locked(w->verbs);
+        if (w->kind == WAIT_WORK)
+            work_abandon_locked(w->work);
         r = -EINTR;
     }
     if (r != WOULD_WAIT)
@@ -326,18 +399,19 @@ void ctl_read(struct ctl_handle *h, uint64_t off, size_t size, ctl_done done, vo
     lock_take(&ctl->lock);
     if (h->reads)
         ask_locked(h, &later);
-    if (h->reads && !h->writes && off == 0 && h->file->kind != CTL_SNAPSHOT &&
-        h->talk.state == TALK_IDLE) {
+    if (h->reads && !h->writes && off == 0 && asks(h) && h->talk.state == TALK_IDLE) {
         later.report.err = -ENODATA;
-        later.report.file = h->file;
+        later.report.node = h->node;
         later.report.pid = h->pid;
         later.report.sentence = "nothing was asked: write a question to it first, see help";
     }
     w = wait_new_locked(h, WAIT_READ, off, size < READ_MAX ? size : READ_MAX, done, arg);
-    if (w)
-        settle_handle_locked(h, &later);
-    else
+    if (!w)
         err = -ENOMEM;
+    else if (h->reads && h->row->kind == CTL_LIVE && size > 0)
+        work_start_locked(h, w, NULL, size, &later);
+    else
+        settle_handle_locked(h, &later);
     lock_drop(&ctl->lock);
     ctl_later_run(ctl, &later);
     if (err)
@@ -348,11 +422,10 @@ void ctl_read(struct ctl_handle *h, uint64_t off, size_t size, ctl_done done, vo
 static void write_locked(struct ctl_handle *h, struct wait *w, const void *data, size_t n,
                          struct later *later)
 {
-    const bool asks = h->file->kind == CTL_QUERY || h->file->kind == CTL_STREAM;
     ssize_t r = WOULD_WAIT;
     char *own;
 
-    if (!h->writes || h->file->kind == CTL_SNAPSHOT) {
+    if (!h->writes) {
         ctl_wait_finish_locked(h, w, -EBADF, later);
         return;
     }
@@ -360,7 +433,12 @@ static void write_locked(struct ctl_handle *h, struct wait *w, const void *data,
         ctl_wait_finish_locked(h, w, n ? -EFBIG : 0, later);
         return;
     }
-    if (asks && !running_locked(h)) {
+    if (h->row->kind == CTL_TEXT) {
+        r = talk_write(&h->talk, w->off, data, n);
+        ctl_wait_finish_locked(h, w, r < 0 ? r : (ssize_t)n, later);
+        return;
+    }
+    if (asks(h) && !running_locked(h)) {
         r = write_question_locked(h, w->off, data, n, later);
         if (r == WOULD_WAIT) {
             w->kind = WAIT_ARMED;
@@ -376,12 +454,10 @@ static void write_locked(struct ctl_handle *h, struct wait *w, const void *data,
         return;
     }
     memcpy(own, data, n);
-    if (asks) {
+    if (asks(h))
         w->data = own; /* the question before comes first */
-    } else {
-        w->kind = WAIT_VERBS;
-        verbs_start_locked(h, w, own, n, later);
-    }
+    else
+        work_start_locked(h, w, own, n, later);
 }
 
 void ctl_write(struct ctl_handle *h, uint64_t off, const void *data, size_t n, ctl_done done,
@@ -413,8 +489,8 @@ void ctl_interrupt(struct ctl_handle *h, void *arg)
     DL_FOREACH_SAFE(h->waits, w, tmp) {
         if (w->kind == WAIT_POLL || w->arg != arg)
             continue;
-        if (w->kind == WAIT_VERBS)
-            verbs_abandon_locked(w->verbs);
+        if (w->kind == WAIT_WORK)
+            work_abandon_locked(w->work);
         ctl_wait_finish_locked(h, w, -EINTR, &later);
     }
     lock_drop(&ctl->lock);
@@ -452,16 +528,55 @@ void ctl_poll(struct ctl_handle *h, unsigned *ret_events, void (*ready)(void *ar
         ready(arg, true); /* without memory: let it ask again */
 }
 
-void ctl_flush(struct ctl_handle *h)
+/* A text is taken whole by whoever closes a descriptor of it. */
+static int flush_text(struct ctl_handle *h, bool may_wait)
+{
+    struct buf text = BUF_INIT(h->talk.text.max), why = BUF_INIT(WHY_MAX);
+    struct ctl *ctl = h->ctl;
+    bool pending;
+    int r = 0;
+
+    lock_take(&ctl->lock);
+    pending = h->talk.state == TALK_PENDING;
+    if (pending && !may_wait)
+        r = -EAGAIN;
+    if (pending && may_wait && talk_ask(&h->talk)) {
+        text = h->talk.text;
+        buf_init(&h->talk.text, text.max);
+    }
+    lock_drop(&ctl->lock);
+    if (text.len > 0)
+        r = h->row->store(ctl, h->node->obj, text.data, text.len, &why);
+    if (r < 0 && r != -EAGAIN)
+        ctl_report_why(ctl, h->node, h->pid, r, &why);
+    buf_done(&text);
+    buf_done(&why);
+    return r;
+}
+
+static int flush(struct ctl_handle *h, bool may_wait)
 {
     struct ctl *ctl = h->ctl;
     struct later later = {0};
 
+    if (h->row->kind == CTL_TEXT)
+        return flush_text(h, may_wait);
     lock_take(&ctl->lock);
     ask_locked(h, &later);
     settle_handle_locked(h, &later);
     lock_drop(&ctl->lock);
     ctl_later_run(ctl, &later);
+    return 0;
+}
+
+int ctl_flush(struct ctl_handle *h)
+{
+    return flush(h, true);
+}
+
+int ctl_flush_cached(struct ctl_handle *h)
+{
+    return flush(h, false);
 }
 
 void ctl_release(struct ctl_handle *h)
@@ -472,20 +587,19 @@ void ctl_release(struct ctl_handle *h)
 
     lock_take(&ctl->lock);
     DL_FOREACH_SAFE(h->waits, w, tmp) {
-        if (w->kind == WAIT_VERBS)
-            verbs_abandon_locked(w->verbs);
+        if (w->kind == WAIT_WORK)
+            work_abandon_locked(w->work);
         ctl_wait_finish_locked(h, w, -EINTR, &later);
     }
     /* A command that somebody waited for ends with its reader, as one in a terminal does. One that
      * nobody ever waited for was started to run. */
     if (h->answer && !h->answer->shared && h->answer->waited)
         cancel_fire(h->answer->cancel);
-    answer_unref_locked(h->answer);
+    answer_unref_locked(ctl, h->answer);
     watcher_free_locked(ctl, h->watcher);
+    flow_leave_locked(h->flow);
     DL_DELETE(ctl->handles, h);
     lock_drop(&ctl->lock);
     ctl_later_run(ctl, &later);
-    buf_done(&h->text);
-    talk_done(&h->talk);
-    free(h);
+    handle_free(h);
 }

@@ -1,6 +1,8 @@
 /* The text of .ctl/help, made from the tables, and the tables for whoever makes a manual. */
 #include "ctl/ctl_internal.h"
+#include "util/array.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char intro[] =
@@ -54,62 +56,121 @@ static int put(struct buf *out, const char *text, const char *name)
     return r;
 }
 
-static int put_files(const struct ctl *ctl, bool asked, const char *name, struct buf *out)
+/* ---- walking the tables ---- */
+
+typedef int (*visit_fn)(void *arg, const char *path, const struct ctl_row *row);
+
+static int visit_dir(const struct ctl *ctl, const struct ctl_row *dir, const char *prefix,
+                     visit_fn fn, void *arg);
+
+static int visit_row(const struct ctl *ctl, const struct ctl_row *row, const char *prefix,
+                     const char *name, visit_fn fn, void *arg)
+{
+    char path[CTL_DOC_NAME_MAX];
+    int r = 0;
+
+    if (!ctl_has(ctl, row->needs))
+        return 0;
+    (void)snprintf(path, sizeof(path), "%s%s%s", prefix, name, row->kind == CTL_DIR ? "/" : "");
+    if (row->help)
+        r = fn(arg, path, row);
+    return r == 0 && row->kind == CTL_DIR ? visit_dir(ctl, row, path, fn, arg) : r;
+}
+
+/* Every row below dir that help tells of, until fn returns other than 0. */
+static int visit_dir(const struct ctl *ctl, const struct ctl_row *dir, const char *prefix,
+                     visit_fn fn, void *arg)
 {
     int r = 0;
 
-    for (size_t i = 0; i < ctl_file_count && r == 0; i++) {
-        const struct ctl_file *f = &ctl_files[i];
+    for (const struct ctl_row *row = dir->rows; row && row->name && r == 0; row++)
+        r = visit_row(ctl, row, prefix, row->name, fn, arg);
+    if (r == 0 && dir->dir && dir->dir->entry)
+        r = visit_row(ctl, dir->dir->entry, prefix, dir->dir->takes, fn, arg);
+    return r;
+}
 
-        if ((f->takes != NULL) != asked || !ctl_has(ctl, f->needs))
-            continue;
-        r = buf_printf(out, asked ? "  %-7s%-13s%s\n" : "  %-14s%s%s\n", f->name,
-                       asked ? f->takes : "", f->help);
-        if (r == 0 && f->example) {
-            r = buf_puts(out, "                      ");
-            if (r == 0)
-                r = put(out, f->example, name);
-            if (r == 0)
-                r = buf_putc(out, '\n');
-        }
+/* ---- the text ---- */
+
+enum group { READ, WRITTEN, WITHIN };
+
+struct putting {
+    const struct ctl *ctl;
+    const char *name; /* of the directory of control files */
+    enum group group;
+    struct buf *out;
+};
+
+static enum group group_of(const char *path, const struct ctl_row *row)
+{
+    return strchr(path, '/') ? WITHIN : row->takes ? WRITTEN : READ;
+}
+
+static int put_row(void *arg, const char *path, const struct ctl_row *row)
+{
+    struct putting *p = arg;
+    char left[2 * CTL_DOC_NAME_MAX];
+    int r;
+
+    if (group_of(path, row) != p->group)
+        return 0;
+    (void)snprintf(left, sizeof(left), "%-*s%s%s", p->group == WRITTEN ? 8 : 0, path,
+                   row->takes ? " " : "", row->takes ? row->takes : "");
+    if (strlen(left) < 22)
+        r = buf_printf(p->out, "  %-22s%s\n", left, row->help);
+    else
+        r = buf_printf(p->out, "  %s\n  %-22s%s\n", left, "", row->help);
+    if (r == 0 && row->example) {
+        r = buf_printf(p->out, "  %-22s", "");
+        if (r == 0)
+            r = put(p->out, row->example, p->name);
+        if (r == 0)
+            r = buf_putc(p->out, '\n');
     }
     return r;
 }
 
-static int put_verbs(const struct ctl *ctl, struct buf *out)
+static int put_verbs(void *arg, const char *path, const struct ctl_row *row)
 {
+    struct putting *p = arg;
+    char left[CTL_DOC_NAME_MAX];
     int r = 0;
 
-    for (size_t i = 0; i < ctl_verb_count && r == 0; i++)
-        if (ctl_has(ctl, ctl_verbs[i].needs))
-            r = buf_printf(out, "  %-9s%-8s%s\n", ctl_verbs[i].name, ctl_verbs[i].takes,
-                           ctl_verbs[i].help);
+    if (row->verbs)
+        r = buf_printf(p->out, "\nVerbs of %s\n", path);
+    for (const struct ctl_verb *v = row->verbs; v && v->name && r == 0; v++) {
+        if (!ctl_has(p->ctl, v->needs))
+            continue;
+        (void)snprintf(left, sizeof(left), "%s%s%s", v->name, *v->takes ? " " : "", v->takes);
+        r = buf_printf(p->out, "  %-21s %s\n", left, v->help);
+    }
     return r;
 }
 
 int ctl_help(const struct ctl *ctl, struct buf *out)
 {
-    const char *name = ctl ? ctl->name : ".ctl";
+    static const char *const headings[] = {
+        [READ] = "\nFiles that are read: text made when they are opened\n",
+        [WRITTEN] = "\nFiles that are written to, and what they take\n",
+        [WITHIN] = "\nDirectories\n",
+    };
+    struct putting p = {.ctl = ctl, .name = ctl ? ctl->name : ".ctl", .out = out};
+    const struct ctl_row *root = ctl ? ctl->root : &ctl_root_row;
     const size_t start = out->len;
-    int r;
+    int r = put(out, intro, p.name);
 
-    r = put(out, intro, name);
+    for (size_t i = 0; i < ARRAY_LEN(headings) && r == 0; i++) {
+        p.group = (enum group)i;
+        r = buf_puts(out, headings[i]);
+        if (r == 0)
+            r = visit_dir(ctl, root, "", put_row, &p);
+    }
     if (r == 0)
-        r = buf_puts(out, "\nFiles that are read: text made when they are opened\n");
-    if (r == 0)
-        r = put_files(ctl, false, name, out);
-    if (r == 0)
-        r = buf_puts(out, "\nFiles that are written to, and what they take\n");
-    if (r == 0)
-        r = put_files(ctl, true, name, out);
-    if (r == 0)
-        r = buf_puts(out, "\nVerbs of ctl\n");
-    if (r == 0)
-        r = put_verbs(ctl, out);
+        r = visit_dir(ctl, root, "", put_verbs, &p);
     if (r == 0)
         r = buf_putc(out, '\n');
     if (r == 0)
-        r = put(out, rules, name);
+        r = put(out, rules, p.name);
     if (r < 0)
         buf_truncate(out, start);
     return r;
@@ -120,34 +181,57 @@ int ctl_help_text(struct buf *out)
     return ctl_help(NULL, out);
 }
 
+/* ---- one row at a time ---- */
+
+struct picking {
+    size_t left; /* how many come before */
+    struct ctl_doc *ret;
+};
+
+static int pick_file(void *arg, const char *path, const struct ctl_row *row)
+{
+    static const char *const kinds[] = {
+        [CTL_SNAPSHOT] = "snapshot", [CTL_TEXT] = "text",     [CTL_VERBS] = "verbs",
+        [CTL_QUERY] = "query",       [CTL_STREAM] = "stream", [CTL_LIVE] = "live",
+        [CTL_FLOW] = "flow",         [CTL_SINK] = "sink",     [CTL_DIR] = "directory",
+    };
+    struct picking *p = arg;
+
+    if (p->left-- > 0)
+        return 0;
+    *p->ret = (struct ctl_doc){.mode = row->mode,
+                               .kind = kinds[row->kind],
+                               .takes = row->takes ? row->takes : "",
+                               .help = row->help};
+    (void)snprintf(p->ret->name, sizeof(p->ret->name), "%s", path);
+    return 1;
+}
+
+static int pick_verb(void *arg, const char *path, const struct ctl_row *row)
+{
+    struct picking *p = arg;
+
+    for (const struct ctl_verb *v = row->verbs; v && v->name; v++) {
+        if (p->left-- > 0)
+            continue;
+        *p->ret = (struct ctl_doc){.kind = "verb", .takes = v->takes, .help = v->help};
+        (void)snprintf(p->ret->name, sizeof(p->ret->name), "%s", v->name);
+        (void)snprintf(p->ret->file, sizeof(p->ret->file), "%s", path);
+        return 1;
+    }
+    return 0;
+}
+
 bool ctl_doc_file(size_t i, struct ctl_doc *ret)
 {
-    static const char *const kinds[] = {[CTL_SNAPSHOT] = "snapshot",
-                                        [CTL_VERBS] = "verbs",
-                                        [CTL_QUERY] = "query",
-                                        [CTL_STREAM] = "stream"};
+    struct picking p = {.left = i, .ret = ret};
 
-    if (i >= ctl_file_count)
-        return false;
-    *ret = (struct ctl_doc){
-        .name = ctl_files[i].name,
-        .mode = ctl_files[i].mode,
-        .kind = kinds[ctl_files[i].kind],
-        .takes = ctl_files[i].takes ? ctl_files[i].takes : "",
-        .help = ctl_files[i].help,
-    };
-    return true;
+    return visit_dir(NULL, &ctl_root_row, "", pick_file, &p) == 1;
 }
 
 bool ctl_doc_verb(size_t i, struct ctl_doc *ret)
 {
-    if (i >= ctl_verb_count)
-        return false;
-    *ret = (struct ctl_doc){
-        .name = ctl_verbs[i].name,
-        .kind = "verb",
-        .takes = ctl_verbs[i].takes,
-        .help = ctl_verbs[i].help,
-    };
-    return true;
+    struct picking p = {.left = i, .ret = ret};
+
+    return visit_dir(NULL, &ctl_root_row, "", pick_verb, &p) == 1;
 }

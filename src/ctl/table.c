@@ -1,48 +1,49 @@
 /* The files and verbs of .ctl: one row each. */
 #include "ctl/ctl_internal.h"
 #include "ctl/ctltext.h"
-#include "util/array.h"
 #include "util/errtext.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-static int show_help(struct ctl *ctl, struct buf *out)
+static int show_help(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
 {
     return ctl_help(ctl, out);
 }
 
-static int show_version(struct ctl *ctl, struct buf *out)
+static int show_version(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
 {
     return buf_puts(out, "daytonafs " DAYTONAFS_VERSION "\n");
 }
 
-static int show_status(struct ctl *ctl, struct buf *out)
+static int show_status(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
 {
     int r = ctl->host.status ? ctl->host.status(ctl->host_arg, out) : 0;
 
     return r < 0 ? r : fs_status(ctl->fs, out);
 }
 
-static int show_config(struct ctl *ctl, struct buf *out)
+static int show_config(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
 {
     return ctl->host.config(ctl->host_arg, out);
 }
 
-static int show_capabilities(struct ctl *ctl, struct buf *out)
+static int show_capabilities(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
 {
     return ctl->host.capabilities(ctl->host_arg, out);
 }
 
-static int show_stats(struct ctl *ctl, struct buf *out)
+static int show_stats(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
 {
     return ctl->host.stats(ctl->host_arg, out);
 }
 
-static int show_json(struct ctl *ctl, struct buf *out, int (*show)(struct ctl *, struct buf *))
+static int show_json(struct ctl *ctl, struct buf *out,
+                     int (*show)(struct ctl *, void *, struct buf *, struct buf *))
 {
     struct buf lines = BUF_INIT(SNAPSHOT_MAX);
-    int r = show(ctl, &lines);
+    int r = show(ctl, NULL, &lines, NULL);
 
     if (r == 0)
         r = ctltext_json(out, buf_str(&lines));
@@ -50,22 +51,22 @@ static int show_json(struct ctl *ctl, struct buf *out, int (*show)(struct ctl *,
     return r;
 }
 
-static int show_status_json(struct ctl *ctl, struct buf *out)
+static int show_status_json(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
 {
     return show_json(ctl, out, show_status);
 }
 
-static int show_stats_json(struct ctl *ctl, struct buf *out)
+static int show_stats_json(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
 {
     return show_json(ctl, out, show_stats);
 }
 
-static int show_errors(struct ctl *ctl, struct buf *out)
+static int show_errors(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
 {
     return fs_errors_text(ctl->fs, out);
 }
 
-static int show_exit(struct ctl *ctl, struct buf *out)
+static int show_exit(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
 {
     int code;
 
@@ -75,7 +76,14 @@ static int show_exit(struct ctl *ctl, struct buf *out)
     return code < 0 ? 0 : buf_printf(out, "%d\n", code);
 }
 
-static int verb_sync(struct ctl *ctl, const char *path, struct buf *why)
+/* The sandbox's path that a verb was given, or NULL for none. */
+static int path_given(struct ctl *ctl, int count, char *const *v, char **ret)
+{
+    *ret = count > 0 ? fs_sandbox_path(ctl->fs, v[0]) : NULL;
+    return count > 0 && !*ret ? -ENOMEM : 0;
+}
+
+static int sync_path(struct ctl *ctl, const char *path, struct buf *why)
 {
     struct buf left = BUF_INIT(why->max / 2);
     int r = fs_sync(ctl->fs, path, &left);
@@ -93,13 +101,29 @@ static int verb_sync(struct ctl *ctl, const char *path, struct buf *why)
     return r;
 }
 
-static int verb_refresh(struct ctl *ctl, const char *path, struct buf *why)
+static int verb_sync(struct ctl *ctl, void *obj, int count, char *const *v, struct buf *why)
 {
-    fs_refresh(ctl->fs, path);
-    return 0;
+    char *path;
+    int r = path_given(ctl, count, v, &path);
+
+    if (r == 0)
+        r = sync_path(ctl, path, why);
+    free(path);
+    return r;
 }
 
-static int verb_start(struct ctl *ctl, const char *path, struct buf *why)
+static int verb_refresh(struct ctl *ctl, void *obj, int count, char *const *v, struct buf *why)
+{
+    char *path;
+    int r = path_given(ctl, count, v, &path);
+
+    if (r == 0)
+        fs_refresh(ctl->fs, path);
+    free(path);
+    return r;
+}
+
+static int verb_start(struct ctl *ctl, void *obj, int count, char *const *v, struct buf *why)
 {
     int r = ctl->host.start(ctl->host_arg);
 
@@ -109,9 +133,9 @@ static int verb_start(struct ctl *ctl, const char *path, struct buf *why)
 }
 
 /* What is pending is sent first: a sandbox that is stopped takes nothing. */
-static int verb_stop(struct ctl *ctl, const char *path, struct buf *why)
+static int verb_stop(struct ctl *ctl, void *obj, int count, char *const *v, struct buf *why)
 {
-    int r = verb_sync(ctl, NULL, why);
+    int r = sync_path(ctl, NULL, why);
 
     if (r < 0) {
         (void)buf_puts(why, "; the sandbox was not stopped");
@@ -123,30 +147,45 @@ static int verb_stop(struct ctl *ctl, const char *path, struct buf *why)
     return r;
 }
 
-/* A new file is a new row at the end: a row's place is its inode number. */
-const struct ctl_file ctl_files[] = {
-    {.name = "help",
-     .mode = 0400,
-     .kind = CTL_SNAPSHOT,
-     .needs = NEEDS_NOTHING,
-     .show = show_help,
-     .help = "this text"},
+static const struct ctl_verb verbs[] = {
+    {.name = "sync",
+     .takes = "[PATH]",
+     .max = 1,
+     .run = verb_sync,
+     .help = "sends what is not yet sent; fails if anything is left"},
+    {.name = "refresh",
+     .takes = "[PATH]",
+     .max = 1,
+     .run = verb_refresh,
+     .help = "forgets what is known of names and attributes: the next access asks"},
+    {.name = "start",
+     .takes = "",
+     .needs = NEEDS(start),
+     .run = verb_start,
+     .help = "starts the sandbox and waits until it answers"},
+    {.name = "stop",
+     .takes = "",
+     .needs = NEEDS(stop),
+     .run = verb_stop,
+     .help = "sends what is not yet sent and stops the sandbox"},
+    {.name = NULL},
+};
+
+static const struct ctl_row rows[] = {
+    {.name = "help", .mode = 0400, .kind = CTL_SNAPSHOT, .show = show_help, .help = "this text"},
     {.name = "version",
      .mode = 0400,
      .kind = CTL_SNAPSHOT,
-     .needs = NEEDS_NOTHING,
      .show = show_version,
      .help = "the program that serves this mount"},
     {.name = "status",
      .mode = 0400,
      .kind = CTL_SNAPSHOT,
-     .needs = NEEDS_NOTHING,
      .show = show_status,
      .help = "what is mounted and what is not yet sent, `key value` lines"},
     {.name = "status.json",
      .mode = 0400,
      .kind = CTL_SNAPSHOT,
-     .needs = NEEDS_NOTHING,
      .show = show_status_json,
      .help = "the same as one JSON object"},
     {.name = "config",
@@ -176,26 +215,23 @@ const struct ctl_file ctl_files[] = {
     {.name = "errors",
      .mode = 0400,
      .kind = CTL_SNAPSHOT,
-     .needs = NEEDS_NOTHING,
      .show = show_errors,
      .help = "what went wrong and why, `TIME PID FILE ERRNO: sentence` lines"},
     {.name = "exit",
      .mode = 0400,
      .kind = CTL_SNAPSHOT,
-     .needs = NEEDS_NOTHING,
      .show = show_exit,
      .help = "exit code of the run that ended last"},
     {.name = "ctl",
      .mode = 0200,
      .kind = CTL_VERBS,
-     .needs = NEEDS_NOTHING,
+     .verbs = verbs,
      .takes = "VERB [PATH]",
      .help = "carries out verbs, one a line",
      .example = "echo sync > $/ctl"},
     {.name = "run",
      .mode = 0600,
      .kind = CTL_QUERY,
-     .needs = NEEDS_NOTHING,
      .ask = ask_run,
      .question_max = QUESTION_MAX,
      .takes = "SCRIPT",
@@ -204,7 +240,6 @@ const struct ctl_file ctl_files[] = {
     {.name = "exists",
      .mode = 0600,
      .kind = CTL_QUERY,
-     .needs = NEEDS_NOTHING,
      .ask = ask_exists,
      .question_max = PATH_QUESTION_MAX,
      .takes = "PATH",
@@ -213,51 +248,20 @@ const struct ctl_file ctl_files[] = {
     {.name = "watch",
      .mode = 0600,
      .kind = CTL_STREAM,
-     .needs = NEEDS_NOTHING,
      .question_max = PATH_QUESTION_MAX,
      .takes = "PATH",
      .help = "tells what changes at and below it in the sandbox, as long as it is open",
      .example = "exec 3<>$/watch; echo src >&3; cat <&3"},
+    {.name = NULL},
 };
-const size_t ctl_file_count = ARRAY_LEN(ctl_files);
 
-const struct ctl_verb ctl_verbs[] = {
-    {.name = "sync",
-     .takes = "[PATH]",
-     .needs = NEEDS_NOTHING,
-     .run = verb_sync,
-     .help = "sends what is not yet sent; fails if anything is left"},
-    {.name = "refresh",
-     .takes = "[PATH]",
-     .needs = NEEDS_NOTHING,
-     .run = verb_refresh,
-     .help = "forgets what is known of names and attributes: the next access asks"},
-    {.name = "start",
-     .takes = "",
-     .needs = NEEDS(start),
-     .run = verb_start,
-     .help = "starts the sandbox and waits until it answers"},
-    {.name = "stop",
-     .takes = "",
-     .needs = NEEDS(stop),
-     .run = verb_stop,
-     .help = "sends what is not yet sent and stops the sandbox"},
-};
-const size_t ctl_verb_count = ARRAY_LEN(ctl_verbs);
-
-const struct ctl_file *ctl_file_named(const char *name)
-{
-    for (size_t i = 0; i < ctl_file_count; i++)
-        if (strcmp(ctl_files[i].name, name) == 0)
-            return &ctl_files[i];
-    return NULL;
-}
+const struct ctl_row ctl_root_row = {.mode = 0500, .kind = CTL_DIR, .rows = rows};
 
 bool ctl_has(const struct ctl *ctl, size_t needs)
 {
     void (*fn)(void);
 
-    if (!ctl || needs == NEEDS_NOTHING)
+    if (!ctl || needs == 0)
         return true;
     memcpy(&fn, (const char *)&ctl->host + needs, sizeof(fn));
     return fn != NULL;

@@ -42,6 +42,8 @@ static void handle_release(struct handle *h)
         fs_releasedir(h->dir);
     else if (h->kind == HANDLE_CTL && h->ctl)
         ctl_release(h->ctl);
+    else if (h->kind == HANDLE_CTL_DIR && h->list)
+        ctl_closedir(h->list);
 }
 
 struct handle *handle_unref(struct handle *h)
@@ -204,6 +206,14 @@ void entry_to_param(const struct session *s, const struct fs_entry *e, struct fu
     };
 }
 
+void session_forget(struct session *s, uint64_t ino, uint64_t count)
+{
+    if (ino_is_ctl(ino))
+        ctl_forget(s->ctl, ino, count);
+    else
+        fs_forget(s->fs, ino, count);
+}
+
 void reply_entry(fuse_req_t req, struct session *s, int r, const struct fs_entry *e)
 {
     struct fuse_entry_param param;
@@ -215,8 +225,8 @@ void reply_entry(fuse_req_t req, struct session *s, int r, const struct fs_entry
     req_settle(req);
     entry_to_param(s, e, &param);
     /* The caller is gone, and so is the reference that the kernel would have counted. */
-    if (fuse_reply_entry(req, &param) == -ENOENT && e->ino != 0 && !ino_is_ctl(e->ino))
-        fs_forget(s->fs, e->ino, 1);
+    if (fuse_reply_entry(req, &param) == -ENOENT && e->ino != 0)
+        session_forget(s, e->ino, 1);
 }
 
 void reply_attr(fuse_req_t req, int r, const struct fs_entry *e)

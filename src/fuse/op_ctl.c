@@ -22,77 +22,233 @@ static void ctl_entry_of(const struct stat *st, struct fs_entry *ret)
 int ctl_root_entry(struct session *s, struct fs_entry *ret)
 {
     struct stat st;
-    int r = ctl_getattr(s->ctl, CTL_ROOT, &st);
+    int r = ctl_getattr_cached(s->ctl, CTL_ROOT, &st);
 
     if (r == 0)
         ctl_entry_of(&st, ret);
     return r;
 }
 
-void ctl_op_lookup(fuse_req_t req, struct session *s, uint64_t parent, const char *name)
+/* allow_other does not reach here: owner only. */
+static int check_caller(fuse_req_t req, const struct stat *st)
+{
+    const uid_t uid = fuse_req_ctx(req)->uid;
+
+    return uid == st->st_uid || uid == 0 ? 0 : -EACCES;
+}
+
+static void reply_ctl_entry(fuse_req_t req, struct session *s, int r, const struct stat *st)
 {
     struct fs_entry e;
+
+    if (r == 0)
+        ctl_entry_of(st, &e);
+    reply_entry(req, s, r, &e);
+}
+
+static void slow_lookup(struct call *c)
+{
+    struct stat st;
+    int r = ctl_lookup(c->session->ctl, c->ino, c->name, &st);
+
+    reply_ctl_entry(c->req, c->session, r, &st);
+}
+
+void ctl_op_lookup(fuse_req_t req, struct session *s, uint64_t parent, const char *name)
+{
     struct stat st;
     int r;
 
     if (parent == FS_ROOT)
-        r = ctl_getattr(s->ctl, CTL_ROOT, &st);
+        r = ctl_getattr_cached(s->ctl, CTL_ROOT, &st);
     else
-        r = ctl_lookup(s->ctl, parent, name, &st);
+        r = ctl_lookup_cached(s->ctl, parent, name, &st);
+    if (r == -EAGAIN)
+        call_slow(req, SLOW_META, slow_lookup, &(struct call){.ino = parent, .name = name});
+    else
+        reply_ctl_entry(req, s, r, &st);
+}
+
+static void reply_ctl_attr(fuse_req_t req, int r, const struct stat *st)
+{
+    struct fs_entry e;
+
     if (r == 0)
-        ctl_entry_of(&st, &e);
-    reply_entry(req, s, r, &e);
+        ctl_entry_of(st, &e);
+    reply_attr(req, r, &e);
+}
+
+static void slow_getattr(struct call *c)
+{
+    struct stat st;
+    int r = ctl_getattr(c->session->ctl, c->ino, &st);
+
+    reply_ctl_attr(c->req, r, &st);
 }
 
 void ctl_op_getattr(fuse_req_t req, struct session *s, uint64_t ino)
 {
-    struct fs_entry e;
     struct stat st;
-    int r = ctl_getattr(s->ctl, ino, &st);
+    int r = ctl_getattr_cached(s->ctl, ino, &st);
 
-    if (r == 0)
-        ctl_entry_of(&st, &e);
-    reply_attr(req, r, &e);
+    if (r == -EAGAIN)
+        call_slow(req, SLOW_META, slow_getattr, &(struct call){.ino = ino});
+    else
+        reply_ctl_attr(req, r, &st);
 }
 
-void ctl_op_access(fuse_req_t req, struct session *s, uint64_t ino, int mask)
+static void reply_access(fuse_req_t req, int r, int mask, const struct stat *st)
 {
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    struct stat st;
-    int r = ctl_getattr(s->ctl, ino, &st);
 
     if (r == 0 && ctx->uid != 0) {
-        const unsigned bits = ctx->uid == st.st_uid ? st.st_mode >> 6 : st.st_mode;
+        const unsigned bits = ctx->uid == st->st_uid ? st->st_mode >> 6 : st->st_mode;
 
         if ((bits & (unsigned)mask) != (unsigned)mask)
             r = -EACCES;
-    } else if (r == 0 && (mask & X_OK) && !S_ISDIR(st.st_mode)) {
+    } else if (r == 0 && (mask & X_OK) && !S_ISDIR(st->st_mode)) {
         r = -EACCES;
     }
     reply_err(req, r);
 }
 
-void ctl_op_open(fuse_req_t req, struct session *s, uint64_t ino, struct fuse_file_info *fi)
+static void slow_access(struct call *c)
 {
-    const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    struct handle *h = NULL;
     struct stat st;
-    int r;
+    int r = ctl_getattr(c->session->ctl, c->ino, &st);
 
-    r = ctl_getattr(s->ctl, ino, &st);
-    if (r == 0 && ctx->uid != st.st_uid && ctx->uid != 0)
-        r = -EACCES; /* allow_other does not reach here: owner only */
-    if (r == 0) {
-        h = handle_new(s, HANDLE_CTL);
-        r = h ? ctl_open(s->ctl, ino, fi->flags, ctx->pid, &h->ctl) : -ENOMEM;
-    }
-    if (r < 0) {
+    reply_access(c->req, r, c->flags, &st);
+}
+
+void ctl_op_access(fuse_req_t req, struct session *s, uint64_t ino, int mask)
+{
+    struct stat st;
+    int r = ctl_getattr_cached(s->ctl, ino, &st);
+
+    if (r == -EAGAIN)
+        call_slow(req, SLOW_META, slow_access, &(struct call){.ino = ino, .flags = mask});
+    else
+        reply_access(req, r, mask, &st);
+}
+
+/* ---- making and removing ---- */
+
+static int check_root_caller(fuse_req_t req, struct session *s)
+{
+    struct stat st;
+    int r = ctl_getattr_cached(s->ctl, CTL_ROOT, &st);
+
+    return r < 0 ? r : check_caller(req, &st); /* all of it belongs to one */
+}
+
+static void slow_mkdir(struct call *c)
+{
+    struct stat st;
+    int r = ctl_mkdir(c->session->ctl, c->ino, c->name, fuse_req_ctx(c->req)->pid, &st);
+
+    reply_ctl_entry(c->req, c->session, r, &st);
+}
+
+static void slow_rmdir(struct call *c)
+{
+    reply_err(c->req, ctl_rmdir(c->session->ctl, c->ino, c->name, fuse_req_ctx(c->req)->pid));
+}
+
+static void slow_unlink(struct call *c)
+{
+    reply_err(c->req, ctl_unlink(c->session->ctl, c->ino, c->name, fuse_req_ctx(c->req)->pid));
+}
+
+static void change(fuse_req_t req, uint64_t parent, const char *name, void (*fn)(struct call *c))
+{
+    int r = check_root_caller(req, fuse_req_userdata(req));
+
+    if (r < 0)
+        reply_err(req, r);
+    else
+        call_slow(req, SLOW_META, fn, &(struct call){.ino = parent, .name = name});
+}
+
+void ctl_op_mkdir(fuse_req_t req, uint64_t parent, const char *name)
+{
+    change(req, parent, name, slow_mkdir);
+}
+
+void ctl_op_rmdir(fuse_req_t req, uint64_t parent, const char *name)
+{
+    change(req, parent, name, slow_rmdir);
+}
+
+void ctl_op_unlink(fuse_req_t req, uint64_t parent, const char *name)
+{
+    change(req, parent, name, slow_unlink);
+}
+
+/* ---- opening and closing ---- */
+
+typedef int (*open_fn)(struct ctl *ctl, uint64_t ino, int flags, pid_t pid,
+                       struct ctl_handle **ret);
+
+static int open_handle(fuse_req_t req, struct session *s, open_fn fn, uint64_t ino, int flags,
+                       struct handle **ret)
+{
+    struct handle *h;
+    int r = check_root_caller(req, s);
+
+    if (r < 0)
+        return r;
+    h = handle_new(s, HANDLE_CTL);
+    r = h ? fn(s->ctl, ino, flags, fuse_req_ctx(req)->pid, &h->ctl) : -ENOMEM;
+    if (r < 0)
         handle_unref(h);
+    else
+        *ret = h;
+    return r;
+}
+
+static void reply_ctl_open(fuse_req_t req, int r, struct handle *h, struct fuse_file_info *fi)
+{
+    if (r < 0) {
         reply_err(req, r);
         return;
     }
     fi->direct_io = 1; /* st_size says nothing, and what is read changes */
     reply_open(req, h, fi);
+}
+
+static void slow_open(struct call *c)
+{
+    struct handle *h = NULL;
+    int r = open_handle(c->req, c->session, ctl_open, c->ino, c->flags, &h);
+
+    reply_ctl_open(c->req, r, h, &c->fi);
+}
+
+void ctl_op_open(fuse_req_t req, struct session *s, uint64_t ino, struct fuse_file_info *fi)
+{
+    struct handle *h = NULL;
+    int r = open_handle(req, s, ctl_open_cached, ino, fi->flags, &h);
+
+    if (r == -EAGAIN)
+        call_slow(req, SLOW_DATA, slow_open,
+                  &(struct call){.ino = ino, .flags = fi->flags, .fi = *fi});
+    else
+        reply_ctl_open(req, r, h, fi);
+}
+
+static void slow_flush(struct call *c)
+{
+    reply_err(c->req, ctl_flush(c->handle->ctl));
+}
+
+void ctl_op_flush(fuse_req_t req, struct handle *h)
+{
+    int r = ctl_flush_cached(h->ctl);
+
+    if (r == -EAGAIN)
+        call_slow(req, SLOW_DATA, slow_flush, &(struct call){.handle = h});
+    else
+        reply_err(req, r);
 }
 
 /* ---- parked reads and writes ---- */
@@ -242,38 +398,47 @@ void ctl_op_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph)
 
 /* ---- listing: offset 0 is before ".", 1 before "..", i + 2 before the i-th entry ---- */
 
-static int list_entry(struct session *s, uint64_t ino, size_t i, const char **ret_name,
+void ctl_op_opendir(fuse_req_t req, struct session *s, uint64_t ino, struct fuse_file_info *fi)
+{
+    struct handle *h = NULL;
+    int r = check_root_caller(req, s);
+
+    if (r == 0) {
+        h = handle_new(s, HANDLE_CTL_DIR);
+        r = h ? ctl_opendir(s->ctl, ino, &h->list) : -ENOMEM;
+    }
+    if (r < 0) {
+        handle_unref(h);
+        reply_err(req, r);
+        return;
+    }
+    reply_open(req, h, fi);
+}
+
+static int list_entry(struct handle *h, uint64_t ino, size_t i, const char **ret_name,
                       struct stat *ret)
 {
-    if (i == 0) {
-        *ret_name = ".";
-        return ctl_getattr(s->ctl, ino, ret);
-    }
-    if (i == 1) {
-        *ret_name = "..";
-        *ret = (struct stat){.st_ino = ino == CTL_ROOT ? FS_ROOT : CTL_ROOT, .st_mode = S_IFDIR};
-        return 0;
-    }
-    return ctl_entry(s->ctl, ino, i - 2, ret_name, ret);
+    const uint64_t parent = ctl_list_parent(h->list);
+
+    if (i >= 2)
+        return ctl_entry(h->list, i - 2, ret_name, ret);
+    *ret_name = i == 0 ? "." : "..";
+    *ret = (struct stat){.st_ino = i == 0 ? ino : parent ? parent : FS_ROOT, .st_mode = S_IFDIR};
+    return 0;
 }
 
-static size_t add_entry(fuse_req_t req, const struct session *s, char *p, size_t room,
-                        const char *name, const struct stat *st, off_t next, bool plus)
+/* With plus, entries are not looked up: that might ask the network once for each. */
+static size_t add_entry(fuse_req_t req, char *p, size_t room, const char *name,
+                        const struct stat *st, off_t next, bool plus)
 {
-    struct fuse_entry_param param;
-    struct fs_entry e;
-
     if (!plus)
         return fuse_add_direntry(req, p, room, name, st, next);
-    ctl_entry_of(st, &e);
-    if (name[0] == '.' && (name[1] == '\0' || strcmp(name, "..") == 0))
-        e.ino = 0; /* not looked up */
-    entry_to_param(s, &e, &param);
-    return fuse_add_direntry_plus(req, p, room, name, &param, next);
+    return fuse_add_direntry_plus(req, p, room, name, &(struct fuse_entry_param){.attr = *st},
+                                  next);
 }
 
-void ctl_op_readdir(fuse_req_t req, struct session *s, uint64_t ino, size_t size, off_t off,
-                    bool plus)
+static void reply_list(fuse_req_t req, struct handle *h, uint64_t ino, size_t size, size_t from,
+                       bool plus)
 {
     char *p = malloc(size);
     const char *name;
@@ -281,13 +446,13 @@ void ctl_op_readdir(fuse_req_t req, struct session *s, uint64_t ino, size_t size
     struct stat st;
     int r = p ? 0 : -ENOMEM;
 
-    for (size_t i = (size_t)off; r == 0; i++) {
+    for (size_t i = from; r == 0; i++) {
         size_t need;
 
-        r = list_entry(s, ino, i, &name, &st);
+        r = list_entry(h, ino, i, &name, &st);
         if (r < 0)
             break;
-        need = add_entry(req, s, p + used, size - used, name, &st, (off_t)(i + 1), plus);
+        need = add_entry(req, p + used, size - used, name, &st, (off_t)(i + 1), plus);
         if (need > size - used)
             break;
         used += need;
@@ -296,4 +461,28 @@ void ctl_op_readdir(fuse_req_t req, struct session *s, uint64_t ino, size_t size
         r = 0; /* the end */
     reply_data(req, r < 0 ? r : (ssize_t)used, p);
     free(p);
+}
+
+static void slow_readdir(struct call *c)
+{
+    int r = ctl_list(c->handle->list);
+
+    if (r < 0)
+        reply_err(c->req, r);
+    else
+        reply_list(c->req, c->handle, c->ino, c->size, 0, c->flags != 0);
+}
+
+void ctl_op_readdir(fuse_req_t req, struct handle *h, uint64_t ino, size_t size, off_t off,
+                    bool plus)
+{
+    int r = off == 0 ? ctl_list_cached(h->list) : 0; /* rewinddir looks again */
+
+    if (r == -EAGAIN)
+        call_slow(req, SLOW_META, slow_readdir,
+                  &(struct call){.handle = h, .ino = ino, .size = size, .flags = plus});
+    else if (r < 0)
+        reply_err(req, r);
+    else
+        reply_list(req, h, ino, size, (size_t)off, plus);
 }

@@ -41,9 +41,8 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     struct handle *h;
     int r;
 
-    if (ino_is_ctl(ino)) { /* needs no handle */
-        fi->fh = 0;
-        fuse_reply_open(req, fi);
+    if (ino_is_ctl(ino)) {
+        ctl_op_opendir(req, s, ino, fi);
         return;
     }
     h = new_dir_handle(s, ino);
@@ -146,7 +145,7 @@ static void list(fuse_req_t req, uint64_t ino, size_t size, off_t off, struct fu
     int r;
 
     if (ino_is_ctl(ino)) {
-        ctl_op_readdir(req, s, ino, size, off, plus);
+        ctl_op_readdir(req, h, ino, size, off, plus);
         return;
     }
     r = listing_make(&l, fs_readdir_cached, h, (uint64_t)off);

@@ -159,13 +159,14 @@ static void slow_flush(struct call *c)
 static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct handle *h = handle_of(fi);
-    int r = 0;
+    int r;
 
     (void)ino;
-    if (h->kind == HANDLE_CTL)
-        ctl_flush(h->ctl);
-    else
-        r = fs_flush_cached(h->file);
+    if (h->kind == HANDLE_CTL) {
+        ctl_op_flush(req, h);
+        return;
+    }
+    r = fs_flush_cached(h->file);
     if (r == -EAGAIN)
         call_slow(req, SLOW_DATA, slow_flush, &(struct call){.handle = h});
     else

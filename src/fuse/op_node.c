@@ -46,22 +46,16 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         reply_entry(req, s, r, &e);
 }
 
-static void forget(struct session *s, uint64_t ino, uint64_t count)
-{
-    if (!ino_is_ctl(ino))
-        fs_forget(s->fs, ino, count);
-}
-
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
-    forget(fuse_req_userdata(req), ino, count);
+    session_forget(fuse_req_userdata(req), ino, count);
     fuse_reply_none(req);
 }
 
 static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
     for (size_t i = 0; i < count; i++)
-        forget(fuse_req_userdata(req), forgets[i].ino, forgets[i].nlookup);
+        session_forget(fuse_req_userdata(req), forgets[i].ino, forgets[i].nlookup);
     fuse_reply_none(req);
 }
 
@@ -268,8 +262,11 @@ static void change(fuse_req_t req, int r, void (*fn)(struct call *c), const stru
 
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-    change(req, check_name(fuse_req_userdata(req), parent, name), slow_mkdir,
-           &(struct call){.ino = parent, .name = name, .mode = mode});
+    if (ino_is_ctl(parent))
+        ctl_op_mkdir(req, parent, name);
+    else
+        change(req, check_name(fuse_req_userdata(req), parent, name), slow_mkdir,
+               &(struct call){.ino = parent, .name = name, .mode = mode});
 }
 
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
@@ -302,14 +299,20 @@ static int check_old(const struct session *s, uint64_t parent, const char *name)
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    change(req, check_old(fuse_req_userdata(req), parent, name), slow_unlink,
-           &(struct call){.ino = parent, .name = name});
+    if (ino_is_ctl(parent))
+        ctl_op_unlink(req, parent, name);
+    else
+        change(req, check_old(fuse_req_userdata(req), parent, name), slow_unlink,
+               &(struct call){.ino = parent, .name = name});
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    change(req, check_old(fuse_req_userdata(req), parent, name), slow_rmdir,
-           &(struct call){.ino = parent, .name = name});
+    if (ino_is_ctl(parent))
+        ctl_op_rmdir(req, parent, name);
+    else
+        change(req, check_old(fuse_req_userdata(req), parent, name), slow_rmdir,
+               &(struct call){.ino = parent, .name = name});
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,

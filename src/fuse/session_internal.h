@@ -41,7 +41,7 @@ struct session {
 
 /* ---- handles: what fuse_file_info.fh points to ---- */
 
-enum handle_kind { HANDLE_FILE, HANDLE_DIR, HANDLE_CTL };
+enum handle_kind { HANDLE_FILE, HANDLE_DIR, HANDLE_CTL, HANDLE_CTL_DIR };
 
 struct handle {
     struct session *session;
@@ -52,6 +52,7 @@ struct handle {
         struct fs_file *file;
         struct fs_dir *dir;
         struct ctl_handle *ctl;
+        struct ctl_list *list;
     };
     struct handle *prev, *next; /* session.lock */
 };
@@ -111,6 +112,9 @@ double seconds(int64_t ns);
 
 /* ---- the ops, by file ---- */
 
+/* The kernel gives back references. */
+void session_forget(struct session *s, uint64_t ino, uint64_t count);
+
 bool ctl_owns(const struct session *s, uint64_t parent, const char *name);
 static inline bool ino_is_ctl(uint64_t ino)
 {
@@ -130,7 +134,12 @@ void ctl_op_open(fuse_req_t req, struct session *s, uint64_t ino, struct fuse_fi
 void ctl_op_read(fuse_req_t req, struct handle *h, size_t size, off_t off);
 void ctl_op_write(fuse_req_t req, struct handle *h, const char *data, size_t size, off_t off);
 void ctl_op_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph);
-void ctl_op_readdir(fuse_req_t req, struct session *s, uint64_t ino, size_t size, off_t off,
+void ctl_op_flush(fuse_req_t req, struct handle *h);
+void ctl_op_mkdir(fuse_req_t req, uint64_t parent, const char *name);
+void ctl_op_rmdir(fuse_req_t req, uint64_t parent, const char *name);
+void ctl_op_unlink(fuse_req_t req, uint64_t parent, const char *name);
+void ctl_op_opendir(fuse_req_t req, struct session *s, uint64_t ino, struct fuse_file_info *fi);
+void ctl_op_readdir(fuse_req_t req, struct handle *h, uint64_t ino, size_t size, off_t off,
                     bool plus);
 int ctl_root_entry(struct session *s, struct fs_entry *ret);
 
