@@ -30,8 +30,8 @@ struct daytona_pty_info {
     bool active, lazy_start;
 };
 
-/* POST /process/pty. -EEXIST: there is one of that id. -EIO: the shell cannot be started, as when
- * cwd is not there. */
+/* POST /process/pty. -EEXIST: there is one of that id. -EIO, or what the service gives as the
+ * reason (-ENOENT: cwd is not there): the shell cannot be started. */
 DAYTONA_API int daytona_pty_create(struct daytona_sandbox *sandbox,
                                    const struct daytona_pty_params *params);
 /* GET /process/pty. *ret is the caller's: daytona_pty_list_free. */
@@ -54,6 +54,13 @@ struct daytona_pty;
 /* GET /process/pty/{id}/connect (WebSocket). *ret is the caller's: daytona_pty_detach. */
 DAYTONA_API int daytona_pty_attach(struct daytona_sandbox *sandbox, const char *id,
                                    struct daytona_pty **ret);
+/*
+ * Creates a terminal and attaches to it: GET /process/pty/create-connect where the daemon knows it,
+ * else the two calls. Nothing of its output is missed; lazy_start means nothing here. Errors as of
+ * daytona_pty_create; the terminal may exist after any other.
+ */
+DAYTONA_API int daytona_pty_open(struct daytona_sandbox *sandbox,
+                                 const struct daytona_pty_params *params, struct daytona_pty **ret);
 /* Leaves; the terminal goes on. Not while another thread uses pty. NULL is fine; returns NULL. */
 DAYTONA_API struct daytona_pty *daytona_pty_detach(struct daytona_pty *pty);
 

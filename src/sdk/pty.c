@@ -3,6 +3,7 @@
 #include "sdk/error.h"
 
 #include "util/array.h"
+#include "util/base64.h"
 #include "util/clock.h"
 #include "wire/json.h"
 
@@ -16,6 +17,7 @@
 enum {
     LIST_MAX = 16 << 20,
     BODY_MAX = 1 << 20,
+    ENV_MAX = 8 << 10,    /* in a header, where servers have low ceilings */
     SIDE_MAX = 1000,      /* columns, rows */
     SEND_MAX = 32 << 10,  /* of one message; the service drops who sends 64 KiB */
     OUTPUT_MAX = 1 << 20, /* of one message; the service sends 32 KiB */
@@ -66,6 +68,16 @@ static void put_side(struct json_out *o, const char *key, unsigned value)
     }
 }
 
+static void put_env(struct json_out *o, const struct daytona_pty_params *p)
+{
+    json_open(o, '{');
+    for (size_t i = 0; i < p->env_count; i++) {
+        json_key(o, p->env[i].key);
+        json_string(o, p->env[i].value);
+    }
+    json_close(o, '}');
+}
+
 static int write_create(const struct daytona_pty_params *p, struct buf *out)
 {
     struct json_out o = {.buf = out};
@@ -79,12 +91,7 @@ static int write_create(const struct daytona_pty_params *p, struct buf *out)
     }
     if (p->env_count > 0) {
         json_key(&o, "envs");
-        json_open(&o, '{');
-        for (size_t i = 0; i < p->env_count; i++) {
-            json_key(&o, p->env[i].key);
-            json_string(&o, p->env[i].value);
-        }
-        json_close(&o, '}');
+        put_env(&o, p);
     }
     put_side(&o, "cols", p->cols);
     put_side(&o, "rows", p->rows);
@@ -96,9 +103,22 @@ static int write_create(const struct daytona_pty_params *p, struct buf *out)
     return error_default(o.err);
 }
 
+/* The id must be a name that later calls can use. */
+static int check_params(const struct daytona_pty_params *params)
+{
+    struct buf path = BUF_INIT(64 << 10);
+    int r;
+
+    if (params->cols > SIDE_MAX || params->rows > SIDE_MAX)
+        return error_set(-EINVAL, "a terminal has at most %d columns and rows", SIDE_MAX);
+    r = call_path(&path, "", params->id);
+    buf_done(&path);
+    return r;
+}
+
 int daytona_pty_create(struct daytona_sandbox *sb, const struct daytona_pty_params *params)
 {
-    struct buf body = BUF_INIT(BODY_MAX), path = BUF_INIT(64 << 10);
+    struct buf body = BUF_INIT(BODY_MAX);
     struct call call = {
         .name = "createPtySession",
         .method = "POST",
@@ -108,16 +128,13 @@ int daytona_pty_create(struct daytona_sandbox *sb, const struct daytona_pty_para
     int r;
 
     error_begin("createPtySession");
-    if (params->cols > SIDE_MAX || params->rows > SIDE_MAX)
-        return error_set(-EINVAL, "a terminal has at most %d columns and rows", SIDE_MAX);
-    r = call_path(&path, "", params->id); /* only a name that later calls can use */
+    r = check_params(params);
     if (r == 0)
         r = write_create(params, &body);
     call.json = body.data;
     call.json_len = body.len;
     if (r == 0)
         r = call_toolbox_only(sb, &call);
-    buf_done(&path);
     buf_done(&body);
     return r;
 }
@@ -299,35 +316,106 @@ static int wait_connected(struct daytona_pty *pty)
     return r > 0 ? error_set(-EPROTO, "the answer is no terminal's") : r;
 }
 
-int daytona_pty_attach(struct daytona_sandbox *sb, const char *id, struct daytona_pty **ret)
+#define EXIT_CONTROL "Sec-WebSocket-Protocol: X-Daytona-Pty-Exit-Control"
+
+static int converse(struct daytona_sandbox *sb, struct call *call, struct daytona_pty **ret)
 {
     struct daytona_pty *pty = calloc(1, sizeof(*pty));
+    int r;
+
+    if (!pty)
+        return error_default(-ENOMEM);
+    call->method = "GET";
+    call->body_max = OUTPUT_MAX;
+    call->json_errors = true;
+    r = call_stream(sb, call, false, &pty->ws);
+    if (r == 0)
+        r = wait_connected(pty);
+    if (r < 0) {
+        websocket_free(pty->ws);
+        free(pty);
+    } else {
+        *ret = pty;
+    }
+    return r;
+}
+
+int daytona_pty_attach(struct daytona_sandbox *sb, const char *id, struct daytona_pty **ret)
+{
     struct buf path = BUF_INIT(64 << 10);
-    struct call call = {
-        .name = "connectPtySession",
-        .method = "GET",
-        .header = "Sec-WebSocket-Protocol: X-Daytona-Pty-Exit-Control",
-        .body_max = OUTPUT_MAX,
-        .json_errors = true,
-    };
+    struct call call = {.name = "connectPtySession", .header = EXIT_CONTROL};
     int r;
 
     error_begin("connectPtySession");
-    if (!pty)
-        return error_default(-ENOMEM);
     r = call_path(&path, "/process/pty/", id, "/connect");
     call.path = path.data;
     if (r == 0)
-        r = call_stream(sb, &call, false, &pty->ws);
-    if (r == 0)
-        r = wait_connected(pty);
+        r = converse(sb, &call, ret);
     buf_done(&path);
-    if (r < 0)
-        websocket_free(pty->ws);
-    if (r < 0)
-        free(pty);
-    else
-        *ret = pty;
+    return r;
+}
+
+/* The environment travels as a subprotocol: browsers can send no other header. */
+static int write_protocols(const struct daytona_pty_params *p, struct buf *out)
+{
+    struct buf env = BUF_INIT(ENV_MAX);
+    struct json_out o = {.buf = &env};
+    int r = buf_puts(out, EXIT_CONTROL);
+
+    put_env(&o, p);
+    if (r == 0)
+        r = o.err;
+    if (r == 0 && p->env_count > 0)
+        r = buf_puts(out, ", X-Daytona-Pty-Envs~");
+    if (r == 0 && p->env_count > 0)
+        r = base64url_encode(out, env.data, env.len);
+    buf_done(&env);
+    return error_default(r);
+}
+
+/* In one request, where the daemon knows it. */
+static int create_connect(struct daytona_sandbox *sb, const struct daytona_pty_params *p,
+                          struct daytona_pty **ret)
+{
+    struct buf header = BUF_INIT(2 * ENV_MAX);
+    char cols[16], rows[16];
+    struct call call = {
+        .name = "createConnectPtySession",
+        .path = "/process/pty/create-connect",
+        .query = {{"id", p->id},
+                  {"cols", p->cols ? cols : NULL},
+                  {"rows", p->rows ? rows : NULL},
+                  {"cwd", p->cwd}},
+    };
+    int r;
+
+    error_begin("createConnectPtySession");
+    snprintf(cols, sizeof(cols), "%u", p->cols);
+    snprintf(rows, sizeof(rows), "%u", p->rows);
+    r = check_params(p);
+    if (r == 0)
+        r = write_protocols(p, &header);
+    call.header = header.data;
+    if (r == 0)
+        r = converse(sb, &call, ret);
+    buf_done(&header);
+    return r;
+}
+
+int daytona_pty_open(struct daytona_sandbox *sb, const struct daytona_pty_params *params,
+                     struct daytona_pty **ret)
+{
+    struct daytona_pty_params lazy = *params;
+    int r;
+
+    r = create_connect(sb, params, ret);
+    /* To an old daemon that was the name of a terminal that is not there, or no call. */
+    if (r == 0 || (r != -EFBIG && error_now()->http_status != 404))
+        return r;
+    lazy.lazy_start = true; /* what it said before somebody listens would be lost */
+    r = daytona_pty_create(sb, &lazy);
+    if (r == 0)
+        r = daytona_pty_attach(sb, params->id, ret);
     return r;
 }
 

@@ -6,26 +6,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* base64 as it stands in URLs: two letters differ, and no padding. */
-static int put_base64url(struct buf *out, const void *p, size_t n)
-{
-    const size_t start = out->len;
-    int r;
-
-    r = base64_encode(out, p, n);
-    if (r < 0)
-        return r;
-    while (out->len > start && out->data[out->len - 1] == '=')
-        buf_truncate(out, out->len - 1);
-    for (size_t i = start; i < out->len; i++) {
-        if (out->data[i] == '+')
-            out->data[i] = '-';
-        else if (out->data[i] == '/')
-            out->data[i] = '_';
-    }
-    return 0;
-}
-
 int sign_file_url(const char *key, const char *method, const char *path, int64_t expires_s,
                   struct buf *out)
 {
@@ -38,7 +18,7 @@ int sign_file_url(const char *key, const char *method, const char *path, int64_t
         r = buf_puts(out, "v1_");
     if (r == 0) {
         hmac_sha256(key, strlen(key), text.data, text.len, sum);
-        r = put_base64url(out, sum, sizeof(sum));
+        r = base64url_encode(out, sum, sizeof(sum));
     }
     buf_done(&text);
     return r;

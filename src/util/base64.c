@@ -29,6 +29,25 @@ int base64_encode(struct buf *out, const void *p, size_t n)
     return 0;
 }
 
+int base64url_encode(struct buf *out, const void *p, size_t n)
+{
+    const size_t start = out->len;
+    int r;
+
+    r = base64_encode(out, p, n);
+    if (r < 0)
+        return r;
+    while (out->len > start && out->data[out->len - 1] == '=')
+        buf_truncate(out, out->len - 1);
+    for (size_t i = start; i < out->len; i++) {
+        if (out->data[i] == '+')
+            out->data[i] = '-';
+        else if (out->data[i] == '/')
+            out->data[i] = '_';
+    }
+    return 0;
+}
+
 static int digit_value(char c)
 {
     if (c >= 'A' && c <= 'Z')

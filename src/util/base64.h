@@ -5,6 +5,8 @@
 #include "util/buf.h"
 
 int base64_encode(struct buf *out, const void *p, size_t n);
+/* As it stands in URLs: two letters differ, and no padding. */
+int base64url_encode(struct buf *out, const void *p, size_t n);
 
 /*
  * Appends what text stands for. White space is skipped, as base64(1) folds lines. -EBADMSG for

@@ -218,6 +218,45 @@ TEST(an_attachment_that_fails_says_why)
     }
 }
 
+#define OPEN "GET " P "/create-connect?id=t&cols=100&rows=30&cwd=%2Fw"
+
+TEST(a_terminal_is_opened_in_one_request_where_that_is_known)
+{
+    static const struct step fresh[] = {{.request = OPEN, .stream = ends_well}, RIG_END};
+    static const struct step old[] = {
+        {.request = OPEN, .status = 404, .body = "{\"error\":\"PTY session not found\"}"},
+        {.request = "POST " P, .status = 201, .body = "{\"sessionId\":\"t\"}"},
+        {.request = CONNECT, .stream = ends_well},
+        RIG_END,
+    };
+    static const struct step taken[] = {
+        {.request = OPEN, .status = 409, .body = "{\"error\":\"exists\"}"}, RIG_END};
+    struct daytona_pair env = {(char *)"A", (char *)"b"};
+    const struct daytona_pty_params params = {
+        .id = "t", .cwd = "/w", .env = &env, .env_count = 1, .cols = 100, .rows = 30};
+    struct daytona_pty_params wrong = params;
+    struct daytona_pty *pty;
+
+    script_set(&rig.script, fresh);
+    EXPECT(daytona_pty_open(rig.box, &params, &pty), 0);
+    EXPECT(daytona_pty_wait(pty, NULL, NULL, 0, NULL), 0);
+    daytona_pty_detach(pty);
+    script_check(&rig.script);
+    script_set(&rig.script, old);
+    EXPECT(daytona_pty_open(rig.box, &params, &pty), 0);
+    /* Lazily: else what it says before the attachment would be lost. */
+    assert_string_equal(buf_str(&rig.script.bodies),
+                        "{\"id\":\"t\",\"cwd\":\"/w\",\"envs\":{\"A\":\"b\"},\"cols\":100,"
+                        "\"rows\":30,\"lazyStart\":true}");
+    daytona_pty_detach(pty);
+    script_check(&rig.script);
+    script_set(&rig.script, taken);
+    EXPECT(daytona_pty_open(rig.box, &params, &pty), -EEXIST);
+    script_check(&rig.script);
+    wrong.id = "..";
+    EXPECT(daytona_pty_open(rig.box, &wrong, &pty), -EINVAL);
+}
+
 #define PTY_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -227,6 +266,7 @@ int main(void)
         PTY_TEST(what_is_typed_arrives_and_the_end_is_told),
         PTY_TEST(each_way_of_ending_is_told_apart),
         PTY_TEST(an_attachment_that_fails_says_why),
+        PTY_TEST(a_terminal_is_opened_in_one_request_where_that_is_known),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -285,6 +285,25 @@ TEST(a_terminal_is_typed_at_resized_and_left)
     buf_done(&out);
 }
 
+TEST(a_terminal_is_opened_with_all_that_it_says)
+{
+    struct daytona_pair env = {(char *)"MARK", (char *)"m\xc3\xa4?>"};
+    const struct daytona_pty_params params = {
+        .id = "t", .cwd = "/usr", .env = &env, .env_count = 1, .cols = 100, .rows = 30};
+    struct buf out = BUF_INIT(1 << 20);
+    struct daytona_pty_exit end = {0};
+    struct daytona_pty *pty;
+
+    EXPECT(daytona_pty_open(fx.box, &params, &pty), 0);
+    type(pty, "echo \"<$MARK>\" $PWD; stty size; exit 4\r");
+    EXPECT(daytona_pty_wait(pty, take_pty, &out, 20000, &end), 0);
+    assert_int_equal(end.code, 4);
+    assert_non_null(strstr(buf_str(&out), "<m\xc3\xa4?>> /usr"));
+    assert_non_null(strstr(buf_str(&out), "30 100"));
+    daytona_pty_detach(pty);
+    buf_done(&out);
+}
+
 TEST(a_terminal_that_is_killed_says_so)
 {
     const struct daytona_pty_params params = {.id = "t"};
@@ -322,6 +341,7 @@ int main(void)
         BOTH(following_ends_when_the_session_is_deleted),
         BOTH(a_terminal_is_typed_at_resized_and_left),
         BOTH(a_terminal_that_is_killed_says_so),
+        BOTH(a_terminal_is_opened_with_all_that_it_says),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
