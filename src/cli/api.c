@@ -25,8 +25,13 @@ int api_check(const struct api *api, int err)
 
 int api_open(struct api *api, const struct cli *cli)
 {
+    return api_open_at(api, cli, NULL);
+}
+
+int api_open_at(struct api *api, const struct cli *cli, const char *url)
+{
     const struct daytona_config config = {
-        .api_url = cli_value(cli, "api-url"),
+        .api_url = cli_has(cli, "api-url") ? cli_value(cli, "api-url") : url,
         .credentials_file = cli_value(cli, "credentials"),
         .source = "daytonafs",
     };

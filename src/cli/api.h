@@ -15,6 +15,8 @@ struct api {
 
 /* Exit codes; a failure has been explained. */
 int api_open(struct api *api, const struct cli *cli);
+/* The API at url, unless --api-url says another; NULL: as api_open. */
+int api_open_at(struct api *api, const struct cli *cli, const char *url);
 int api_open_sandbox(struct api *api, const struct cli *cli, const char *name);
 void api_done(struct api *api);
 

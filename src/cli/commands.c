@@ -8,6 +8,7 @@
     X(cmd_umount)                                                                                  \
     X(cmd_mounts)                                                                                  \
     X(cmd_exec)                                                                                    \
+    X(cmd_shell)                                                                                   \
     X(cmd_exists)                                                                                  \
     X(cmd_watch)                                                                                   \
     X(cmd_recover)                                                                                 \

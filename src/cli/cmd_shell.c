@@ -1,0 +1,428 @@
+/* daytonafs shell [MOUNT|SANDBOX] */
+#include "cli/place.h"
+#include "cli/script.h"
+#include "cli/terminal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { ID_MAX = 64, CTRL_D = 4, END_AGAIN_MS = 500 };
+
+/* Why it is over although the shell has not ended. */
+enum left { LEFT_NOT, LEFT_BY_KEY, LEFT_BY_SIGNAL };
+
+/*
+ * Two threads: this one shows what comes, a second one types what the user types and looks after
+ * signals. The second ends the wait of the first by its cancel, and is ended itself by the eventfd.
+ */
+struct shell {
+    const struct cli *cli;
+    struct place place;
+    char id[ID_MAX];
+    bool named; /* by the user: it outlives a terminal that is closed */
+    bool raw;   /* stdin is a terminal */
+    struct daytona_pty *pty;
+    struct daytona_cancel *cancel; /* of the first thread */
+    int signals, stop;             /* signalfd, eventfd */
+    pthread_t typist;
+    enum left left; /* written before cancel is fired */
+    int signal;
+
+    /* The typist's. */
+    bool line_start, tilde, eof;
+};
+
+static int show(void *arg, const void *p, size_t n)
+{
+    return fd_write_all(STDOUT_FILENO, p, n);
+}
+
+/* ---- the typist ---- */
+
+static void leave(struct shell *s, enum left why, int sig)
+{
+    s->left = why;
+    s->signal = sig;
+    daytona_cancel_fire(s->cancel);
+}
+
+/* Takes "~." at the start of a line out, as ssh does, and "~~" stands for "~". True: leave. */
+static bool take_escape(struct shell *s, const char *from, size_t n, struct buf *to)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char c = from[i];
+
+        if (s->tilde) {
+            s->tilde = false;
+            if (c == '.')
+                return true;
+            if (c != '~')
+                (void)buf_putc(to, '~'); /* to has room for two bytes a byte */
+        } else if (c == '~' && s->line_start) {
+            s->tilde = true;
+            continue;
+        }
+        (void)buf_putc(to, c);
+        s->line_start = c == '\r' || c == '\n';
+    }
+    return false;
+}
+
+/* False: nothing more can be typed. */
+static bool type(struct shell *s)
+{
+    struct buf to = BUF_INIT(2 * 4096 + 1);
+    char bytes[4096];
+    ssize_t n;
+    bool go_on = true;
+
+    do
+        n = read(STDIN_FILENO, bytes, sizeof(bytes));
+    while (n < 0 && errno == EINTR);
+    if (n <= 0) {
+        s->eof = true;
+        return false;
+    }
+    if (buf_reserve(&to, 2 * (size_t)n) < 0) {
+        leave(s, LEFT_BY_KEY, 0);
+        return false;
+    }
+    if (!s->raw)
+        (void)buf_append(&to, bytes, (size_t)n);
+    else if (take_escape(s, bytes, (size_t)n, &to))
+        go_on = false;
+    /* An end of the connection is the other thread's to tell. */
+    if (to.len > 0 && daytona_pty_send(s->pty, to.data, to.len) < 0)
+        go_on = false;
+    else if (!go_on)
+        leave(s, LEFT_BY_KEY, 0);
+    explicit_bzero(bytes, sizeof(bytes)); /* people type passwords */
+    if (to.data)
+        explicit_bzero(to.data, to.cap);
+    buf_done(&to);
+    return go_on;
+}
+
+/* A size that is lost is no reason to end: the next one comes with the next change. */
+static void resize(const struct shell *s)
+{
+    unsigned cols, rows;
+
+    if (terminal_size(STDIN_FILENO, &cols, &rows))
+        (void)daytona_pty_resize(s->place.api.sandbox, s->id, cols, rows);
+}
+
+/* Somebody stopped this program, not what runs in the sandbox: there Ctrl-Z is a byte. */
+static void suspend(const struct shell *s)
+{
+    terminal_restore();
+    raise(SIGSTOP);
+    if (s->raw)
+        (void)terminal_raw(STDIN_FILENO);
+    resize(s);
+}
+
+static void take_signal(struct shell *s)
+{
+    struct signalfd_siginfo info;
+
+    if (read(s->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+        return;
+    switch (info.ssi_signo) {
+    case SIGWINCH:
+        resize(s);
+        break;
+    case SIGTSTP:
+        suspend(s);
+        break;
+    case SIGCONT: /* whoever had the terminal meanwhile left it as it liked */
+        if (s->raw)
+            (void)terminal_raw(STDIN_FILENO);
+        resize(s);
+        break;
+    default:
+        leave(s, LEFT_BY_SIGNAL, (int)info.ssi_signo);
+    }
+}
+
+static void *typist(void *arg)
+{
+    struct shell *s = arg;
+    struct pollfd fds[] = {{.fd = s->stop, .events = POLLIN},
+                           {.fd = s->signals, .events = POLLIN},
+                           {.fd = STDIN_FILENO, .events = POLLIN}};
+
+    s->line_start = true;
+    for (;;) {
+        const int n = poll(fds, 3, s->eof ? END_AGAIN_MS : -1);
+
+        if ((n < 0 && errno != EINTR) || (n > 0 && fds[0].revents))
+            break;
+        /* Again until it is heard: a terminal forgets an end that came before its shell did. */
+        if (n == 0 && daytona_pty_send(s->pty, &(const char){CTRL_D}, 1) < 0)
+            s->eof = false;
+        if (n <= 0)
+            continue;
+        if (fds[1].revents)
+            take_signal(s);
+        if (fds[2].revents && !type(s))
+            fds[2].fd = -1;
+    }
+    return NULL;
+}
+
+/* ---- one conversation ---- */
+
+static int watch_signals(sigset_t *before)
+{
+    static const int ours[] = {SIGWINCH, SIGTSTP, SIGCONT, SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+        sigaddset(&set, ours[i]);
+    pthread_sigmask(SIG_BLOCK, &set, before);
+    return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+/* Shows the terminal until it ends, or is left. -EINTR: left. */
+static int converse(struct shell *s, struct daytona_pty_exit *end)
+{
+    const uint64_t one = 1;
+    sigset_t before;
+    int r;
+
+    s->signals = watch_signals(&before);
+    s->stop = eventfd(0, EFD_CLOEXEC);
+    s->cancel = daytona_cancel_new();
+    r = s->signals < 0 || s->stop < 0 || !s->cancel ? -ENOMEM : 0;
+    if (r == 0 && isatty(STDIN_FILENO)) {
+        r = terminal_raw(STDIN_FILENO);
+        s->raw = r == 0;
+    }
+    if (r == 0)
+        r = -pthread_create(&s->typist, NULL, typist, s);
+    if (r == 0) {
+        daytona_cancel_bind(s->cancel);
+        r = daytona_pty_wait(s->pty, show, NULL, 0, end);
+        daytona_cancel_bind(NULL);
+        terminal_restore();
+        if (write(s->stop, &one, sizeof(one)) < 0)
+            r = -errno; /* cannot be: the counter is at 0 */
+        pthread_join(s->typist, NULL);
+    }
+    terminal_restore();
+    daytona_cancel_free(s->cancel);
+    close(s->signals);
+    close(s->stop);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return r;
+}
+
+/* Where it goes on, and how one gets back there. */
+static int say_left(const struct shell *s, int code, const char *why)
+{
+    return cli_fail(code, "%s; the shell goes on in the sandbox: `daytonafs shell %s --name %s`",
+                    why, s->place.api.name, s->id);
+}
+
+/* The terminal was closed, or somebody ends this program: only who has a name stays. */
+static int end_by_signal(struct shell *s)
+{
+    if (!s->named)
+        (void)daytona_pty_kill(s->place.api.sandbox, s->id); /* it may be ending by itself */
+    else
+        say_left(s, 0, "ended by a signal");
+    return 128 + s->signal;
+}
+
+static int outcome(struct shell *s, int r, const struct daytona_pty_exit *end)
+{
+    struct daytona_pty_info info;
+    char why[600];
+
+    if (r == 0)
+        return end->code >= 0 && end->code <= 255 ? end->code : EXITCODE_OTHER;
+    if (r == -EINTR && s->left == LEFT_BY_SIGNAL)
+        return end_by_signal(s);
+    if (r == -EINTR && s->left == LEFT_BY_KEY)
+        return say_left(s, EXITCODE_OK, "left");
+    if (r == -EPIPE || r == -EIO) { /* nobody sees the output any more */
+        (void)daytona_pty_kill(s->place.api.sandbox, s->id);
+        return EXITCODE_OTHER;
+    }
+    snprintf(why, sizeof(why), "the connection was lost (%.400s)", daytona_last_error()->message);
+    /* Perhaps it is not the line: a sandbox that was stopped took its shells along. */
+    r = daytona_pty_info(s->place.api.sandbox, s->id, &info);
+    if (r == 0)
+        daytona_pty_info_done(&info);
+    if (r == -ENOENT)
+        return cli_fail(EXITCODE_TRANSIENT, "%s, and the shell has ended", why);
+    if (r == -EHOSTDOWN)
+        return api_check(&s->place.api, r);
+    return say_left(s, EXITCODE_TRANSIENT, why);
+}
+
+/* ---- arguments ---- */
+
+static int read_env(const struct cli *cli, struct daytona_pair **ret, size_t *ret_count)
+{
+    struct daytona_pair *env = calloc(cli->value_count + 1, sizeof(*env));
+    const char *pair;
+    size_t n = 0;
+
+    if (!env)
+        return cli_fail_errno(-ENOMEM, "cannot start a shell");
+    *ret = env;
+    for (size_t i = 0; (pair = cli_each_value(cli, "env", &i));) {
+        if (!script_env_valid(pair))
+            return cli_fail_usage(cli, "--env=%s is not NAME=VALUE", pair);
+        *strchr(pair, '=') = '\0'; /* argv is ours to cut */
+        env[n++] = (struct daytona_pair){(char *)pair, (char *)pair + strlen(pair) + 1};
+    }
+    *ret_count = n;
+    return EXITCODE_OK;
+}
+
+static int choose_id(struct shell *s)
+{
+    const char *name = cli_value(s->cli, "name");
+    char token[SCRIPT_TOKEN_LEN + 1];
+
+    s->named = name != NULL;
+    if (!name && script_token(token) < 0)
+        return cli_fail(EXITCODE_OTHER, "the system has no random numbers");
+    if (!name)
+        snprintf(s->id, sizeof(s->id), "shell-%.12s", token);
+    else if (!*name || strlen(name) >= sizeof(s->id) || strchr(name, '/'))
+        return cli_fail_usage(s->cli, "--name=%s is no name", name);
+    else
+        snprintf(s->id, sizeof(s->id), "%s", name);
+    return EXITCODE_OK;
+}
+
+/* A terminal of that name that is there already is attached to, as it is. */
+static int open_terminal(struct shell *s, const struct daytona_pty_params *params)
+{
+    struct daytona_sandbox *sandbox = s->place.api.sandbox;
+    int r = -EEXIST;
+
+    if (s->named) {
+        r = daytona_pty_attach(sandbox, s->id, &s->pty);
+        if (r == 0)
+            resize(s);
+        if (r != -ENOENT)
+            return r;
+    }
+    return daytona_pty_open(sandbox, params, &s->pty);
+}
+
+static int use_shell(struct shell *s, struct daytona_pair *env, size_t env_count)
+{
+    const struct target *t = &s->place.target;
+    const char *workdir = cli_value(s->cli, "workdir");
+    char *cwd = workdir || t->mounted ? place_path(&s->place, workdir) : NULL;
+    struct daytona_pty_params params = {
+        .id = s->id, .cwd = cwd, .env = env, .env_count = env_count};
+    struct daytona_pty_exit end = {0};
+    int r;
+
+    if (!cwd && (workdir || t->mounted))
+        return cli_fail_errno(-ENOMEM, "cannot start a shell");
+    (void)terminal_size(STDIN_FILENO, &params.cols, &params.rows);
+    r = api_check(&s->place.api, open_terminal(s, &params));
+    if (r == EXITCODE_OK)
+        r = outcome(s, converse(s, &end), &end);
+    daytona_pty_detach(s->pty);
+    place_changed(&s->place);
+    free(cwd);
+    return r;
+}
+
+static const struct cli_column columns[] = {
+    {"NAME", "name", CELL_TEXT},       {"COLUMNS", "columns", CELL_NUMBER},
+    {"ROWS", "rows", CELL_NUMBER},     {"RUNNING", "running", CELL_BOOL},
+    {"CREATED", "created", CELL_TEXT},
+};
+
+static int list_shells(struct shell *s)
+{
+    struct daytona_pty_info *list = NULL;
+    struct cli_rows rows;
+    size_t count = 0;
+    int r = api_check(&s->place.api, daytona_pty_list(s->place.api.sandbox, &list, &count));
+
+    cli_rows_init(&rows, columns, sizeof(columns) / sizeof(columns[0]));
+    for (size_t i = 0; r == EXITCODE_OK && i < count; i++) {
+        char cols[24], lines[24];
+
+        snprintf(cols, sizeof(cols), "%lld", (long long)list[i].cols);
+        snprintf(lines, sizeof(lines), "%lld", (long long)list[i].rows);
+        if (cli_rows_add(&rows, (const char *[]){list[i].id, cols, lines,
+                                                 list[i].active ? "true" : "false",
+                                                 list[i].created_at}) < 0)
+            r = cli_fail_errno(-ENOMEM, "cannot list the shells");
+    }
+    if (r == EXITCODE_OK)
+        r = cli_rows_print(&rows, cli_has(s->cli, "json"));
+    cli_rows_done(&rows);
+    daytona_pty_list_free(list, count);
+    return r;
+}
+
+static int run(struct cli *cli)
+{
+    struct shell s = {.cli = cli};
+    struct daytona_pair *env = NULL;
+    size_t env_count = 0;
+    int r;
+
+    if (cli_has(cli, "json") && !cli_has(cli, "list"))
+        return cli_fail_usage(cli, "--json goes with --list");
+    r = choose_id(&s);
+    if (r == EXITCODE_OK)
+        r = read_env(cli, &env, &env_count);
+    if (r == EXITCODE_OK) {
+        r = place_open(&s.place, cli, cli->argc > 0 ? cli->argv[0] : NULL);
+        if (r == EXITCODE_OK)
+            r = cli_has(cli, "list") ? list_shells(&s) : use_shell(&s, env, env_count);
+        place_done(&s.place);
+    }
+    free(env);
+    return r;
+}
+
+static const struct cli_option options[] = {
+    {"name", 'n', "NAME", "go to the shell of that name, or start one that stays when it is left"},
+    {"workdir", 'w', "DIR", "where it starts; default: this directory's place in the sandbox"},
+    {"env", 'e', "NAME=VALUE", "environment; may be given more than once"},
+    {"list", 0, NULL, "show which shells there are"},
+    {0},
+};
+
+const struct cli_command cmd_shell = {
+    .name = "shell",
+    .run = run,
+    .usage = "[MOUNT|SANDBOX]",
+    .summary = "use a shell in a sandbox, in this terminal",
+    .text =
+        "A login shell. Below a mount the sandbox need not be named, and the "
+        "shell starts in the same directory. If the sandbox is mounted here, what was written "
+        "through the mount is sent first; what the shell changes is seen here as any change in the "
+        "sandbox, and all of it when it ends. The exit code is the shell's.\n\n"
+        "~. at the start of a line leaves it and lets it go on; --name goes back to it, as after a "
+        "connection that was lost. What it says while nobody looks is not kept. A shell without a "
+        "name ends with the terminal it is shown in. stdin that is no terminal is typed into it as "
+        "it comes.",
+    .options = options,
+    .flags = CLI_API | CLI_JSON,
+    .max = 1,
+};
