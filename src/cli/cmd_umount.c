@@ -5,18 +5,20 @@
 
 static int run(struct cli *cli)
 {
-    const struct umount_params params = {
+    struct umount_params params = {
         .dir = cli->argv[0],
         .force = cli_has(cli, "force"),
         .lazy = cli_has(cli, "lazy"),
     };
+    const int r = cli_duration(cli, "timeout", &params.timeout_ns);
 
-    return umount_main(&params);
+    return r != EXITCODE_OK ? r : umount_main(&params);
 }
 
 static const struct cli_option options[] = {
     {"force", 'f', NULL, "unmount even if something could not be sent"},
     {"lazy", 'l', NULL, "unmount now, and clean up when nobody uses it any more"},
+    {"timeout", 0, "TIME", "give up after so long (1s, 5m), and leave it mounted"},
     {0},
 };
 

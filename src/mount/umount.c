@@ -2,6 +2,7 @@
 
 #include "mount/dirs.h"
 #include "mount/exitcode.h"
+#include "mount/order.h"
 #include "mount/place.h"
 #include "mount/registry.h"
 #include "util/clock.h"
@@ -90,26 +91,6 @@ int umount_detach(const char *dir, bool lazy)
 
 /* ---- the process behind it ---- */
 
-/* The answer is that of the write: 0 if all is sent. */
-static int sync_through(const struct registry_entry *e)
-{
-    static const char line[] = "sync\n";
-    struct buf path = BUF_INIT(PATH_LEN_MAX);
-    int fd, r;
-
-    r = buf_printf(&path, "%s/%s/ctl", e->dir, e->ctl_name);
-    if (r == 0) {
-        fd = open(buf_str(&path), O_WRONLY | O_CLOEXEC);
-        r = fd < 0 ? -errno : 0;
-        if (fd >= 0 && write(fd, line, sizeof(line) - 1) < 0)
-            r = -errno;
-        if (fd >= 0)
-            close(fd);
-    }
-    buf_done(&path);
-    return r;
-}
-
 static int open_process(pid_t pid)
 {
     return (int)syscall(SYS_pidfd_open, pid, 0);
@@ -178,12 +159,15 @@ static int unmount_live(const struct umount_params *params, const struct registr
     const int pidfd = open_process(e->pid);
     int code = EXITCODE_OK, r;
 
-    r = *e->ctl_name && !params->force ? sync_through(e) : 0;
+    r = *e->ctl_name && !params->force
+            ? order_sync(e->dir, e->ctl_name, "sync\n", params->timeout_ns)
+            : 0;
     if (r < 0 && r != -ENOENT && r != -ENOTCONN) {
         fprintf(stderr,
                 "daytonafs: %s still holds data that cannot be sent (%s): see %s/%s/errors; "
                 "--force unmounts and keeps it on this machine\n",
                 e->dir, errtext_sentence(r), e->dir, e->ctl_name);
+        order_list_left(e->dir, e->ctl_name);
         code = EXITCODE_QUEUED;
         goto out;
     }

@@ -5,6 +5,7 @@
 #include "util/buf.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -16,6 +17,7 @@
 struct umount_params {
     const char *dir;
     bool force, lazy;
+    int64_t timeout_ns; /* for sending; 0: as long as it takes */
 };
 int umount_main(const struct umount_params *params);
 
