@@ -116,7 +116,7 @@ static void pick_below_locked(struct fs *fs, struct burst *b, struct node *top, 
 
         if (may_pick(b, dir, covered_ns))
             (void)pick_locked(fs, b, dir);
-        HASH_ITER(by_name, dir->dir->children, n, tmp)
+        DL_FOREACH_SAFE(dir->dir->children, n, tmp)
             if (n->dir && count < BURST_DIRS_MAX)
                 v[count++] = n;
     }
@@ -205,7 +205,7 @@ static int send(struct fs *fs, const struct burst *b, struct remote_tree *ret)
 
 static void forget_clock_locked(struct fs *fs)
 {
-    for (struct node *n = fs->nodes; n; n = n->by_id.next)
+    for (struct node *n = index_next(&fs->by_id, NULL); n; n = index_next(&fs->by_id, n))
         if (n->dir) {
             n->dir->covered_ns = FS_NEVER;
             n->dir->list_ns = FS_NEVER;

@@ -138,7 +138,7 @@ static void forget_node_locked(struct fs *fs, struct node *n)
 
 void fs_refresh(struct fs *fs, const char *path)
 {
-    struct node *top, *n, *tmp;
+    struct node *top, *n;
 
     fs_lock(fs);
     top = path ? node_at_locked(fs, path) : fs->root;
@@ -147,7 +147,7 @@ void fs_refresh(struct fs *fs, const char *path)
     if (top) {
         fs->doubt_ns = clock_mono_ns();
         fs->seq++; /* what is being fetched now may be old */
-        HASH_ITER(by_id, fs->nodes, n, tmp)
+        for (n = index_next(&fs->by_id, NULL); n; n = index_next(&fs->by_id, n))
             if (top == fs->root || node_is_below_locked(n, top)) {
                 n->changed_seq = fs->seq;
                 forget_node_locked(fs, n);
@@ -222,7 +222,7 @@ static void stale_unmarked_locked(struct fs *fs, struct node *dir, unsigned dept
 
     if (!dir->dir || depth == 0)
         return;
-    HASH_ITER(by_name, dir->dir->children, n, tmp) {
+    DL_FOREACH_SAFE(dir->dir->children, n, tmp) {
         if (n->mark != fs->marks) {
             node_stale_locked(n);
             tree_dir_stale_locked(dir);
@@ -287,21 +287,22 @@ size_t fs_unsent(struct fs *fs, uint64_t *ret_bytes)
 int fs_status(struct fs *fs, struct buf *out)
 {
     unsigned long long bytes;
-    size_t unsent, nodes;
+    size_t unsent, nodes, meta_bytes;
     unsigned files, dirs;
 
     fs_lock(fs);
     unsent = fs->unsent_count;
     bytes = unsent_bytes_locked(fs);
-    nodes = fs->node_count;
+    nodes = fs->by_id.count;
+    meta_bytes = fs->meta_bytes;
     files = fs->files_open;
     dirs = fs->dirs_open;
     fs_unlock(fs);
     return buf_printf(out,
-                      "unsent_files %zu\nunsent_bytes %llu\nnodes %zu\nopen_files %u\n"
-                      "open_dirs %u\ncache_bytes %llu\ncache_files %zu\n",
-                      unsent, bytes, nodes, files, dirs, (unsigned long long)cache_used(fs->cache),
-                      cache_blobs(fs->cache));
+                      "unsent_files %zu\nunsent_bytes %llu\nnodes %zu\nmeta_bytes %zu\n"
+                      "open_files %u\nopen_dirs %u\ncache_bytes %llu\ncache_files %zu\n",
+                      unsent, bytes, nodes, meta_bytes, files, dirs,
+                      (unsigned long long)cache_used(fs->cache), cache_blobs(fs->cache));
 }
 
 /* ---- the end of a mount ---- */

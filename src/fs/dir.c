@@ -3,48 +3,48 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct dirent_copy {
-    uint64_t id; /* of its node, which may be gone by now */
-    char *name;
-};
+#include <utlist.h>
 
 struct fs_dir {
     struct fs *fs;
     struct node *node; /* counted */
     /* What was there at the opening or at rewinddir: a caller sees one state to its end. Used by
      * one call at a time, as the kernel does it. */
-    struct dirent_copy *v;
+    struct buf names; /* one behind the other, each with its NUL */
+    uint32_t *at;     /* where the i-th begins in them */
     size_t count;
-    bool taken, moved; /* v is valid; entries of it were given */
+    bool taken, moved; /* the names are valid; some were given */
 };
 
-static void drop_copies(struct fs_dir *dir)
+enum { NAMES_MAX = 1 << 30 }; /* bytes: far more than a backend gives of one directory */
+
+static void drop_names(struct fs_dir *dir)
 {
-    for (size_t i = 0; i < dir->count; i++)
-        free(dir->v[i].name);
-    free(dir->v);
-    dir->v = NULL;
+    buf_done(&dir->names);
+    buf_init(&dir->names, NAMES_MAX);
+    free(dir->at);
+    dir->at = NULL;
     dir->count = 0;
     dir->taken = false;
 }
 
 static int copy_names_locked(struct fs_dir *dir)
 {
-    struct node *n, *tmp;
-    const size_t max = HASH_CNT(by_name, dir->node->dir->children);
+    const struct node_dir *d = dir->node->dir;
+    struct node *n;
+    int r = 0;
 
-    drop_copies(dir);
-    dir->v = calloc(max ? max : 1, sizeof(*dir->v));
-    if (!dir->v)
+    drop_names(dir);
+    dir->at = calloc(d->count + 1, sizeof(*dir->at));
+    if (!dir->at)
         return -ENOMEM;
-    HASH_ITER(by_name, dir->node->dir->children, n, tmp) {
-        dir->v[dir->count] = (struct dirent_copy){.id = n->id, .name = strdup(n->name)};
-        if (!dir->v[dir->count].name) {
-            drop_copies(dir);
-            return -ENOMEM;
+    DL_FOREACH(d->children, n) {
+        dir->at[dir->count++] = (uint32_t)dir->names.len;
+        r = buf_append(&dir->names, n->name, strlen(n->name) + 1);
+        if (r < 0) {
+            drop_names(dir);
+            return r;
         }
-        dir->count++;
     }
     dir->taken = true;
     dir->moved = false;
@@ -64,7 +64,7 @@ static int take_names(struct fs_dir *dir, bool wait)
     int r = 0;
 
     if (node_gone_locked(n)) {
-        drop_copies(dir);
+        drop_names(dir);
         dir->taken = true;
         return 0;
     }
@@ -95,6 +95,7 @@ static int open_dir_node(struct fs *fs, struct node *n, bool wait, struct fs_dir
     if (!dir)
         return -ENOMEM;
     dir->fs = fs;
+    buf_init(&dir->names, NAMES_MAX);
     dir->node = node_ref_locked(n);
     fs->dirs_open++;
     n->dir->busy++;
@@ -102,7 +103,7 @@ static int open_dir_node(struct fs *fs, struct node *n, bool wait, struct fs_dir
     if (r < 0) {
         fs->dirs_open--;
         n->dir->busy--;
-        drop_copies(dir);
+        drop_names(dir);
         node_unref_locked(fs, n);
         free(dir);
         return r;
@@ -144,9 +145,8 @@ static struct node *entry_node_locked(const struct fs_dir *dir, uint64_t i, cons
         *ret_name = i == 0 ? "." : "..";
         return i == 0 || !n->parent ? n : n->parent;
     }
-    *ret_name = dir->v[i - 2].name;
-    n = node_child_locked(n, *ret_name);
-    return n && n->id == dir->v[i - 2].id ? n : NULL;
+    *ret_name = buf_str(&dir->names) + dir->at[i - 2];
+    return node_child_locked(n, *ret_name);
 }
 
 /* fill is the caller's: without the lock. The reference is taken before and given back if refused.
@@ -212,6 +212,6 @@ void fs_releasedir(struct fs_dir *dir)
     dir->node->dir->busy--;
     node_unref_locked(fs, dir->node);
     fs_unlock(fs);
-    drop_copies(dir);
+    drop_names(dir);
     free(dir);
 }

@@ -84,8 +84,7 @@ static int set_target(struct node *n, const char *target)
     copy = strdup(target);
     if (!copy)
         return -ENOMEM;
-    free(n->target);
-    n->target = copy;
+    node_set_target_locked(n, copy);
     n->own_link = false;
     return 0;
 }
@@ -166,7 +165,7 @@ static void vanish_unmarked_locked(struct fs *fs, struct flight *f, struct node 
 {
     struct node *n, *tmp;
 
-    HASH_ITER(by_name, dir->dir->children, n, tmp) {
+    DL_FOREACH_SAFE(dir->dir->children, n, tmp) {
         if (n->mark == fs->marks)
             continue;
         if (node_touched(f, n) || name_touched(fs, f, dir, n->name))

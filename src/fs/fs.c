@@ -9,14 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EVENTS_MAX = 3 * FS_NODES_MAX };
+enum { EVENTS_MAX = 1 << 17 };
 
 static void tell(struct fs *fs, struct event *v, size_t count)
 {
     const struct fs_notify *notify = fs->config.notify;
 
     for (size_t i = 0; i < count; i++) {
-        if (v[i].name)
+        if (v[i].forget)
+            notify->forget(fs->config.notify_arg, v[i].ino, v[i].name);
+        else if (v[i].name)
             notify->entry(fs->config.notify_arg, v[i].ino, v[i].name);
         else
             notify->inode(fs->config.notify_arg, v[i].ino);
@@ -42,7 +44,7 @@ void fs_unlock(struct fs *fs)
 }
 
 /* Without memory the kernel believes what it has until its time is over: coherence still holds. */
-static void add_event(struct fs *fs, uint64_t ino, const char *name)
+static void add_event(struct fs *fs, uint64_t ino, const char *name, bool forget)
 {
     char *copy = NULL;
 
@@ -60,21 +62,28 @@ static void add_event(struct fs *fs, uint64_t ino, const char *name)
         if (!copy)
             return;
     }
-    fs->events[fs->event_count++] = (struct event){.ino = ino, .name = copy};
+    fs->events[fs->event_count++] = (struct event){.ino = ino, .name = copy, .forget = forget};
 }
 
 void fs_tell_inode_locked(struct fs *fs, const struct node *n)
 {
     lock_assert_held(&fs->lock);
     if (fs->config.notify && n->nlookup > 0)
-        add_event(fs, n->id, NULL);
+        add_event(fs, n->id, NULL, false);
 }
 
 void fs_tell_entry_locked(struct fs *fs, const struct node *dir, const char *name)
 {
     lock_assert_held(&fs->lock);
     if (fs->config.notify && dir->nlookup > 0)
-        add_event(fs, dir->id, name);
+        add_event(fs, dir->id, name, false);
+}
+
+void fs_tell_forget_locked(struct fs *fs, const struct node *n)
+{
+    lock_assert_held(&fs->lock);
+    if (fs->config.notify && fs->config.notify->forget)
+        add_event(fs, n->parent->id, n->name, true);
 }
 
 struct waiter {
@@ -168,7 +177,8 @@ int fs_new(const struct fs_config *config, struct remote *remote, struct cache *
     fs->config = *config;
     fs->remote = remote;
     fs->cache = cache;
-    fs->nodes_max = FS_NODES_MAX;
+    fs->meta_max = config->meta_bytes ? config->meta_bytes : FS_META_BYTES;
+    siphash_key_random(&fs->hash_key);
     fs->ahead_age_ns = FS_AHEAD_AGE_NS;
     fs->space_ns = FS_NEVER;
     fs->next_id = FS_ROOT;
@@ -177,7 +187,9 @@ int fs_new(const struct fs_config *config, struct remote *remote, struct cache *
     fs->mount_dir = path_resolve("/", config->mount_dir ? config->mount_dir : "/");
     fs->errors = errors_new();
     fs->retrier_cancel = cancel_new();
-    if (!fs->root_path || !fs->mount_dir || !fs->errors || !fs->retrier_cancel || ahead_new(fs) < 0)
+    if (!fs->root_path || !fs->mount_dir || !fs->errors || !fs->retrier_cancel ||
+        ahead_new(fs) < 0 || index_init(&fs->by_id, CHAIN_ID) < 0 ||
+        index_init(&fs->by_name, CHAIN_NAME) < 0)
         goto fail;
     r = remote_info(remote, &fs->info);
     if (r < 0)
@@ -205,6 +217,8 @@ struct fs *fs_free(struct fs *fs)
     negative_free_all_locked(fs);
     node_free_all_locked(fs);
     fs_unlock(fs);
+    index_done(&fs->by_id);
+    index_done(&fs->by_name);
     cancel_unref(fs->retrier_cancel);
     errors_free(fs->errors);
     ahead_free(fs);

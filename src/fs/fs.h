@@ -23,6 +23,7 @@
 #include <sys/statvfs.h>
 
 enum { FS_ROOT = 1 };
+enum { FS_META_BYTES = 512 << 20 }; /* a million entries take about 300 MiB */
 
 struct fs;
 struct fs_file; /* an open regular file */
@@ -33,11 +34,14 @@ enum fs_symlinks { FS_SYMLINKS_CONTAIN, FS_SYMLINKS_RAW };
 
 /*
  * Told when something the kernel may have cached is no longer true. Called with no lock held, from
- * any thread; inode and entry must not block (queue it).
+ * any thread; inode, entry and forget must not block (queue it).
  */
 struct fs_notify {
     void (*inode)(void *arg, uint64_t ino);                      /* attributes and data */
     void (*entry)(void *arg, uint64_t parent, const char *name); /* a name appeared or went */
+    /* Of no directory, and not open: what the kernel has of it is to be given back, for want of
+     * memory. May be NULL, may be lost. */
+    void (*forget)(void *arg, uint64_t parent, const char *name);
     /* Waits (not for long) until what was told before is done. May block, may be NULL. fs_exec,
      * fs_refresh, fs_scan and fs_watch_next call it last: somebody will look right after. */
     void (*drain)(void *arg);
@@ -52,6 +56,7 @@ struct fs_config {
     int64_t force_uid, force_gid; /* -1: no. Every file appears to belong to them */
     mode_t umask;                 /* bits that never show */
     int64_t coherence_ns;         /* how old metadata may be */
+    uint64_t meta_bytes;          /* memory for it; 0: FS_META_BYTES */
     enum fs_durability durability;
     enum fs_symlinks symlinks;
     const struct fs_notify *notify; /* NULL: nobody to tell */

@@ -19,6 +19,7 @@
 #include "fs/fs.h"
 #include "util/clock.h"
 #include "util/lock.h"
+#include "util/siphash.h"
 
 #include <uthash.h>
 
@@ -28,10 +29,9 @@ enum {
     FS_WINDOW_MAX = 4 << 20, /* bytes: the largest, when it is read in order */
     FS_DIR_LARGE = 2000,     /* entries: beyond it, a name is asked for alone */
     FS_LIST_MAX = 500000,    /* entries of one directory */
-    FS_NODES_MAX = 1000000,
-    FS_STALE_TRIES = 8, /* a file that changes while it is fetched is begun again so often */
-    FS_SCANS = 4,       /* walks over small files that are followed at a time */
-    FS_TRIES = 4,       /* an answer that a local change overtook is asked for again so often */
+    FS_STALE_TRIES = 8,      /* a file that changes while it is fetched is begun again so often */
+    FS_SCANS = 4,            /* walks over small files that are followed at a time */
+    FS_TRIES = 4, /* an answer that a local change overtook is asked for again so often */
 };
 
 #define FS_AHEAD_AGE_NS (2 * NS_PER_S)
@@ -73,8 +73,10 @@ struct node_file {
 };
 
 struct node_dir {
+    struct fs *fs;
     struct node *node;
-    struct node *children; /* by name; each counts one reference on its parent */
+    struct node *children; /* as they came; each counts one reference on its parent */
+    size_t count;          /* of them */
     bool listed;           /* children are all there were at list_ns */
     bool cut;              /* there are more than we take */
     int64_t list_ns;       /* start of the request; monotonic */
@@ -93,31 +95,48 @@ struct node_dir {
     struct node_dir *prev, *next; /* in fs.lru while it has children */
 };
 
+/* The ways to find a node. */
+enum node_chain { CHAIN_ID, CHAIN_NAME, CHAINS };
+
+/* A million of these fit where a mount may live: what few of them need is in node_dir, node_file.
+ */
 struct node {
-    uint64_t id;         /* never changes, never reused */
-    struct node *parent; /* counted; NULL for the root; kept when detached */
-    char *name;
-    UT_hash_handle by_id, by_name;
-    uint64_t nlookup; /* references the kernel holds */
+    uint64_t id; /* never changes, never reused */
+    struct node *chain[CHAINS];
+    struct node *parent;      /* counted; NULL for the root; kept when detached */
+    struct node *prev, *next; /* in parent's children */
+    char *name;               /* first_name, or owned */
+    uint32_t name_hash;
     unsigned refs;    /* children, handles, operations, unsent content */
-    bool attached;    /* in parent's children */
-    bool deleted;     /* by a local operation: nothing of it goes to the sandbox */
-    bool apart;       /* what is known of it is not what its directory's last answer was based on */
-    int64_t suspect_ns; /* what was known before must not be used, even by handles; monotonic */
-    bool times_stale;   /* a directory whose mtime and nlink a local change moved */
-    uint64_t mark;      /* of the last listing that had it */
+    uint64_t nlookup; /* references the kernel holds */
     unsigned changing;
+    bool attached : 1; /* in parent's children */
+    bool deleted : 1;  /* by a local operation: nothing of it goes to the sandbox */
+    bool apart : 1;    /* what is known of it is not what its directory's last answer was about */
+    bool times_stale : 1; /* a directory whose mtime and nlink a local change moved */
+    bool shown_times : 1; /* shown_mtime_ns and shown_ctime_ns count */
+    bool own_link : 1;    /* made through this mount: shown as written */
+    bool leaving : 1;     /* the kernel was asked to forget it, and then it goes */
+    int64_t suspect_ns;   /* what was known before must not be used, even by handles; monotonic */
+    uint64_t mark;        /* of the last listing that had it */
     uint64_t changed_seq; /* fs.seq at the end of the last local change */
     struct remote_attr attr;
     int64_t attr_ns; /* start of the request that attr is from; monotonic */
     /* What our own put changed in the sandbox and nobody here may see change. */
     uint64_t shown_ino; /* 0: attr's */
-    bool shown_times;
     int64_t shown_mtime_ns, shown_ctime_ns;
-    char *target;  /* of a link, as stored in the sandbox */
-    bool own_link; /* made through this mount: shown as written */
+    char *target; /* of a link, as stored in the sandbox */
     struct node_dir *dir;
     struct node_file *file;
+    char first_name[];
+};
+
+/* All nodes, chained by the hash of what they are found by. */
+struct node_index {
+    struct node **v; /* 2^bits */
+    enum node_chain chain;
+    unsigned bits;
+    size_t count;
 };
 
 /*
@@ -142,6 +161,7 @@ struct op {
 struct event {
     uint64_t ino; /* of the inode, or of the parent when name is set */
     char *name;
+    bool forget; /* nothing changed: memory is short */
 };
 
 /* A walk over small files that somebody seems to make. Nodes by id: they may go any time. */
@@ -172,14 +192,17 @@ struct fs {
     struct remote_info info;
     struct errors *errors; /* has its own lock */
     struct node *root;
-    size_t nodes_max;
+    struct siphash_key hash_key;
+    size_t meta_max; /* bytes that nodes may take */
 
     struct lock lock; /* guards what follows, and every node, op and handle */
     pthread_cond_t cond;
     uint64_t wakeups;
-    struct node *nodes; /* by id */
+    struct node_index by_id;   /* all of them */
+    struct node_index by_name; /* those that are attached */
     uint64_t next_id;
-    size_t node_count;
+    size_t meta_bytes;     /* about what nodes take */
+    size_t trim_bytes;     /* not before it is that much they are looked through */
     bool serves;           /* trees and changes can be asked for */
     struct node_dir *used; /* the first use longest ago first */
     int64_t used_ns;       /* the last use of a node; monotonic */
@@ -232,9 +255,23 @@ int fs_wait(struct fs *fs);
 void fs_wake(struct fs *fs);
 void fs_tell_inode_locked(struct fs *fs, const struct node *n);
 void fs_tell_entry_locked(struct fs *fs, const struct node *dir, const char *name);
+void fs_tell_forget_locked(struct fs *fs, const struct node *n); /* attached, not the root */
 /* How old, at worst, what an operation that starts now may use: a monotonic time. */
 int64_t fs_since(const struct fs *fs);
 int64_t fs_sandbox_now(const struct fs *fs); /* the sandbox's clock */
+
+/* ---- index.c ---- */
+
+int index_init(struct node_index *x, enum node_chain chain);
+void index_done(struct node_index *x);
+void index_add(struct node_index *x, struct node *n);
+void index_remove(struct node_index *x, struct node *n);
+struct node *index_find_id(const struct node_index *x, uint64_t id);
+uint32_t index_hash_name(const struct fs *fs, const struct node *dir, const char *name);
+struct node *index_find_name(const struct node_index *x, uint32_t hash, const struct node *dir,
+                             const char *name);
+/* All of them, in no order, as long as none comes or goes. n NULL: the first. */
+struct node *index_next(const struct node_index *x, const struct node *n);
 
 /* ---- node.c ---- */
 
@@ -252,7 +289,8 @@ bool node_is_below_locked(const struct node *n, const struct node *top); /* or t
 int node_path_locked(struct fs *fs, const struct node *n, char **ret);
 int node_path_in_locked(struct fs *fs, const struct node *dir, const char *name, char **ret);
 struct node_file *node_file_locked(struct node *n); /* made when missing; NULL without memory */
-bool node_local(const struct node *n);              /* has content that the sandbox has not */
+void node_set_target_locked(struct node *n, char *target); /* of a link, as stored; takes it */
+bool node_local(const struct node *n); /* has content that the sandbox has not */
 bool node_unsent(const struct node *n);
 uint64_t node_size(const struct node *n);
 void node_show_ino_locked(struct fs *fs, struct node *n, uint64_t ino);
@@ -265,8 +303,15 @@ void node_stale_locked(struct node *n); /* what is known is wrong */
 void node_doubt_locked(struct node *n); /* what is known may be wrong; a look at changes tells */
 /* All other names of the same inode: their attributes moved. */
 void node_stale_links_locked(struct fs *fs, const struct node *n);
-void node_trim_locked(struct fs *fs);
 void node_free_all_locked(struct fs *fs);
+
+/* ---- trim.c ---- */
+
+/* Keeps to meta_max: forgets what nobody refers to, of the directories that were listed first, and
+ * asks the kernel to let go of more. */
+void node_trim_locked(struct fs *fs);
+/* The kernel let go of it, which is attached: now it goes, if that is still wanted. */
+void node_leave_locked(struct fs *fs, struct node *n);
 
 /* ---- show.c ---- */
 

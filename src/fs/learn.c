@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 /* Answers that are under way may be older than this. */
 static void doubt_node_locked(struct fs *fs, struct node *n)
@@ -33,7 +34,7 @@ static void learn_whole_locked(struct fs *fs, struct node *dir)
 {
     struct node *n, *tmp;
 
-    HASH_ITER(by_name, dir->dir->children, n, tmp)
+    DL_FOREACH_SAFE(dir->dir->children, n, tmp)
         if (n->mark != fs->marks && !is_ours_locked(n) && !op_touches_locked(fs, dir, n->name)) {
             doubt_node_locked(fs, n);
             doubt_names_locked(fs, dir);

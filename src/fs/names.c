@@ -229,8 +229,7 @@ static int make_symlink(struct fs *fs, const char *target, struct node *dir, con
         free(copy);
         return r;
     }
-    free((*ret)->target);
-    (*ret)->target = copy;
+    node_set_target_locked(*ret, copy);
     (*ret)->own_link = true;
     return 0;
 }
@@ -343,8 +342,7 @@ int fs_link(struct fs *fs, uint64_t ino, uint64_t parent, const char *name, stru
     if (n && dir)
         r = link_node(fs, n, dir, name, &new);
     if (r == 0 && S_ISLNK(n->attr.mode) && n->target) {
-        free(new->target);
-        new->target = strdup(n->target);
+        node_set_target_locked(new, strdup(n->target));
         new->own_link = n->own_link &&new->target;
     }
     if (r == 0)

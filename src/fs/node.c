@@ -65,45 +65,76 @@ static void avoid_taken_ino_locked(struct fs *fs, struct node *n)
         node_show_ino_locked(fs, n, n->attr.ino ^ INO_ASIDE);
 }
 
-static struct node_dir *new_dir(struct node *n)
+static struct node_dir *new_dir(struct fs *fs, struct node *n)
 {
     struct node_dir *d = calloc(1, sizeof(*d));
 
     if (d) {
+        d->fs = fs;
         d->node = n;
         d->list_ns = d->fail_ns = d->covered_ns = FS_NEVER;
     }
     return d;
 }
 
+static struct fs *fs_of(const struct node *n)
+{
+    return n->dir ? n->dir->fs : n->parent->dir->fs;
+}
+
+/* What an allocation costs beside its bytes, and what the indices have for a node. */
+enum { ALLOC_BYTES = 16, INDEX_BYTES = 2 * sizeof(struct node *) };
+
+static size_t text_bytes(const char *p)
+{
+    return p ? strlen(p) + 1 + ALLOC_BYTES : 0;
+}
+
+static size_t bytes_of(const struct node *n)
+{
+    return sizeof(*n) + ALLOC_BYTES + INDEX_BYTES + text_bytes(n->name) + text_bytes(n->target) +
+           (n->dir ? sizeof(*n->dir) + ALLOC_BYTES : 0) +
+           (n->file ? sizeof(*n->file) + ALLOC_BYTES : 0);
+}
+
+static void attach_locked(struct node *n, struct node *dir)
+{
+    struct fs *fs = dir->dir->fs;
+
+    n->parent = node_ref_locked(dir);
+    n->attached = true;
+    n->name_hash = index_hash_name(fs, dir, n->name);
+    index_add(&fs->by_name, n);
+    DL_APPEND(dir->dir->children, n);
+    dir->dir->count++;
+}
+
 struct node *node_new_locked(struct fs *fs, struct node *dir, const char *name,
                              const struct remote_attr *attr)
 {
-    struct node *n = calloc(1, sizeof(*n));
+    const size_t len = strlen(name);
+    struct node *n = calloc(1, sizeof(*n) + len + 1);
 
     lock_assert_held(&fs->lock);
     if (!n)
         return NULL;
-    n->name = strdup(name);
-    if (S_ISDIR(attr->mode))
-        n->dir = new_dir(n);
-    if (!n->name || (S_ISDIR(attr->mode) && !n->dir)) {
-        free(n->name);
-        free(n->dir);
-        free(n);
-        return NULL;
+    if (S_ISDIR(attr->mode)) {
+        n->dir = new_dir(fs, n);
+        if (!n->dir) {
+            free(n);
+            return NULL;
+        }
     }
+    n->name = memcpy(n->first_name, name, len + 1);
     n->id = fs->next_id++;
     n->attr = *attr;
     n->attr_ns = n->suspect_ns = FS_NEVER;
     n->attached = true;
     avoid_taken_ino_locked(fs, n);
-    HASH_ADD(by_id, fs->nodes, id, sizeof(n->id), n);
-    fs->node_count++;
-    if (dir) {
-        n->parent = node_ref_locked(dir);
-        HASH_ADD_KEYPTR(by_name, dir->dir->children, n->name, strlen(n->name), n);
-    }
+    index_add(&fs->by_id, n);
+    fs->meta_bytes += bytes_of(n);
+    if (dir)
+        attach_locked(n, dir);
     return n;
 }
 
@@ -115,11 +146,8 @@ struct node *node_ref_locked(struct node *n)
 
 static struct node *find_locked(struct fs *fs, uint64_t ino)
 {
-    struct node *n;
-
     lock_assert_held(&fs->lock);
-    HASH_FIND(by_id, fs->nodes, &ino, sizeof(ino), n);
-    return n;
+    return index_find_id(&fs->by_id, ino);
 }
 
 /* Who looks at a directory, or at something in it, is likely to look again. */
@@ -148,18 +176,20 @@ struct node *node_find_locked(struct fs *fs, uint64_t ino)
 
 struct node *node_child_locked(const struct node *dir, const char *name)
 {
-    struct node *n;
+    const struct fs *fs = dir->dir ? dir->dir->fs : NULL;
 
-    if (!dir->dir)
+    if (!fs)
         return NULL;
-    HASH_FIND(by_name, dir->dir->children, name, strlen(name), n);
-    return n;
+    return index_find_name(&fs->by_name, index_hash_name(fs, dir, name), dir, name);
 }
 
 static void take_from_parent_locked(struct node *n)
 {
-    if (n->attached && n->parent)
-        HASH_DELETE(by_name, n->parent->dir->children, n);
+    if (n->attached && n->parent) {
+        index_remove(&n->parent->dir->fs->by_name, n);
+        DL_DELETE(n->parent->dir->children, n);
+        n->parent->dir->count--;
+    }
     n->attached = false;
 }
 
@@ -174,8 +204,8 @@ static struct node *free_node_locked(struct fs *fs, struct node *n)
 {
     struct node *parent = n->parent;
 
-    HASH_DELETE(by_id, fs->nodes, n);
-    fs->node_count--;
+    index_remove(&fs->by_id, n);
+    fs->meta_bytes -= bytes_of(n);
     node_show_ino_locked(fs, n, 0);
     if (n->dir && n->dir->in_lru)
         DL_DELETE(fs->lru, n->dir);
@@ -186,7 +216,8 @@ static struct node *free_node_locked(struct fs *fs, struct node *n)
     free(n->dir);
     free(n->file);
     free(n->target);
-    free(n->name);
+    if (n->name != n->first_name)
+        free(n->name);
     free(n);
     return parent;
 }
@@ -218,11 +249,12 @@ void fs_forget(struct fs *fs, uint64_t ino, uint64_t count)
     fs_lock(fs);
     n = find_locked(fs, ino);
     if (n) {
-        node_ref_locked(n);
         n->nlookup -= count < n->nlookup ? count : n->nlookup;
-        node_unref_locked(fs, n);
+        if (n->attached && n->nlookup == 0 && (n->leaving || fs->meta_bytes > fs->meta_max))
+            node_leave_locked(fs, n);
+        else
+            free_if_done_locked(fs, n);
     }
-    node_trim_locked(fs);
     fs_unlock(fs);
 }
 
@@ -242,11 +274,12 @@ int node_move_locked(struct fs *fs, struct node *n, struct node *dir, const char
     if (!copy)
         return -ENOMEM;
     take_from_parent_locked(n);
-    free(n->name);
+    fs->meta_bytes -= text_bytes(n->name);
+    if (n->name != n->first_name)
+        free(n->name);
     n->name = copy;
-    n->parent = node_ref_locked(dir);
-    n->attached = true;
-    HASH_ADD_KEYPTR(by_name, dir->dir->children, n->name, strlen(n->name), n);
+    fs->meta_bytes += text_bytes(n->name);
+    attach_locked(n, dir);
     node_unref_locked(fs, before);
     return 0;
 }
@@ -313,10 +346,20 @@ struct node_file *node_file_locked(struct node *n)
 {
     if (!n->file) {
         n->file = calloc(1, sizeof(*n->file));
-        if (n->file)
+        if (n->file) {
             n->file->node = n;
+            fs_of(n)->meta_bytes += sizeof(*n->file) + ALLOC_BYTES;
+        }
     }
     return n->file;
+}
+
+void node_set_target_locked(struct node *n, char *target)
+{
+    fs_of(n)->meta_bytes -= text_bytes(n->target);
+    free(n->target);
+    n->target = target;
+    fs_of(n)->meta_bytes += text_bytes(n->target);
 }
 
 bool node_local(const struct node *n)
@@ -382,67 +425,25 @@ void node_stale_locked(struct node *n)
 
 void node_stale_links_locked(struct fs *fs, const struct node *n)
 {
-    struct node *other, *tmp;
+    struct node *other;
 
     /* Rare enough (files with several names) to look at every node rather than keep an index. */
     if (n->attr.ino == 0 || S_ISDIR(n->attr.mode))
         return;
-    HASH_ITER(by_id, fs->nodes, other, tmp)
+    for (other = index_next(&fs->by_id, NULL); other; other = index_next(&fs->by_id, other))
         if (other != n && other->attr.ino == n->attr.ino && other->attr.dev == n->attr.dev) {
             node_stale_locked(other);
             fs_tell_inode_locked(fs, other);
         }
 }
 
-static bool may_evict_locked(const struct node *n)
-{
-    return idle_locked(n) && !n->own_link && !n->changing && n->shown_ino == 0;
-}
-
-static void evict_children_locked(struct fs *fs, struct node_dir *d)
-{
-    struct node *n, *tmp;
-
-    HASH_ITER(by_name, d->children, n, tmp)
-        if (may_evict_locked(n)) {
-            d->listed = false;
-            node_detach_locked(fs, n);
-        }
-}
-
-/* Forgets what nobody refers to, the directories that were listed first; each is tried once. */
-void node_trim_locked(struct fs *fs)
-{
-    size_t dirs;
-    struct node_dir *d;
-
-    lock_assert_held(&fs->lock);
-    if (fs->node_count <= fs->nodes_max)
-        return;
-    DL_COUNT(fs->lru, d, dirs);
-    while (dirs-- > 0 && fs->lru && fs->node_count > fs->nodes_max - fs->nodes_max / 8) {
-        d = fs->lru;
-        DL_DELETE(fs->lru, d);
-        d->in_lru = false;
-        node_ref_locked(d->node); /* its last child may take it along */
-        if (!d->flight && d->busy == 0)
-            evict_children_locked(fs, d);
-        if (d->children) {
-            DL_APPEND(fs->lru, d);
-            d->in_lru = true;
-        }
-        node_unref_locked(fs, d->node);
-    }
-}
-
 void node_free_all_locked(struct fs *fs)
 {
-    struct node *n, *tmp;
+    struct node *next = fs->by_id.v ? index_next(&fs->by_id, NULL) : NULL, *n;
 
     lock_assert_held(&fs->lock);
-    for (n = fs->nodes; n; n = n->by_id.next) /* the tables, while the nodes in them are there */
-        if (n->dir)
-            HASH_CLEAR(by_name, n->dir->children);
-    HASH_ITER(by_id, fs->nodes, n, tmp)
+    while ((n = next) != NULL) {
+        next = index_next(&fs->by_id, n);
         (void)free_node_locked(fs, n);
+    }
 }

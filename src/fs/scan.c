@@ -76,7 +76,7 @@ static struct node *first_child(const struct node *n)
 
 static struct node *next_sibling(const struct node *n)
 {
-    return n->by_name.next;
+    return n->next;
 }
 
 /* The node after n, before its children if into is false; NULL when all below top was seen. */

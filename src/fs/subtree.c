@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 enum {
     FIRST_ENTRIES = 5000,
@@ -178,7 +179,7 @@ static void apply_all_locked(struct fs *fs, struct flight *f, const struct remot
             continue; /* gone, or not believed */
         node_ref_locked(dir);
         if (apply_dir_locked(fs, f, dir, &t->dirs[i], t) && t->more)
-            HASH_ITER(by_name, dir->dir->children, n, tmp)
+            DL_FOREACH_SAFE(dir->dir->children, n, tmp)
                 if (unknown(n))
                     push_locked(fs->fill, n);
         node_unref_locked(fs, dir);
@@ -194,7 +195,7 @@ static void add_siblings_locked(struct fs *fs, struct question *q, const struct 
 
     if (!dir->parent || !dir->attached)
         return;
-    HASH_ITER(by_name, dir->parent->dir->children, n, tmp)
+    DL_FOREACH_SAFE(dir->parent->dir->children, n, tmp)
         if (n != dir && unknown(n) && !n->dir->children && !n->dir->flight &&
             question_add_locked(fs, q, n) < 0)
             return;
@@ -253,7 +254,7 @@ static bool may_go_on_locked(const struct fill *fill)
 {
     const struct fs *fs = fill->fs;
 
-    return fs->serves && fs->node_count < fs->nodes_max - fs->nodes_max / 4 &&
+    return fs->serves && fs->meta_bytes < fs->meta_max - fs->meta_max / 4 &&
            clock_mono_ns() - fs->used_ns < idle_ns;
 }
 

@@ -16,6 +16,7 @@ enum { QUEUE_MAX = 65536 };
 struct item {
     struct item *next;
     uint64_t ino; /* of the entry's parent, when there is a name */
+    bool forget;  /* it is only to be given back */
     char name[];  /* "": the inode itself */
 };
 
@@ -32,7 +33,7 @@ struct notify {
     pthread_t thread; /* set once */
 };
 
-static void add(struct notify *n, uint64_t ino, const char *name)
+static void add(struct notify *n, uint64_t ino, const char *name, bool forget)
 {
     const size_t len = strlen(name);
     struct item *item;
@@ -51,6 +52,7 @@ static void add(struct notify *n, uint64_t ino, const char *name)
     }
     item->next = NULL;
     item->ino = ino;
+    item->forget = forget;
     memcpy(item->name, name, len + 1);
     *n->last = item;
     n->last = &item->next;
@@ -62,13 +64,25 @@ static void add(struct notify *n, uint64_t ino, const char *name)
 
 static void add_inode(void *arg, uint64_t ino)
 {
-    add(arg, ino, "");
+    add(arg, ino, "", false);
 }
 
 static void add_entry(void *arg, uint64_t parent, const char *name)
 {
     if (*name)
-        add(arg, parent, name);
+        add(arg, parent, name, false);
+}
+
+static void add_forget(void *arg, uint64_t parent, const char *name)
+{
+    struct notify *n = arg;
+    bool room;
+
+    lock_take(&n->lock);
+    room = n->queued < QUEUE_MAX / 2; /* what is true matters more than what is large */
+    lock_drop(&n->lock);
+    if (room && *name)
+        add(n, parent, name, true);
 }
 
 static void drain(void *arg)
@@ -76,7 +90,8 @@ static void drain(void *arg)
     notify_drain(arg);
 }
 
-const struct fs_notify notify_for_fs = {.inode = add_inode, .entry = add_entry, .drain = drain};
+const struct fs_notify notify_for_fs = {
+    .inode = add_inode, .entry = add_entry, .forget = add_forget, .drain = drain};
 
 static struct item *take_locked(struct notify *n)
 {
@@ -107,7 +122,9 @@ static void *notify_thread(void *arg)
         n->delivering = true;
         lock_drop(&n->lock);
 
-        if (target && item->name[0])
+        if (target && item->forget)
+            target->forget(target_arg, item->ino, item->name);
+        else if (target && item->name[0])
             target->entry(target_arg, item->ino, item->name);
         else if (target)
             target->inode(target_arg, item->ino);

@@ -21,6 +21,7 @@ int notify_new(struct notify **ret);
 struct notify_target {
     void (*inode)(void *arg, uint64_t ino);
     void (*entry)(void *arg, uint64_t parent, const char *name);
+    void (*forget)(void *arg, uint64_t parent, const char *name);
 };
 void notify_start(struct notify *n, const struct notify_target *target, void *arg);
 void notify_stop(struct notify *n);

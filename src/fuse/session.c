@@ -81,8 +81,9 @@ static void tell_inode(void *arg, uint64_t ino)
 }
 
 /*
- * Never inval_entry: it cuts the name off at once, and getcwd then fails for those who are below
- * it. Linux before 6.2 knows nothing else, and so keeps no names at all (entry_to_param).
+ * Never inval_entry of what may be a directory: it cuts the name off at once, and getcwd then fails
+ * for those who are below it. Linux before 6.2 knows nothing else, and so keeps no names at all
+ * (entry_to_param).
  */
 static void tell_entry(void *arg, uint64_t parent, const char *name)
 {
@@ -92,7 +93,16 @@ static void tell_entry(void *arg, uint64_t parent, const char *name)
         (void)EXPIRE_ENTRY(s->fuse, parent, name, strlen(name)); /* -ENOENT: not known there */
 }
 
-static const struct notify_target target = {.inode = tell_inode, .entry = tell_entry};
+/* A file that nobody has open: there is no one below it. */
+static void tell_forget(void *arg, uint64_t parent, const char *name)
+{
+    struct session *s = arg;
+
+    (void)fuse_lowlevel_notify_inval_entry(s->fuse, parent, name, strlen(name));
+}
+
+static const struct notify_target target = {
+    .inode = tell_inode, .entry = tell_entry, .forget = tell_forget};
 
 /* ---- life ---- */
 

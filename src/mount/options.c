@@ -66,6 +66,8 @@ const struct option_row options_table[] = {
      "where file data is kept (~/.cache/daytonafs)"},
     {"cache_size", OPTION_BYTES, FIELD(cache_bytes), 0, NULL, "1G",
      "file data kept on local disk, at most"},
+    {"meta_cache", OPTION_BYTES, FIELD(meta_bytes), 0, NULL, "512M",
+     "names and attributes kept in memory, at most"},
     {"op_timeout", OPTION_DURATION, FIELD(op_timeout_ns), 0, NULL, "30s",
      "an operation without progress for so long fails"},
     {"wake", OPTION_CHOICE, FIELD(wake), 0, wake_choices, "auto",
@@ -268,6 +270,8 @@ static int check_value(const struct options *o, const struct option_row *row, st
         (void)buf_puts(why, "op_timeout=0: every operation needs an end; use 1s or more");
     else if (row->field == FIELD(coherence_ns) && o->coherence_ns > INT64_C(3600000000000))
         (void)buf_puts(why, "coherence: at most 1h");
+    else if (row->field == FIELD(meta_bytes) && o->meta_bytes < 1 << 20)
+        (void)buf_puts(why, "meta_cache: at least 1M");
     else
         return 0;
     return -EINVAL;

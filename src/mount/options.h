@@ -27,7 +27,7 @@ struct options {
     mode_t umask;
     int64_t coherence_ns;
     char *cache_dir; /* "": options_cache_dir */
-    uint64_t cache_bytes;
+    uint64_t cache_bytes, meta_bytes;
     int64_t op_timeout_ns, wake_timeout_ns, drain_timeout_ns;
     int wake, durability, symlinks, helper, ctl;
     char *ctl_name;

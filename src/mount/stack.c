@@ -247,6 +247,7 @@ static int open_fs(struct stack *s, struct buf *why)
         .force_gid = o->gid,
         .umask = o->umask,
         .coherence_ns = o->coherence_ns,
+        .meta_bytes = o->meta_bytes,
         .durability = o->durability == DURABILITY_SYNC ? FS_DURABILITY_SYNC : FS_DURABILITY_CLOSE,
         .symlinks = o->symlinks == SYMLINKS_RAW ? FS_SYMLINKS_RAW : FS_SYMLINKS_CONTAIN,
         .notify = &notify_for_fs,

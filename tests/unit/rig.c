@@ -26,7 +26,16 @@ static void on_entry(void *arg, uint64_t parent, const char *name)
     lock_drop(&g->lock);
 }
 
-static const struct fs_notify notify = {.inode = on_inode, .entry = on_entry};
+static void on_forget(void *arg, uint64_t parent, const char *name)
+{
+    struct rig *g = arg;
+
+    lock_take(&g->lock);
+    g->forget_events++;
+    lock_drop(&g->lock);
+}
+
+static const struct fs_notify notify = {.inode = on_inode, .entry = on_entry, .forget = on_forget};
 
 void rig_up(struct rig *g, const struct rig_config *config)
 {

@@ -20,7 +20,7 @@ struct rig {
     struct cache *cache;
     struct fs *fs;
     struct lock lock; /* guards what follows while other threads use fs */
-    unsigned inode_events, entry_events;
+    unsigned inode_events, entry_events, forget_events;
     char last_entry[256];
 };
 

@@ -176,7 +176,7 @@ TEST(nodes_that_nobody_refers_to_are_evicted_beyond_a_bound)
     char path[32], names[1024];
 
     UP(&g, .uid = 0);
-    g.fs->nodes_max = 40;
+    g.fs->meta_max = 16 << 10;
     for (unsigned d = 0; d < 10; d++) {
         snprintf(path, sizeof(path), "/d%u", d);
         rig_mkdir(&g, path);
@@ -192,8 +192,54 @@ TEST(nodes_that_nobody_refers_to_are_evicted_beyond_a_bound)
             assert_string_equal(names, "f0 f1 f2 f3 f4 f5 f6 f7 f8 f9 ");
             snprintf(path, sizeof(path), "/d%u/f%u", d, d);
             expect_text(&g, path, path);
-            assert_true(g.fs->node_count <= 40 + 10);
+            assert_true(g.fs->meta_bytes <= (16 << 10) + (8 << 10));
         }
+    assert_true(g.fs->by_id.count < 60);
+    rig_same_tree(&g, "/");
+    rig_down(&g);
+}
+
+TEST(the_kernel_is_asked_to_forget_files_beyond_a_bound)
+{
+    static struct fs_entry held[40 * 10];
+    struct fs_entry dirs[40];
+    struct fs_file *f;
+    char path[32];
+    size_t most;
+    struct rig g;
+
+    UP(&g, .uid = 0);
+    g.fs->meta_max = 64 << 10;
+    for (unsigned i = 0; i < 40 * 10; i++) {
+        snprintf(path, sizeof(path), "/d%u", i / 10);
+        if (i % 10 == 0)
+            rig_mkdir(&g, path);
+        snprintf(path, sizeof(path), "/d%u/f%u", i / 10, i % 10);
+        rig_put(&g, path, path, strlen(path));
+    }
+    for (unsigned i = 0; i < 40; i++) {
+        snprintf(path, sizeof(path), "/d%u", i);
+        assert_int_equal(rig_find(&g, path, &dirs[i]), 0);
+    }
+    assert_int_equal(rig_open(&g, "/d0/f0", O_RDONLY, &f), 0);
+    for (unsigned i = 0; i < 40 * 10; i++) {
+        snprintf(path, sizeof(path), "f%u", i % 10);
+        assert_int_equal(fs_lookup(g.fs, dirs[i / 10].ino, path, &held[i]), 0);
+    }
+    most = g.fs->by_id.count;
+    assert_true(most >= 40 * 10); /* it has references: nothing of it went */
+    assert_true(g.forget_events > 100);
+    for (unsigned i = 0; i < 40 * 10; i++)
+        fs_forget(g.fs, held[i].ino, 1);
+    assert_true(g.fs->meta_bytes <= g.fs->meta_max);
+    assert_true(g.fs->by_id.count < most / 2);
+    assert_int_equal(fs_file_ino(f), held[0].ino); /* open: it stays, and so does its name */
+    assert_int_equal(fs_lookup(g.fs, dirs[0].ino, "f0", &held[0]), 0);
+    assert_int_equal(held[0].ino, fs_file_ino(f));
+    rig_drop(&g, &held[0]);
+    assert_int_equal(rig_close(f), 0);
+    for (unsigned i = 0; i < 40; i++)
+        rig_drop(&g, &dirs[i]);
     rig_same_tree(&g, "/");
     rig_down(&g);
 }
@@ -1147,6 +1193,7 @@ int main(void)
         cmocka_unit_test(the_kernel_is_told_of_a_name_it_believes_to_be_absent),
         cmocka_unit_test(a_forgotten_node_is_freed_and_its_number_never_used_again),
         cmocka_unit_test(nodes_that_nobody_refers_to_are_evicted_beyond_a_bound),
+        cmocka_unit_test(the_kernel_is_asked_to_forget_files_beyond_a_bound),
         cmocka_unit_test(two_files_never_show_one_inode_number),
         cmocka_unit_test(a_replaced_file_is_a_new_node_and_an_open_handle_keeps_what_it_has),
         cmocka_unit_test(a_replaced_large_file_that_is_not_all_here_is_stale),

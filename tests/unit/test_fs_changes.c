@@ -294,7 +294,7 @@ TEST(what_does_not_fit_the_first_answer_comes_in_the_background)
 
         usleep(10000);
         fs_lock(g.fs);
-        nodes = g.fs->node_count;
+        nodes = g.fs->by_id.count;
         fs_unlock(g.fs);
         if (nodes == 1 + 60 * 201 + 40 * 51)
             break;
@@ -747,13 +747,14 @@ TEST(nodes_stay_below_their_bound_and_come_again)
     struct rig g;
 
     UP(&g, .coherence_ns = window_ns);
-    g.fs->nodes_max = 200;
+    g.fs->meta_max = 96 << 10;
     make_tree(&g, "", 50, 20);
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(walk(&g, FS_ROOT), 1050);
         fs_lock(g.fs);
         node_trim_locked(g.fs);
-        assert_true(g.fs->node_count <= 200 + 60);
+        assert_true(g.fs->meta_bytes <= g.fs->meta_max);
+        assert_true(g.fs->by_id.count < 350);
         fs_unlock(g.fs);
     }
     rig_same_tree(&g, "/");

@@ -38,13 +38,14 @@ TEST(options_are_read_from_one_line)
     struct buf why = BUF_INIT(1000);
     struct options o;
 
-    assert_int_equal(parse(&o,
-                           "ro,idmap=none,uid=1000,gid=root,umask=022,,coherence=250ms,"
-                           "cache_size=2G,wake=never,durability=sync,symlinks=raw,helper=off,"
-                           "ctl=visible,ctl_name=ctrl,api_url=http://127.0.0.1:1/a\\,b,noexec,"
-                           "dev,suid,nosuid,_netdev,x-systemd.requires=net",
-                           &why),
-                     0);
+    assert_int_equal(
+        parse(&o,
+              "ro,idmap=none,uid=1000,gid=root,umask=022,,coherence=250ms,"
+              "cache_size=2G,meta_cache=64M,wake=never,durability=sync,symlinks=raw,helper=off,"
+              "ctl=visible,ctl_name=ctrl,api_url=http://127.0.0.1:1/a\\,b,noexec,"
+              "dev,suid,nosuid,_netdev,x-systemd.requires=net",
+              &why),
+        0);
     assert_string_equal(buf_str(&why), "");
     assert_true(o.read_only);
     assert_true(o.noexec);
@@ -54,6 +55,7 @@ TEST(options_are_read_from_one_line)
     assert_int_equal(o.umask, 022);
     assert_int_equal(o.coherence_ns, 250 * NS_PER_MS);
     assert_int_equal(o.cache_bytes, 2ULL << 30);
+    assert_int_equal(o.meta_bytes, 64 << 20);
     assert_int_equal(o.wake, WAKE_NEVER);
     assert_int_equal(o.durability, DURABILITY_SYNC);
     assert_int_equal(o.symlinks, SYMLINKS_RAW);
@@ -88,6 +90,7 @@ TEST(a_wrong_option_is_explained)
         {"ctl_name=a/b", "one name"},
         {"ctl_name=", "one name"},
         {"op_timeout=0", "needs an end"},
+        {"meta_cache=0", "at least 1M"},
         {"ro,wake=never,nope=1", "unknown option 'nope'"},
     };
 

@@ -3,6 +3,7 @@
 
 #include "util/sha1.h"
 #include "util/sha256.h"
+#include "util/siphash.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -55,6 +56,22 @@ TEST(sha256_says_what_the_standard_says)
     }
 }
 
+/* Of the bytes 0, 1, 2 …, with the key 0 … 15: as the authors' reference program gives them. */
+TEST(siphash_says_what_its_reference_says)
+{
+    static const struct siphash_key key = {0x0706050403020100, 0x0f0e0d0c0b0a0908};
+    static const uint64_t sums[] = {0xabac0158050fc4dc, 0xc9f49bf37d57ca93, 0x82cb9b024dc7d44d,
+                                    0x8bf80ab8e7ddf7fb, 0xcf75576088d38328, 0xdef9d52f49533b67,
+                                    0xc50d2b50c59f22a7, 0xd3927d989bb11140, 0x369095118d299a8e,
+                                    0x25a48eb36c063de4};
+    uint8_t bytes[ARRAY_LEN(sums)];
+
+    for (size_t i = 0; i < ARRAY_LEN(sums); i++) {
+        assert_int_equal(siphash(&key, bytes, i), sums[i]);
+        bytes[i] = (uint8_t)i;
+    }
+}
+
 TEST(hmac_says_what_rfc_4231_says)
 {
     static const struct {
@@ -103,6 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sha1_says_what_the_standard_says),
         cmocka_unit_test(sha256_says_what_the_standard_says),
+        cmocka_unit_test(siphash_says_what_its_reference_says),
         cmocka_unit_test(hmac_says_what_rfc_4231_says),
         cmocka_unit_test(every_length_around_a_block_is_right),
     };

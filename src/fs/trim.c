@@ -1,0 +1,100 @@
+/*
+ * What is known of the tree is held to meta_max. Over it, the directories that were listed first
+ * lose what nobody refers to; of what only the kernel refers to, it is asked to forget the files,
+ * and each goes when it has. Directories stay as long as the kernel has them: one may be where
+ * somebody stands, and asking would take the name from under them.
+ */
+#include "fs/fs_internal.h"
+
+#include <utlist.h>
+
+enum {
+    ASK_MAX = 16384,          /* entries that the kernel is asked to forget in one go */
+    LOOK_MAX = 200000,        /* entries looked at in one go */
+    STEP_BYTES_MAX = 4 << 20, /* how much more makes it worth to look again, when nothing went */
+};
+
+/* What only we know would be lost with it. */
+static bool may_go(const struct node *n)
+{
+    return n->refs == 0 && !n->own_link && !n->changing && n->shown_ino == 0 && !n->shown_times;
+}
+
+static size_t low_water(const struct fs *fs)
+{
+    return fs->meta_max - fs->meta_max / 8;
+}
+
+static void evict_locked(struct fs *fs, struct node *n)
+{
+    n->parent->dir->listed = false;
+    node_detach_locked(fs, n);
+}
+
+struct trim {
+    size_t looked, asked;
+};
+
+static void trim_dir_locked(struct fs *fs, struct node_dir *d, struct trim *t)
+{
+    struct node *n, *tmp;
+
+    DL_FOREACH_SAFE(d->children, n, tmp) {
+        t->looked++;
+        if (!may_go(n))
+            continue;
+        if (n->nlookup == 0) {
+            evict_locked(fs, n);
+        } else if (!n->dir && t->asked < ASK_MAX) {
+            n->leaving = true;
+            t->asked++;
+            fs_tell_forget_locked(fs, n);
+        }
+    }
+}
+
+/* Each directory is tried once. */
+static void trim_dirs_locked(struct fs *fs)
+{
+    struct node_dir *d, *last = fs->lru ? fs->lru->prev : NULL;
+    struct trim t = {0};
+
+    while (fs->meta_bytes > low_water(fs) && t.looked < LOOK_MAX && (d = fs->lru) != NULL) {
+        const bool end = d == last;
+
+        DL_DELETE(fs->lru, d);
+        d->in_lru = false;
+        node_ref_locked(d->node); /* its last child may take it along */
+        if (!d->flight && d->busy == 0)
+            trim_dir_locked(fs, d, &t);
+        if (d->children) {
+            DL_APPEND(fs->lru, d);
+            d->in_lru = true;
+        }
+        node_unref_locked(fs, d->node);
+        if (end)
+            break;
+    }
+}
+
+void node_trim_locked(struct fs *fs)
+{
+    const size_t step = fs->meta_max / 64;
+
+    lock_assert_held(&fs->lock);
+    if (fs->meta_bytes <= fs->meta_max)
+        fs->trim_bytes = 0;
+    if (fs->meta_bytes <= fs->meta_max || fs->meta_bytes < fs->trim_bytes)
+        return;
+    trim_dirs_locked(fs);
+    /* What did not go is not looked through for each thing that comes. */
+    fs->trim_bytes = fs->meta_bytes + (step < STEP_BYTES_MAX ? step : STEP_BYTES_MAX);
+}
+
+void node_leave_locked(struct fs *fs, struct node *n)
+{
+    n->leaving = false;
+    if (n->parent && may_go(n) && !n->parent->dir->busy && !n->parent->dir->flight &&
+        fs->meta_bytes > low_water(fs))
+        evict_locked(fs, n);
+}
