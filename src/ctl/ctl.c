@@ -1,6 +1,7 @@
 #include "ctl/ctl.h"
 
 #include "ctl/ctl_internal.h"
+#include "ctl/job.h"
 #include "util/clock.h"
 #include "util/errtext.h"
 
@@ -27,7 +28,7 @@ int ctl_new(const struct ctl_config *config, struct fs *fs, struct ctl **ret)
     ctl->fs = fs;
     ctl->born = ns_to_timespec(clock_real_ns());
     ctl->exit_code = -1;
-    if (!ctl->name || ctl_nodes_init(ctl) < 0) {
+    if (!ctl->name || ctl_nodes_init(ctl) < 0 || jobs_new(ctl, fs, &ctl->jobs) < 0) {
         ctl_free(ctl);
         return -ENOMEM;
     }
@@ -52,6 +53,7 @@ struct ctl *ctl_free(struct ctl *ctl)
     task_end_all(ctl);
     feeds_free(ctl);
     ctl_nodes_free(ctl);
+    jobs_free(ctl->jobs);
     free(ctl->watch_text);
     free(ctl->name);
     lock_done(&ctl->lock);

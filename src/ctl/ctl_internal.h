@@ -187,6 +187,7 @@ struct ctl {
     unsigned kept_count;
     char *watch_text; /* what the last write-only handle asked of watch, until a reader comes */
     size_t watch_len;
+    struct jobs *jobs;              /* never changes */
     struct feed *feeds;             /* one for each path; the longest at rest first */
     atomic_uint_fast64_t watch_seq; /* of the last line any of them told; no lock */
     int exit_code;                  /* -1: nothing was run */

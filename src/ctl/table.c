@@ -1,6 +1,7 @@
 /* The files and verbs of .ctl: one row each. */
 #include "ctl/ctl_internal.h"
 #include "ctl/ctltext.h"
+#include "ctl/job.h"
 #include "util/errtext.h"
 
 #include <errno.h>
@@ -252,6 +253,14 @@ static const struct ctl_row rows[] = {
      .takes = "PATH",
      .help = "tells what changes at and below it in the sandbox, as long as it is open",
      .example = "exec 3<>$/watch; echo src >&3; cat <&3"},
+    {.name = "jobs",
+     .mode = 0700,
+     .kind = CTL_DIR,
+     .waits = true,
+     .rows = jobs_rows,
+     .dir = &jobs_dir,
+     .help = "commands that go on by themselves: mkdir makes one, rmdir removes it",
+     .example = "mkdir $/jobs/build; echo make > $/jobs/build/cmd"},
     {.name = NULL},
 };
 

@@ -162,6 +162,20 @@ void fs_refresh(struct fs *fs, const char *path)
 
 /* ---- commands and questions ---- */
 
+int fs_barrier(struct fs *fs)
+{
+    int r = fs_sync(fs, NULL, NULL);
+
+    if (r < 0)
+        fs_report(fs, 0, "", r, "the command was not started: not everything before it is sent");
+    return r;
+}
+
+struct remote *fs_remote(struct fs *fs)
+{
+    return fs->remote;
+}
+
 int fs_exec(struct fs *fs, const char *script, const char *cwd, size_t output_max, struct buf *out,
             int *ret_exit)
 {
@@ -169,11 +183,9 @@ int fs_exec(struct fs *fs, const char *script, const char *cwd, size_t output_ma
         .script = script, .cwd = cwd ? cwd : fs->root_path, .output_max = output_max};
     int r;
 
-    r = fs_sync(fs, NULL, NULL);
-    if (r < 0) {
-        fs_report(fs, 0, "", r, "the command was not started: not everything before it is sent");
+    r = fs_barrier(fs);
+    if (r < 0)
         return r;
-    }
     r = remote_exec(fs->remote, &exec, out, ret_exit);
     fs_refresh(fs, NULL);
     return r;

@@ -181,6 +181,11 @@ int fs_sync(struct fs *fs, const char *path, struct buf *left);
  * the next access asks. Tells the kernel. Unsent data stays. */
 void fs_refresh(struct fs *fs, const char *path);
 
+/* fs_sync of everything, explained in errors: what must be before a command starts. */
+int fs_barrier(struct fs *fs);
+/* For what fs has no meaning for: jobs. As long as fs lives. */
+struct remote *fs_remote(struct fs *fs);
+
 /*
  * A barrier, the command, and fs_refresh: what was written before is there when it starts (else it
  * does not start: the failure of fs_sync, explained in errors), what it changed is seen by whoever

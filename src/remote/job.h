@@ -95,6 +95,39 @@ int remote_job_kill(struct remote *r, uint64_t id, int signal);
 /* All that there is of it. -EBUSY: it runs. */
 int remote_job_remove(struct remote *r, uint64_t id);
 
+/* ---- job_follow.c: the same over a network that comes and goes ---- */
+
+/* Takes some bytes: 0, or -errno to end the call with it. */
+typedef int (*remote_job_sink)(void *arg, bool err, const void *p, size_t len);
+
+struct remote_job_follow {
+    uint64_t out_off, err_off; /* what the sink has had */
+    int64_t patience_ns;       /* how long the network may be gone */
+    remote_job_sink sink;
+    void *arg;
+};
+
+/* An outage of the network, as one who goes on sees it. Begins zeroed; since_ns is 0 again once an
+ * answer has come. */
+struct remote_outage {
+    int64_t since_ns, pause_ns;
+};
+/* After a call that failed with r: 0 when a moment has passed and it may be repeated; r when that
+ * is no outage, or it has lasted longer than patience_ns; -EINTR. */
+int remote_outage_bear(struct remote_outage *o, int r, int64_t patience_ns);
+
+/* As remote_job_start, repeated while the network is gone. What the answer has of output goes to
+ * the sink. */
+int remote_job_begin(struct remote *r, const struct remote_job_start *start,
+                     struct remote_job_follow *f, struct remote_job *ret);
+/*
+ * Gives the sink all that comes, until the job has ended; job says how. A connection that is lost
+ * is made again, and each byte comes once. -ETIMEDOUT and the like once patience has run out:
+ * following may be begun again.
+ */
+int remote_job_follow(struct remote *r, uint64_t id, struct remote_job_follow *f,
+                      struct remote_job *job);
+
 /* ---- for backends and wrappers: all of the above is one op ---- */
 
 enum remote_job_op {
