@@ -48,6 +48,8 @@ static const struct failure failures[] = {
     {"CONFLICT", 409, "CONFLICT"},
     {"Not possible to fast-forward", 409, "CONFLICT"},
     {"nothing to commit", 409, "CONFLICT"},
+    {"nothing added to commit", 409, "CONFLICT"},
+    {"no changes added to commit", 409, "CONFLICT"},
     {"not a git repository", 404, "NOT_FOUND"},
     {"does not appear to be a git repository", 404, "NOT_FOUND"},
     {"does not exist", 404, "NOT_FOUND"},
@@ -65,6 +67,8 @@ static void refuse(struct request *rq, int r, const struct buf *out)
 
     for (size_t i = 0; i < ARRAY_LEN(failures); i++) {
         if (strstr(text, failures[i].text)) {
+            if (failures[i].status == 401) /* the words by which clients tell it from their key */
+                text = "unauthorized: authentication required";
             reply_error(rq, failures[i].status, failures[i].code, "%.400s", text);
             return;
         }
@@ -274,7 +278,7 @@ void git_status(struct request *rq)
 
     if (!load(rq, &g))
         return;
-    r = GIT(rq, &g, &out, "status", "--porcelain=v2", "--branch", "-z");
+    r = GIT(rq, &g, &out, "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all");
     if (r != 0) {
         refuse(rq, r, &out);
     } else {
