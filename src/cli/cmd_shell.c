@@ -1,6 +1,6 @@
 /* daytonafs shell [MOUNT|SANDBOX] */
-#include "cli/place.h"
 #include "cli/script.h"
+#include "cli/site.h"
 #include "cli/terminal.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ enum left { LEFT_NOT, LEFT_BY_KEY, LEFT_BY_SIGNAL };
  */
 struct shell {
     const struct cli *cli;
-    struct place place;
+    struct site site;
     char id[ID_MAX];
     bool named; /* by the user: it outlives a terminal that is closed */
     bool raw;   /* stdin is a terminal */
@@ -117,7 +117,7 @@ static void resize(const struct shell *s)
     unsigned cols, rows;
 
     if (terminal_size(STDIN_FILENO, &cols, &rows))
-        (void)daytona_pty_resize(s->place.api.sandbox, s->id, cols, rows);
+        (void)daytona_pty_resize(s->site.api.sandbox, s->id, cols, rows);
 }
 
 /* Somebody stopped this program, not what runs in the sandbox: there Ctrl-Z is a byte. */
@@ -231,14 +231,14 @@ static int converse(struct shell *s, struct daytona_pty_exit *end)
 static int say_left(const struct shell *s, int code, const char *why)
 {
     return cli_fail(code, "%s; the shell goes on in the sandbox: `daytonafs shell %s --name %s`",
-                    why, s->place.api.name, s->id);
+                    why, s->site.api.name, s->id);
 }
 
 /* The terminal was closed, or somebody ends this program: only who has a name stays. */
 static int end_by_signal(struct shell *s)
 {
     if (!s->named)
-        (void)daytona_pty_kill(s->place.api.sandbox, s->id); /* it may be ending by itself */
+        (void)daytona_pty_kill(s->site.api.sandbox, s->id); /* it may be ending by itself */
     else
         say_left(s, 0, "ended by a signal");
     return 128 + s->signal;
@@ -256,18 +256,18 @@ static int outcome(struct shell *s, int r, const struct daytona_pty_exit *end)
     if (r == -EINTR && s->left == LEFT_BY_KEY)
         return say_left(s, EXITCODE_OK, "left");
     if (r == -EPIPE || r == -EIO) { /* nobody sees the output any more */
-        (void)daytona_pty_kill(s->place.api.sandbox, s->id);
+        (void)daytona_pty_kill(s->site.api.sandbox, s->id);
         return EXITCODE_OTHER;
     }
     snprintf(why, sizeof(why), "the connection was lost (%.400s)", daytona_last_error()->message);
     /* Perhaps it is not the line: a sandbox that was stopped took its shells along. */
-    r = daytona_pty_info(s->place.api.sandbox, s->id, &info);
+    r = daytona_pty_info(s->site.api.sandbox, s->id, &info);
     if (r == 0)
         daytona_pty_info_done(&info);
     if (r == -ENOENT)
         return cli_fail(EXITCODE_TRANSIENT, "%s, and the shell has ended", why);
     if (r == -EHOSTDOWN)
-        return api_check(&s->place.api, r);
+        return api_check(&s->site.api, r);
     return say_left(s, EXITCODE_TRANSIENT, why);
 }
 
@@ -312,7 +312,7 @@ static int choose_id(struct shell *s)
 /* A terminal of that name that is there already is attached to, as it is. */
 static int open_terminal(struct shell *s, const struct daytona_pty_params *params)
 {
-    struct daytona_sandbox *sandbox = s->place.api.sandbox;
+    struct daytona_sandbox *sandbox = s->site.api.sandbox;
     int r = -EEXIST;
 
     if (s->named) {
@@ -327,9 +327,9 @@ static int open_terminal(struct shell *s, const struct daytona_pty_params *param
 
 static int use_shell(struct shell *s, struct daytona_pair *env, size_t env_count)
 {
-    const struct target *t = &s->place.target;
+    const struct target *t = &s->site.target;
     const char *workdir = cli_value(s->cli, "workdir");
-    char *cwd = workdir || t->mounted ? place_path(&s->place, workdir) : NULL;
+    char *cwd = workdir || t->mounted ? site_path(&s->site, workdir) : NULL;
     struct daytona_pty_params params = {
         .id = s->id, .cwd = cwd, .env = env, .env_count = env_count};
     struct daytona_pty_exit end = {0};
@@ -338,11 +338,11 @@ static int use_shell(struct shell *s, struct daytona_pair *env, size_t env_count
     if (!cwd && (workdir || t->mounted))
         return cli_fail_errno(-ENOMEM, "cannot start a shell");
     (void)terminal_size(STDIN_FILENO, &params.cols, &params.rows);
-    r = api_check(&s->place.api, open_terminal(s, &params));
+    r = api_check(&s->site.api, open_terminal(s, &params));
     if (r == EXITCODE_OK)
         r = outcome(s, converse(s, &end), &end);
     daytona_pty_detach(s->pty);
-    place_changed(&s->place);
+    site_changed(&s->site);
     free(cwd);
     return r;
 }
@@ -358,7 +358,7 @@ static int list_shells(struct shell *s)
     struct daytona_pty_info *list = NULL;
     struct cli_rows rows;
     size_t count = 0;
-    int r = api_check(&s->place.api, daytona_pty_list(s->place.api.sandbox, &list, &count));
+    int r = api_check(&s->site.api, daytona_pty_list(s->site.api.sandbox, &list, &count));
 
     cli_rows_init(&rows, columns, sizeof(columns) / sizeof(columns[0]));
     for (size_t i = 0; r == EXITCODE_OK && i < count; i++) {
@@ -391,10 +391,10 @@ static int run(struct cli *cli)
     if (r == EXITCODE_OK)
         r = read_env(cli, &env, &env_count);
     if (r == EXITCODE_OK) {
-        r = place_open(&s.place, cli, cli->argc > 0 ? cli->argv[0] : NULL);
+        r = site_open(&s.site, cli, cli->argc > 0 ? cli->argv[0] : NULL);
         if (r == EXITCODE_OK)
             r = cli_has(cli, "list") ? list_shells(&s) : use_shell(&s, env, env_count);
-        place_done(&s.place);
+        site_done(&s.site);
     }
     free(env);
     return r;

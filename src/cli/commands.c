@@ -13,6 +13,15 @@
     X(cmd_watch)                                                                                   \
     X(cmd_recover)                                                                                 \
     X(cmd_sync)                                                                                    \
+    X(cmd_ssh)                                                                                     \
+    X(cmd_git_clone)                                                                               \
+    X(cmd_git_status)                                                                              \
+    X(cmd_git_branches)                                                                            \
+    X(cmd_git_checkout)                                                                            \
+    X(cmd_git_add)                                                                                 \
+    X(cmd_git_commit)                                                                              \
+    X(cmd_git_push)                                                                                \
+    X(cmd_git_pull)                                                                                \
     X(cmd_sandbox_list)                                                                            \
     X(cmd_sandbox_create)                                                                          \
     X(cmd_sandbox_info)                                                                            \

@@ -80,16 +80,39 @@ static void put_cases(struct buf *out)
     }
 }
 
+/* The length of a group's name if the i-th command is its first, else 0. */
+static size_t begins_group(size_t i)
+{
+    const char *name = cli_commands[i]->name;
+    const size_t len = strcspn(name, " ");
+
+    if (name[len] == '\0' || (i > 0 && strncmp(cli_commands[i - 1]->name, name, len + 1) == 0))
+        return 0;
+    return len;
+}
+
+static void put_group_names(struct buf *out)
+{
+    const char *between = "";
+
+    for (size_t i = 0; i < cli_command_count; i++) {
+        if (begins_group(i) == 0)
+            continue;
+        put(out, between);
+        (void)buf_append(out, cli_commands[i]->name, begins_group(i));
+        between = "|";
+    }
+}
+
 static void put_groups(struct buf *out)
 {
     for (size_t i = 0; i < cli_command_count; i++) {
-        const char *name = cli_commands[i]->name;
-        const size_t len = strcspn(name, " ");
+        const size_t len = begins_group(i);
 
-        if (name[len] == '\0' || (i > 0 && strncmp(cli_commands[i - 1]->name, name, len + 1) == 0))
+        if (len == 0)
             continue;
-        (void)buf_printf(out, "        %.*s) offered='", (int)len, name);
-        put_second_words(out, name, len);
+        (void)buf_printf(out, "        %.*s) offered='", (int)len, cli_commands[i]->name);
+        put_second_words(out, cli_commands[i]->name, len);
         put(out, "' ;;\n");
     }
 }
@@ -114,8 +137,9 @@ static void put_function(struct buf *out)
              "    if [ $# -eq 1 ]; then\n        case $1 in\n");
     put_groups(out);
     put(out, "        esac\n        [ -z \"$offered\" ] || return\n    fi\n"
-             "    case $1 in\n        sandbox) set -- \"$1 $2\" ;;\n"
-             "        help) offered='");
+             "    case $1 in\n        ");
+    put_group_names(out);
+    put(out, ") set -- \"$1 $2\" ;;\n        help) offered='");
     put_first_words(out);
     put(out, "'; return ;;\n    esac\n"
              "    case $1 in\n");

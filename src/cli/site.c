@@ -1,4 +1,4 @@
-#include "cli/place.h"
+#include "cli/site.h"
 
 #include "util/path.h"
 
@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-int place_open(struct place *p, const struct cli *cli, const char *word)
+int site_open(struct site *p, const struct cli *cli, const char *word)
 {
     const struct target *t = &p->target;
     int r;
 
-    *p = (struct place){0};
+    *p = (struct site){0};
     r = target_find(&p->target, cli, word);
     if (r != EXITCODE_OK)
         return r;
@@ -30,19 +30,30 @@ int place_open(struct place *p, const struct cli *cli, const char *word)
     return r;
 }
 
-void place_done(struct place *p)
+void site_done(struct site *p)
 {
     api_done(&p->api);
     target_done(&p->target);
 }
 
-void place_changed(const struct place *p)
+int site_check(const struct site *p, int err, const char *what)
+{
+    const struct daytona_error *detail = daytona_last_error();
+
+    if (err >= 0)
+        return EXITCODE_OK;
+    if (detail->err != err || detail->infra || detail->auth || detail->http_status == 0)
+        return api_check(&p->api, err);
+    return cli_fail((int)exitcode_of(err, detail), "%s: %s", what, detail->message);
+}
+
+void site_changed(const struct site *p)
 {
     if (p->target.mounted && *p->target.mount.ctl_name)
         (void)target_order(&p->target, "refresh\n"); /* it looks again by itself, a second later */
 }
 
-char *place_path(const struct place *p, const char *path)
+char *site_path(const struct site *p, const char *path)
 {
     const struct target *t = &p->target;
     char *base, *full;

@@ -124,6 +124,31 @@ m = json.load(open(sys.argv[1]))
 assert [e["dir"] for e in m] == [sys.argv[2]] and m[0]["sandbox"] == "box" and m[0]["pid"] > 1, m
 ' "$WORK/out" "$MNT"
 
+# ---- ssh: a program of that name shows what it was given ----
+mkdir -p "$WORK/bin"
+cat >"$WORK/bin/ssh" <<'EOF'
+#!/bin/sh
+echo "$# $1 $3 $4"
+grep -c -e '^  User [a-zA-Z0-9]*$' -e '^  HostName 127.0.0.1$' -e '^  Port 2222$' "$2"
+ls -l "$2" | cut -c 1-10
+sed -n 's/^  User //p' "$2" >&2
+echo "$*" >&2
+exit 6
+EOF
+chmod +x "$WORK/bin/ssh"
+code "ssh" 6 env PATH="$WORK/bin:$PATH" "$D" ssh box -- echo 'a b'
+is "ssh is told where and what" "$(out)" "4 -F daytona-sandbox 'echo' 'a b'
+3
+-rw-------"
+check "the token is in no argument" sh -c \
+    '! tail -n 1 "$0" | grep -q "$(head -n 1 "$0")"' "$WORK/err"
+check "the file is gone" sh -c '! ls "$0" | grep ssh-' "$XDG_RUNTIME_DIR/daytonafs"
+code "ssh below a mount, without a command" 6 env PATH="$WORK/bin:$PATH" "$D" ssh
+is "without a command" "$(head -n 1 "$WORK/out")" "3 -F daytona-sandbox "
+code "ssh --print" 0 "$D" ssh box --print
+check "ssh --print" grep -q '^ssh -p 2222 [a-zA-Z0-9]*@127.0.0.1$' "$WORK/out"
+check "and sshfs" grep -q '^sshfs -p 2222 [a-zA-Z0-9]*@127.0.0.1:./.* DIR -o reconnect' "$WORK/out"
+
 # ---- sandboxes ----
 code "create" 0 "$D" sandbox create two --label kind=test
 is "create prints the name" "$(out)" two
