@@ -70,8 +70,9 @@ class System:
         seen, since = None, time.monotonic()
         end = since + REST_LIMIT_S
         while time.monotonic() < min(since + REST_S, end):
-            now = subprocess.run(["find", ".", "-printf", "%p %s %T@\n"], cwd=self.folder, check=False,
-                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+            now = subprocess.run(["find", ".", "-printf", "%p %s %T@\n"], cwd=self.folder,
+                                 check=False, stdout=subprocess.PIPE,
+                                 stderr=subprocess.DEVNULL).stdout
             if now != seen:
                 seen, since = now, time.monotonic()
             time.sleep(0.2)
