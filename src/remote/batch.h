@@ -33,6 +33,8 @@ enum remote_means {                     /* on the wire: append, never renumber *
                     REMOTE_VERSION = 3, /* that, and size, mtime and ctime: nobody changed it */
                     REMOTE_LEFT_BY = 4, /* what an earlier change of this batch left, unchanged */
 };
+/* Of a directory VERSION and LEFT_BY say no more than SAME: names that come and go in it do not
+ * make it another one. */
 
 struct remote_object {
     enum remote_means means;

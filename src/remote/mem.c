@@ -18,7 +18,7 @@ enum { MEM_BLOCK = 4096, MEM_BLOCKS = 1 << 20, MEM_FILES = 1 << 20, MEM_EXIT_NOT
 /* ---- nodes ---- */
 
 /* Two changes never have the same time, so that a test cannot miss one. */
-static int64_t tick(struct mem *m)
+int64_t mem_tick(struct mem *m)
 {
     const int64_t real_ns = clock_real_ns();
 
@@ -38,7 +38,7 @@ static struct mem_node *node_new(struct mem *m, mode_t mode)
                                    .nlink = S_ISDIR(mode) ? 2 : 1,
                                    .uid = m->uid,
                                    .gid = m->gid};
-    n->attr.mtime_ns = n->attr.ctime_ns = n->attr.atime_ns = tick(m);
+    n->attr.mtime_ns = n->attr.ctime_ns = n->attr.atime_ns = mem_tick(m);
     m->nodes++;
     return n;
 }
@@ -61,7 +61,7 @@ static struct mem_name *find_name(struct mem_node *dir, const char *name)
 
 static void dir_changed(struct mem *m, struct mem_node *dir)
 {
-    dir->attr.mtime_ns = dir->attr.ctime_ns = tick(m);
+    dir->attr.mtime_ns = dir->attr.ctime_ns = mem_tick(m);
     dir->attr.size = HASH_COUNT(dir->names);
 }
 
@@ -101,7 +101,7 @@ static struct mem_node *take_name(struct mem *m, struct mem_node *dir, struct me
 /* One name less. */
 static void release(struct mem *m, struct mem_node *n)
 {
-    n->attr.ctime_ns = tick(m);
+    n->attr.ctime_ns = mem_tick(m);
     if (S_ISDIR(n->attr.mode) || --n->attr.nlink == 0)
         node_free(m, n);
 }
@@ -234,7 +234,7 @@ static int mem_info(struct remote *r, struct remote_info *ret)
                                .groups = {m->gid},
                                .group_count = 1,
                                .privileged = m->uid == 0,
-                               .caps = ((REMOTE_CAP_CHANGES << 1) - 1) | REMOTE_CAP_JOBS};
+                               .caps = ((REMOTE_CAP_APPLY << 1) - 1) | REMOTE_CAP_JOBS};
 
     info.work_dir = strdup("/");
     info.home_dir = strdup("/");
@@ -398,8 +398,9 @@ static int mem_statfs(struct remote *r, const char *path, struct remote_statfs *
 
 /* ---- changing ---- */
 
-/* Makes a node under a name that must be free. *ret may get data before the lock is dropped. */
-static int make_node(struct mem *m, const char *path, mode_t mode, struct mem_node **ret)
+/* Under a name that must be free. *ret may get data before the lock is dropped. */
+int mem_make_node(struct mem *m, const char *path, mode_t mode, const char *target,
+                  struct mem_node **ret)
 {
     struct mem_node *dir, *n;
     struct mem_name *e;
@@ -415,8 +416,14 @@ static int make_node(struct mem *m, const char *path, mode_t mode, struct mem_no
     if (r < 0)
         return r;
     n = node_new(m, mode);
-    if (!n)
-        return -ENOMEM;
+    r = n ? dup_or_null(target, &n->target) : -ENOMEM;
+    if (r < 0) {
+        if (n)
+            node_free(m, n);
+        return r;
+    }
+    if (target)
+        n->attr.size = strlen(target);
     if (dir->attr.mode & S_ISGID) {
         n->attr.gid = dir->attr.gid;
         if (S_ISDIR(mode))
@@ -435,23 +442,14 @@ static int make(struct remote *r, const char *path, mode_t mode, const char *tar
                 struct remote_attr *ret)
 {
     struct mem *m = mem_of(r);
-    char *copy = NULL;
     struct mem_node *n;
-    int err = dup_or_null(target, &copy);
+    int err;
 
-    if (err < 0)
-        return err;
     lock_take(&m->lock);
-    err = make_node(m, path, mode, &n);
-    if (err == 0) {
-        n->target = copy;
-        copy = NULL;
-        if (target)
-            n->attr.size = strlen(target);
+    err = mem_make_node(m, path, mode, target, &n);
+    if (err == 0)
         *ret = n->attr;
-    }
     lock_drop(&m->lock);
-    free(copy);
     return err;
 }
 
@@ -471,79 +469,83 @@ static int mem_symlink(struct remote *r, const char *target, const char *path,
     return make(r, path, S_IFLNK | 0777, target, ret);
 }
 
-static int mem_link(struct remote *r, const char *from, const char *to, struct remote_attr *ret)
+int mem_link_node(struct mem *m, const char *from, const char *to, struct remote_attr *ret)
 {
-    struct mem *m = mem_of(r);
     struct mem_node *dir, *n;
     struct mem_name *e;
     const char *name;
+    int r;
+
+    r = mem_walk(m, from, &n);
+    if (r == 0)
+        r = walk_name(m, to, &dir, &name, &e);
+    if (r == 0 && e)
+        r = -EEXIST;
+    if (r == 0)
+        r = may_add(m, dir);
+    if (r == 0 && S_ISDIR(n->attr.mode))
+        r = -EPERM;
+    if (r == 0)
+        r = add_name(m, dir, name, n);
+    if (r < 0)
+        return r;
+    n->attr.nlink++;
+    n->attr.ctime_ns = mem_tick(m);
+    *ret = n->attr;
+    return 0;
+}
+
+static int mem_link(struct remote *r, const char *from, const char *to, struct remote_attr *ret)
+{
+    struct mem *m = mem_of(r);
     int err;
 
     lock_take(&m->lock);
-    err = mem_walk(m, from, &n);
-    if (err == 0)
-        err = walk_name(m, to, &dir, &name, &e);
-    if (err == 0 && e)
-        err = -EEXIST;
-    if (err == 0)
-        err = may_add(m, dir);
-    if (err == 0 && S_ISDIR(n->attr.mode))
-        err = -EPERM;
-    if (err == 0)
-        err = add_name(m, dir, name, n);
-    if (err == 0) {
-        n->attr.nlink++;
-        n->attr.ctime_ns = tick(m);
-        *ret = n->attr;
-    }
+    err = mem_link_node(m, from, to, ret);
+    lock_drop(&m->lock);
+    return err;
+}
+
+int mem_remove_name(struct mem *m, const char *path, bool is_dir)
+{
+    struct mem_node *dir;
+    struct mem_name *e;
+    const char *name;
+    int r;
+
+    r = walk_name(m, path, &dir, &name, &e);
+    if (r == 0 && !e)
+        r = -ENOENT;
+    if (r == 0)
+        r = may_remove(m, dir, e->node);
+    if (r == 0 && S_ISDIR(e->node->attr.mode) != is_dir)
+        r = is_dir ? -ENOTDIR : -EISDIR;
+    if (r == 0 && e->node->names)
+        r = -ENOTEMPTY;
+    if (r == 0)
+        drop_name(m, dir, e);
+    return r;
+}
+
+static int mem_remove(struct remote *r, const char *path, bool is_dir)
+{
+    struct mem *m = mem_of(r);
+    int err;
+
+    lock_take(&m->lock);
+    err = mem_remove_name(m, path, is_dir);
     lock_drop(&m->lock);
     return err;
 }
 
 static int mem_unlink(struct remote *r, const char *path)
 {
-    struct mem *m = mem_of(r);
-    struct mem_node *dir;
-    struct mem_name *e;
-    const char *name;
-    int err;
-
-    lock_take(&m->lock);
-    err = walk_name(m, path, &dir, &name, &e);
-    if (err == 0 && !e)
-        err = -ENOENT;
-    if (err == 0)
-        err = may_remove(m, dir, e->node);
-    if (err == 0 && S_ISDIR(e->node->attr.mode))
-        err = -EISDIR;
-    if (err == 0)
-        drop_name(m, dir, e);
-    lock_drop(&m->lock);
-    return err;
+    return mem_remove(r, path, false);
 }
 
 static int mem_rmdir(struct remote *r, const char *path)
 {
-    struct mem *m = mem_of(r);
-    struct mem_node *dir;
-    struct mem_name *e;
-    const char *name;
-    int err;
-
-    lock_take(&m->lock);
-    err = walk_name(m, path, &dir, &name, &e);
-    if (err == 0 && !e)
-        err = -ENOENT;
-    if (err == 0)
-        err = may_remove(m, dir, e->node);
-    if (err == 0 && !S_ISDIR(e->node->attr.mode))
-        err = -ENOTDIR;
-    if (err == 0 && e->node->names)
-        err = -ENOTEMPTY;
-    if (err == 0)
-        drop_name(m, dir, e);
-    lock_drop(&m->lock);
-    return err;
+    return mem_remove(r, path, true);
 }
 
 /* The two names of a rename; to.e is NULL when the new name is free. */
@@ -596,7 +598,7 @@ static void exchange(struct mem *m, const struct ends *x)
     x->to_dir->attr.nlink += a_dir - b_dir;
     dir_changed(m, x->from_dir);
     dir_changed(m, x->to_dir);
-    a->attr.ctime_ns = b->attr.ctime_ns = tick(m);
+    a->attr.ctime_ns = b->attr.ctime_ns = mem_tick(m);
 }
 
 static int move(struct mem *m, const struct ends *x)
@@ -614,12 +616,12 @@ static int move(struct mem *m, const struct ends *x)
             return r;
     }
     take_name(m, x->from_dir, x->from);
-    n->attr.ctime_ns = tick(m);
+    n->attr.ctime_ns = mem_tick(m);
     return 0;
 }
 
-static int rename_locked(struct mem *m, const char *from, const char *to, unsigned flags,
-                         struct remote_attr *ret)
+int mem_rename_node(struct mem *m, const char *from, const char *to, unsigned flags,
+                    struct remote_attr *ret)
 {
     struct mem_node *n;
     struct ends x;
@@ -662,7 +664,7 @@ static int mem_rename(struct remote *r, const char *from, const char *to, unsign
     int err;
 
     lock_take(&m->lock);
-    err = rename_locked(m, from, to, flags, ret);
+    err = mem_rename_node(m, from, to, flags, ret);
     lock_drop(&m->lock);
     return err;
 }
@@ -685,8 +687,8 @@ static int replace_node(struct mem *m, struct mem_node *dir, struct mem_name *e,
     return 0;
 }
 
-static int put_locked(struct mem *m, const char *path, const struct remote_put *put,
-                      struct mem_data *data, struct mem_node **ret)
+int mem_put_node(struct mem *m, const char *path, const struct remote_put *put,
+                 struct mem_data *data, struct mem_node **ret)
 {
     struct mem_node *dir, *n;
     struct mem_name *e;
@@ -697,7 +699,8 @@ static int put_locked(struct mem *m, const char *path, const struct remote_put *
     if (r < 0)
         return r;
     if (!e) {
-        r = make_node(m, path, S_IFREG | (put->replace ? put->replace->mode & 07777 : 0644), &n);
+        r = mem_make_node(m, path, S_IFREG | (put->replace ? put->replace->mode & 07777 : 0644),
+                          NULL, &n);
         if (r < 0)
             return r;
         n->data = *data;
@@ -730,10 +733,10 @@ static int mem_put(struct remote *r, const char *path, const struct remote_put *
     if (err < 0)
         return err;
     lock_take(&m->lock);
-    err = put_locked(m, path, put, &data, &n);
+    err = mem_put_node(m, path, put, &data, &n);
     if (err == 0) {
         n->attr.size = put->size;
-        n->attr.ctime_ns = tick(m);
+        n->attr.ctime_ns = mem_tick(m);
         n->attr.mtime_ns = put->mtime_ns == INT64_MIN ? n->attr.ctime_ns : put->mtime_ns;
         *ret = n->attr;
     }
@@ -780,7 +783,7 @@ static void change_owner(struct mem_node *n, const struct remote_setattr *set)
 
 static void apply_setattr(struct mem *m, struct mem_node *n, const struct remote_setattr *set)
 {
-    n->attr.ctime_ns = tick(m);
+    n->attr.ctime_ns = mem_tick(m);
     if (set->mask & (REMOTE_SET_UID | REMOTE_SET_GID))
         change_owner(n, set);
     if (set->mask & REMOTE_SET_MODE) {
@@ -799,6 +802,15 @@ static void apply_setattr(struct mem *m, struct mem_node *n, const struct remote
         n->attr.mtime_ns = set->attr.mtime_ns;
 }
 
+int mem_set_node(struct mem *m, struct mem_node *n, const struct remote_setattr *set)
+{
+    int r = check_setattr(m, n, set);
+
+    if (r == 0 && set->mask)
+        apply_setattr(m, n, set);
+    return r;
+}
+
 static int mem_setattr(struct remote *r, const char *path, const struct remote_setattr *set,
                        struct remote_attr *ret)
 {
@@ -809,12 +821,9 @@ static int mem_setattr(struct remote *r, const char *path, const struct remote_s
     lock_take(&m->lock);
     err = mem_walk(m, path, &n);
     if (err == 0)
-        err = check_setattr(m, n, set);
-    if (err == 0) {
-        if (set->mask)
-            apply_setattr(m, n, set);
+        err = mem_set_node(m, n, set);
+    if (err == 0)
         *ret = n->attr;
-    }
     lock_drop(&m->lock);
     return err;
 }
@@ -833,6 +842,7 @@ static void mem_free(struct remote *r)
     mem_jobs_free(m);
     free_tree(m, m->root);
     node_free(m, m->root);
+    mem_apply_done(m);
     lock_done(&m->lock);
     free(m);
 }
@@ -858,6 +868,8 @@ static const struct remote_ops mem_ops = {
     .statfs = mem_statfs,
     .exec = mem_exec,
     .job = mem_job,
+    .apply = mem_apply,
+    .stage = mem_stage,
     .free = mem_free,
 };
 
@@ -870,6 +882,7 @@ struct remote *remote_mem_new(uint32_t uid, uint32_t gid)
     m->remote.ops = &mem_ops;
     m->uid = uid;
     m->gid = gid;
+    m->stop_after = SIZE_MAX;
     m->root = node_new(m, S_IFDIR | 0755);
     if (!m->root) {
         free(m);

@@ -136,3 +136,64 @@ int mem_data_store(const struct mem_data *d, uint64_t off, uint64_t len, int fd,
     *ret_len = len;
     return 0;
 }
+
+int mem_data_copy(struct mem_data *d, const struct mem_data *from, uint64_t size)
+{
+    for (const struct mem_chunk *c = from->chunks; c; c = c->hh.next) {
+        const int r = c->index * MEM_CHUNK < size ? add_chunk(d, c->index, c->bytes, MEM_CHUNK) : 0;
+
+        if (r < 0) {
+            mem_data_done(d);
+            return r;
+        }
+    }
+    mem_data_resize(d, size);
+    return 0;
+}
+
+int mem_data_write(struct mem_data *d, const void *p, uint64_t n, uint64_t off)
+{
+    const unsigned char *from = p;
+
+    if (d->size < off + n)
+        d->size = off + n;
+    while (n > 0) {
+        const uint64_t index = off / MEM_CHUNK;
+        const size_t skip = (size_t)(off % MEM_CHUNK);
+        const size_t part = n < MEM_CHUNK - skip ? (size_t)n : MEM_CHUNK - skip;
+        struct mem_chunk *c;
+
+        HASH_FIND(hh, d->chunks, &index, sizeof(index), c);
+        if (!c) {
+            c = calloc(1, sizeof(*c));
+            if (!c)
+                return -ENOMEM;
+            c->index = index;
+            HASH_ADD(hh, d->chunks, index, sizeof(c->index), c);
+            d->chunk_count++;
+        }
+        memcpy(c->bytes + skip, from, part);
+        from += part;
+        off += part;
+        n -= part;
+    }
+    return 0;
+}
+
+void mem_data_read(const struct mem_data *d, void *p, uint64_t n, uint64_t off)
+{
+    unsigned char *to = p;
+
+    while (n > 0) {
+        const uint64_t index = off / MEM_CHUNK;
+        const size_t skip = (size_t)(off % MEM_CHUNK);
+        const size_t part = n < MEM_CHUNK - skip ? (size_t)n : MEM_CHUNK - skip;
+        struct mem_chunk *c;
+
+        HASH_FIND(hh, d->chunks, &index, sizeof(index), c);
+        memcpy(to, (c ? c->bytes : zeros) + skip, part);
+        to += part;
+        off += part;
+        n -= part;
+    }
+}

@@ -18,6 +18,12 @@ int mem_data_load(struct mem_data *d, int fd, uint64_t size);
 /* Writes off to off+len into fd at the same offsets, not beyond the end. */
 int mem_data_store(const struct mem_data *d, uint64_t off, uint64_t len, int fd, uint64_t *ret_len);
 
+/* d is empty before: the first bytes of from. */
+int mem_data_copy(struct mem_data *d, const struct mem_data *from, uint64_t size);
+/* Grows d as needed; on failure some of it is written. */
+int mem_data_write(struct mem_data *d, const void *p, uint64_t n, uint64_t off);
+void mem_data_read(const struct mem_data *d, void *p, uint64_t n, uint64_t off); /* within size */
+
 enum { MEM_CHUNK = 64 * 1024 };
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef REMOTE_MEM_INTERNAL_H
 #define REMOTE_MEM_INTERNAL_H
 
+#include "remote/batch.h"
 #include "remote/job.h"
 #include "remote/mem_data.h"
 #include "remote/remote.h"
@@ -33,6 +34,11 @@ struct mem {
     int64_t now_ns; /* the last time given out */
     struct mem_job *jobs;
     uint64_t last_job;
+    struct mem_client *clients;
+    struct mem_blob *blobs;
+    uint64_t last_blob;
+    size_t stop_after; /* changes of the next batch; SIZE_MAX: never */
+    int stop_err;
 };
 
 static inline struct mem *mem_of(struct remote *r)
@@ -43,6 +49,24 @@ static inline struct mem *mem_of(struct remote *r)
 /* All of these want m->lock held. */
 int mem_walk(struct mem *m, const char *path, struct mem_node **ret);
 bool mem_may(const struct mem *m, const struct mem_node *n, unsigned want); /* R_OK | W_OK | X_OK */
+
+int64_t mem_tick(struct mem *m);
+int mem_make_node(struct mem *m, const char *path, mode_t mode, const char *target,
+                  struct mem_node **ret);
+int mem_link_node(struct mem *m, const char *from, const char *to, struct remote_attr *ret);
+int mem_remove_name(struct mem *m, const char *path, bool is_dir);
+int mem_rename_node(struct mem *m, const char *from, const char *to, unsigned flags,
+                    struct remote_attr *ret);
+/* Takes data on success. The times are the caller's to set. */
+int mem_put_node(struct mem *m, const char *path, const struct remote_put *put,
+                 struct mem_data *data, struct mem_node **ret);
+int mem_set_node(struct mem *m, struct mem_node *n, const struct remote_setattr *set);
+
+/* ---- mem_apply.c ---- */
+
+int mem_apply(struct remote *r, const struct remote_batch *batch, struct remote_applied *ret);
+int mem_stage(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret);
+void mem_apply_done(struct mem *m);
 
 /* ---- mem_tree.c ---- */
 

@@ -1,0 +1,572 @@
+/* Batches of remote_mem: what batch.h says, with the records of clients in memory. */
+#include "remote/mem_internal.h"
+
+#include "remote/backends.h"
+#include "util/crc32c.h"
+#include "util/path.h"
+#include "util/sha256.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct mem_client {
+    char client[REMOTE_CLIENT_LEN + 1];
+    uint64_t number;
+    uint8_t digest[REMOTE_DIGEST];
+    struct remote_result *v;
+    size_t count, done; /* v[done] is the next to be made */
+    bool finished, renew;
+    UT_hash_handle hh;
+};
+
+struct mem_blob {
+    char name[REMOTE_BLOB_NAME + 1];
+    uint8_t *p;
+    uint64_t len;
+    UT_hash_handle hh;
+};
+
+/* ---- blobs ---- */
+
+static void blob_free(struct mem *m, struct mem_blob *b)
+{
+    HASH_DEL(m->blobs, b);
+    free(b->p);
+    free(b);
+}
+
+static int read_all(const struct remote_stage *stage, uint8_t *p)
+{
+    for (uint64_t done = 0; done < stage->len;) {
+        const ssize_t n = stage->read(stage->arg, done, p + done, (size_t)(stage->len - done));
+
+        if (n <= 0)
+            return n < 0 ? (int)n : -EIO;
+        done += (uint64_t)n;
+    }
+    return 0;
+}
+
+int mem_stage(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret)
+{
+    struct mem *m = mem_of(r);
+    struct mem_blob *b = calloc(1, sizeof(*b));
+    int err;
+
+    if (!b)
+        return -ENOMEM;
+    b->len = stage->len;
+    b->p = malloc(stage->len);
+    err = b->p ? read_all(stage, b->p) : -ENOMEM;
+    if (err < 0) {
+        free(b->p);
+        free(b);
+        return err;
+    }
+    lock_take(&m->lock);
+    snprintf(b->name, sizeof(b->name), "blob%" PRIu64, ++m->last_blob);
+    HASH_ADD_STR(m->blobs, name, b);
+    *ret = (struct remote_blob){.len = b->len, .crc = crc32c(0, b->p, b->len)};
+    memcpy(ret->name, b->name, sizeof(ret->name));
+    lock_drop(&m->lock);
+    return 0;
+}
+
+static struct mem_blob *blob_named(struct mem *m, const struct remote_blob *blob)
+{
+    struct mem_blob *b;
+
+    HASH_FIND_STR(m->blobs, blob->name, b);
+    return b;
+}
+
+/* NULL if it is gone, or not what it was. */
+static struct mem_blob *find_blob(struct mem *m, const struct remote_blob *blob)
+{
+    struct mem_blob *b = blob_named(m, blob);
+
+    return b && b->len == blob->len && crc32c(0, b->p, b->len) == blob->crc ? b : NULL;
+}
+
+static void drop_blobs(struct mem *m, const struct remote_batch *batch)
+{
+    for (size_t i = 0; i < batch->blob_count; i++) {
+        struct mem_blob *b = blob_named(m, &batch->blobs[i]);
+
+        if (b)
+            blob_free(m, b);
+    }
+}
+
+/* ---- is it the object that is meant? ---- */
+
+static struct mem_node *node_at(struct mem *m, const char *path, int *ret_err)
+{
+    struct mem_node *n = NULL;
+    const int r = mem_walk(m, path, &n);
+
+    *ret_err = r == -ENOENT || r == -ENOTDIR ? 0 : r;
+    return r == 0 ? n : NULL;
+}
+
+static bool has_hash(const struct mem_node *n, const struct remote_object *o)
+{
+    uint8_t got[SHA256_BYTES];
+    uint8_t *p;
+
+    if (!o->hash || !S_ISREG(n->attr.mode) || n->attr.size != o->size)
+        return false;
+    p = malloc(n->data.size + 1);
+    if (!p)
+        return false;
+    mem_data_read(&n->data, p, n->data.size, 0);
+    sha256(p, n->data.size, got);
+    free(p);
+    return memcmp(got, o->hash, sizeof(got)) == 0;
+}
+
+static bool is_object(const struct mem_node *n, const struct remote_attr *a)
+{
+    return (a->dev == 0 || n->attr.dev == a->dev) && n->attr.ino == a->ino;
+}
+
+static bool is_version(const struct mem_node *n, const struct remote_attr *a)
+{
+    return is_object(n, a) &&
+           (S_ISDIR(n->attr.mode) || (n->attr.size == a->size && n->attr.mtime_ns == a->mtime_ns &&
+                                      n->attr.ctime_ns == a->ctime_ns));
+}
+
+static bool is_meant(const struct mem_node *n, const struct remote_object *o,
+                     const struct mem_client *c)
+{
+    const struct remote_attr a = {.dev = o->dev,
+                                  .ino = o->ino,
+                                  .size = o->size,
+                                  .mtime_ns = o->mtime_ns,
+                                  .ctime_ns = o->ctime_ns};
+    const struct remote_result *left;
+
+    switch (o->means) {
+    case REMOTE_ANY:
+        return true;
+    case REMOTE_ABSENT:
+        return !n;
+    case REMOTE_SAME:
+        return n && is_object(n, &a);
+    case REMOTE_VERSION:
+        return n && (is_version(n, &a) || has_hash(n, o));
+    case REMOTE_LEFT_BY:
+        left = &c->v[o->change];
+        if (left->outcome != REMOTE_DONE)
+            return false;
+        return left->now.ino == 0 ? !n : n && is_version(n, &left->now);
+    }
+    return false;
+}
+
+static bool two_paths(const struct remote_change *c)
+{
+    return c->kind == REMOTE_CHANGE_LINK || c->kind == REMOTE_CHANGE_RENAME;
+}
+
+static bool stands_on(const struct remote_change *c, const char *path)
+{
+    return path_is_below(c->path, path) || (two_paths(c) && path_is_below(c->path2, path));
+}
+
+static bool poisoned(const struct remote_batch *b, const struct mem_client *c, size_t i)
+{
+    for (size_t k = 0; k < i; k++) {
+        const struct remote_change *bad = &b->v[k];
+
+        if (c->v[k].outcome != REMOTE_DONE &&
+            (stands_on(&b->v[i], bad->path) || (two_paths(bad) && stands_on(&b->v[i], bad->path2))))
+            return true;
+    }
+    return false;
+}
+
+/* ---- making one change ---- */
+
+static int add_pieces(struct mem *m, const struct remote_batch *b, const struct remote_change *c,
+                      uint64_t base, struct mem_data *d)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < c->piece_count; i++) {
+        const struct remote_piece *p = &c->pieces[i];
+        const uint8_t *from = b->data;
+
+        if (p->blob > 0)
+            from = blob_named(m, &b->blobs[p->blob - 1])->p;
+        r = mem_data_write(d, from + p->at, p->len, base + p->off);
+    }
+    return r;
+}
+
+static int fill(struct mem *m, const struct remote_batch *b, const struct remote_change *c,
+                const struct mem_node *old, struct mem_data *d)
+{
+    const uint64_t had = old ? old->data.size : 0;
+    const bool append = c->flags & REMOTE_CHANGE_APPEND;
+    int r = old ? mem_data_copy(d, &old->data, c->keep < had ? c->keep : had) : 0;
+
+    if (r == 0 && c->size == REMOTE_ALL && c->keep == REMOTE_ALL)
+        mem_data_resize(d, had);
+    if (r == 0)
+        r = add_pieces(m, b, c, append ? had : 0, d);
+    if (r == 0 && c->size != REMOTE_ALL)
+        mem_data_resize(d, c->size);
+    return r;
+}
+
+static int make_write(struct mem *m, const struct remote_batch *b, const struct remote_change *c,
+                      struct mem_node *old, struct mem_node **ret)
+{
+    const bool in_place = c->flags & (REMOTE_CHANGE_APPEND | REMOTE_CHANGE_IN_PLACE);
+    const struct remote_attr made = {.mode =
+                                         c->set.mask & REMOTE_SET_MODE ? c->set.attr.mode : 0644};
+    const int64_t old_mtime_ns = old ? old->attr.mtime_ns : 0;
+    struct mem_data d = {0};
+    struct mem_node *n = old;
+    int r = 0;
+
+    if (old && !S_ISREG(old->attr.mode))
+        return S_ISDIR(old->attr.mode) ? -EISDIR : -EINVAL;
+    if (!old && c->at.means != REMOTE_ABSENT)
+        return -ENOENT;
+    if (old && !mem_may(m, old, W_OK))
+        return -EACCES;
+    r = fill(m, b, c, old, &d);
+    if (r == 0 && in_place && old) {
+        mem_data_done(&old->data);
+        old->data = d;
+    } else if (r == 0) {
+        r = mem_put_node(m, c->path, &(struct remote_put){.replace = &made}, &d, &n);
+    }
+    if (r < 0) {
+        mem_data_done(&d);
+        return r;
+    }
+    n->attr.size = n->data.size;
+    n->attr.ctime_ns = mem_tick(m);
+    n->attr.mtime_ns = old && n != old ? old_mtime_ns : n->attr.ctime_ns;
+    *ret = n;
+    return mem_set_node(m, n, &c->set);
+}
+
+static int make(struct mem *m, const struct remote_batch *b, const struct remote_change *c,
+                struct mem_node *n, struct remote_attr *now)
+{
+    const unsigned flags = (c->flags & REMOTE_CHANGE_NOREPLACE ? REMOTE_RENAME_NOREPLACE : 0u) |
+                           (c->flags & REMOTE_CHANGE_EXCHANGE ? REMOTE_RENAME_EXCHANGE : 0u);
+    int r = 0;
+
+    switch (c->kind) {
+    case REMOTE_CHANGE_WRITE:
+        r = make_write(m, b, c, n, &n);
+        break;
+    case REMOTE_CHANGE_MKDIR:
+        r = mem_make_node(m, c->path, S_IFDIR | (c->set.attr.mode & 07777), NULL, &n);
+        if (r == 0)
+            r = mem_set_node(m, n, &c->set);
+        break;
+    case REMOTE_CHANGE_SYMLINK:
+        r = mem_make_node(m, c->path, S_IFLNK | 0777, c->path2, &n);
+        break;
+    case REMOTE_CHANGE_LINK:
+        return mem_link_node(m, c->path, c->path2, now);
+    case REMOTE_CHANGE_RENAME:
+        return mem_rename_node(m, c->path, c->path2, flags, now);
+    case REMOTE_CHANGE_UNLINK:
+        return mem_remove_name(m, c->path, false);
+    case REMOTE_CHANGE_RMDIR:
+        return mem_remove_name(m, c->path, true);
+    case REMOTE_CHANGE_SETATTR:
+        r = n ? mem_set_node(m, n, &c->set) : -ENOENT;
+        break;
+    case REMOTE_CHANGE_FSYNC:
+        r = n ? 0 : -ENOENT;
+        break;
+    }
+    if (r == 0)
+        *now = n->attr;
+    return r;
+}
+
+/* ---- is its result there already? Only what can be told from what is there ---- */
+
+static bool same_content(struct mem *m, const struct remote_batch *b, const struct remote_change *c,
+                         const struct mem_node *n)
+{
+    struct mem_data d = {0};
+    uint8_t *p = NULL;
+    bool same = false;
+
+    if (!S_ISREG(n->attr.mode) || c->keep != 0 || (c->flags & REMOTE_CHANGE_APPEND) ||
+        fill(m, b, c, NULL, &d) < 0)
+        goto out;
+    p = d.size == n->data.size ? malloc(2 * d.size + 1) : NULL;
+    if (!p)
+        goto out;
+    mem_data_read(&d, p, d.size, 0);
+    mem_data_read(&n->data, p + d.size, d.size, 0);
+    same = memcmp(p, p + d.size, d.size) == 0;
+out:
+    free(p);
+    mem_data_done(&d);
+    return same;
+}
+
+static bool is_there(struct mem *m, const struct remote_batch *b, const struct remote_change *c,
+                     const struct mem_node *n, const struct mem_node *n2, struct remote_attr *now)
+{
+    bool there = false;
+
+    switch (c->kind) {
+    case REMOTE_CHANGE_WRITE:
+        there = n && same_content(m, b, c, n);
+        break;
+    case REMOTE_CHANGE_MKDIR:
+        there = n && S_ISDIR(n->attr.mode);
+        break;
+    case REMOTE_CHANGE_SYMLINK:
+        there = n && n->target && strcmp(n->target, c->path2) == 0;
+        break;
+    case REMOTE_CHANGE_LINK:
+        there = n && n == n2;
+        break;
+    case REMOTE_CHANGE_RENAME:
+        there = !n && n2 && (c->at.ino == 0 || n2->attr.ino == c->at.ino);
+        n = n2;
+        break;
+    case REMOTE_CHANGE_UNLINK:
+    case REMOTE_CHANGE_RMDIR:
+        return !n;
+    case REMOTE_CHANGE_SETATTR:
+    case REMOTE_CHANGE_FSYNC:
+        return false; /* making it once more does no harm */
+    }
+    if (there)
+        *now = n->attr;
+    return there;
+}
+
+static void make_one(struct mem *m, const struct remote_batch *b, struct mem_client *client,
+                     size_t i)
+{
+    const struct remote_change *c = &b->v[i];
+    struct remote_result *res = &client->v[i];
+    struct mem_node *n, *n2 = NULL;
+    int r, r2 = 0;
+
+    n = node_at(m, c->path, &r);
+    if (two_paths(c))
+        n2 = node_at(m, c->path2, &r2);
+    if (poisoned(b, client, i)) {
+        *res = (struct remote_result){.outcome = REMOTE_POISONED, .err = -ECANCELED};
+        return;
+    }
+    if (client->renew && is_there(m, b, c, n, n2, &res->now)) {
+        res->outcome = REMOTE_DONE;
+        return;
+    }
+    r = r < 0 ? r : r2;
+    if (r == 0 && !(c->flags & REMOTE_CHANGE_APPEND) && !is_meant(n, &c->at, client)) {
+        *res = (struct remote_result){.outcome = REMOTE_CONFLICT, .err = -EBUSY};
+        if (n)
+            res->now = n->attr;
+        return;
+    }
+    if (r == 0 && two_paths(c) && !is_meant(n2, &c->at2, client)) {
+        *res = (struct remote_result){.outcome = REMOTE_CONFLICT, .err = -EBUSY};
+        if (n2)
+            res->now = n2->attr;
+        return;
+    }
+    if (r == 0)
+        r = make(m, b, c, n, &res->now);
+    res->outcome = r < 0 ? REMOTE_FAILED : REMOTE_DONE;
+    res->err = r;
+    if (r < 0)
+        memset(&res->now, 0, sizeof(res->now));
+}
+
+/* ---- the client's record ---- */
+
+static void client_free(struct mem *m, struct mem_client *c)
+{
+    HASH_DEL(m->clients, c);
+    free(c->v);
+    free(c);
+}
+
+/* What the record says of a batch before anything is done; RUN: it may go on. */
+enum verdict { RUN, REPEAT, BEGIN, STATE };
+
+static enum verdict judge(const struct mem_client *c, const struct remote_batch *b,
+                          enum remote_batch_state *state)
+{
+    *state = REMOTE_BATCH_FINISHED;
+    if (c && b->number == c->number) {
+        if (memcmp(c->digest, b->digest, sizeof(c->digest)) != 0 || c->count != b->count) {
+            *state = REMOTE_BATCH_OTHER;
+            return STATE;
+        }
+        return c->finished ? REPEAT : RUN;
+    }
+    if (c && b->number < c->number)
+        *state = REMOTE_BATCH_AHEAD;
+    else if (b->mode == REMOTE_BATCH_RENEW || b->number == (c ? c->number : 0) + 1)
+        return BEGIN;
+    else
+        *state = c ? REMOTE_BATCH_BEHIND : REMOTE_BATCH_UNKNOWN;
+    return STATE;
+}
+
+static int begin(struct mem *m, const struct remote_batch *b, struct mem_client **ret)
+{
+    struct mem_client *c = *ret, *fresh = calloc(1, sizeof(*fresh));
+
+    if (fresh)
+        fresh->v = calloc(b->count, sizeof(*fresh->v));
+    if (!fresh || !fresh->v) {
+        free(fresh);
+        return -ENOMEM;
+    }
+    memcpy(fresh->client, b->client, sizeof(fresh->client));
+    memcpy(fresh->digest, b->digest, sizeof(fresh->digest));
+    fresh->number = b->number;
+    fresh->count = b->count;
+    fresh->renew = b->mode == REMOTE_BATCH_RENEW;
+    if (c)
+        client_free(m, c);
+    HASH_ADD_STR(m->clients, client, fresh);
+    *ret = fresh;
+    return 0;
+}
+
+static int run(struct mem *m, const struct remote_batch *b, struct mem_client *c)
+{
+    while (c->done < b->count && b->mode != REMOTE_BATCH_CLOSE) {
+        if (m->stop_after == 0) {
+            m->stop_after = SIZE_MAX;
+            return m->stop_err;
+        }
+        if (m->stop_after != SIZE_MAX)
+            m->stop_after--;
+        make_one(m, b, c, c->done++);
+    }
+    c->finished = true;
+    if (b->mode != REMOTE_BATCH_CLOSE)
+        drop_blobs(m, b);
+    return 0;
+}
+
+static int answer(struct mem *m, const struct mem_client *c, enum remote_batch_state state,
+                  struct remote_applied *ret)
+{
+    struct remote_applied a = {.state = state, .now_ns = m->now_ns};
+
+    if (state == REMOTE_BATCH_FINISHED) {
+        a.v = malloc(c->count * sizeof(*a.v));
+        if (!a.v)
+            return -ENOMEM;
+        memcpy(a.v, c->v, c->count * sizeof(*a.v));
+        a.count = c->count;
+    }
+    *ret = a;
+    return 0;
+}
+
+static int apply_locked(struct mem *m, const struct remote_batch *b, struct remote_applied *ret)
+{
+    enum remote_batch_state state;
+    struct mem_client *c;
+    enum verdict verdict;
+    int r = 0;
+
+    HASH_FIND_STR(m->clients, b->client, c);
+    verdict = judge(c, b, &state);
+    if (verdict == RUN || verdict == BEGIN) {
+        for (size_t i = 0; b->mode != REMOTE_BATCH_CLOSE && i < b->blob_count; i++)
+            if (!find_blob(m, &b->blobs[i]))
+                return -ENODATA;
+        if (verdict == BEGIN)
+            r = begin(m, b, &c);
+        if (r == 0)
+            r = run(m, b, c);
+    }
+    return r < 0 ? r : answer(m, c, state, ret);
+}
+
+int mem_apply(struct remote *r, const struct remote_batch *batch, struct remote_applied *ret)
+{
+    struct mem *m = mem_of(r);
+    int err;
+
+    lock_take(&m->lock);
+    err = apply_locked(m, batch, ret);
+    lock_drop(&m->lock);
+    return err;
+}
+
+void mem_apply_done(struct mem *m)
+{
+    for (struct mem_client *c = m->clients, *next; c; c = next) {
+        next = c->hh.next;
+        client_free(m, c);
+    }
+    for (struct mem_blob *b = m->blobs, *next; b; b = next) {
+        next = b->hh.next;
+        blob_free(m, b);
+    }
+}
+
+/* ---- for tests ---- */
+
+void remote_mem_stop_after(struct remote *r, size_t changes, int err)
+{
+    struct mem *m = mem_of(r);
+
+    lock_take(&m->lock);
+    m->stop_after = changes;
+    m->stop_err = err;
+    lock_drop(&m->lock);
+}
+
+void remote_mem_rewind(struct remote *r, uint64_t number)
+{
+    struct mem *m = mem_of(r);
+
+    lock_take(&m->lock);
+    for (struct mem_client *c = m->clients, *next; c; c = next) {
+        next = c->hh.next;
+        if (number == 0)
+            client_free(m, c);
+        else if (c->number > number)
+            c->number = number;
+    }
+    lock_drop(&m->lock);
+}
+
+size_t remote_mem_blobs(struct remote *r, bool drop)
+{
+    struct mem *m = mem_of(r);
+    size_t count;
+
+    lock_take(&m->lock);
+    count = HASH_COUNT(m->blobs);
+    for (struct mem_blob *b = m->blobs, *next; b && drop; b = next) {
+        next = b->hh.next;
+        blob_free(m, b);
+    }
+    lock_drop(&m->lock);
+    return count;
+}
