@@ -23,6 +23,9 @@
  * later change may name that one as the maker of its object (JOURNAL_MADE). A change names the last
  * change before it that touched the same object, if that has not been told, else what is known of
  * it (JOURNAL_IS), JOURNAL_ABSENT or JOURNAL_ANY. 0 or -errno.
+ *
+ * What a change wrote gets its when_ns as its time in the sandbox, unless attr or a later SETATTR
+ * says another; an APPEND has the time at which it arrives.
  */
 #ifndef FLUSH_FLUSH_H
 #define FLUSH_FLUSH_H

@@ -173,6 +173,9 @@ int journal_replay(struct journal *j, int (*fn)(void *arg, const struct journal_
 /* One record, settled for good: -ENOENT. Its bytes go to mem (JOURNAL_RECORD_MAX is enough), into
  * which ret points. */
 int journal_get(struct journal *j, uint64_t seq, struct buf *mem, struct journal_item *ret);
+/* What is known of a change that is not settled, or is named as the maker of one that is not.
+ * Else -ENOENT. */
+int journal_result(struct journal *j, uint64_t seq, struct journal_result *ret);
 /*
  * Appends up to len bytes of a change's data to out, from byte at of it: the bytes as they were
  * given (for extents: one after the other, whatever their offsets). Short at the end. With check,

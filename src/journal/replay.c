@@ -356,6 +356,20 @@ int journal_get(struct journal *j, uint64_t seq, struct buf *mem, struct journal
     return r;
 }
 
+int journal_result(struct journal *j, uint64_t seq, struct journal_result *ret)
+{
+    struct entry *e;
+
+    lock_take(&j->lock);
+    e = journal_entry(j, seq);
+    if (e && !journal_is_change(e->kind))
+        e = NULL;
+    if (e)
+        *ret = e->result;
+    lock_drop(&j->lock);
+    return e ? 0 : -ENOENT;
+}
+
 /* The first that is not settled from *seq on; -ENOENT. */
 static int next_item(struct journal *j, uint64_t *seq, uint64_t end, struct buf *mem,
                      struct journal_item *ret)

@@ -1,0 +1,649 @@
+/* batch.c - from chosen changes to the bytes that are sent. The sender's, without the lock but
+ * where it says so. */
+#include "flush/flush_internal.h"
+
+#include "util/array.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { READ_MAX = 2 * JOURNAL_EXTENT_MAX };
+
+struct sending *batch_free(struct sending *s)
+{
+    if (!s)
+        return NULL;
+    for (size_t i = 0; i < s->count; i++) {
+        content_done(&s->ops[i].content);
+        free(s->ops[i].path);
+        free(s->ops[i].path2);
+    }
+    for (size_t i = 0; i < s->change_count; i++)
+        s->changes[i]->sending = NULL;
+    free(s->ops);
+    free(s->changes);
+    free(s->v);
+    free(s->pieces);
+    buf_done(&s->data);
+    free(s->slices);
+    free(s->blobs);
+    free(s->blob_slices);
+    free(s);
+    return NULL;
+}
+
+/* ---- which object is meant ---- */
+
+/* How sure it must be that it is the one: times of a directory move with each name in it, and what
+ * is only added to needs no version. */
+static enum remote_means strength(enum journal_kind kind, enum journal_role role)
+{
+    if (role == JOURNAL_AT2)
+        return REMOTE_VERSION;
+    switch (kind) {
+    case JOURNAL_APPEND:
+    case JOURNAL_SETATTR:
+    case JOURNAL_LINK:
+    case JOURNAL_RMDIR:
+        return REMOTE_SAME;
+    default:
+        return REMOTE_VERSION;
+    }
+}
+
+static void from_identity(struct remote_object *o, const struct journal_identity *id,
+                          enum remote_means means)
+{
+    if (id->ino == 0) /* it was never seen: nothing can be compared */
+        return;
+    o->means = means;
+    o->dev = id->dev;
+    o->ino = id->ino;
+    o->size = id->size;
+    o->mtime_ns = id->mtime_ns;
+    o->ctime_ns = id->ctime_ns;
+}
+
+/* What its maker left; of what a removal left there is no identity. */
+static int from_maker(struct flush *f, const struct sending *s, uint64_t seq,
+                      enum remote_means means, size_t op, struct remote_object *o)
+{
+    struct journal_result result;
+    const struct change *maker;
+    int r;
+
+    lock_take(&f->lock);
+    maker = change_find(f, seq);
+    lock_drop(&f->lock);
+    if (maker && maker->sending == s && maker->op != op) {
+        if (maker->kind == JOURNAL_UNLINK || maker->kind == JOURNAL_RMDIR)
+            return 0;
+        o->means = REMOTE_LEFT_BY;
+        o->change = (uint32_t)maker->op;
+        return 0;
+    }
+    r = journal_result(f->journal, seq, &result);
+    if (r == 0)
+        from_identity(o, &result.now, means);
+    return r;
+}
+
+static int resolve(struct flush *f, const struct sending *s, const struct change *c,
+                   enum journal_role role, const struct journal_object *from, uint8_t *hash,
+                   struct remote_object *ret)
+{
+    const enum remote_means means = strength(c->kind, role);
+
+    *ret = (struct remote_object){.means = REMOTE_ANY};
+    if (c->forced)
+        return 0;
+    switch (from->means) {
+    case JOURNAL_ANY:
+        return 0;
+    case JOURNAL_ABSENT:
+        ret->means = REMOTE_ABSENT;
+        return 0;
+    case JOURNAL_MADE:
+        return from_maker(f, s, from->made_by, means, c->op, ret);
+    case JOURNAL_IS:
+        from_identity(ret, &from->identity, means);
+        if (from->has_hash && ret->means == REMOTE_VERSION) {
+            memcpy(hash, from->hash, JOURNAL_DIGEST);
+            ret->hash = hash;
+        }
+        return 0;
+    }
+    return -EINVAL;
+}
+
+/* ---- one op ---- */
+
+static void set_attr(struct remote_setattr *set, const struct journal_attr *attr)
+{
+    if (attr->mask & JOURNAL_ATTR_MODE)
+        set->attr.mode = attr->mode;
+    if (attr->mask & JOURNAL_ATTR_UID)
+        set->attr.uid = attr->uid;
+    if (attr->mask & JOURNAL_ATTR_GID)
+        set->attr.gid = attr->gid;
+    if (attr->mask & JOURNAL_ATTR_ATIME)
+        set->attr.atime_ns = attr->atime_ns;
+    if (attr->mask & JOURNAL_ATTR_MTIME)
+        set->attr.mtime_ns = attr->mtime_ns;
+    set->mask |= (attr->mask & JOURNAL_ATTR_MODE ? REMOTE_SET_MODE : 0u) |
+                 (attr->mask & JOURNAL_ATTR_UID ? REMOTE_SET_UID : 0u) |
+                 (attr->mask & JOURNAL_ATTR_GID ? REMOTE_SET_GID : 0u) |
+                 (attr->mask & JOURNAL_ATTR_ATIME ? REMOTE_SET_ATIME : 0u) |
+                 (attr->mask & JOURNAL_ATTR_MTIME ? REMOTE_SET_MTIME : 0u);
+}
+
+/* What is written has the time when it was written, not when it was sent. */
+static void set_time(struct remote_setattr *set, int64_t when_ns)
+{
+    if (when_ns == 0)
+        return;
+    set->mask |= REMOTE_SET_MTIME;
+    set->attr.mtime_ns = when_ns;
+}
+
+static int add_data(struct content *x, const struct journal_record *rec, uint64_t base)
+{
+    uint64_t at = 0;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < rec->extent_count; i++) {
+        const struct journal_extent e = journal_record_extent(rec, i);
+        const bool append = rec->kind == JOURNAL_APPEND;
+        const struct piece p = {append ? base + at : e.off, e.len, rec->seq, at};
+
+        r = content_write(x, &p);
+        at += e.len;
+    }
+    if (r == 0 && rec->data_len) {
+        const struct piece p = {rec->kind == JOURNAL_APPEND ? base : rec->off, rec->data_len,
+                                rec->seq, 0};
+
+        r = content_write(x, &p);
+    }
+    return r;
+}
+
+static uint64_t end_of(const struct content *x)
+{
+    if (x->size != CONTENT_UNKNOWN)
+        return x->size;
+    return x->count ? x->v[x->count - 1].off + x->v[x->count - 1].len : 0;
+}
+
+int batch_add_content(struct content *x, const struct journal_record *rec)
+{
+    int r;
+
+    switch (rec->kind) {
+    case JOURNAL_CREATE:
+        content_replace(x);
+        return 0;
+    case JOURNAL_PUT:
+        content_replace(x);
+        r = add_data(x, rec, 0);
+        if (r == 0)
+            content_resize(x, rec->size);
+        return r;
+    case JOURNAL_PATCH:
+        return add_data(x, rec, 0);
+    case JOURNAL_APPEND:
+        if (x->size == CONTENT_UNKNOWN)
+            x->append = true;
+        return add_data(x, rec, end_of(x));
+    case JOURNAL_TRUNCATE:
+        content_resize(x, rec->size);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static void add_attr(struct op *op, const struct journal_record *rec)
+{
+    struct remote_setattr *set = &op->change.set;
+
+    switch (rec->kind) {
+    case JOURNAL_CREATE:
+    case JOURNAL_PUT:
+        set_time(set, rec->when_ns);
+        set_attr(set, &rec->attr);
+        break;
+    case JOURNAL_PATCH:
+    case JOURNAL_TRUNCATE:
+        set_time(set, rec->when_ns);
+        break;
+    case JOURNAL_MKDIR:
+    case JOURNAL_SETATTR:
+        set_attr(set, &rec->attr);
+        break;
+    default:
+        break;
+    }
+}
+
+static const struct {
+    enum journal_kind kind;
+    enum remote_change_kind change;
+} kinds[] = {
+    {JOURNAL_PUT, REMOTE_CHANGE_WRITE},       {JOURNAL_PATCH, REMOTE_CHANGE_WRITE},
+    {JOURNAL_APPEND, REMOTE_CHANGE_WRITE},    {JOURNAL_TRUNCATE, REMOTE_CHANGE_WRITE},
+    {JOURNAL_CREATE, REMOTE_CHANGE_WRITE},    {JOURNAL_MKDIR, REMOTE_CHANGE_MKDIR},
+    {JOURNAL_SYMLINK, REMOTE_CHANGE_SYMLINK}, {JOURNAL_LINK, REMOTE_CHANGE_LINK},
+    {JOURNAL_RENAME, REMOTE_CHANGE_RENAME},   {JOURNAL_UNLINK, REMOTE_CHANGE_UNLINK},
+    {JOURNAL_RMDIR, REMOTE_CHANGE_RMDIR},     {JOURNAL_SETATTR, REMOTE_CHANGE_SETATTR},
+};
+
+static enum remote_change_kind kind_of(enum journal_kind kind)
+{
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (kinds[i].kind == kind)
+            return kinds[i].change;
+    return 0;
+}
+
+static int begin_op(struct flush *f, const struct sending *s, struct op *op,
+                    const struct journal_record *rec)
+{
+    struct remote_change *v = &op->change;
+    int r = 0;
+
+    op->path = strdup(rec->path);
+    op->path2 = rec->path2 ? strdup(rec->path2) : NULL;
+    if (!op->path || (rec->path2 && !op->path2))
+        return -ENOMEM;
+    v->kind = kind_of(rec->kind);
+    v->path = op->path;
+    v->path2 = op->path2;
+    if (rec->kind == JOURNAL_RENAME)
+        v->flags = (rec->flags & RENAME_NOREPLACE ? REMOTE_CHANGE_NOREPLACE : 0u) |
+                   (rec->flags & RENAME_EXCHANGE ? REMOTE_CHANGE_EXCHANGE : 0u);
+    r = resolve(f, s, op->first, JOURNAL_AT, &rec->object[JOURNAL_AT], op->hash[0], &v->at);
+    if (r == 0 && op->first->at2)
+        r = resolve(f, s, op->first, JOURNAL_AT2, &rec->object[JOURNAL_AT2], op->hash[1], &v->at2);
+    return r;
+}
+
+static int fill_op(struct flush *f, const struct sending *s, struct op *op, struct buf *mem)
+{
+    bool writes = false;
+    int r = 0;
+
+    op->content = (struct content)CONTENT_INIT;
+    for (struct change *c = op->first; c && r == 0; c = c->op_next) {
+        struct journal_item item;
+
+        r = journal_get(f->journal, c->seq, mem, &item);
+        if (r == 0 && c == op->first)
+            r = begin_op(f, s, op, &item.rec);
+        if (r < 0)
+            break;
+        if (kind_of(item.rec.kind) == REMOTE_CHANGE_WRITE) {
+            op->change.kind = REMOTE_CHANGE_WRITE;
+            writes = true;
+        }
+        add_attr(op, &item.rec);
+        r = batch_add_content(&op->content, &item.rec);
+        c->fsync_sent = c->fsync;
+        if (c->fsync_sent)
+            op->change.flags |= REMOTE_CHANGE_FSYNC_TOO;
+    }
+    if (r == 0 && writes) {
+        op->change.keep = op->content.keep;
+        op->change.size = op->content.append ? REMOTE_ALL : op->content.size;
+        op->change.piece_count = op->content.count;
+        if (op->content.append)
+            op->change.flags |= REMOTE_CHANGE_APPEND;
+    }
+    return r;
+}
+
+/* ---- the data ---- */
+
+struct source {
+    struct flush *f;
+    const struct slice *v;
+    size_t count;
+    struct buf window; /* bytes of one slice */
+    size_t slice;
+    uint64_t window_at; /* in it */
+};
+
+static uint64_t total(const struct sending *s)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < s->count; i++)
+        for (size_t k = 0; k < s->ops[i].content.count; k++)
+            n += s->ops[i].content.v[k].len;
+    return n;
+}
+
+static int read_data(struct flush *f, uint64_t seq, uint64_t at, uint64_t len, struct buf *out)
+{
+    while (len > 0) {
+        const size_t start = out->len, n = len < READ_MAX / 2 ? (size_t)len : READ_MAX / 2;
+        struct buf part = BUF_INIT(2 * READ_MAX);
+        int r = journal_read(f->journal, seq, at, n, true, &part);
+
+        if (r == 0 && part.len != n)
+            r = -EBADMSG;
+        if (r == 0)
+            r = buf_append(out, part.data, part.len);
+        buf_done(&part);
+        if (r < 0) {
+            buf_truncate(out, start);
+            return r;
+        }
+        at += n;
+        len -= n;
+    }
+    return 0;
+}
+
+/* Pieces in the batch's order; neighbours in the file are neighbours in the data, too. */
+static struct remote_piece *add_piece(struct remote_piece *begin, struct remote_piece *end,
+                                      const struct remote_piece *p)
+{
+    if (end > begin && end[-1].blob == p->blob && end[-1].off + end[-1].len == p->off &&
+        end[-1].at + end[-1].len == p->at) {
+        end[-1].len += p->len;
+        return end;
+    }
+    *end = *p;
+    return end + 1;
+}
+
+static int carry(struct flush *f, struct sending *s)
+{
+    struct remote_piece *next = s->pieces;
+
+    for (size_t i = 0; i < s->count; i++) {
+        struct op *op = &s->ops[i];
+
+        op->change.pieces = next;
+        for (size_t k = 0; k < op->content.count; k++) {
+            const struct piece *p = &op->content.v[k];
+            const struct remote_piece piece = {p->off, p->len, 0, s->data.len};
+            const int r = read_data(f, p->seq, p->at, p->len, &s->data);
+
+            if (r < 0) {
+                op->err = r;
+                return r;
+            }
+            next = add_piece((struct remote_piece *)op->change.pieces, next, &piece);
+        }
+        op->change.piece_count = (size_t)(next - op->change.pieces);
+    }
+    s->batch.data = s->data.data;
+    s->batch.data_len = s->data.len;
+    return 0;
+}
+
+/* Cuts what is to be staged into blobs. */
+static int cut(struct sending *s, uint64_t bytes, size_t pieces)
+{
+    const size_t blobs = (size_t)(bytes / REMOTE_BLOB_MAX + 1);
+    struct remote_piece *next = s->pieces;
+    uint64_t used = 0;
+
+    s->slices = malloc((pieces + blobs) * sizeof(*s->slices));
+    s->blobs = calloc(blobs, sizeof(*s->blobs));
+    s->blob_slices = calloc(blobs + 1, sizeof(*s->blob_slices));
+    if (!s->slices || !s->blobs || !s->blob_slices)
+        return -ENOMEM;
+    for (size_t i = 0; i < s->count; i++) {
+        struct op *op = &s->ops[i];
+
+        op->change.pieces = next;
+        for (size_t k = 0; k < op->content.count; k++) {
+            struct piece p = op->content.v[k];
+
+            while (p.len > 0) {
+                const uint64_t room = REMOTE_BLOB_MAX - used % REMOTE_BLOB_MAX;
+                const uint64_t n = p.len < room ? p.len : room;
+                const size_t blob = (size_t)(used / REMOTE_BLOB_MAX);
+                const struct remote_piece piece = {p.off, n, (uint32_t)blob + 1,
+                                                   used % REMOTE_BLOB_MAX};
+
+                if (piece.at == 0)
+                    s->blob_slices[blob] = s->slice_count;
+                s->slices[s->slice_count++] = (struct slice){p.seq, p.at, n};
+                s->blobs[blob].len += n;
+                next = add_piece((struct remote_piece *)op->change.pieces, next, &piece);
+                used += n;
+                p.off += n;
+                p.at += n;
+                p.len -= n;
+            }
+        }
+        op->change.piece_count = (size_t)(next - op->change.pieces);
+    }
+    s->batch.blob_count = (size_t)((used + REMOTE_BLOB_MAX - 1) / REMOTE_BLOB_MAX);
+    s->blob_slices[s->batch.blob_count] = s->slice_count;
+    s->batch.blobs = s->blobs;
+    return 0;
+}
+
+static ssize_t source_read(void *arg, uint64_t off, void *p, size_t n)
+{
+    struct source *x = arg;
+    size_t done = 0, i = 0;
+
+    for (; i < x->count && off >= x->v[i].len; i++)
+        off -= x->v[i].len;
+    for (; i < x->count && done < n; i++, off = 0) {
+        while (off < x->v[i].len && done < n) {
+            size_t part;
+
+            if (x->slice != i || off < x->window_at || off >= x->window_at + x->window.len) {
+                const uint64_t left = x->v[i].len - off;
+                int r;
+
+                buf_truncate(&x->window, 0);
+                r = read_data(x->f, x->v[i].seq, x->v[i].at + off,
+                              left < JOURNAL_EXTENT_MAX ? left : JOURNAL_EXTENT_MAX, &x->window);
+                if (r < 0)
+                    return r;
+                x->slice = i;
+                x->window_at = off;
+            }
+            part = x->window.len - (size_t)(off - x->window_at);
+            if (part > n - done)
+                part = n - done;
+            memcpy((char *)p + done, x->window.data + (off - x->window_at), part);
+            done += part;
+            off += part;
+        }
+    }
+    return (ssize_t)done;
+}
+
+static int stage_one(struct flush *f, struct sending *s, size_t i)
+{
+    struct source source = {.f = f,
+                            .v = s->slices + s->blob_slices[i],
+                            .count = s->blob_slices[i + 1] - s->blob_slices[i],
+                            .window = BUF_INIT(READ_MAX),
+                            .slice = SIZE_MAX};
+    const struct remote_stage stage = {
+        .read = source_read, .arg = &source, .len = s->blobs[i].len, .background = !s->waited};
+    struct remote_blob blob;
+    const int r = remote_stage(f->remote, &stage, &blob);
+
+    buf_done(&source.window);
+    if (r == 0)
+        s->blobs[i] = blob;
+    return r;
+}
+
+int batch_stage(struct flush *f, struct sending *s)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < s->batch.blob_count; i++)
+        r = stage_one(f, s, i);
+    return r;
+}
+
+/* ---- all of it ---- */
+
+static int plan(struct sending *s)
+{
+    s->ops = calloc(s->change_count, sizeof(*s->ops));
+    if (!s->ops)
+        return -ENOMEM;
+    for (size_t i = 0; i < s->change_count; i++) {
+        struct change *c = s->changes[i];
+
+        c->sending = s;
+        c->op = s->count++;
+        c->op_next = NULL;
+        s->ops[c->op].first = s->ops[c->op].last = c;
+    }
+    return 0;
+}
+
+static int fill(struct flush *f, struct sending *s)
+{
+    struct buf mem = BUF_INIT(JOURNAL_RECORD_MAX);
+    size_t pieces = 0;
+    uint64_t bytes;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < s->count; i++) {
+        r = fill_op(f, s, &s->ops[i], &mem);
+        s->ops[i].err = r;
+        pieces += s->ops[i].content.count;
+    }
+    buf_done(&mem);
+    if (r < 0)
+        return r;
+    bytes = total(s);
+    s->pieces = malloc((pieces + (size_t)(bytes / REMOTE_BLOB_MAX) + 1) * sizeof(*s->pieces));
+    s->v = malloc((s->count + 1) * sizeof(*s->v));
+    if (!s->pieces || !s->v)
+        return -ENOMEM;
+    r = bytes <= f->config.inline_bytes ? carry(f, s) : cut(s, bytes, pieces);
+    for (size_t i = 0; i < s->count; i++)
+        s->v[i] = s->ops[i].change;
+    s->batch.v = s->v;
+    s->batch.count = s->count;
+    s->batch.client = journal_client(f->journal);
+    return r;
+}
+
+int batch_build(struct flush *f, struct change **list, size_t count, struct sending **ret)
+{
+    struct sending *s = calloc(1, sizeof(*s));
+    int r;
+
+    if (!s) {
+        free(list);
+        return -ENOMEM;
+    }
+    buf_init(&s->data, REMOTE_BATCH_DATA);
+    s->changes = list;
+    s->change_count = count;
+    r = plan(s);
+    if (r == 0)
+        r = fill(f, s);
+    *ret = s;
+    return r;
+}
+
+static struct op *fsync_op(struct sending *s, struct waiter *w)
+{
+    struct op *op = &s->ops[s->count];
+
+    op->path = strdup(w->fsync_path);
+    if (!op->path)
+        return NULL;
+    op->waiter = w;
+    op->change.kind = REMOTE_CHANGE_FSYNC;
+    op->change.path = op->path;
+    w->sent = true;
+    s->count++;
+    return op;
+}
+
+int batch_build_fsync(struct flush *f, struct sending **ret)
+{
+    enum { AT_ONCE = 256 };
+    struct sending *s = calloc(1, sizeof(*s));
+    int r = 0;
+
+    if (!s)
+        return -ENOMEM;
+    s->waited = true;
+    s->ops = calloc(AT_ONCE, sizeof(*s->ops));
+    s->v = calloc(AT_ONCE, sizeof(*s->v));
+    if (!s->ops || !s->v)
+        r = -ENOMEM;
+    lock_take(&f->lock);
+    for (struct waiter *w = f->waiters; w && r == 0 && s->count < AT_ONCE; w = w->next)
+        if (w->fsync_path && !w->done && !fsync_op(s, w))
+            r = -ENOMEM;
+    lock_drop(&f->lock);
+    for (size_t i = 0; r == 0 && i < s->count; i++)
+        s->v[i] = s->ops[i].change;
+    s->batch.v = s->v;
+    s->batch.count = s->count;
+    s->batch.client = journal_client(f->journal);
+    if (r < 0 || s->count == 0)
+        s = batch_free(s);
+    *ret = s;
+    return r;
+}
+
+/*
+ * The ranges of the note say which records each change has, so that what another process sent can
+ * be told apart: those of one change, then {0, 0}, which is no record.
+ */
+int batch_begin(struct flush *f, struct sending *s)
+{
+    struct journal_range *ranges = malloc((s->change_count + s->count + 1) * sizeof(*ranges));
+    size_t n = 0;
+    int r;
+
+    if (!ranges)
+        return -ENOMEM;
+    for (size_t i = 0; i < s->count; i++) {
+        const size_t first = n;
+
+        for (const struct change *c = s->ops[i].first; c; c = c->op_next) {
+            if (n > first && ranges[n - 1].last + 1 == c->seq)
+                ranges[n - 1].last++;
+            else
+                ranges[n++] = (struct journal_range){c->seq, c->seq};
+        }
+        if (n > first)
+            ranges[n++] = (struct journal_range){0, 0};
+    }
+    r = remote_batch_digest(&s->batch, s->batch.digest);
+    if (r == 0)
+        r = journal_begin_batch(f->journal, ranges, n, s->batch.digest, &s->batch.number);
+    free(ranges);
+    s->begun = r == 0;
+    return r;
+}
+
+int batch_forget(struct flush *f, struct sending *s)
+{
+    struct journal_result *open = calloc(s->change_count + 1, sizeof(*open));
+    int r;
+
+    if (!open)
+        return -ENOMEM;
+    for (size_t i = 0; i < s->change_count; i++)
+        open[i] = (struct journal_result){.seq = s->changes[i]->seq, .settled = JOURNAL_OPEN};
+    r = journal_settle(f->journal, open, s->change_count);
+    free(open);
+    return r;
+}

@@ -1,0 +1,210 @@
+#include "flush/flush.h"
+
+#include "flush/flush_internal.h"
+#include "util/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static const struct flush_config defaults = {
+    .linger_ns = 20 * NS_PER_MS,
+    .open_ns = 5 * NS_PER_S,
+    .open_bytes = 8 << 20,
+    .inline_bytes = REMOTE_BATCH_DATA,
+    .op_timeout_ns = 30 * NS_PER_S,
+};
+
+static void set_config(struct flush *f, const struct flush_config *config)
+{
+    struct flush_config *c = &f->config;
+
+    *c = config ? *config : defaults;
+    if (c->linger_ns == 0)
+        c->linger_ns = defaults.linger_ns;
+    if (c->open_ns == 0)
+        c->open_ns = defaults.open_ns;
+    if (c->open_bytes == 0)
+        c->open_bytes = defaults.open_bytes;
+    if (c->inline_bytes == 0 || c->inline_bytes > REMOTE_BATCH_DATA)
+        c->inline_bytes = defaults.inline_bytes;
+    if (c->op_timeout_ns == 0)
+        c->op_timeout_ns = defaults.op_timeout_ns;
+    f->paused = c->paused;
+}
+
+int flush_new(const struct flush_config *config, struct journal *journal, struct remote *remote,
+              struct flush **ret)
+{
+    struct flush *f;
+    int r;
+
+    if (!remote->ops->apply || !remote->ops->stage)
+        return -EOPNOTSUPP;
+    f = calloc(1, sizeof(*f));
+    if (!f)
+        return -ENOMEM;
+    f->journal = journal;
+    f->remote = remote;
+    f->lot_max = REMOTE_BATCH_CHANGES;
+    set_config(f, config);
+    lock_init(&f->lock);
+    lock_cond_init(&f->work);
+    lock_cond_init(&f->news);
+    f->cancel = cancel_new();
+    r = f->cancel ? queue_init(f) : -ENOMEM;
+    if (r == 0)
+        r = replay(f);
+    if (r < 0)
+        flush_free(f);
+    else
+        *ret = f;
+    return r;
+}
+
+void flush_own(struct flush *f, const struct flush_owner *owner)
+{
+    lock_take(&f->lock);
+    f->owner = *owner;
+    if (f->waiting > 0)
+        send_wake(f);
+    lock_drop(&f->lock);
+}
+
+struct flush *flush_free(struct flush *f)
+{
+    if (!f)
+        return NULL;
+    lock_take(&f->lock);
+    f->stop = true;
+    pthread_cond_signal(&f->work);
+    lock_drop(&f->lock);
+    cancel_fire(f->cancel);
+    if (f->started)
+        pthread_join(f->sender, NULL);
+    f->sending = batch_free(f->sending);
+    free(f->said);
+    park_done(f);
+    end_done(f);
+    queue_done(f);
+    cancel_unref(f->cancel);
+    pthread_cond_destroy(&f->work);
+    pthread_cond_destroy(&f->news);
+    lock_done(&f->lock);
+    free(f);
+    return NULL;
+}
+
+/* ---- changes ---- */
+
+/* What a maker that was told meanwhile left. True if it did not succeed. */
+static bool look_after(struct flush *f, struct journal_object *o)
+{
+    const struct recent *e;
+
+    if (o->means != JOURNAL_MADE || change_find(f, o->made_by))
+        return false;
+    e = end_recent(f, o->made_by);
+    if (!e)
+        return park_find(f, o->made_by) != NULL;
+    if (e->outcome != JOURNAL_DONE)
+        return e->outcome != JOURNAL_DROPPED;
+    o->means = e->now.ino ? JOURNAL_IS : JOURNAL_ANY;
+    o->identity = e->now;
+    o->has_hash = false;
+    return false;
+}
+
+int flush_append(struct flush *f, const struct journal_record *rec, uint64_t *ret_seq)
+{
+    struct journal_record copy = *rec;
+    struct change *c;
+    bool lost = false;
+    uint64_t seq;
+    int r;
+
+    lock_take(&f->lock);
+    for (int i = 0; i < JOURNAL_ROLES; i++)
+        lost = look_after(f, &copy.object[i]) || lost;
+    r = journal_append(f->journal, &copy, &seq);
+    if (r == 0) {
+        r = change_add(f, &copy, seq, &c);
+        if (r < 0) { /* not to be replayed after it was refused */
+            const struct journal_result dropped = {.seq = seq, .settled = JOURNAL_DROPPED};
+
+            (void)journal_settle(f->journal, &dropped, 1);
+        }
+    }
+    if (r == 0) {
+        c->lost = lost;
+        f->lost += lost;
+        *ret_seq = seq;
+        send_wake(f);
+    }
+    lock_drop(&f->lock);
+    return r;
+}
+
+int flush_room(struct flush *f)
+{
+    static const int64_t down_ns = NS_PER_S;
+    int64_t wait_ns;
+    int r;
+
+    lock_take(&f->lock);
+    wait_ns = f->line || f->paused ? down_ns : f->config.op_timeout_ns;
+    lock_drop(&f->lock);
+    r = journal_wait_room(f->journal, clock_mono_ns() + wait_ns);
+    return r == -ETIMEDOUT ? 0 : r; /* slowed down enough */
+}
+
+void flush_ready(struct flush *f, uint64_t group)
+{
+    struct group *g;
+
+    lock_take(&f->lock);
+    HASH_FIND(hh, f->groups, &group, sizeof(group), g);
+    if (g) {
+        g->ready_seq = f->tail->seq;
+        send_wake(f);
+    }
+    lock_drop(&f->lock);
+}
+
+/* ---- how it is sent ---- */
+
+void flush_pause(struct flush *f)
+{
+    lock_take(&f->lock);
+    f->paused = true;
+    lock_drop(&f->lock);
+}
+
+void flush_resume(struct flush *f)
+{
+    lock_take(&f->lock);
+    f->paused = false;
+    send_wake(f);
+    lock_drop(&f->lock);
+}
+
+void flush_retry(struct flush *f)
+{
+    lock_take(&f->lock);
+    f->retry_ns = 0;
+    send_wake(f);
+    lock_drop(&f->lock);
+}
+
+void flush_usage(struct flush *f, struct flush_usage *ret)
+{
+    lock_take(&f->lock);
+    *ret = (struct flush_usage){.waiting = f->waiting,
+                                .bytes = f->waiting_bytes,
+                                .parked = f->parked_count,
+                                .done = f->done,
+                                .done_bytes = f->done_bytes,
+                                .paused = f->paused,
+                                .line = f->line,
+                                .retry_ns = f->halted ? 0 : f->retry_ns};
+    lock_drop(&f->lock);
+}

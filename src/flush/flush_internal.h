@@ -1,0 +1,277 @@
+/*
+ * flush_internal.h - what the parts of flush share.
+ *
+ * One thread, the sender, chooses, builds, sends and ends; it alone takes changes out of the queue,
+ * so that it may look at those it has chosen without the lock. One lock guards the rest. Lock
+ * order: flush.lock, then the journal's.
+ */
+#ifndef FLUSH_FLUSH_INTERNAL_H
+#define FLUSH_FLUSH_INTERNAL_H
+
+#include "flush/content.h"
+#include "flush/flush.h"
+
+#include "util/cancel.h"
+#include "util/lock.h"
+
+#include <uthash.h>
+
+/*
+ * A path that a change in the queue names, or a directory above one. Marks are whatever the
+ * question of the moment compares them with: each question begins with a new stamp, so that those
+ * of older ones mean nothing.
+ */
+struct node {
+    struct node *parent; /* counted in its refs; NULL of "/" */
+    uint64_t at, below;  /* marks: of this path, of something below it */
+    unsigned refs;
+    unsigned key_len;
+    UT_hash_handle hh;
+    unsigned char key[]; /* the parent's address, then the name and a NUL that is not counted */
+};
+
+/* What the records of one open file have in common. Gone with the last of them. */
+struct group {
+    uint64_t id;
+    uint64_t ready_seq; /* up to here they may go */
+    size_t count;       /* in the queue */
+    UT_hash_handle hh;
+};
+
+enum change_state {
+    CHANGE_WAITS,
+    CHANGE_SENT, /* in the batch that is under way */
+};
+
+struct change {
+    uint64_t seq;
+    uint64_t bytes;               /* of data */
+    int64_t when_ns, since_ns;    /* sandbox's clock; monotonic: when it was queued */
+    uint64_t made[JOURNAL_ROLES]; /* makers of its objects; 0: none */
+    struct node *at, *at2;        /* counted; at2 of LINK and RENAME, else NULL */
+    struct group *group;          /* NULL: alone */
+    struct change *prev, *next;   /* the queue, by seq */
+    uint64_t batch;               /* replay: of what it was part; 0: none */
+    struct change *op_next;       /* the sender's: the next member of its op */
+    size_t op;                    /* the sender's: its place in the batch */
+    struct sending *sending;      /* the sender's; NULL: in none */
+    uint64_t wanted, blocked;     /* stamps */
+    enum journal_kind kind;
+    enum change_state state;
+    bool absent; /* its object is to be ABSENT */
+    bool fsync;  /* somebody waits for that, too */
+    bool fsync_sent;
+    bool forced;       /* whatever is there: flush_keep */
+    bool lost;         /* what it names as a maker is parked: it is to be, too */
+    uint64_t bad;      /* stamp: it did not succeed, or cannot */
+    UT_hash_handle hh; /* by seq */
+};
+
+/* How a change ended. Kept for a while, for who names it without having heard. */
+struct end {
+    struct change *c;
+    enum journal_outcome outcome;
+    int err;
+    bool has_now;
+    struct remote_attr now;
+    struct journal_identity known; /* the same of every one of several that went as one */
+};
+
+struct recent {
+    uint64_t seq;
+    enum journal_outcome outcome;
+    int err;
+    struct journal_identity now;
+    char *path; /* of the object as it was left; owned */
+    UT_hash_handle hh;
+};
+enum { RECENT_MAX = 1024 };
+
+struct parked {
+    uint64_t seq;
+    enum journal_outcome outcome;
+    enum journal_kind kind;
+    int err;
+    int64_t when_ns;
+    uint64_t bytes;
+    char *path, *path2;         /* owned */
+    bool told;                  /* by a barrier */
+    struct parked *prev, *next; /* by seq */
+};
+
+/* Somebody who waits. On the stack of the one who does. */
+struct waiter {
+    struct flush *flush;
+    uint64_t seq;      /* of the change; of a barrier: the last that counts */
+    bool barrier;      /* all up to seq, at or below node */
+    struct node *node; /* counted; NULL: anywhere */
+    size_t remaining;  /* of a barrier */
+    char *fsync_path;  /* owned; then only this */
+    bool fsync;
+    bool sent; /* what it waits for is under way */
+    bool done, interrupted;
+    int err;
+    int64_t since_ns; /* the last time that something moved for it */
+    struct waiter *prev, *next;
+};
+
+/* One change of a batch, made of one record or more. */
+struct op {
+    struct change *first, *last; /* members, by seq; NULL: FSYNC alone */
+    struct waiter *waiter;       /* of that */
+    struct remote_change change;
+    struct content content;
+    char *path, *path2; /* owned */
+    uint8_t hash[2][JOURNAL_DIGEST];
+    int err;
+};
+
+/* A batch, from the moment it is built until it is finished. Only the sender's. */
+struct sending {
+    struct op *ops;
+    size_t count;
+    struct change **changes; /* its members, by seq */
+    size_t change_count;
+    struct remote_change *v;
+    struct remote_piece *pieces;
+    struct remote_batch batch;
+    struct buf data;
+    struct slice *slices; /* of the blobs, one after the other */
+    size_t slice_count;
+    struct remote_blob *blobs;
+    size_t *blob_slices; /* the first of each; one more at the end */
+    bool waited;         /* somebody waits for some of it */
+    bool staged;         /* its blobs are in the sandbox */
+    unsigned stagings;   /* that were lost */
+    bool begun;          /* the journal has its number: it may be known in the sandbox */
+};
+
+struct slice {
+    uint64_t seq, at, len;
+};
+
+struct flush {
+    struct journal *journal; /* borrowed */
+    struct remote *remote;   /* borrowed */
+    struct flush_config config;
+    struct cancel *cancel; /* of the sender */
+
+    struct lock lock;    /* guards what follows */
+    pthread_cond_t work; /* for the sender */
+    pthread_cond_t news; /* for those who wait */
+    struct flush_owner owner;
+    bool own_calls; /* the owner is being told something */
+    pthread_t sender;
+    bool started, stop;
+    struct node *nodes, *root;
+    struct change *changes; /* all in the queue, by seq */
+    struct change *head, *tail;
+    size_t waiting;
+    uint64_t waiting_bytes;
+    struct group *groups;
+    struct parked *parked, *parked_tail; /* by seq */
+    size_t parked_count;
+    struct recent *recent;
+    struct waiter *waiters;
+    uint64_t stamp;
+    size_t lost;
+    uint64_t done, done_bytes;
+    bool paused;
+    int halted;          /* nothing can be sent any more */
+    int line;            /* why the last attempt failed */
+    bool line_waited;    /* somebody waited for that one */
+    bool probe;          /* an attempt now, whatever retry_ns says */
+    unsigned failures;   /* in a row */
+    int64_t retry_ns;    /* monotonic; 0: at once */
+    int64_t progress_ns; /* monotonic: something was brought to its end */
+    size_t lot_max;      /* changes; smaller after one was too big */
+
+    /* The sender's. */
+    struct sending *sending; /* NULL: none is under way */
+    struct end *said;        /* of an earlier process: what the sandbox said; owned */
+    size_t said_count;
+};
+
+/* ---- queue.c: all with the lock held ---- */
+
+struct node *node_get(struct flush *f, const char *path);         /* counted; NULL without memory */
+struct node *node_put(struct flush *f, struct node *n);           /* returns NULL; takes NULL */
+bool node_is_below(const struct node *n, const struct node *dir); /* or it itself */
+char *node_path(const struct node *n); /* a new string; NULL without memory */
+int queue_init(struct flush *f);
+void queue_done(struct flush *f);
+
+/* Is what was marked so at, above or below n? */
+void node_mark(struct node *n, uint64_t mark);
+bool node_meets(const struct node *n, uint64_t mark);
+bool node_under(const struct node *n, uint64_t mark); /* at or above it only */
+
+struct change *change_find(struct flush *f, uint64_t seq);
+int change_add(struct flush *f, const struct journal_record *rec, uint64_t seq,
+               struct change **ret);
+void change_remove(struct flush *f, struct change *c);
+bool change_held(const struct change *c);
+
+/* ---- order.c: with the lock held ---- */
+
+/*
+ * What goes next, by seq, into a list that the caller frees. foreground: what somebody waits for;
+ * else what may go by itself. *ret_until_ns: when to ask again if there is nothing; INT64_MAX.
+ */
+int order_choose(struct flush *f, bool foreground, int64_t now_ns, struct change ***ret,
+                 size_t *ret_count, int64_t *ret_until_ns);
+
+/* ---- batch.c: the sender's, without the lock ---- */
+
+/* Takes list. On failure, too, *ret is there (if there was memory): its op with an err is why. */
+int batch_build(struct flush *f, struct change **list, size_t count, struct sending **ret);
+/* Of what flush_fsync asks for. */
+int batch_build_fsync(struct flush *f, struct sending **ret);
+int batch_stage(struct flush *f, struct sending *s);
+int batch_begin(struct flush *f, struct sending *s);
+int batch_forget(struct flush *f, struct sending *s); /* its changes are sent anew */
+struct sending *batch_free(struct sending *s);
+/* What the records of a file make of its content, one by one. */
+int batch_add_content(struct content *x, const struct journal_record *rec);
+
+/* ---- send.c ---- */
+
+void *send_run(void *arg);
+void send_wake(struct flush *f); /* locked; starts the sender if need be */
+
+/* ---- end.c ---- */
+
+/*
+ * Tells the owner and the journal of v, by seq, and of what stands on those that failed, and takes
+ * them out of the queue. The sender's, without the lock. Takes v. 0, or the journal's error.
+ */
+int end_changes(struct flush *f, struct end *v, size_t count);
+struct recent *end_recent(struct flush *f, uint64_t seq); /* locked */
+void end_done(struct flush *f);
+
+/* ---- park.c: with the lock held ---- */
+
+/* told: no barrier is to speak of it. */
+int park_add(struct flush *f, const struct journal_record *rec, enum journal_outcome outcome,
+             int err, bool told);
+struct parked *park_find(struct flush *f, uint64_t seq);
+void park_done(struct flush *f);
+
+/* ---- wait.c: with the lock held ---- */
+
+void wait_ended(struct flush *f, const struct end *e);
+void wait_failed(struct flush *f, int err); /* all who wait */
+bool wait_any(const struct flush *f);
+bool wait_names(const struct waiter *w, const struct change *c);
+
+/* ---- replay.c ---- */
+
+int replay(struct flush *f);
+
+/* ---- text.c ---- */
+
+int text_path(struct buf *out, const char *path); /* escaped */
+int text_line(struct buf *out, uint64_t seq, const char *state, enum journal_kind kind,
+              uint64_t bytes, const char *path, const char *path2);
+
+#endif

@@ -1,0 +1,330 @@
+/* park.c - what did not succeed, kept with its data until somebody says what to do with it. */
+#include "flush/flush_internal.h"
+
+#include "util/path.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void parked_free(struct parked *p)
+{
+    free(p->path);
+    free(p->path2);
+    free(p);
+}
+
+static void unlink_parked(struct flush *f, struct parked *p)
+{
+    *(p->prev ? &p->prev->next : &f->parked) = p->next;
+    *(p->next ? &p->next->prev : &f->parked_tail) = p->prev;
+    f->parked_count--;
+}
+
+static void link_parked(struct flush *f, struct parked *p)
+{
+    struct parked *after = f->parked_tail;
+
+    while (after && after->seq > p->seq)
+        after = after->prev;
+    p->prev = after;
+    p->next = after ? after->next : f->parked;
+    *(after ? &after->next : &f->parked) = p;
+    *(p->next ? &p->next->prev : &f->parked_tail) = p;
+    f->parked_count++;
+}
+
+static uint64_t bytes_of(const struct journal_record *rec)
+{
+    uint64_t bytes = rec->data_len;
+
+    for (size_t i = 0; i < rec->extent_count; i++)
+        bytes += journal_record_extent(rec, i).len;
+    return bytes;
+}
+
+int park_add(struct flush *f, const struct journal_record *rec, enum journal_outcome outcome,
+             int err, bool told)
+{
+    struct parked *p = calloc(1, sizeof(*p));
+
+    if (!p)
+        return -ENOMEM;
+    *p = (struct parked){.seq = rec->seq,
+                         .outcome = outcome,
+                         .kind = rec->kind,
+                         .err = err,
+                         .when_ns = rec->when_ns,
+                         .bytes = bytes_of(rec),
+                         .told = told,
+                         .path = strdup(rec->path),
+                         .path2 = rec->path2 ? strdup(rec->path2) : NULL};
+    if (!p->path || (rec->path2 && !p->path2)) {
+        parked_free(p);
+        return -ENOMEM;
+    }
+    link_parked(f, p);
+    return 0;
+}
+
+struct parked *park_find(struct flush *f, uint64_t seq)
+{
+    struct parked *p = f->parked;
+
+    while (p && p->seq < seq)
+        p = p->next;
+    return p && p->seq == seq ? p : NULL;
+}
+
+void park_done(struct flush *f)
+{
+    while (f->parked) {
+        struct parked *p = f->parked;
+
+        unlink_parked(f, p);
+        parked_free(p);
+    }
+}
+
+/* ---- what others ask ---- */
+
+static bool two_names(const struct parked *p)
+{
+    return p->kind == JOURNAL_LINK || p->kind == JOURNAL_RENAME;
+}
+
+static bool is_at(const struct parked *p, const char *path)
+{
+    return strcmp(p->path, path) == 0 || (two_names(p) && strcmp(p->path2, path) == 0);
+}
+
+static bool is_below(const struct parked *p, const char *path)
+{
+    return path_is_below(p->path, path) || (two_names(p) && path_is_below(p->path2, path));
+}
+
+/* A copy of the list, so that nobody is called with the lock held. */
+int flush_parked(struct flush *f, int (*fn)(void *arg, const struct flush_parked *p), void *arg)
+{
+    uint64_t after = 0;
+    int r = 0;
+
+    for (;;) {
+        struct flush_parked told = {0};
+        const struct parked *p;
+        char *path = NULL, *path2 = NULL;
+
+        lock_take(&f->lock);
+        for (p = f->parked; p && p->seq <= after; p = p->next)
+            ;
+        if (p) {
+            told = (struct flush_parked){.seq = p->seq,
+                                         .outcome = p->outcome,
+                                         .err = p->err,
+                                         .kind = p->kind,
+                                         .when_ns = p->when_ns,
+                                         .bytes = p->bytes};
+            path = strdup(p->path);
+            path2 = p->path2 ? strdup(p->path2) : NULL;
+            if (!path || (p->path2 && !path2))
+                r = -ENOMEM;
+        }
+        lock_drop(&f->lock);
+        told.path = path;
+        told.path2 = path2;
+        if (p && r == 0)
+            r = fn(arg, &told);
+        free(path);
+        free(path2);
+        if (!p || r != 0)
+            return r;
+        after = told.seq;
+    }
+}
+
+/* The parked writes to that path, by seq, in a list that the caller frees. */
+static int list_writes(struct flush *f, const char *path, uint64_t **ret, size_t *ret_count)
+{
+    size_t count = 0;
+    uint64_t *list;
+
+    lock_take(&f->lock);
+    list = malloc((f->parked_count + 1) * sizeof(*list));
+    for (const struct parked *p = f->parked; list && p; p = p->next)
+        if (p->kind <= JOURNAL_CREATE && strcmp(p->path, path) == 0)
+            list[count++] = p->seq;
+    lock_drop(&f->lock);
+    if (!list)
+        return -ENOMEM;
+    if (count == 0) {
+        free(list);
+        return -ENOENT;
+    }
+    *ret = list;
+    *ret_count = count;
+    return 0;
+}
+
+static int fill(struct flush *f, const uint64_t *list, size_t count, struct content *x)
+{
+    struct buf mem = BUF_INIT(JOURNAL_RECORD_MAX);
+    int r = 0;
+
+    for (size_t i = 0; i < count && r == 0; i++) {
+        struct journal_item item;
+
+        r = journal_get(f->journal, list[i], &mem, &item);
+        if (r == 0)
+            r = batch_add_content(x, &item.rec);
+        else if (r == -ENOENT) /* settled meanwhile */
+            r = 0;
+    }
+    buf_done(&mem);
+    return r;
+}
+
+static int read_pieces(struct flush *f, const struct content *x, uint64_t off, char *p, size_t n)
+{
+    int r = 0;
+
+    memset(p, 0, n);
+    for (size_t i = 0; i < x->count && r == 0; i++) {
+        const struct piece *v = &x->v[i];
+        const uint64_t from = v->off > off ? v->off : off;
+        const uint64_t end = v->off + v->len < off + n ? v->off + v->len : off + n;
+
+        while (r == 0 && end > from) {
+            struct buf part = BUF_INIT(2 * JOURNAL_EXTENT_MAX);
+            uint64_t at = from, want = end - at;
+
+            if (want > JOURNAL_EXTENT_MAX)
+                want = JOURNAL_EXTENT_MAX;
+            r = journal_read(f->journal, v->seq, v->at + (at - v->off), (size_t)want, true, &part);
+            if (r == 0 && part.len != want)
+                r = -EBADMSG;
+            if (r == 0)
+                memcpy(p + (at - off), part.data, part.len);
+            buf_done(&part);
+            break;
+        }
+    }
+    return r;
+}
+
+ssize_t flush_parked_read(struct flush *f, const char *path, uint64_t off, void *p, size_t n,
+                          uint64_t *ret_size)
+{
+    struct content x = CONTENT_INIT;
+    uint64_t *list, size;
+    size_t count;
+    int r = list_writes(f, path, &list, &count);
+
+    if (r < 0)
+        return r;
+    r = fill(f, list, count, &x);
+    free(list);
+    size = x.size;
+    if (size == CONTENT_UNKNOWN)
+        size = x.count ? x.v[x.count - 1].off + x.v[x.count - 1].len : 0;
+    if (off >= size)
+        n = 0;
+    else if (n > size - off)
+        n = (size_t)(size - off);
+    if (r == 0)
+        r = read_pieces(f, &x, off, p, n);
+    content_done(&x);
+    if (r < 0)
+        return r;
+    if (ret_size)
+        *ret_size = size;
+    return (ssize_t)n;
+}
+
+/* ---- what becomes of it ---- */
+
+/* Takes those that are given up out of the list, and tells the journal. */
+static int give_up(struct flush *f, const char *path, bool conflicts_only, bool *ret_any)
+{
+    struct journal_result *results;
+    size_t count = 0;
+    int r;
+
+    lock_take(&f->lock);
+    results = calloc(f->parked_count + 1, sizeof(*results));
+    for (struct parked *p = f->parked, *next; results && p; p = next) {
+        next = p->next;
+        if ((path && !is_below(p, path)) || (conflicts_only && p->outcome != JOURNAL_CONFLICT))
+            continue;
+        results[count++] = (struct journal_result){.seq = p->seq, .settled = JOURNAL_DROPPED};
+        unlink_parked(f, p);
+        parked_free(p);
+    }
+    lock_drop(&f->lock);
+    *ret_any = count > 0;
+    r = results ? journal_settle(f->journal, results, count) : -ENOMEM;
+    free(results);
+    return r;
+}
+
+int flush_discard(struct flush *f, const char *path)
+{
+    bool any;
+    const int r = give_up(f, path, false, &any);
+
+    return r == 0 && !any && path ? -ENOENT : r;
+}
+
+static int queue_again(struct flush *f, uint64_t seq, uint64_t *last)
+{
+    const struct journal_result open = {.seq = seq, .settled = JOURNAL_OPEN};
+    struct buf mem = BUF_INIT(JOURNAL_RECORD_MAX);
+    struct journal_item item;
+    struct change *c;
+    struct parked *p;
+    int r = journal_get(f->journal, seq, &mem, &item);
+
+    if (r == 0)
+        r = journal_settle(f->journal, &open, 1);
+    lock_take(&f->lock);
+    p = park_find(f, seq);
+    item.rec.group = 0;
+    if (r == 0 && p)
+        r = change_add(f, &item.rec, seq, &c);
+    if (r == 0 && p) {
+        c->forced = true;
+        unlink_parked(f, p);
+        parked_free(p);
+        *last = seq;
+        send_wake(f);
+    }
+    lock_drop(&f->lock);
+    buf_done(&mem);
+    return r;
+}
+
+int flush_keep(struct flush *f, const char *path, bool mine)
+{
+    uint64_t *list, last = 0;
+    bool any = false;
+    size_t count = 0;
+    int r = 0;
+
+    lock_take(&f->lock);
+    list = malloc((f->parked_count + 1) * sizeof(*list));
+    for (const struct parked *p = f->parked; list && p; p = p->next) {
+        any = any || (p->outcome == JOURNAL_CONFLICT && is_at(p, path));
+        if (p->outcome == JOURNAL_CONFLICT && is_below(p, path))
+            list[count++] = p->seq;
+    }
+    lock_drop(&f->lock);
+    if (!list)
+        return -ENOMEM;
+    if (!any)
+        r = -ENOENT;
+    else if (!mine)
+        r = give_up(f, path, true, &any);
+    for (size_t i = 0; r == 0 && mine && i < count; i++)
+        r = queue_again(f, list[i], &last);
+    free(list);
+    return r == 0 && mine ? flush_wait(f, last, false) : r;
+}

@@ -1,0 +1,522 @@
+/*
+ * send.c - the sender: one thread that has at most one batch under way, and sends it until the
+ * sandbox has said what became of it.
+ *
+ *   choose --> build --> stage --> begin (journal) --> apply --> end
+ *     ^          |         |         from here on only this batch, with the same bytes
+ *     |__________|_________|  the line is down: chosen anew, perhaps by somebody who waits
+ */
+#include "flush/flush_internal.h"
+
+#include "util/clock.h"
+#include "util/errtext.h"
+#include "util/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { STAGINGS_MAX = 5 };
+
+static const int64_t retry_first_ns = NS_PER_S, retry_most_ns = 60 * NS_PER_S;
+
+void send_wake(struct flush *f)
+{
+    lock_assert_held(&f->lock);
+    if (!f->started && !f->stop && pthread_create(&f->sender, NULL, send_run, f) == 0)
+        f->started = true; /* without a thread now: tried again with the next change */
+    pthread_cond_signal(&f->work);
+}
+
+/* ---- the line ---- */
+
+static void tell_line(struct flush *f, int err)
+{
+    struct flush_owner owner;
+
+    lock_take(&f->lock);
+    owner = f->owner;
+    lock_drop(&f->lock);
+    if (owner.line)
+        owner.line(owner.arg, err);
+}
+
+static void went_well(struct flush *f)
+{
+    bool was_down;
+
+    lock_take(&f->lock);
+    was_down = f->line != 0;
+    f->line = 0;
+    f->line_waited = false;
+    f->failures = 0;
+    f->retry_ns = 0;
+    f->progress_ns = clock_mono_ns();
+    lock_drop(&f->lock);
+    if (was_down)
+        tell_line(f, 0);
+}
+
+/* waited: it was done for somebody, who is told now. */
+static void went_wrong(struct flush *f, int err, bool waited)
+{
+    int64_t pause_ns = retry_first_ns;
+    bool was_up;
+
+    lock_take(&f->lock);
+    was_up = f->line == 0;
+    for (unsigned i = 0; i < f->failures && pause_ns < retry_most_ns; i++)
+        pause_ns *= 2;
+    f->failures++;
+    f->retry_ns = clock_mono_ns() + (pause_ns < retry_most_ns ? pause_ns : retry_most_ns);
+    f->line = err;
+    f->line_waited = waited;
+    f->probe = false;
+    if (waited)
+        wait_failed(f, err == -ETIMEDOUT ? err : -EHOSTDOWN);
+    else
+        f->probe = wait_any(f);
+    lock_drop(&f->lock);
+    if (was_up)
+        tell_line(f, err);
+}
+
+/* For good: what to do about it is for the user to say. */
+static void halt(struct flush *f, int err, const char *why)
+{
+    log_msg(LOG_ERROR, "changes are no longer sent: %s (%s)", why, errtext_sentence(err));
+    lock_take(&f->lock);
+    f->halted = err;
+    f->line = err;
+    wait_failed(f, err);
+    lock_drop(&f->lock);
+    tell_line(f, err);
+}
+
+/* ---- the end of a batch ---- */
+
+static void identity_of(const struct remote_attr *a, struct journal_identity *ret)
+{
+    *ret = (struct journal_identity){.dev = a->dev,
+                                     .ino = a->ino,
+                                     .size = a->size,
+                                     .mtime_ns = a->mtime_ns,
+                                     .ctime_ns = a->ctime_ns};
+}
+
+/* A name that was to go and is gone: whoever removed it. */
+static bool gone_anyway(enum journal_kind kind, const struct remote_result *res)
+{
+    if (kind != JOURNAL_UNLINK && kind != JOURNAL_RMDIR)
+        return false;
+    return (res->outcome == REMOTE_CONFLICT && res->now.ino == 0 && res->now.mode == 0) ||
+           (res->outcome == REMOTE_FAILED && res->err == -ENOENT);
+}
+
+static void judge(const struct change *c, const struct remote_result *res, struct end *e)
+{
+    switch (res->outcome) {
+    case REMOTE_OPEN:
+        e->outcome = JOURNAL_OPEN;
+        return;
+    case REMOTE_DONE:
+        e->outcome = JOURNAL_DONE;
+        break;
+    case REMOTE_CONFLICT:
+        e->outcome = JOURNAL_CONFLICT;
+        break;
+    case REMOTE_FAILED:
+    case REMOTE_POISONED:
+        e->outcome = JOURNAL_REJECTED;
+        break;
+    }
+    e->err = e->outcome == JOURNAL_DONE ? 0 : res->err < 0 ? res->err : -EIO;
+    if (gone_anyway(c->kind, res)) {
+        e->outcome = JOURNAL_DONE;
+        e->err = 0;
+        return;
+    }
+    e->now = res->now;
+    e->has_now = res->now.ino != 0 || res->now.mode != 0;
+    identity_of(&res->now, &e->known);
+}
+
+static void end_fsyncs(struct flush *f, struct sending *s, const struct remote_applied *a)
+{
+    lock_take(&f->lock);
+    for (size_t i = 0; i < s->count; i++) {
+        struct waiter *w = s->ops[i].waiter;
+
+        if (!w)
+            continue;
+        w->done = true;
+        w->err = a->v[i].outcome == REMOTE_DONE ? 0 : a->v[i].err < 0 ? a->v[i].err : -EIO;
+        s->ops[i].waiter = NULL;
+    }
+    pthread_cond_broadcast(&f->news);
+    lock_drop(&f->lock);
+}
+
+/* By seq: s->changes are. Those that were not tried wait again. */
+static int collect(struct flush *f, struct sending *s, const struct remote_applied *a,
+                   struct end **ret, size_t *ret_count)
+{
+    struct end *v = calloc(s->change_count + 1, sizeof(*v));
+    struct journal_result *results = calloc(s->change_count + 1, sizeof(*results));
+    struct journal_result *open = calloc(s->change_count + 1, sizeof(*open));
+    size_t count = 0, open_count = 0;
+    int r = v && results && open ? 0 : -ENOMEM;
+
+    for (size_t i = 0; i < s->change_count && r == 0; i++) {
+        struct change *c = s->changes[i];
+        struct end e = {.c = c};
+
+        judge(c, &a->v[c->op], &e);
+        e.has_now = e.has_now && (c == s->ops[c->op].last || e.outcome == JOURNAL_CONFLICT);
+        results[i] =
+            (struct journal_result){.seq = c->seq, .said = e.outcome, .err = e.err, .now = e.known};
+        if (e.outcome != JOURNAL_OPEN)
+            v[count++] = e;
+        else
+            open[open_count++] = (struct journal_result){.seq = c->seq, .settled = JOURNAL_OPEN};
+    }
+    if (r == 0)
+        r = journal_applied(f->journal, s->batch.number, results, s->change_count);
+    if (r == 0)
+        r = journal_settle(f->journal, open, open_count);
+    free(results);
+    free(open);
+    if (r < 0)
+        free(v);
+    *ret = r < 0 ? NULL : v;
+    *ret_count = count;
+    return r;
+}
+
+static void release(struct flush *f, struct sending *s)
+{
+    lock_take(&f->lock);
+    for (size_t i = 0; i < s->change_count; i++)
+        s->changes[i]->state = CHANGE_WAITS;
+    f->sending = batch_free(s);
+    lock_drop(&f->lock);
+}
+
+static void finish(struct flush *f, struct sending *s, const struct remote_applied *a)
+{
+    struct end *v = NULL;
+    size_t count = 0;
+    int r = a->count == s->count ? 0 : -EPROTO;
+
+    if (r == 0)
+        r = collect(f, s, a, &v, &count);
+    if (r == 0)
+        end_fsyncs(f, s, a);
+    if (r == 0)
+        went_well(f);
+    /* Before they end: they point to changes that are freed then. */
+    release(f, s);
+    if (r == 0)
+        r = end_changes(f, v, count);
+    if (r < 0)
+        halt(f, r, "the journal cannot note what the sandbox said; mount again");
+}
+
+/* ---- sending ---- */
+
+static int apply(struct flush *f, struct sending *s)
+{
+    const bool was = remote_bind_background(!s->waited && f->failures == 0);
+    struct remote_applied a = {0};
+    int r = s->staged || s->batch.blob_count == 0 ? 0 : batch_stage(f, s);
+
+    s->staged = r == 0;
+    if (r == 0 && !s->begun)
+        r = batch_begin(f, s);
+    if (r == 0)
+        r = remote_apply(f->remote, &s->batch, &a);
+    remote_bind_background(was);
+    if (r == -ENODATA && s->batch.mode != REMOTE_BATCH_CLOSE) {
+        s->staged = false;
+        s->stagings++;
+        return s->stagings < STAGINGS_MAX ? -EAGAIN : -EIO;
+    }
+    if (r < 0)
+        return r;
+    switch (a.state) {
+    case REMOTE_BATCH_FINISHED:
+        finish(f, s, &a);
+        break;
+    case REMOTE_BATCH_UNKNOWN:
+    case REMOTE_BATCH_BEHIND:
+        if (s->batch.mode == REMOTE_BATCH_RENEW) {
+            r = -EPROTO;
+        } else if (s->batch.mode == REMOTE_BATCH_CLOSE) {
+            r = batch_forget(f, s);
+            if (r == 0)
+                release(f, s);
+        } else {
+            s->batch.mode = REMOTE_BATCH_RENEW;
+            r = -EAGAIN;
+        }
+        break;
+    case REMOTE_BATCH_AHEAD:
+        r = -ESTALE;
+        break;
+    case REMOTE_BATCH_OTHER:
+        r = -EBADMSG;
+        break;
+    }
+    remote_applied_done(&a);
+    return r;
+}
+
+/* The op that cannot be sent fails; the others are chosen again. */
+static int reject_op(struct flush *f, struct sending *s)
+{
+    struct end *v = NULL;
+    size_t count = 0;
+    int err = 0;
+
+    for (size_t i = 0; i < s->count && !err; i++) {
+        const struct op *op = &s->ops[i];
+
+        err = op->err;
+        if (!err)
+            continue;
+        v = calloc(s->change_count, sizeof(*v));
+        for (struct change *c = op->first; v && c; c = c->op_next)
+            v[count++] = (struct end){
+                .c = c, .outcome = JOURNAL_REJECTED, .err = err == -EBADMSG ? -EIO : err};
+    }
+    release(f, s);
+    return v ? end_changes(f, v, count) : -ENOMEM;
+}
+
+static bool is_local(int err)
+{
+    return err == -ENOMEM || err == -EMFILE || err == -ENFILE;
+}
+
+/* What is wrong with the batch itself, not with the way to the sandbox. */
+static void refused(struct flush *f, struct sending *s, int err)
+{
+    const bool alone = s->count == 1, known = s->begun;
+
+    if (err == -E2BIG && !known && !alone) {
+        lock_take(&f->lock);
+        f->lot_max = s->change_count / 2 + 1;
+        lock_drop(&f->lock);
+        release(f, s);
+        return;
+    }
+    if (!known && s->count > 0) {
+        s->ops[0].err = err;
+        err = reject_op(f, s);
+        if (err < 0)
+            halt(f, err, "the journal does not take what is known; mount again");
+        return;
+    }
+    halt(f, err,
+         err == -ESTALE    ? "the sandbox has a later batch of this journal than the "
+                             "journal itself, which must be an old copy: save what it "
+                             "holds with `daytonafs recover`"
+         : err == -EBADMSG ? "the sandbox has another batch under this number, so this "
+                             "journal must have been copied: save what it holds with "
+                             "`daytonafs recover`"
+                           : "a batch was refused");
+}
+
+static bool is_stopping(struct flush *f)
+{
+    bool stop;
+
+    lock_take(&f->lock);
+    stop = f->stop;
+    lock_drop(&f->lock);
+    return stop;
+}
+
+static void attempt(struct flush *f, struct sending *s)
+{
+    const bool waited = s->waited;
+    int r;
+
+    do
+        r = apply(f, s);
+    while (r == -EAGAIN);
+    if (r == 0)
+        return;
+    if (r == -ESTALE || r == -EBADMSG || r == -E2BIG || r == -EINVAL || r == -EOPNOTSUPP ||
+        r == -EPROTO) {
+        refused(f, s, r);
+        return;
+    }
+    if (!s->begun)
+        release(f, s);
+    if (!(r == -EINTR && is_stopping(f)))
+        went_wrong(f, is_local(r) ? -EAGAIN : r, waited);
+}
+
+/* ---- choosing ---- */
+
+static int build(struct flush *f, struct change **list, size_t count, bool waited)
+{
+    struct sending *s;
+    int r;
+
+    r = batch_build(f, list, count, &s);
+    if (!s)
+        return r;
+    s->waited = waited;
+    lock_take(&f->lock);
+    f->sending = s;
+    for (size_t i = 0; i < count && r == 0; i++)
+        s->changes[i]->state = CHANGE_SENT;
+    lock_drop(&f->lock);
+    if (r == 0)
+        attempt(f, s);
+    else if (is_local(r))
+        release(f, s);
+    else
+        r = reject_op(f, s);
+    return r;
+}
+
+static int end_lost(struct flush *f)
+{
+    struct end *v;
+    size_t count = 0;
+
+    lock_take(&f->lock);
+    v = calloc(f->lost + 1, sizeof(*v));
+    for (struct change *c = f->head; v && c; c = c->next)
+        if (c->lost)
+            v[count++] = (struct end){.c = c, .outcome = JOURNAL_REJECTED, .err = -ECANCELED};
+    lock_drop(&f->lock);
+    return v ? end_changes(f, v, count) : -ENOMEM;
+}
+
+static bool wants_fsync(const struct flush *f)
+{
+    for (const struct waiter *w = f->waiters; w; w = w->next)
+        if (!w->done && w->fsync_path)
+            return true;
+    return false;
+}
+
+static int send_fsyncs(struct flush *f)
+{
+    struct sending *s;
+    int r = batch_build_fsync(f, &s);
+
+    if (r < 0 || !s)
+        return r;
+    lock_take(&f->lock);
+    f->sending = s;
+    lock_drop(&f->lock);
+    attempt(f, s);
+    return 0;
+}
+
+/* One step; the lock is held before and after. Sets *until_ns if there was nothing to do. */
+static int step(struct flush *f, int64_t *until_ns)
+{
+    const int64_t now_ns = clock_mono_ns();
+    const bool waited = wait_any(f);
+    struct change **list = NULL;
+    size_t count = 0;
+    int r = 0;
+
+    *until_ns = INT64_MAX;
+    if (f->halted)
+        return 0;
+    if (f->said && !f->sending) {
+        struct end *v = f->said;
+
+        f->said = NULL;
+        lock_drop(&f->lock);
+        r = end_changes(f, v, f->said_count);
+        lock_take(&f->lock);
+        *until_ns = 0;
+        return r;
+    }
+    if (f->lost > 0 && !f->sending) {
+        lock_drop(&f->lock);
+        r = end_lost(f);
+        lock_take(&f->lock);
+        *until_ns = 0;
+        return r;
+    }
+    if (f->retry_ns > now_ns && !f->probe) {
+        *until_ns = f->retry_ns;
+        return 0;
+    }
+    if (f->paused && !waited)
+        return 0;
+    f->probe = false;
+    if (f->sending) {
+        struct sending *s = f->sending;
+
+        s->waited = s->waited || waited;
+        lock_drop(&f->lock);
+        attempt(f, s);
+        lock_take(&f->lock);
+        *until_ns = 0;
+        return 0;
+    }
+    if (waited)
+        r = order_choose(f, true, now_ns, &list, &count, until_ns);
+    if (r == 0 && count == 0 && wants_fsync(f)) {
+        free(list);
+        lock_drop(&f->lock);
+        r = send_fsyncs(f);
+        lock_take(&f->lock);
+        *until_ns = 0;
+        return r;
+    }
+    if (r == 0 && count == 0 && !f->paused) {
+        free(list);
+        list = NULL;
+        r = order_choose(f, false, now_ns, &list, &count, until_ns);
+    }
+    if (r < 0 || count == 0) {
+        free(list);
+        return r;
+    }
+    lock_drop(&f->lock);
+    r = build(f, list, count, waited);
+    lock_take(&f->lock);
+    *until_ns = 0;
+    return r;
+}
+
+void *send_run(void *arg)
+{
+    struct flush *f = arg;
+
+    cancel_bind(f->cancel);
+    lock_take(&f->lock);
+    while (!f->stop) {
+        int64_t until_ns;
+        int r = step(f, &until_ns);
+
+        if (r < 0 && !is_local(r) && !f->halted) {
+            lock_drop(&f->lock);
+            halt(f, r, "the journal cannot be read or written; mount again");
+            lock_take(&f->lock);
+        }
+        if (r < 0)
+            until_ns = clock_mono_ns() + retry_first_ns;
+        if (!f->stop && until_ns > 0)
+            (void)lock_wait_until(&f->lock, &f->work, until_ns); /* the loop looks again */
+        if (journal_wants_compact(f->journal)) {
+            lock_drop(&f->lock);
+            (void)journal_compact(f->journal); /* on failure all is as before */
+            lock_take(&f->lock);
+        }
+    }
+    lock_drop(&f->lock);
+    return NULL;
+}

@@ -1,0 +1,235 @@
+#include "flush_rig.h"
+
+#include "util/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void on_ended(void *arg, const struct flush_end *v, size_t count)
+{
+    struct flush_rig *g = arg;
+
+    lock_take(&g->lock);
+    for (size_t i = 0; i < count; i++) {
+        if (g->end_count == FLUSH_RIG_ENDS)
+            abort();
+        g->ends[g->end_count++] =
+            (struct flush_rig_end){v[i].seq, v[i].outcome, v[i].err, v[i].has_now, v[i].now};
+    }
+    pthread_cond_broadcast(&g->cond);
+    lock_drop(&g->lock);
+}
+
+static void on_line(void *arg, int err)
+{
+    struct flush_rig *g = arg;
+
+    lock_take(&g->lock);
+    g->line = err;
+    g->lines++;
+    pthread_cond_broadcast(&g->cond);
+    lock_drop(&g->lock);
+}
+
+static void start(struct flush_rig *g)
+{
+    const struct flush_owner owner = {.ended = on_ended, .line = on_line, .arg = g};
+
+    assert_int_equal(journal_open(&g->disk.options, &rig_key, &g->journal, NULL), 0);
+    assert_int_equal(flush_new(&g->config, g->journal, g->remote, &g->flush), 0);
+    flush_own(g->flush, &owner);
+}
+
+void fr_up(struct flush_rig *g, const struct flush_config *config)
+{
+    memset(g, 0, sizeof(*g));
+    lock_init(&g->lock);
+    lock_cond_init(&g->cond);
+    rig_make(&g->disk);
+    if (config)
+        g->config = *config;
+    g->mem = remote_mem_new(0, 0);
+    assert_non_null(g->mem);
+    g->remote = remote_fault_new(g->mem, &g->fault);
+    assert_non_null(g->remote);
+    start(g);
+}
+
+static void stop(struct flush_rig *g)
+{
+    g->flush = flush_free(g->flush);
+    g->journal = journal_free(g->journal);
+}
+
+void fr_down(struct flush_rig *g)
+{
+    stop(g);
+    remote_free(g->remote);
+    rig_remove(&g->disk);
+    pthread_cond_destroy(&g->cond);
+    lock_done(&g->lock);
+}
+
+void fr_restart(struct flush_rig *g)
+{
+    stop(g);
+    g->end_count = 0;
+    start(g);
+}
+
+uint64_t fr_add(struct flush_rig *g, const struct journal_record *rec)
+{
+    uint64_t seq = 0;
+
+    assert_int_equal(flush_append(g->flush, rec, &seq), 0);
+    return seq;
+}
+
+static struct journal_object made_by(uint64_t maker, enum journal_means otherwise)
+{
+    return (struct journal_object){.means = maker ? JOURNAL_MADE : otherwise, .made_by = maker};
+}
+
+uint64_t fr_create(struct flush_rig *g, const char *path)
+{
+    const struct journal_record rec = {
+        .kind = JOURNAL_CREATE,
+        .path = path,
+        .when_ns = clock_real_ns(),
+        .object[JOURNAL_AT].means = JOURNAL_ABSENT,
+        .attr = {.mask = JOURNAL_ATTR_MODE, .mode = 0644},
+    };
+
+    return fr_add(g, &rec);
+}
+
+uint64_t fr_data(struct flush_rig *g, enum journal_kind kind, const char *path, uint64_t maker,
+                 uint64_t off, const char *text)
+{
+    const struct journal_record rec = {
+        .kind = kind,
+        .path = path,
+        .when_ns = clock_real_ns(),
+        .object[JOURNAL_AT] = made_by(maker, JOURNAL_ANY),
+        .off = off,
+        .size = kind == JOURNAL_TRUNCATE ? off : strlen(text),
+        .data = text,
+        .data_len = kind == JOURNAL_TRUNCATE ? 0 : strlen(text),
+    };
+
+    return fr_add(g, &rec);
+}
+
+uint64_t fr_change(struct flush_rig *g, enum journal_kind kind, const char *path, const char *path2,
+                   uint64_t maker)
+{
+    const bool makes = kind == JOURNAL_MKDIR || kind == JOURNAL_SYMLINK;
+    const struct journal_record rec = {
+        .kind = kind,
+        .path = path,
+        .path2 = path2,
+        .when_ns = clock_real_ns(),
+        .object[JOURNAL_AT] = made_by(maker, makes ? JOURNAL_ABSENT : JOURNAL_ANY),
+        .attr = {.mask = JOURNAL_ATTR_MODE, .mode = 0755},
+    };
+
+    return fr_add(g, &rec);
+}
+
+/* ---- what became of it ---- */
+
+bool fr_end(struct flush_rig *g, uint64_t seq, struct flush_rig_end *ret)
+{
+    bool found = false;
+
+    lock_take(&g->lock);
+    for (size_t i = 0; i < g->end_count && !found; i++) {
+        found = g->ends[i].seq == seq;
+        if (found && ret)
+            *ret = g->ends[i];
+    }
+    lock_drop(&g->lock);
+    return found;
+}
+
+void fr_await_end(struct flush_rig *g, uint64_t seq, enum journal_outcome outcome, int err)
+{
+    const int64_t until_ns = clock_mono_ns() + 20 * NS_PER_S;
+    struct flush_rig_end end;
+
+    while (!fr_end(g, seq, &end)) {
+        assert_true(clock_mono_ns() < until_ns);
+        lock_take(&g->lock);
+        (void)lock_wait_until(&g->lock, &g->cond, clock_mono_ns() + 10 * NS_PER_MS);
+        lock_drop(&g->lock);
+    }
+    assert_int_equal(end.outcome, outcome);
+    assert_int_equal(end.err, err);
+}
+
+void fr_sync(struct flush_rig *g)
+{
+    struct buf left = BUF_INIT(1 << 20);
+    const int r = flush_barrier(g->flush, NULL, &left);
+
+    if (r < 0)
+        fail_msg("%d: %s", r, buf_str(&left));
+    buf_done(&left);
+}
+
+unsigned fr_requests(struct flush_rig *g)
+{
+    const unsigned calls = remote_fault_calls(g->fault);
+
+    remote_fault_set(g->fault, 0, REMOTE_FAULT_BEFORE, 0);
+    return calls;
+}
+
+/* ---- the sandbox ---- */
+
+struct remote_attr fr_stat(struct flush_rig *g, const char *path)
+{
+    struct remote_attr attr = {0};
+
+    (void)remote_stat(g->mem, path, &attr, NULL); /* all 0: nothing is there */
+    return attr;
+}
+
+void fr_expect(struct flush_rig *g, const char *path, const char *text)
+{
+    const struct remote_attr attr = fr_stat(g, path);
+    const size_t len = text ? strlen(text) : 0;
+    uint64_t got;
+    char *data;
+    int fd;
+
+    if (!text) {
+        assert_int_equal(attr.mode, 0);
+        return;
+    }
+    if (attr.mode == 0)
+        fail_msg("%s is not there", path);
+    fd = fileno(tmpfile());
+    assert_int_equal(remote_fetch(g->mem, path, NULL, 0, len + 1, fd, &got), 0);
+    assert_int_equal(attr.size, len);
+    assert_int_equal(got, len);
+    data = calloc(1, len + 1);
+    assert_int_equal(pread(fd, data, len, 0), len);
+    assert_memory_equal(data, text, len);
+    free(data);
+    close(fd);
+}
+
+void fr_put(struct flush_rig *g, const char *path, const char *text)
+{
+    const int fd = fileno(tmpfile());
+    const struct remote_put put = {.fd = fd, .size = strlen(text), .mtime_ns = INT64_MIN};
+    struct remote_attr attr;
+
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    assert_int_equal(remote_put(g->mem, path, &put, &attr), 0);
+    close(fd);
+}

@@ -1,0 +1,64 @@
+/* flush_rig.h - flush over a journal on disk and remote_mem, and short ways to use them. */
+#ifndef TESTS_FLUSH_RIG_H
+#define TESTS_FLUSH_RIG_H
+
+#include "unit.h"
+
+#include "flush/flush.h"
+#include "journal_rig.h"
+#include "remote/backends.h"
+#include "util/lock.h"
+
+enum { FLUSH_RIG_ENDS = 8192 };
+
+struct flush_rig_end {
+    uint64_t seq;
+    enum journal_outcome outcome;
+    int err;
+    bool has_now;
+    struct remote_attr now;
+};
+
+struct flush_rig {
+    struct journal_rig disk;
+    struct journal *journal;
+    struct remote *mem;    /* the sandbox itself */
+    struct remote *remote; /* what flush uses: faults apply */
+    struct remote_fault *fault;
+    struct flush *flush;
+    struct flush_config config;
+    struct lock lock; /* guards what follows */
+    pthread_cond_t cond;
+    struct flush_rig_end ends[FLUSH_RIG_ENDS];
+    size_t end_count;
+    int line;
+    unsigned lines;
+};
+
+void fr_up(struct flush_rig *g, const struct flush_config *config);
+void fr_down(struct flush_rig *g);
+/* The process dies and comes back; the sandbox stays. */
+void fr_restart(struct flush_rig *g);
+
+/*
+ * Changes; they fail the test themselves. maker 0: the object is whatever is there, and a name that
+ * is made must be free.
+ */
+uint64_t fr_add(struct flush_rig *g, const struct journal_record *rec);
+uint64_t fr_create(struct flush_rig *g, const char *path);
+uint64_t fr_data(struct flush_rig *g, enum journal_kind kind, const char *path, uint64_t maker,
+                 uint64_t off, const char *text);
+uint64_t fr_change(struct flush_rig *g, enum journal_kind kind, const char *path, const char *path2,
+                   uint64_t maker);
+
+bool fr_end(struct flush_rig *g, uint64_t seq, struct flush_rig_end *ret); /* false: not yet */
+void fr_await_end(struct flush_rig *g, uint64_t seq, enum journal_outcome outcome, int err);
+void fr_sync(struct flush_rig *g);         /* a barrier that succeeds */
+unsigned fr_requests(struct flush_rig *g); /* since the last call */
+
+/* The file in the sandbox, past all faults. NULL: there is none. */
+void fr_expect(struct flush_rig *g, const char *path, const char *text);
+void fr_put(struct flush_rig *g, const char *path, const char *text);
+struct remote_attr fr_stat(struct flush_rig *g, const char *path);
+
+#endif
