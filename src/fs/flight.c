@@ -84,8 +84,9 @@ static int set_target(struct node *n, const char *target)
     copy = strdup(target);
     if (!copy)
         return -ENOMEM;
+    if (n->target) /* it is another one now */
+        n->own_link = false;
     node_set_target_locked(n, copy);
-    n->own_link = false;
     return 0;
 }
 

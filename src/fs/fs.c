@@ -1,6 +1,7 @@
 #include "fs/fs.h"
 
 #include "fs/fs_internal.h"
+#include "fs/shown.h"
 #include "util/cancel.h"
 #include "util/clock.h"
 #include "util/path.h"
@@ -160,6 +161,9 @@ static int make_root(struct fs *fs)
         fs->root->nlookup = 1; /* the kernel never looks it up, and always has it */
         node_ref_locked(fs->root);
     }
+    /* Numbers are shown of what the sandbox has none for yet, and remembered by the mounts to come:
+     * theirs must be others. */
+    fs->next_id = (uint64_t)clock_real_ns() / 1000;
     fs_unlock(fs);
     return fs->root ? 0 : -ENOMEM;
 }
@@ -187,7 +191,8 @@ int fs_new(const struct fs_config *config, struct remote *remote, struct cache *
     fs->mount_dir = path_resolve("/", config->mount_dir ? config->mount_dir : "/");
     fs->errors = errors_new();
     fs->retrier_cancel = cancel_new();
-    if (!fs->root_path || !fs->mount_dir || !fs->errors || !fs->retrier_cancel ||
+    fs->shown = shown_new();
+    if (!fs->shown || !fs->root_path || !fs->mount_dir || !fs->errors || !fs->retrier_cancel ||
         ahead_new(fs) < 0 || index_init(&fs->by_id, CHAIN_ID) < 0 ||
         index_init(&fs->by_name, CHAIN_NAME) < 0)
         goto fail;
@@ -195,6 +200,7 @@ int fs_new(const struct fs_config *config, struct remote *remote, struct cache *
     if (r < 0)
         goto fail;
     fs->serves = (fs->info.caps & REMOTE_CAP_CHANGES) != 0;
+    remember_load(fs);
     fs->fill = subtree_fill_new(fs);
     r = fs->fill ? make_root(fs) : -ENOMEM;
     if (r < 0)
@@ -217,6 +223,9 @@ struct fs *fs_free(struct fs *fs)
     negative_free_all_locked(fs);
     node_free_all_locked(fs);
     fs_unlock(fs);
+    if (fs->root) /* it was begun: else what was remembered was not read */
+        remember_save(fs);
+    shown_free(fs->shown);
     index_done(&fs->by_id);
     index_done(&fs->by_name);
     cancel_unref(fs->retrier_cancel);

@@ -219,6 +219,7 @@ struct fs {
     struct node_file *unsent;
     size_t unsent_count;
     struct taken_ino *taken_inos;
+    struct shown_table *shown;  /* owned: of nodes that are not here */
     struct negative *negatives; /* names the kernel believes to be absent */
     struct event *events;       /* to be told when the lock is dropped */
     size_t event_count, event_cap;
@@ -313,11 +314,19 @@ void node_trim_locked(struct fs *fs);
 /* The kernel let go of it, which is attached: now it goes, if that is still wanted. */
 void node_leave_locked(struct fs *fs, struct node *n);
 
+/* ---- remember.c: see shown.h ---- */
+
+void remember_node_locked(struct fs *fs, const struct node *n); /* it goes, or may go */
+void remember_recall_locked(struct fs *fs, struct node *n);     /* its attributes are known now */
+void remember_load(struct fs *fs);                              /* of the mounts before */
+void remember_save(struct fs *fs);                              /* without the lock */
+
 /* ---- show.c ---- */
 
 void show_stat_locked(struct fs *fs, const struct node *n, struct stat *ret);
 void show_entry_locked(struct fs *fs, const struct node *n, struct fs_entry *ret);
 int show_target_locked(struct fs *fs, const struct node *n, char **ret);
+uint64_t show_own_ino(const struct node *n); /* for one without a number in the sandbox */
 uint32_t show_uid_back(const struct fs *fs, uint32_t uid); /* the sandbox's id for a local one */
 uint32_t show_gid_back(const struct fs *fs, uint32_t gid);
 

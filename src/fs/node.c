@@ -19,9 +19,6 @@ struct taken_ino {
     UT_hash_handle hh;
 };
 
-/* What another file shows in place of a number that is taken: out of any file system's way. */
-#define INO_ASIDE (UINT64_C(1) << 60)
-
 static void ino_release_locked(struct fs *fs, uint64_t ino)
 {
     struct taken_ino *t;
@@ -62,7 +59,7 @@ static void avoid_taken_ino_locked(struct fs *fs, struct node *n)
 
     HASH_FIND(hh, fs->taken_inos, &n->attr.ino, sizeof(n->attr.ino), t);
     if (t)
-        node_show_ino_locked(fs, n, n->attr.ino ^ INO_ASIDE);
+        node_show_ino_locked(fs, n, show_own_ino(n));
 }
 
 static struct node_dir *new_dir(struct fs *fs, struct node *n)
@@ -131,6 +128,7 @@ struct node *node_new_locked(struct fs *fs, struct node *dir, const char *name,
     n->attr_ns = n->suspect_ns = FS_NEVER;
     n->attached = true;
     avoid_taken_ino_locked(fs, n);
+    remember_recall_locked(fs, n);
     index_add(&fs->by_id, n);
     fs->meta_bytes += bytes_of(n);
     if (dir)
@@ -444,6 +442,7 @@ void node_free_all_locked(struct fs *fs)
     lock_assert_held(&fs->lock);
     while ((n = next) != NULL) {
         next = index_next(&fs->by_id, n);
+        remember_node_locked(fs, n);
         (void)free_node_locked(fs, n);
     }
 }

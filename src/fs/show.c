@@ -34,13 +34,18 @@ uint32_t show_gid_back(const struct fs *fs, uint32_t gid)
     return map_id_back(fs, gid, fs->info.gid, fs->config.gid);
 }
 
+uint64_t show_own_ino(const struct node *n)
+{
+    return n->id | UINT64_C(1) << 61;
+}
+
 /* Inode numbers of other devices below the root are moved aside: here all is one device. */
 static uint64_t shown_ino(struct fs *fs, const struct node *n)
 {
     if (n->shown_ino != 0)
         return n->shown_ino;
     if (n->attr.ino == 0)
-        return n->id | UINT64_C(1) << 61;
+        return show_own_ino(n);
     if (n->attr.dev == 0)
         return n->attr.ino;
     return n->attr.ino ^ (n->attr.dev ^ fs->root->attr.dev) << 40;

@@ -14,10 +14,9 @@ enum {
     STEP_BYTES_MAX = 4 << 20, /* how much more makes it worth to look again, when nothing went */
 };
 
-/* What only we know would be lost with it. */
 static bool may_go(const struct node *n)
 {
-    return n->refs == 0 && !n->own_link && !n->changing && n->shown_ino == 0 && !n->shown_times;
+    return n->refs == 0 && !n->changing;
 }
 
 static size_t low_water(const struct fs *fs)
@@ -28,6 +27,7 @@ static size_t low_water(const struct fs *fs)
 static void evict_locked(struct fs *fs, struct node *n)
 {
     n->parent->dir->listed = false;
+    remember_node_locked(fs, n);
     node_detach_locked(fs, n);
 }
 

@@ -1,0 +1,76 @@
+/*
+ * remember.c - what was shown of a file outlives its node, and the mount. The table is written when
+ * the mount ends: after a crash git and make look at a few files more than they had to.
+ */
+#include "fs/fs_internal.h"
+
+#include "fs/shown.h"
+#include "util/errtext.h"
+#include "util/log.h"
+
+#include <errno.h>
+
+#define NOTE "shown"
+
+static bool has_something(const struct node *n)
+{
+    return n->shown_ino != 0 || n->shown_times || n->own_link;
+}
+
+void remember_node_locked(struct fs *fs, const struct node *n)
+{
+    const struct remote_attr *a = &n->attr;
+
+    /* What the sandbox does not have yet, or has no more, cannot be known again by its number. */
+    if (!has_something(n) || !n->attached || n->deleted || node_local(n) || a->ino == 0 ||
+        a->ctime_ns == 0)
+        return;
+    shown_put(fs->shown, &(struct shown){
+                             .dev = a->dev,
+                             .ino = a->ino,
+                             .mtime_ns = a->mtime_ns,
+                             .ctime_ns = a->ctime_ns,
+                             .show_ino = n->shown_ino,
+                             .show_times = n->shown_times,
+                             .show_mtime_ns = n->shown_mtime_ns,
+                             .show_ctime_ns = n->shown_ctime_ns,
+                             .own_link = n->own_link,
+                         });
+}
+
+void remember_recall_locked(struct fs *fs, struct node *n)
+{
+    const struct remote_attr *a = &n->attr;
+    const struct shown *s = shown_find(fs->shown, a->dev, a->ino, a->mtime_ns, a->ctime_ns);
+
+    if (!s || a->ino == 0)
+        return;
+    if (s->show_ino != 0)
+        node_show_ino_locked(fs, n, s->show_ino);
+    n->shown_times = s->show_times;
+    n->shown_mtime_ns = s->show_mtime_ns;
+    n->shown_ctime_ns = s->show_ctime_ns;
+    n->own_link = s->own_link && S_ISLNK(a->mode);
+}
+
+void remember_load(struct fs *fs)
+{
+    struct buf bytes = BUF_INIT(CACHE_NOTE_MAX);
+
+    /* Damaged or missing: then nothing is remembered. */
+    if (cache_note_get(fs->cache, NOTE, &bytes) == 0)
+        (void)shown_decode(fs->shown, bytes.data, bytes.len);
+    buf_done(&bytes);
+}
+
+void remember_save(struct fs *fs)
+{
+    struct buf bytes = BUF_INIT(CACHE_NOTE_MAX);
+    int r = shown_encode(fs->shown, &bytes);
+
+    if (r == 0)
+        r = cache_note_put(fs->cache, NOTE, bytes.data, bytes.len);
+    if (r < 0 && r != -ENOENT)
+        log_msg(LOG_WARN, "what was shown of files is forgotten: %s", errtext_sentence(r));
+    buf_done(&bytes);
+}
