@@ -232,6 +232,12 @@ static void page_5(struct buf *out)
     put_heading(out, "verbs");
     for (size_t i = 0; ctl_doc_verb(i, &doc); i++)
         put_doc(out, &doc);
+    put_heading(out, "states of the sandbox");
+    put_roff(out, "While the sandbox does not run, what is known of its files is shown, what is "
+                  "written waits, and what needs it fails with EHOSTDOWN, or starts it: with "
+                  "wake=auto, in the states that are marked (woken).\n");
+    for (size_t i = 0; ctl_doc_state(i, &doc); i++)
+        put_item(out, doc.name, doc.help);
     put_sections(out, ctl_tail);
     put(out, ".SH SEE ALSO\n.BR daytonafs (1)\n");
 }

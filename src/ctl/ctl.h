@@ -18,6 +18,7 @@
 struct ctl;
 struct ctl_handle;
 struct ctl_row;
+struct daytona_sandbox;
 
 #define CTL_ROOT (UINT64_C(1) << 62)
 
@@ -28,8 +29,16 @@ struct ctl_host {
     int (*config)(void *arg, struct buf *out); /* "option value" lines */
     int (*capabilities)(void *arg, struct buf *out);
     int (*stats)(void *arg, struct buf *out);
-    int (*start)(void *arg); /* the sandbox's life cycle */
+    /* The sandbox's life cycle; each waits for its end. What went wrong is in the SDK's last error.
+     */
+    int (*start)(void *arg);
     int (*stop)(void *arg);
+    int (*archive)(void *arg); /* stops it first */
+    int (*recover)(void *arg);
+    int (*destroy)(void *arg);
+    /* Ends the pause after which a sandbox out of reach is tried again, and tries now. */
+    int (*retry)(void *arg);
+    struct daytona_sandbox *sandbox; /* borrowed; what files that stand for the SDK's calls use */
 };
 
 struct ctl_config {
@@ -65,6 +74,8 @@ struct ctl_doc {                 /* static strings, none NULL */
 /* The i-th file or verb; false past the last. */
 bool ctl_doc_file(size_t i, struct ctl_doc *ret);
 bool ctl_doc_verb(size_t i, struct ctl_doc *ret);
+/* The i-th state a sandbox can be in: name and help. */
+bool ctl_doc_state(size_t i, struct ctl_doc *ret);
 
 /*
  * A plain name may ask the network and ends with -EINTR when the bound cancel fires; the same name

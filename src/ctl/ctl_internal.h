@@ -70,7 +70,7 @@ void ctl_nodes_free(struct ctl *ctl); /* takes what is half made; no thread is l
 int ctl_node_of(struct ctl *ctl, uint64_t ino, struct ctl_node **ret); /* counted; -ENOENT */
 struct ctl_node *ctl_node_ref_locked(struct ctl_node *n);
 void ctl_node_unref_locked(struct ctl *ctl, struct ctl_node *n); /* takes NULL */
-void ctl_node_unref(struct ctl *ctl, struct ctl_node *n);
+void ctl_node_unref(struct ctl *ctl, struct ctl_node *n);        /* takes NULL */
 struct ctl_node *ctl_node_static(struct ctl *ctl,
                                  const char *name); /* a row of the root; not counted */
 /* One with a reference and no name, for what ctl_row.open gave; takes entry's object over, also
@@ -191,6 +191,7 @@ struct ctl {
     struct feed *feeds;             /* one for each path; the longest at rest first */
     atomic_uint_fast64_t watch_seq; /* of the last line any of them told; no lock */
     int exit_code;                  /* -1: nothing was run */
+    int64_t box_until_ns;           /* what the SDK knows of the sandbox is fresh until then */
     bool closing;
 };
 
@@ -252,6 +253,9 @@ struct work {
 void work_start_locked(struct ctl_handle *h, struct wait *w, char *data, size_t n,
                        struct later *later);
 void work_abandon_locked(struct work *work); /* its wait is gone */
+
+/* table.c: sends what is pending at and below a path in the sandbox; why lists what is left. */
+int ctl_sync(struct ctl *ctl, const char *path, struct buf *why);
 
 /* verbs.c: carries out lines */
 ssize_t verbs_run(struct ctl *ctl, struct work *work, struct buf *out, struct buf *why);

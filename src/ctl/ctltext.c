@@ -62,7 +62,7 @@ int ctltext_escape(struct buf *out, const char *p, size_t n)
     return r;
 }
 
-static int json_string(struct buf *out, const char *p, size_t n)
+int ctltext_json_string(struct buf *out, const char *p, size_t n)
 {
     int r = buf_putc(out, '"');
 
@@ -133,12 +133,12 @@ int ctltext_json(struct buf *out, const char *lines)
         r = buf_puts(out, comma);
         comma = ",\n  ";
         if (r == 0)
-            r = json_string(out, key, key_len);
+            r = ctltext_json_string(out, key, key_len);
         if (r == 0)
             r = buf_puts(out, ": ");
         if (r == 0)
             r = is_number(value, value_len) ? buf_append(out, value, value_len)
-                                            : json_string(out, value, value_len);
+                                            : ctltext_json_string(out, value, value_len);
     }
     if (r == 0)
         r = buf_puts(out, "\n}\n");

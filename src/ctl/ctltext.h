@@ -17,6 +17,9 @@ int ctltext_escape(struct buf *out, const char *p, size_t n);
  */
 int ctltext_json(struct buf *out, const char *lines);
 
+/* One JSON string, with its quotes; bytes that are not UTF-8 become U+FFFD. */
+int ctltext_json_string(struct buf *out, const char *p, size_t n);
+
 /*
  * The one path that a question holds: up to a NUL, which only a newline may follow, or else the
  * only line. A new string in *ret. -EINVAL: empty, or more than one line; -ENAMETOOLONG.

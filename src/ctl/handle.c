@@ -77,7 +77,6 @@ static int open_node(struct ctl *ctl, struct ctl_node **n, int flags, pid_t pid,
         return -ENOMEM;
     h->ctl = ctl;
     h->node = *n;
-    *n = NULL;
     h->row = h->node->row;
     h->reads = how != O_WRONLY;
     h->writes = how != O_RDONLY;
@@ -92,10 +91,13 @@ static int open_node(struct ctl *ctl, struct ctl_node **n, int flags, pid_t pid,
     if (r == 0)
         DL_APPEND(ctl->handles, h);
     lock_drop(&ctl->lock);
-    if (r == 0)
+    if (r == 0) {
         *ret = h;
-    else
+        *n = NULL; /* the handle's now */
+    } else {
+        h->node = NULL;
         handle_free(h);
+    }
     return r;
 }
 
@@ -120,8 +122,7 @@ static int open_ino(struct ctl *ctl, uint64_t ino, int flags, pid_t pid, bool ma
         r = open_node(ctl, &n, flags, pid, &why, ret);
     if (r < 0 && r != -EAGAIN && why.len > 0)
         ctl_report_why(ctl, n, pid, r, &why);
-    if (n)
-        ctl_node_unref(ctl, n);
+    ctl_node_unref(ctl, n);
     buf_done(&why);
     return r;
 }

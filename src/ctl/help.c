@@ -1,5 +1,6 @@
 /* The text of .ctl/help, made from the tables, and the tables for whoever makes a manual. */
 #include "ctl/ctl_internal.h"
+#include "ctl/states.h"
 #include "util/array.h"
 
 #include <stdio.h>
@@ -147,6 +148,23 @@ static int put_verbs(void *arg, const char *path, const struct ctl_row *row)
     return r;
 }
 
+static int put_states(struct buf *out)
+{
+    int r = buf_puts(out, "\nStates of the sandbox\n"
+                          "  While it does not run, what is known of its files is shown, what is "
+                          "written waits, and\n"
+                          "  what needs it fails with EHOSTDOWN, or with wake=auto starts it where "
+                          "there is a *.\n");
+
+    for (const struct states_row *s = states_table; s->name && r == 0; s++) {
+        if (strlen(s->name) < 20)
+            r = buf_printf(out, "  %-20s%c %s\n", s->name, s->wakes ? '*' : ' ', s->help);
+        else
+            r = buf_printf(out, "  %s\n  %-20s%c %s\n", s->name, "", s->wakes ? '*' : ' ', s->help);
+    }
+    return r;
+}
+
 int ctl_help(const struct ctl *ctl, struct buf *out)
 {
     static const char *const headings[] = {
@@ -167,6 +185,8 @@ int ctl_help(const struct ctl *ctl, struct buf *out)
     }
     if (r == 0)
         r = visit_dir(ctl, root, "", put_verbs, &p);
+    if (r == 0 && ctl_has(ctl, NEEDS(sandbox)))
+        r = put_states(out);
     if (r == 0)
         r = buf_putc(out, '\n');
     if (r == 0)
@@ -234,4 +254,17 @@ bool ctl_doc_verb(size_t i, struct ctl_doc *ret)
     struct picking p = {.left = i, .ret = ret};
 
     return visit_dir(NULL, &ctl_root_row, "", pick_verb, &p) == 1;
+}
+
+bool ctl_doc_state(size_t i, struct ctl_doc *ret)
+{
+    for (size_t k = 0; states_table[k].name; k++) {
+        if (k < i)
+            continue;
+        *ret = (struct ctl_doc){.kind = "state", .takes = "", .help = states_table[k].help};
+        (void)snprintf(ret->name, sizeof(ret->name), "%s%s", states_table[k].name,
+                       states_table[k].wakes ? " (woken)" : "");
+        return true;
+    }
+    return false;
 }

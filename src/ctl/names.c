@@ -72,7 +72,7 @@ static struct ctl_node *new_locked(struct ctl *ctl, struct ctl_node *parent, con
         n->id = entry->id;
         n->release = parent->row->dir->release;
     } else if (parent) {
-        n->obj = parent->obj;
+        n->obj = row->obj ? (void *)(uintptr_t)row->obj : parent->obj;
     }
     if (parent)
         n->parent = ctl_node_ref_locked(parent);

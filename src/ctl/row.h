@@ -39,7 +39,7 @@
  *     that fires when whoever asked was interrupted or has gone; then end with -EINTR. The others
  *     run in a thread of libfuse and must not wait for anything.
  *   - Any may run on many threads at once, for one object, too. The object lives that long.
- *   - obj is that of the nearest entry above, or of the entry itself; NULL outside of any.
+ *   - obj is that of the nearest entry above, or of the entry itself; outside of any the row's own.
  *   - Results are 0 or -errno. why takes a sentence (no newline) about a failure, which errors then
  *     shows with the file's path; left empty, it shows the errno's own.
  *   - Nothing stops a name that was found from being gone when it is used.
@@ -141,6 +141,7 @@ struct ctl_row {
     const struct ctl_row *rows; /* CTL_DIR: these are always there */
     const struct ctl_dir *dir;  /* CTL_DIR: these come and go */
     size_t question_max;        /* bytes of a question or text; 0: 64 KiB */
+    const void *obj;            /* what functions get outside of any entry, instead of NULL */
     const char *takes;          /* what is written to it; NULL: nothing */
     const char *help;           /* one line; NULL: the row is not told of */
     const char *example;        /* $ stands for the directory of control files; or NULL */

@@ -1,4 +1,5 @@
 /* The files and verbs of .ctl: one row each. */
+#include "ctl/box.h"
 #include "ctl/ctl_internal.h"
 #include "ctl/ctltext.h"
 #include "ctl/job.h"
@@ -84,7 +85,7 @@ static int path_given(struct ctl *ctl, int count, char *const *v, char **ret)
     return count > 0 && !*ret ? -ENOMEM : 0;
 }
 
-static int sync_path(struct ctl *ctl, const char *path, struct buf *why)
+int ctl_sync(struct ctl *ctl, const char *path, struct buf *why)
 {
     struct buf left = BUF_INIT(why->max / 2);
     int r = fs_sync(ctl->fs, path, &left);
@@ -108,7 +109,7 @@ static int verb_sync(struct ctl *ctl, void *obj, int count, char *const *v, stru
     int r = path_given(ctl, count, v, &path);
 
     if (r == 0)
-        r = sync_path(ctl, path, why);
+        r = ctl_sync(ctl, path, why);
     free(path);
     return r;
 }
@@ -124,27 +125,13 @@ static int verb_refresh(struct ctl *ctl, void *obj, int count, char *const *v, s
     return r;
 }
 
-static int verb_start(struct ctl *ctl, void *obj, int count, char *const *v, struct buf *why)
+static int verb_retry(struct ctl *ctl, void *obj, int count, char *const *v, struct buf *why)
 {
-    int r = ctl->host.start(ctl->host_arg);
+    int r = ctl->host.retry ? ctl->host.retry(ctl->host_arg) : 0;
 
+    fs_retry(ctl->fs);
     if (r < 0)
-        (void)buf_printf(why, "the sandbox was not started: %s", errtext_sentence(r));
-    return r;
-}
-
-/* What is pending is sent first: a sandbox that is stopped takes nothing. */
-static int verb_stop(struct ctl *ctl, void *obj, int count, char *const *v, struct buf *why)
-{
-    int r = sync_path(ctl, NULL, why);
-
-    if (r < 0) {
-        (void)buf_puts(why, "; the sandbox was not stopped");
-        return r;
-    }
-    r = ctl->host.stop(ctl->host_arg);
-    if (r < 0)
-        (void)buf_printf(why, "the sandbox was not stopped: %s", errtext_sentence(r));
+        (void)buf_printf(why, "the sandbox does not answer yet: %s", errtext_sentence(r));
     return r;
 }
 
@@ -159,6 +146,10 @@ static const struct ctl_verb verbs[] = {
      .max = 1,
      .run = verb_refresh,
      .help = "forgets what is known of names and attributes: the next access asks"},
+    {.name = "retry",
+     .takes = "",
+     .run = verb_retry,
+     .help = "tries now, without the pause that follows a failure to reach the sandbox"},
     {.name = "start",
      .takes = "",
      .needs = NEEDS(start),
@@ -169,6 +160,63 @@ static const struct ctl_verb verbs[] = {
      .needs = NEEDS(stop),
      .run = verb_stop,
      .help = "sends what is not yet sent and stops the sandbox"},
+    {.name = "archive",
+     .takes = "",
+     .needs = NEEDS(archive),
+     .run = verb_archive,
+     .help = "the same, and moves it to cheaper storage; it takes longer to start"},
+    {.name = "recover",
+     .takes = "",
+     .needs = NEEDS(recover),
+     .run = verb_recover,
+     .help = "starts a sandbox that is in error, if sandbox/recoverable says true"},
+    {.name = "delete",
+     .takes = "NAME",
+     .min = 1,
+     .max = 1,
+     .needs = NEEDS(destroy),
+     .run = verb_delete,
+     .help = "deletes the sandbox; NAME is its own, as a safeguard"},
+    {.name = "autostop",
+     .takes = "TIME",
+     .min = 1,
+     .max = 1,
+     .needs = NEEDS(sandbox),
+     .run = verb_autostop,
+     .help = "stops it after so long without use: minutes, 2h, never"},
+    {.name = "autoarchive",
+     .takes = "TIME",
+     .min = 1,
+     .max = 1,
+     .needs = NEEDS(sandbox),
+     .run = verb_autoarchive,
+     .help = "archives it when it was stopped for so long"},
+    {.name = "autodelete",
+     .takes = "TIME",
+     .min = 1,
+     .max = 1,
+     .needs = NEEDS(sandbox),
+     .run = verb_autodelete,
+     .help = "deletes it when it was stopped for so long; 0: when it is stopped"},
+    {.name = "ttl",
+     .takes = "TIME",
+     .min = 1,
+     .max = 1,
+     .needs = NEEDS(sandbox),
+     .run = verb_ttl,
+     .help = "deletes it so long after it was made; not for every class of sandbox"},
+    {.name = "labels",
+     .takes = "KEY=VALUE...",
+     .min = 1,
+     .max = -1,
+     .needs = NEEDS(sandbox),
+     .run = verb_labels,
+     .help = "sets labels; KEY= takes one away"},
+    {.name = "keepalive",
+     .takes = "",
+     .needs = NEEDS(sandbox),
+     .run = verb_keepalive,
+     .help = "counts as use: the time until autostop begins again"},
     {.name = NULL},
 };
 
@@ -261,6 +309,12 @@ static const struct ctl_row rows[] = {
      .dir = &jobs_dir,
      .help = "commands that go on by themselves: mkdir makes one, rmdir removes it",
      .example = "mkdir $/jobs/build; echo make > $/jobs/build/cmd"},
+    {.name = "sandbox",
+     .mode = 0500,
+     .kind = CTL_DIR,
+     .needs = NEEDS(sandbox),
+     .rows = box_rows,
+     .help = "what the service says of it, asked when a file is opened; never wakes it"},
     {.name = NULL},
 };
 
@@ -268,10 +322,10 @@ const struct ctl_row ctl_root_row = {.mode = 0500, .kind = CTL_DIR, .rows = rows
 
 bool ctl_has(const struct ctl *ctl, size_t needs)
 {
-    void (*fn)(void);
+    void *p;
 
     if (!ctl || needs == 0)
         return true;
-    memcpy(&fn, (const char *)&ctl->host + needs, sizeof(fn));
-    return fn != NULL;
+    memcpy(&p, (const char *)&ctl->host + needs, sizeof(p)); /* functions are as large on POSIX */
+    return p != NULL;
 }

@@ -196,7 +196,9 @@ static int send(struct fs *fs, const struct burst *b, struct remote_tree *ret)
         return -ENOMEM;
     for (size_t i = 0; i < b->count; i++)
         paths[i] = path_below(b->v[i].path, fs->root_path);
+    (void)remote_bind_optional(true);
     r = remote_changes(fs->remote, &ask, ret);
+    (void)remote_bind_optional(false);
     free(paths);
     return r;
 }
@@ -303,6 +305,15 @@ static int apply_all_locked(struct fs *fs, struct burst *b, const struct remote_
     return 0;
 }
 
+/* The sandbox does not run, or is out of reach: what is known of it is all there is to show. After
+ * a moment it is asked again about the same time, so that nothing is missed. */
+static void unchanged_locked(struct burst *b)
+{
+    for (size_t i = 0; i < b->count; i++)
+        if (!b->v[i].flight.lost && b->v[i].dir->dir->listed)
+            b->v[i].dir->dir->list_ns = b->v[i].flight.start_ns;
+}
+
 static int burst_once(struct fs *fs, struct node *dir, bool *ret_again)
 {
     struct remote_tree t = {0};
@@ -319,6 +330,10 @@ static int burst_once(struct fs *fs, struct node *dir, bool *ret_again)
         *ret_again = burst_clock_locked(fs, &t) && b.since_ns != FS_NEVER;
     if (r == 0 && !*ret_again)
         r = apply_all_locked(fs, &b, &t);
+    if (r == -EHOSTDOWN) {
+        unchanged_locked(&b);
+        r = 0;
+    }
     if (r < 0 && r != -EINTR && b.count > 0) {
         dir->dir->fail = r;
         dir->dir->fail_ns = b.v[0].flight.start_ns;

@@ -296,6 +296,16 @@ size_t fs_unsent(struct fs *fs, uint64_t *ret_bytes)
     return count;
 }
 
+bool fs_busy(struct fs *fs)
+{
+    bool busy;
+
+    fs_lock(fs);
+    busy = fs->files_written > 0 || fs->unsent_count > 0;
+    fs_unlock(fs);
+    return busy;
+}
+
 int fs_status(struct fs *fs, struct buf *out)
 {
     unsigned long long bytes;

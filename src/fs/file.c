@@ -61,6 +61,7 @@ static struct fs_file *new_file_locked(struct fs *fs, struct node *n, int flags)
     data_open_locked(n);
     n->file->wopens += flags_write(flags);
     fs->files_open++;
+    fs->files_written += flags_write(flags);
     return file;
 }
 
@@ -74,6 +75,7 @@ static void free_file_locked(struct fs_file *file)
         data_keep_locked(file->fs, n);
     data_close_locked(n);
     file->fs->files_open--;
+    file->fs->files_written -= flags_write(file->flags);
     if (node_unsent(n) && n->file->wopens == 0)
         send_retry_later_locked(file->fs);
     node_unref_locked(file->fs, n);

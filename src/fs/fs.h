@@ -177,6 +177,12 @@ char *fs_mount_path(struct fs *fs, const char *path);
  */
 int fs_sync(struct fs *fs, const char *path, struct buf *left);
 
+/* The pause after which what could not be sent is tried again is over now. */
+void fs_retry(struct fs *fs);
+
+/* Is there something unsent, or open for writing? */
+bool fs_busy(struct fs *fs);
+
 /* Forgets what is known of metadata at and below the sandbox path (NULL: of everything), so that
  * the next access asks. Tells the kernel. Unsent data stays. */
 void fs_refresh(struct fs *fs, const char *path);

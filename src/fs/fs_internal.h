@@ -223,7 +223,7 @@ struct fs {
     struct negative *negatives; /* names the kernel believes to be absent */
     struct event *events;       /* to be told when the lock is dropped */
     size_t event_count, event_cap;
-    unsigned files_open, dirs_open;
+    unsigned files_open, files_written, dirs_open; /* written: those open for writing */
     pthread_t retrier;
     bool retrier_runs, stopping;
     struct cancel *retrier_cancel;

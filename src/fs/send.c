@@ -198,6 +198,14 @@ static void *retrier_main(void *arg)
     return NULL;
 }
 
+void fs_retry(struct fs *fs)
+{
+    fs_lock(fs);
+    fs->retry_ns = 0;
+    fs_wake(fs);
+    fs_unlock(fs);
+}
+
 void send_retry_later_locked(struct fs *fs)
 {
     lock_assert_held(&fs->lock);

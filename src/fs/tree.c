@@ -67,6 +67,7 @@ void tree_list_failed_locked(struct fs *fs, struct flight *f, struct node *dir, 
 
 static int fetch_list(struct fs *fs, struct node *dir)
 {
+    const bool known = dir->dir->listed;
     struct remote_list list = {0};
     struct flight f;
     char *path;
@@ -78,16 +79,22 @@ static int fetch_list(struct fs *fs, struct node *dir)
     flight_start_locked(fs, &f);
     dir->dir->flight = &f;
     fs_unlock(fs);
+    (void)remote_bind_optional(known);
     r = remote_list(fs->remote, path, 1, FS_LIST_MAX, &list);
+    (void)remote_bind_optional(false);
     fs_lock(fs);
     dir->dir->flight = NULL;
     dir->dir->busy++;
     if (r == 0 && !S_ISDIR(list.self.mode))
         r = -EIO;
-    if (r == 0)
+    if (r == -EHOSTDOWN && known && dir->dir->listed) {
+        dir->dir->list_ns = f.start_ns; /* what is known is all there is to show */
+        r = 0;
+    } else if (r == 0) {
         (void)flight_apply_list_locked(fs, &f, dir, &list);
-    else
+    } else {
         tree_list_failed_locked(fs, &f, dir, r);
+    }
     node_trim_locked(fs);
     dir->dir->busy--;
     fs_wake(fs);
@@ -127,22 +134,40 @@ int tree_list(struct fs *fs, struct node *dir, int64_t since)
     return list_fresh(dir, since) ? 0 : ask_dir(fs, dir);
 }
 
+/* The sandbox does not run, or is out of reach: what is known is all there is to show. */
+static void as_known_locked(struct node *n, const struct flight *f)
+{
+    n->attr_ns = f->start_ns;
+    n->times_stale = false;
+}
+
 /* Asks for one name. *ret_err is the answer: 0, or that it is not there. */
 static int fetch_name(struct fs *fs, struct node *dir, const char *name, struct remote_attr *ret,
                       int64_t *ret_ns)
 {
     char *path, *target = NULL;
     struct flight f;
+    struct node *n;
+    bool known;
     int r;
 
     r = node_path_in_locked(fs, dir, name, &path);
     if (r < 0)
         return r;
+    known = node_child_locked(dir, name) != NULL;
     flight_start_locked(fs, &f);
     fs_unlock(fs);
+    (void)remote_bind_optional(known);
     r = remote_stat(fs->remote, path, ret, &target);
+    (void)remote_bind_optional(false);
     fs_lock(fs);
-    (void)flight_apply_name_locked(fs, &f, dir, name, r, ret, target);
+    n = node_child_locked(dir, name);
+    if (r == -EHOSTDOWN && known && n) {
+        as_known_locked(n, &f);
+        r = 0;
+    } else {
+        (void)flight_apply_name_locked(fs, &f, dir, name, r, ret, target);
+    }
     *ret_ns = f.start_ns;
     flight_done(&f);
     free(target);
@@ -162,9 +187,16 @@ static int fetch_node(struct fs *fs, struct node *n)
         return r;
     flight_start_locked(fs, &f);
     fs_unlock(fs);
+    (void)remote_bind_optional(true);
     r = remote_stat(fs->remote, path, &attr, &target);
+    (void)remote_bind_optional(false);
     fs_lock(fs);
-    (void)flight_apply_stat_locked(fs, &f, n, r, &attr, target);
+    if (r == -EHOSTDOWN) {
+        as_known_locked(n, &f);
+        r = 0;
+    } else {
+        (void)flight_apply_stat_locked(fs, &f, n, r, &attr, target);
+    }
     flight_done(&f);
     free(target);
     free(path);

@@ -3,6 +3,7 @@
 
 #include "util/clock.h"
 
+#include <errno.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -70,18 +71,71 @@ static int host_stats(void *arg, struct buf *out)
     return stats_text(s->stats, out);
 }
 
+static int64_t timeout_ms(const struct stack *s)
+{
+    return s->options->wake_timeout_ns / NS_PER_MS;
+}
+
 static int host_start(void *arg)
 {
     struct stack *s = arg;
+    int r = daytona_sandbox_start(s->sandbox, timeout_ms(s));
 
-    return daytona_sandbox_start(s->sandbox, s->options->wake_timeout_ns / NS_PER_MS);
+    if (r == 0)
+        remote_wake_set(s->wake, true);
+    return r;
 }
 
 static int host_stop(void *arg)
 {
     struct stack *s = arg;
+    int r = daytona_sandbox_stop(s->sandbox, false, timeout_ms(s));
 
-    return daytona_sandbox_stop(s->sandbox, false, s->options->wake_timeout_ns / NS_PER_MS);
+    if (r == 0)
+        remote_wake_set(s->wake, false);
+    return r;
+}
+
+static int host_archive(void *arg)
+{
+    struct stack *s = arg;
+    int r = host_stop(s);
+
+    return r < 0 ? r : daytona_sandbox_archive(s->sandbox, timeout_ms(s));
+}
+
+static int host_recover(void *arg)
+{
+    struct stack *s = arg;
+    int r = daytona_sandbox_recover(s->sandbox, false, timeout_ms(s));
+
+    if (r == 0)
+        remote_wake_set(s->wake, true);
+    return r;
+}
+
+static int host_destroy(void *arg)
+{
+    struct stack *s = arg;
+    int r = daytona_sandbox_delete(s->sandbox, timeout_ms(s));
+
+    if (r == 0)
+        remote_wake_set(s->wake, false);
+    return r;
+}
+
+/* It must not start a machine: whoever wants that writes start. */
+static int host_retry(void *arg)
+{
+    struct stack *s = arg;
+    struct remote_attr attr;
+    int r;
+
+    remote_wake_retry(s->wake);
+    (void)remote_bind_background(true);
+    r = remote_stat(s->remote, s->path, &attr, NULL);
+    (void)remote_bind_background(false);
+    return r == -ENOENT || r == -EACCES ? 0 : r; /* that is an answer */
 }
 
 const struct ctl_host stack_ctl_host = {
@@ -91,4 +145,8 @@ const struct ctl_host stack_ctl_host = {
     .stats = host_stats,
     .start = host_start,
     .stop = host_stop,
+    .archive = host_archive,
+    .recover = host_recover,
+    .destroy = host_destroy,
+    .retry = host_retry,
 };

@@ -23,6 +23,9 @@ static const struct option_choice idmap_choices[] = {
 static const struct option_choice wake_choices[] = {
     {"auto", WAKE_AUTO, NULL}, {"never", WAKE_NEVER, NULL}, {NULL, 0, NULL}};
 
+static const struct option_choice keepalive_choices[] = {
+    {"off", KEEPALIVE_OFF, NULL}, {"busy", KEEPALIVE_BUSY, NULL}, {NULL, 0, NULL}};
+
 static const struct option_choice durability_choices[] = {
     {"close", DURABILITY_CLOSE, NULL},
     {"sync", DURABILITY_SYNC, NULL},
@@ -74,6 +77,8 @@ const struct option_row options_table[] = {
      "auto: a stopped sandbox is started when it is needed; never: that is an error"},
     {"wake_timeout", OPTION_DURATION, FIELD(wake_timeout_ns), 0, NULL, "120s",
      "how long to wait for it to start"},
+    {"keepalive", OPTION_CHOICE, FIELD(keepalive), 0, keepalive_choices, "off",
+     "busy: autostop waits while a file is open for writing or a change is not sent"},
     {"durability", OPTION_CHOICE, FIELD(durability), 0, durability_choices, "close",
      "when data is sent: close (and fsync), or sync: before each write returns"},
     {"symlinks", OPTION_CHOICE, FIELD(symlinks), 0, symlinks_choices, "contain",

@@ -17,6 +17,7 @@ enum options_wake { WAKE_AUTO, WAKE_NEVER };
 enum options_durability { DURABILITY_CLOSE, DURABILITY_SYNC };
 enum options_symlinks { SYMLINKS_CONTAIN, SYMLINKS_RAW };
 enum options_helper { HELPER_AUTO, HELPER_OFF, HELPER_REQUIRE };
+enum options_keepalive { KEEPALIVE_OFF, KEEPALIVE_BUSY };
 enum options_ctl { CTL_HIDDEN, CTL_VISIBLE, CTL_OFF };
 
 /* Strings are owned. */
@@ -29,7 +30,7 @@ struct options {
     char *cache_dir; /* "": options_cache_dir */
     uint64_t cache_bytes, meta_bytes;
     int64_t op_timeout_ns, wake_timeout_ns, drain_timeout_ns;
-    int wake, durability, symlinks, helper, ctl;
+    int wake, keepalive, durability, symlinks, helper, ctl;
     char *ctl_name;
     char *api_url, *credentials; /* "": the SDK's defaults */
 };

@@ -1,5 +1,6 @@
 #include "mount/stack.h"
 
+#include "ctl/states.h"
 #include "mount/exitcode.h"
 #include "util/array.h"
 #include "util/clock.h"
@@ -65,18 +66,13 @@ static int find_sandbox(struct stack *s, struct buf *why)
     return r < 0 ? fail(s, r, why) : EXITCODE_OK;
 }
 
-static bool is_running(enum daytona_state state)
-{
-    return state == DAYTONA_STATE_STARTED || state == DAYTONA_STATE_OTHER;
-}
-
 static int start_if_stopped(struct stack *s, struct buf *why)
 {
     const char *name = s->params->sandbox;
     const enum daytona_state state = daytona_sandbox_state(s->sandbox);
     int r;
 
-    if (is_running(state))
+    if (states_row(state)->err == 0)
         return EXITCODE_OK;
     if (s->options->wake == WAKE_NEVER)
         return say(why, EXITCODE_NOT_RUNNING,
@@ -112,8 +108,8 @@ static int wake_sandbox(void *arg)
 
     if (r < 0 && r != -EINTR && s->fs) {
         (void)fail(s, r, &why);
-        fs_report(s->fs, 0, "", r, "the sandbox is not running, and starting it failed: %s",
-                  buf_str(&why));
+        fs_report(s->fs, 0, "", r, "the sandbox is not running, and starting it failed: %s (%s)",
+                  buf_str(&why), states_row(daytona_sandbox_state(s->sandbox))->help);
     }
     buf_done(&why);
     return r;
@@ -288,11 +284,12 @@ static int check_ctl_name(struct stack *s, struct buf *why)
 
 static int open_ctl(struct stack *s, struct buf *why)
 {
+    struct ctl_host host = stack_ctl_host;
     const struct ctl_config config = {
         .name = s->options->ctl_name,
         .uid = geteuid(),
         .gid = getegid(),
-        .host = &stack_ctl_host,
+        .host = &host,
         .host_arg = s,
     };
     int r;
@@ -302,6 +299,7 @@ static int open_ctl(struct stack *s, struct buf *why)
     r = check_ctl_name(s, why);
     if (r != EXITCODE_OK)
         return r;
+    host.sandbox = s->sandbox;
     r = ctl_new(&config, s->fs, &s->ctl);
     return r < 0 ? fail(s, r, why) : EXITCODE_OK;
 }
@@ -349,6 +347,22 @@ static int open_session(struct stack *s, struct buf *why)
     return EXITCODE_OK;
 }
 
+static bool is_busy(void *arg)
+{
+    struct stack *s = arg;
+
+    return fs_busy(s->fs);
+}
+
+static int open_keepalive(struct stack *s, struct buf *why)
+{
+    int r = 0;
+
+    if (s->options->keepalive == KEEPALIVE_BUSY)
+        r = keepalive_new(s->sandbox, is_busy, s, &s->keepalive);
+    return r < 0 ? fail(s, r, why) : EXITCODE_OK;
+}
+
 static int make_tools(struct stack *s, struct buf *why)
 {
     int r;
@@ -377,9 +391,10 @@ int stack_build(struct stack *s, struct buf *why)
         open_wrappers,                    /* limit, wake, with debug trace */
         choose_path,                      /* what is mounted: the work-dir unless said */
         open_cache,                       /* file data on local disk */
-        open_fs,      /* nodes, names, handles; told where the kernel's ear is */
-        open_ctl,     /* the control files, unless the root has that name */
-        open_session, /* from here on the kernel asks */
+        open_fs,        /* nodes, names, handles; told where the kernel's ear is */
+        open_keepalive, /* holds autostop while there is work */
+        open_ctl,       /* the control files, unless the root has that name */
+        open_session,   /* from here on the kernel asks */
     };
 
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
@@ -395,6 +410,7 @@ void stack_close_session(struct stack *s)
 {
     s->session = session_free(s->session);
     s->ctl = ctl_free(s->ctl);
+    s->keepalive = keepalive_free(s->keepalive);
 }
 
 void stack_done(struct stack *s)

@@ -6,6 +6,7 @@
 #include "ctl/ctl.h"
 #include "fs/fs.h"
 #include "fuse/session.h"
+#include "mount/keepalive.h"
 #include "mount/mount.h"
 #include "remote/backends.h"
 #include "remote/stats.h"
@@ -30,7 +31,8 @@ struct stack {
     struct fs *fs;
     struct ctl *ctl; /* NULL: none */
     struct session *session;
-    int64_t since_ns; /* clock_real_ns() */
+    struct keepalive *keepalive; /* NULL: none */
+    int64_t since_ns;            /* clock_real_ns() */
 };
 
 /*

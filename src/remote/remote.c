@@ -436,3 +436,18 @@ bool remote_in_background(void)
 {
     return in_background;
 }
+
+static __thread bool optional_now;
+
+bool remote_bind_optional(bool optional)
+{
+    const bool before = optional_now;
+
+    optional_now = optional;
+    return before;
+}
+
+bool remote_is_optional(void)
+{
+    return optional_now;
+}

@@ -279,4 +279,11 @@ struct remote *remote_free(struct remote *r); /* NULL is fine; returns NULL */
 bool remote_bind_background(bool background);
 bool remote_in_background(void);
 
+/*
+ * The same of an answer that the caller can do without, since it only says whether what is known is
+ * still true: no sandbox is woken for it (-EHOSTDOWN). It is activity like any other.
+ */
+bool remote_bind_optional(bool optional);
+bool remote_is_optional(void);
+
 #endif

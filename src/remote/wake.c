@@ -169,7 +169,8 @@ static int wake_around(struct wrap *wrap, const struct wrap_call *call)
     lock_drop(&w->lock);
     r = wrap_forward(wrap, call);
     /* df must not start machines: free space is not worth it. */
-    if (r == -EHOSTDOWN && w->wake && call->op != WRAP_STATFS && !remote_in_background()) {
+    if (r == -EHOSTDOWN && w->wake && call->op != WRAP_STATFS && !remote_in_background() &&
+        !remote_is_optional()) {
         const int woke = wake_up(w, seen);
 
         if (woke == -EINTR)
@@ -229,4 +230,25 @@ int remote_wake_text(struct remote *r, struct buf *out)
     localtime_r(&since, &tm);
     strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
     return buf_printf(out, "unreachable since %s", when);
+}
+
+void remote_wake_set(struct remote *r, bool running)
+{
+    struct wake *w = (struct wake *)r;
+
+    lock_take(&w->lock);
+    w->down = !running;
+    if (running)
+        w->unreachable = false;
+    lock_drop(&w->lock);
+}
+
+void remote_wake_retry(struct remote *r)
+{
+    struct wake *w = (struct wake *)r;
+
+    lock_take(&w->lock);
+    w->probe_ns = 0;
+    w->backoff_ns = BACKOFF_MIN_NS;
+    lock_drop(&w->lock);
 }

@@ -146,6 +146,11 @@ int fs_sync(struct fs *fs, const char *path, struct buf *left)
     return fs->sync_err;
 }
 
+void fs_retry(struct fs *fs)
+{
+    note(fs, "retry", NULL);
+}
+
 void fs_refresh(struct fs *fs, const char *path)
 {
     note(fs, "refresh", path);

@@ -206,6 +206,13 @@ static int verb_busy(struct ctl *ctl, void *obj, int count, char *const *v, stru
     return 0;
 }
 
+static int show_nothing(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
+{
+    assert_int_equal(*(const int *)obj, 7);
+    (void)buf_puts(why, "there is nothing");
+    return -ENXIO;
+}
+
 static int open_clone(struct ctl *ctl, void *obj, struct ctl_entry *ret, struct buf *why);
 
 /* Parts of a thing: the characters of its text, each a file of itself. */
@@ -304,7 +311,12 @@ static const struct ctl_row things_rows[] = {
     {.name = NULL},
 };
 static const struct ctl_row fixed_rows[] = {
-    {.name = "one", .mode = 0400, .kind = CTL_SNAPSHOT, .help = "nothing"},
+    {.name = "one",
+     .mode = 0400,
+     .kind = CTL_SNAPSHOT,
+     .show = show_nothing,
+     .obj = &(const int){7},
+     .help = "nothing"},
     {.name = NULL},
 };
 static const struct ctl_row rows[] = {
@@ -667,6 +679,19 @@ TEST(what_asks_the_network_is_never_asked_where_nobody_may_wait)
 
 /* ---- files ---- */
 
+TEST(what_cannot_be_shown_is_an_error_at_open)
+{
+    struct rig *g = rig_new();
+    struct ctl_handle *h;
+    uint64_t ino;
+
+    assert_int_equal(walk(g, "fixed/one", &ino), 0);
+    assert_int_equal(ctl_open(g->ctl, ino, O_RDONLY, 42, &h), -ENXIO);
+    expect_error(g, "42 .ctl/fixed/one ENXIO: there is nothing");
+    ctl_forget(g->ctl, ino, 1);
+    rig_free(g);
+}
+
 TEST(a_text_is_taken_whole_at_close)
 {
     struct rig *g = rig_new();
@@ -852,6 +877,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_made_or_removed_is_refused),
         cmocka_unit_test(rm_minus_r_of_an_entry_works),
         cmocka_unit_test(what_asks_the_network_is_never_asked_where_nobody_may_wait),
+        cmocka_unit_test(what_cannot_be_shown_is_an_error_at_open),
         cmocka_unit_test(a_text_is_taken_whole_at_close),
         cmocka_unit_test(a_live_file_shows_what_is_there_now_with_its_size),
         cmocka_unit_test(a_flow_gives_each_byte_once_and_waits_for_slow_readers),
