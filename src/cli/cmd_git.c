@@ -69,7 +69,7 @@ static int open_repo(struct repo *repo, const struct cli *cli, const char *word)
     int r;
 
     repo->cli = cli;
-    r = site_open(&repo->site, cli, word);
+    r = site_open(&repo->site, cli, word, true);
     if (r != EXITCODE_OK)
         return r;
     if (repo->site.target.mounted && !wanted) {
@@ -215,7 +215,7 @@ static int run_clone(struct cli *cli)
 
     if (r != EXITCODE_OK)
         return r;
-    r = site_open(&repo.site, cli, at == 1 ? cli->argv[0] : NULL);
+    r = site_open(&repo.site, cli, at == 1 ? cli->argv[0] : NULL, true);
     if (r == EXITCODE_OK) {
         dir = cli->argc > at + 1 ? strdup(cli->argv[at + 1]) : name_of_clone(cli->argv[at]);
         repo.path = dir ? site_path(&repo.site, dir) : NULL;

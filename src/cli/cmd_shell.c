@@ -391,7 +391,7 @@ static int run(struct cli *cli)
     if (r == EXITCODE_OK)
         r = read_env(cli, &env, &env_count);
     if (r == EXITCODE_OK) {
-        r = site_open(&s.site, cli, cli->argc > 0 ? cli->argv[0] : NULL);
+        r = site_open(&s.site, cli, cli->argc > 0 ? cli->argv[0] : NULL, true);
         if (r == EXITCODE_OK)
             r = cli_has(cli, "list") ? list_shells(&s) : use_shell(&s, env, env_count);
         site_done(&s.site);

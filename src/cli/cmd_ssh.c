@@ -246,7 +246,7 @@ static int run(struct cli *cli)
         r = cli_fail_usage(cli, "one argument too many before --: '%s'", cli->argv[1]);
     if (r != EXITCODE_OK)
         return r;
-    r = site_open(&site, cli, named ? cli->argv[0] : NULL);
+    r = site_open(&site, cli, named ? cli->argv[0] : NULL, true);
     if (r == EXITCODE_OK)
         r = use_access(cli, &site, words, minutes);
     site_done(&site);

@@ -10,9 +10,14 @@
     X(cmd_exec)                                                                                    \
     X(cmd_shell)                                                                                   \
     X(cmd_exists)                                                                                  \
+    X(cmd_find)                                                                                    \
+    X(cmd_grep)                                                                                    \
+    X(cmd_replace)                                                                                 \
     X(cmd_watch)                                                                                   \
     X(cmd_recover)                                                                                 \
     X(cmd_sync)                                                                                    \
+    X(cmd_ports)                                                                                   \
+    X(cmd_url)                                                                                     \
     X(cmd_ssh)                                                                                     \
     X(cmd_git_clone)                                                                               \
     X(cmd_git_status)                                                                              \
@@ -28,6 +33,14 @@
     X(cmd_sandbox_start)                                                                           \
     X(cmd_sandbox_stop)                                                                            \
     X(cmd_sandbox_delete)                                                                          \
+    X(cmd_sandbox_archive)                                                                         \
+    X(cmd_sandbox_recover)                                                                         \
+    X(cmd_sandbox_resize)                                                                          \
+    X(cmd_sandbox_labels)                                                                          \
+    X(cmd_sandbox_autostop)                                                                        \
+    X(cmd_sandbox_autoarchive)                                                                     \
+    X(cmd_sandbox_autodelete)                                                                      \
+    X(cmd_sandbox_ttl)                                                                             \
     X(cmd_serve)                                                                                   \
     X(cmd_version)                                                                                 \
     X(cmd_help)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int site_open(struct site *p, const struct cli *cli, const char *word)
+int site_open(struct site *p, const struct cli *cli, const char *word, bool send)
 {
     const struct target *t = &p->target;
     int r;
@@ -15,7 +15,7 @@ int site_open(struct site *p, const struct cli *cli, const char *word)
     r = target_find(&p->target, cli, word);
     if (r != EXITCODE_OK)
         return r;
-    if (t->mounted && *t->mount.ctl_name) {
+    if (send && t->mounted && *t->mount.ctl_name) {
         r = target_order(t, "sync\n");
         if (r < 0)
             return target_fail(t, r == -ENOTCONN ? EXITCODE_OTHER : EXITCODE_QUEUED, r,

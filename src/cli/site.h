@@ -14,11 +14,11 @@ struct site {
 };
 
 /*
- * Finds MOUNT|SANDBOX (word may be NULL, as in target_find) and asks for it. What was written
- * through a mount is sent first: if that fails the exit code is EXITCODE_QUEUED. An exit code; a
+ * Finds MOUNT|SANDBOX (word may be NULL, as in target_find) and asks for it. send: what was written
+ * through a mount is sent first; if that fails the exit code is EXITCODE_QUEUED. An exit code; a
  * failure has been explained. The caller calls site_done.
  */
-int site_open(struct site *p, const struct cli *cli, const char *word);
+int site_open(struct site *p, const struct cli *cli, const char *word, bool send);
 void site_done(struct site *p);
 
 /*

@@ -217,16 +217,24 @@ static int unmount_dead(const struct umount_params *params)
 int umount_main(const struct umount_params *params)
 {
     struct registry_entry e;
+    char *rest = NULL;
     int code, r;
 
     if (!*params->dir) { /* it would mean the current directory */
         fprintf(stderr, "daytonafs: the directory's name is empty: say what to unmount\n");
         return EXITCODE_NOT_FOUND;
     }
-    r = registry_find_path(params->dir, &e, NULL);
+    r = registry_find_path(params->dir, &e, &rest);
     if (r < 0)
         return unmount_dead(params);
-    code = unmount_live(params, &e);
+    if (*rest) { /* a slip of the hand must not take away more than was named */
+        fprintf(stderr, "daytonafs: %s is in the mount %s: `daytonafs umount %s` unmounts that\n",
+                params->dir, e.dir, e.dir);
+        code = EXITCODE_USAGE;
+    } else {
+        code = unmount_live(params, &e);
+    }
+    free(rest);
     registry_entry_done(&e);
     return code;
 }

@@ -9,10 +9,10 @@
 #include <sys/types.h>
 
 /*
- * Sends what is pending, unmounts dir (a mount, or a place below one) and waits until the process
- * that served it is gone. Returns an enum exitcode and says why on stderr: EXITCODE_QUEUED if
- * something could not be sent, and then it stays mounted unless force. lazy: also while it is in
- * use.
+ * Sends what is pending, unmounts dir (the mount itself: a place below one is refused) and waits
+ * until the process that served it is gone. Returns an enum exitcode and says why on stderr:
+ * EXITCODE_QUEUED if something could not be sent, and then it stays mounted unless force. lazy:
+ * also while it is in use.
  */
 struct umount_params {
     const char *dir;

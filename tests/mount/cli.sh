@@ -124,6 +124,64 @@ m = json.load(open(sys.argv[1]))
 assert [e["dir"] for e in m] == [sys.argv[2]] and m[0]["sandbox"] == "box" and m[0]["pid"] > 1, m
 ' "$WORK/out" "$MNT"
 
+# ---- find, grep, replace: the same by path, by name, below it ----
+mkdir -p look/in
+printf 'one needle\ntwo\nneedle three\n' >look/in/a.txt
+printf 'none\n' >look/b.txt
+code "find" 0 "$D" find "$MNT" 'a.*'
+is "find by path" "$(out)" "$MNT/look/in/a.txt"
+code "find by name" 0 "$D" find box '*.txt' look
+is "find by name" "$(sort "$WORK/out")" "look/b.txt
+look/in/a.txt"
+cd look || exit 1
+code "find below it" 0 "$D" find in
+is "find below it" "$(out)" in
+code "find with NUL" 0 "$D" find -0 'a.txt'
+is "find with NUL" "$(tr '\0' '|' <"$WORK/out")" 'in/a.txt|'
+code "find nothing" 3 "$D" find nothing
+code "grep sees what was just written" 0 "$D" grep needle
+is "grep" "$(out)" "in/a.txt:1:one needle
+in/a.txt:3:needle three"
+code "grep -l" 0 "$D" grep -l ./in needle
+is "grep -l" "$(out)" ./in/a.txt
+code "grep in JSON" 0 "$D" grep --json box two look/in/a.txt
+is "grep in JSON" "$(out)" '[{"file":"look/in/a.txt","line":2,"content":"two"}]'
+code "grep nothing" 3 "$D" grep nowhere
+code "replace" 0 "$D" replace needle pin in/a.txt b.txt
+is "what it replaced is seen at once" "$(cat in/a.txt)" "one pin
+two
+pin three"
+code "replace what is not there" 3 "$D" replace box -- pin needle look/none look/in/a.txt
+check "it says which" says none
+is "and does the others" "$(head -n 1 in/a.txt)" 'one needle'
+code "replace with too little" 2 "$D" replace a b
+cd "$MNT" || exit 1
+
+# ---- ports, url ----
+"$D" exec box -c \
+    'setsid python3 -u -m http.server 0 --bind 127.0.0.1 >port 2>/dev/null </dev/null &'
+within 20 grep -q port "$SBX/port"
+port=$(sed -n 's/.* port \([0-9]*\) .*/\1/p' "$SBX/port")
+status() {
+    curl -s -o /dev/null -w '%{http_code}' "$1"
+}
+check "ports" within 10 sh -c '"$0" ports box | grep -qx "$1"' "$D" "$port"
+code "ports with their ways" 0 "$D" ports "$MNT" --url --json
+check "ports with their ways" python3 -c 'import json, sys
+p = [e for e in json.load(open(sys.argv[1])) if e["port"] == int(sys.argv[2])]
+assert len(p) == 1 and p[0]["url"].startswith("http") and p[0]["token"], p' "$WORK/out" "$port"
+code "url of a port" 0 "$D" url box "$port"
+check "url of a port" grep -q "/$port-" "$WORK/out"
+code "a signed one" 0 "$D" url "$port" --signed --ttl 10m
+signed=$(out)
+is "it lets in" "$(status "$signed")" 200
+code "which ends" 0 "$D" url "$port" --expire "$signed"
+check "and then no more" test "$(status "$signed")" != 200
+code "a port is not uploaded to" 2 "$D" url "$port" --upload
+code "a path has no signed port" 2 "$D" url look/b.txt --signed
+code "no links to files before they were made" 1 "$D" url look/b.txt
+check "it says what to use" says 'ssh --print'
+
 # ---- ssh: a program of that name shows what it was given ----
 mkdir -p "$WORK/bin"
 cat >"$WORK/bin/ssh" <<'EOF'
@@ -140,8 +198,7 @@ code "ssh" 6 env PATH="$WORK/bin:$PATH" "$D" ssh box -- echo 'a b'
 is "ssh is told where and what" "$(out)" "4 -F daytona-sandbox 'echo' 'a b'
 3
 -rw-------"
-check "the token is in no argument" sh -c \
-    '! tail -n 1 "$0" | grep -q "$(head -n 1 "$0")"' "$WORK/err"
+check "the token is in no argument" test "$(grep -c "$(head -n 1 "$WORK/err")" "$WORK/err")" = 1
 check "the file is gone" sh -c '! ls "$0" | grep ssh-' "$XDG_RUNTIME_DIR/daytonafs"
 code "ssh below a mount, without a command" 6 env PATH="$WORK/bin:$PATH" "$D" ssh
 is "without a command" "$(head -n 1 "$WORK/out")" "3 -F daytona-sandbox "
@@ -166,6 +223,28 @@ code "start" 0 "$D" sandbox start two
 code "exec again" 0 "$D" exec two -- true
 code "info" 0 "$D" sandbox info two --json
 check "info" grep -q '"state":"started"' "$WORK/out"
+code "labels" 0 "$D" sandbox labels two color=red size=l
+is "labels" "$(sed 1d "$WORK/out" | sort | tr -s ' ' | tr '\n' ';')" 'color red;kind test;size l;'
+code "labels that go" 0 "$D" sandbox labels two --json kind- color=blue
+code "labels that are left" 0 "$D" sandbox list --label color=blue --json
+check "labels that are left" grep -q '"name":"two"' "$WORK/out"
+code "no label" 2 "$D" sandbox labels two color
+code "autostop" 0 "$D" sandbox autostop two 90m --json
+check "autostop" grep -q '"auto_stop_min":90' "$WORK/out"
+code "autoarchive" 0 "$D" sandbox autoarchive two 60 --json
+check "autoarchive" grep -q '"auto_archive_min":60' "$WORK/out"
+code "autodelete" 0 "$D" sandbox autodelete two never --json
+check "autodelete" grep -q '"auto_delete_min":-1' "$WORK/out"
+code "no time" 2 "$D" sandbox autostop two soon
+code "ttl" 0 "$D" sandbox ttl two 1h
+code "resize of what" 2 "$D" sandbox resize two
+code "resize is not for this service" 1 "$D" sandbox resize two --cpu 2
+code "only what is stopped is archived" 1 "$D" sandbox archive two --no-wait
+code "stop to archive" 0 "$D" sandbox stop two
+code "archive" 0 "$D" sandbox archive two --json
+check "archive" grep -q '"state":"archived"' "$WORK/out"
+code "an archived one starts" 0 "$D" sandbox start two
+code "recover what is well" 0 "$D" sandbox recover two
 code "delete one and one that is not there" 3 "$D" sandbox delete two three
 check "it says which" says "'three'"
 code "it is gone" 3 "$D" sandbox info two
@@ -187,6 +266,9 @@ is "completion: after a value" "$(completed daytonafs mount -o wake = never,cac)
 # ---- umount ----
 cd / || exit 1
 echo last >"$MNT/last"
+code "umount of a place below" 2 "$D" umount "$MNT/look"
+check "it says of which mount" says "is in the mount $MNT:"
+check "and leaves it" test -d "$MNT/look"
 code "umount" 0 "$D" umount "$MNT"
 check "it is gone" test "$(stat -f -c %T "$MNT")" != fuseblk -a ! -e "$MNT/last"
 is "all arrived" "$(cat "$SBX/last")" last
