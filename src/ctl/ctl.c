@@ -2,6 +2,7 @@
 
 #include "ctl/ctl_internal.h"
 #include "ctl/job.h"
+#include "ctl/session.h"
 #include "util/clock.h"
 #include "util/errtext.h"
 
@@ -28,7 +29,8 @@ int ctl_new(const struct ctl_config *config, struct fs *fs, struct ctl **ret)
     ctl->fs = fs;
     ctl->born = ns_to_timespec(clock_real_ns());
     ctl->exit_code = -1;
-    if (!ctl->name || ctl_nodes_init(ctl) < 0 || jobs_new(ctl, fs, &ctl->jobs) < 0) {
+    if (!ctl->name || ctl_nodes_init(ctl) < 0 || jobs_new(ctl, fs, &ctl->jobs) < 0 ||
+        sessions_new(&ctl->sessions) < 0) {
         ctl_free(ctl);
         return -ENOMEM;
     }
@@ -54,6 +56,7 @@ struct ctl *ctl_free(struct ctl *ctl)
     feeds_free(ctl);
     ctl_nodes_free(ctl);
     jobs_free(ctl->jobs);
+    sessions_free(ctl->sessions);
     free(ctl->watch_text);
     free(ctl->name);
     lock_done(&ctl->lock);

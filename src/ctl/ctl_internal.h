@@ -16,9 +16,9 @@
 #include <utlist.h>
 
 /*
- * Lock order: ctl.lock, then whatever cancel_fire takes. No function of fs, of the host or of a row
- * and no callback runs with ctl.lock held, except fs_sandbox_path, fs_mount_path and fs_watch_new,
- * which only compute, and ctl_dir.release.
+ * Lock order: ctl.lock, then sessions.lock, or whatever cancel_fire takes. No function of fs, of
+ * the host or of a row and no callback runs with ctl.lock held, except fs_sandbox_path,
+ * fs_mount_path and fs_watch_new, which only compute, and ctl_dir.release.
  */
 
 enum {
@@ -188,6 +188,7 @@ struct ctl {
     char *watch_text; /* what the last write-only handle asked of watch, until a reader comes */
     size_t watch_len;
     struct jobs *jobs;              /* never changes */
+    struct sessions *sessions;      /* never changes */
     struct feed *feeds;             /* one for each path; the longest at rest first */
     atomic_uint_fast64_t watch_seq; /* of the last line any of them told; no lock */
     int exit_code;                  /* -1: nothing was run */

@@ -81,7 +81,7 @@ static int open_node(struct ctl *ctl, struct ctl_node **n, int flags, pid_t pid,
     h->reads = how != O_WRONLY;
     h->writes = how != O_RDONLY;
     h->pid = pid;
-    buf_init(&h->text, SNAPSHOT_MAX);
+    buf_init(&h->text, h->row->waits ? ctl->output_max : SNAPSHOT_MAX);
     talk_init(&h->talk, h->row->question_max ? h->row->question_max : TEXT_MAX);
     if (h->reads && h->row->show)
         r = h->row->show(ctl, h->node->obj, &h->text, why);

@@ -3,6 +3,7 @@
 #include "ctl/ctl_internal.h"
 #include "ctl/ctltext.h"
 #include "ctl/job.h"
+#include "ctl/session.h"
 #include "util/errtext.h"
 
 #include <errno.h>
@@ -309,6 +310,13 @@ static const struct ctl_row rows[] = {
      .dir = &jobs_dir,
      .help = "commands that go on by themselves: mkdir makes one, rmdir removes it",
      .example = "mkdir $/jobs/build; echo make > $/jobs/build/cmd"},
+    {.name = "sessions",
+     .mode = 0700,
+     .kind = CTL_DIR,
+     .waits = true,
+     .needs = NEEDS(sandbox),
+     .dir = &sessions_dir,
+     .help = "shells that live on: mkdir makes one, rmdir ends it, cd and variables stay"},
     {.name = "sandbox",
      .mode = 0500,
      .kind = CTL_DIR,
