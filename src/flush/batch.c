@@ -36,14 +36,15 @@ struct sending *batch_free(struct sending *s)
 
 /* ---- which object is meant ---- */
 
-/* How sure it must be that it is the one: times of a directory move with each name in it, and what
- * is only added to needs no version. */
-static enum remote_means strength(enum journal_kind kind, enum journal_role role)
+/* How sure it must be that it is the one: what is only added to needs no version, nor does what
+ * loses nothing. */
+static enum remote_means strength(const struct op *op, enum journal_role role)
 {
     if (role == JOURNAL_AT2)
         return REMOTE_VERSION;
-    switch (kind) {
-    case JOURNAL_APPEND:
+    if (op->writes)
+        return op->appends && !op->sized ? REMOTE_SAME : REMOTE_VERSION;
+    switch (op->first->kind) {
     case JOURNAL_SETATTR:
     case JOURNAL_LINK:
     case JOURNAL_RMDIR:
@@ -90,11 +91,12 @@ static int from_maker(struct flush *f, const struct sending *s, uint64_t seq,
     return r;
 }
 
-static int resolve(struct flush *f, const struct sending *s, const struct change *c,
+static int resolve(struct flush *f, const struct sending *s, const struct op *op,
                    enum journal_role role, const struct journal_object *from, uint8_t *hash,
                    struct remote_object *ret)
 {
-    const enum remote_means means = strength(c->kind, role);
+    const enum remote_means means = strength(op, role);
+    const struct change *c = op->first;
 
     *ret = (struct remote_object){.means = REMOTE_ANY};
     if (c->forced)
@@ -264,18 +266,16 @@ static int begin_op(struct flush *f, const struct sending *s, struct op *op,
     if (rec->kind == JOURNAL_RENAME)
         v->flags = (rec->flags & RENAME_NOREPLACE ? REMOTE_CHANGE_NOREPLACE : 0u) |
                    (rec->flags & RENAME_EXCHANGE ? REMOTE_CHANGE_EXCHANGE : 0u);
-    r = resolve(f, s, op->first, JOURNAL_AT, &rec->object[JOURNAL_AT], op->hash[0], &v->at);
+    r = resolve(f, s, op, JOURNAL_AT, &rec->object[JOURNAL_AT], op->hash[0], &v->at);
     if (r == 0 && op->first->at2)
-        r = resolve(f, s, op->first, JOURNAL_AT2, &rec->object[JOURNAL_AT2], op->hash[1], &v->at2);
+        r = resolve(f, s, op, JOURNAL_AT2, &rec->object[JOURNAL_AT2], op->hash[1], &v->at2);
     return r;
 }
 
 static int fill_op(struct flush *f, const struct sending *s, struct op *op, struct buf *mem)
 {
-    bool writes = false;
     int r = 0;
 
-    op->content = (struct content)CONTENT_INIT;
     for (struct change *c = op->first; c && r == 0; c = c->op_next) {
         struct journal_item item;
 
@@ -284,17 +284,15 @@ static int fill_op(struct flush *f, const struct sending *s, struct op *op, stru
             r = begin_op(f, s, op, &item.rec);
         if (r < 0)
             break;
-        if (kind_of(item.rec.kind) == REMOTE_CHANGE_WRITE) {
+        if (op->writes)
             op->change.kind = REMOTE_CHANGE_WRITE;
-            writes = true;
-        }
         add_attr(op, &item.rec);
         r = batch_add_content(&op->content, &item.rec);
         c->fsync_sent = c->fsync;
         if (c->fsync_sent)
             op->change.flags |= REMOTE_CHANGE_FSYNC_TOO;
     }
-    if (r == 0 && writes) {
+    if (r == 0 && op->writes) {
         op->change.keep = op->content.keep;
         op->change.size = op->content.append ? REMOTE_ALL : op->content.size;
         op->change.piece_count = op->content.count;
@@ -494,22 +492,6 @@ int batch_stage(struct flush *f, struct sending *s)
 
 /* ---- all of it ---- */
 
-static int plan(struct sending *s)
-{
-    s->ops = calloc(s->change_count, sizeof(*s->ops));
-    if (!s->ops)
-        return -ENOMEM;
-    for (size_t i = 0; i < s->change_count; i++) {
-        struct change *c = s->changes[i];
-
-        c->sending = s;
-        c->op = s->count++;
-        c->op_next = NULL;
-        s->ops[c->op].first = s->ops[c->op].last = c;
-    }
-    return 0;
-}
-
 static int fill(struct flush *f, struct sending *s)
 {
     struct buf mem = BUF_INIT(JOURNAL_RECORD_MAX);
@@ -542,8 +524,11 @@ static int fill(struct flush *f, struct sending *s)
 int batch_build(struct flush *f, struct change **list, size_t count, struct sending **ret)
 {
     struct sending *s = calloc(1, sizeof(*s));
+    struct end *dropped;
+    size_t dropped_count;
     int r;
 
+    *ret = s;
     if (!s) {
         free(list);
         return -ENOMEM;
@@ -551,11 +536,13 @@ int batch_build(struct flush *f, struct change **list, size_t count, struct send
     buf_init(&s->data, REMOTE_BATCH_DATA);
     s->changes = list;
     s->change_count = count;
-    r = plan(s);
-    if (r == 0)
-        r = fill(f, s);
-    *ret = s;
-    return r;
+    lock_take(&f->lock);
+    r = plan_batch(f, s, &dropped, &dropped_count);
+    lock_drop(&f->lock);
+    /* Before the batch begins: what it says of its records must not count them. */
+    if (dropped)
+        r = end_changes(f, dropped, dropped_count);
+    return r == 0 && s->count > 0 ? fill(f, s) : r;
 }
 
 static struct op *fsync_op(struct sending *s, struct waiter *w)

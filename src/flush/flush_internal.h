@@ -24,6 +24,7 @@
 struct node {
     struct node *parent; /* counted in its refs; NULL of "/" */
     uint64_t at, below;  /* marks: of this path, of something below it */
+    uint64_t run;        /* plan.c: the last op that began here */
     unsigned refs;
     unsigned key_len;
     UT_hash_handle hh;
@@ -61,6 +62,7 @@ struct change {
     bool absent; /* its object is to be ABSENT */
     bool fsync;  /* somebody waits for that, too */
     bool fsync_sent;
+    bool dropped;      /* it cancelled out */
     bool forced;       /* whatever is there: flush_keep */
     bool lost;         /* what it names as a maker is parked: it is to be, too */
     uint64_t bad;      /* stamp: it did not succeed, or cannot */
@@ -119,6 +121,10 @@ struct waiter {
 struct op {
     struct change *first, *last; /* members, by seq; NULL: FSYNC alone */
     struct waiter *waiter;       /* of that */
+    size_t members;
+    uint64_t place; /* of the last, in the batch */
+    bool writes;    /* content: to a file whose size is known, at offsets, at its unknown end */
+    bool sized, patches, appends;
     struct remote_change change;
     struct content content;
     char *path, *path2; /* owned */
@@ -220,6 +226,11 @@ bool change_held(const struct change *c);
  */
 int order_choose(struct flush *f, bool foreground, int64_t now_ns, struct change ***ret,
                  size_t *ret_count, int64_t *ret_until_ns);
+
+/* ---- plan.c: with the lock held ---- */
+
+/* Groups s->changes into s->ops. Those that cancel out are taken from it; the caller ends them. */
+int plan_batch(struct flush *f, struct sending *s, struct end **ret_dropped, size_t *ret_count);
 
 /* ---- batch.c: the sender's, without the lock ---- */
 

@@ -152,6 +152,8 @@ static void end_fsyncs(struct flush *f, struct sending *s, const struct remote_a
             continue;
         w->done = true;
         w->err = a->v[i].outcome == REMOTE_DONE ? 0 : a->v[i].err < 0 ? a->v[i].err : -EIO;
+        if (w->err == -ENOENT && w->seq)
+            w->err = 0; /* a later change took the name away */
         s->ops[i].waiter = NULL;
     }
     pthread_cond_broadcast(&f->news);
@@ -367,12 +369,14 @@ static int build(struct flush *f, struct change **list, size_t count, bool waite
     int r;
 
     r = batch_build(f, list, count, &s);
-    if (!s)
+    if (!s || (r == 0 && s->count == 0)) { /* all of it cancelled out */
+        batch_free(s);
         return r;
+    }
     s->waited = waited;
     lock_take(&f->lock);
     f->sending = s;
-    for (size_t i = 0; i < count && r == 0; i++)
+    for (size_t i = 0; i < s->change_count && r == 0; i++)
         s->changes[i]->state = CHANGE_SENT;
     lock_drop(&f->lock);
     if (r == 0)

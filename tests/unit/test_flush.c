@@ -139,6 +139,146 @@ TEST(larger_data_is_staged)
     free(text);
 }
 
+/* ---- fewer changes ---- */
+
+TEST(what_is_made_and_removed_again_goes_nowhere)
+{
+    struct flush_rig g;
+    uint64_t seq, dir, made;
+
+    fr_up(&g, &paused);
+    dir = fr_change(&g, JOURNAL_MKDIR, "/tmp", NULL, 0);
+    made = fr_change(&g, JOURNAL_MKDIR, "/tmp/d", NULL, 0);
+    made = fr_change(&g, JOURNAL_SETATTR, "/tmp/d", NULL, made);
+    for (int i = 0; i < 1000; i++) {
+        seq = fr_data(&g, JOURNAL_PATCH, "/tmp/d/f", fr_create(&g, "/tmp/d/f"), 0, "text");
+        fr_change(&g, JOURNAL_UNLINK, "/tmp/d/f", NULL, seq);
+    }
+    seq = fr_change(&g, JOURNAL_SYMLINK, "/tmp/d/l", "f", 0);
+    fr_change(&g, JOURNAL_UNLINK, "/tmp/d/l", NULL, seq);
+    seq = fr_change(&g, JOURNAL_RMDIR, "/tmp/d", NULL, made);
+    fr_sync(&g);
+    fr_await_end(&g, dir, JOURNAL_DONE, 0);
+    fr_await_end(&g, made, JOURNAL_DROPPED, 0);
+    fr_await_end(&g, seq, JOURNAL_DROPPED, 0);
+    assert_int_equal(fr_requests(&g), 1);
+    fr_expect(&g, "/tmp/d", NULL);
+    fr_down(&g);
+}
+
+TEST(what_has_another_name_does_not_cancel_out)
+{
+    struct flush_rig g;
+    uint64_t seq;
+
+    fr_up(&g, &paused);
+    seq = fr_data(&g, JOURNAL_PATCH, "/f", fr_create(&g, "/f"), 0, "text");
+    seq = fr_change(&g, JOURNAL_LINK, "/f", "/g", seq);
+    seq = fr_change(&g, JOURNAL_UNLINK, "/f", NULL, seq);
+    fr_sync(&g);
+    fr_expect(&g, "/f", NULL);
+    fr_expect(&g, "/g", "text");
+    fr_down(&g);
+}
+
+TEST(what_was_sent_does_not_cancel_out)
+{
+    struct flush_rig g;
+    uint64_t seq;
+
+    fr_up(&g, &paused);
+    seq = fr_create(&g, "/f");
+    assert_int_equal(flush_wait(g.flush, seq, false), 0);
+    seq = fr_change(&g, JOURNAL_UNLINK, "/f", NULL, seq);
+    fr_sync(&g);
+    fr_await_end(&g, seq, JOURNAL_DONE, 0);
+    fr_expect(&g, "/f", NULL);
+    fr_down(&g);
+}
+
+TEST(the_records_of_a_file_become_one_write)
+{
+    static const struct journal_attr attr = {
+        .mask = JOURNAL_ATTR_MODE | JOURNAL_ATTR_MTIME, .mode = 0751, .mtime_ns = 12345};
+    struct journal_record set = {.kind = JOURNAL_SETATTR, .path = "/f", .attr = attr};
+    struct flush_rig g;
+    struct flush_rig_end end;
+    uint64_t first, seq;
+
+    fr_up(&g, &paused);
+    first = seq = fr_create(&g, "/f");
+    for (int i = 0; i < 100; i++)
+        seq = fr_data(&g, JOURNAL_PATCH, "/f", seq, (uint64_t)i * 3, "abc");
+    seq = fr_data(&g, JOURNAL_PATCH, "/f", seq, 2, "XY");
+    seq = fr_data(&g, JOURNAL_TRUNCATE, "/f", seq, 6, "");
+    seq = fr_data(&g, JOURNAL_APPEND, "/f", seq, 6, "end");
+    set.object[JOURNAL_AT] = (struct journal_object){.means = JOURNAL_MADE, .made_by = seq};
+    seq = fr_add(&g, &set);
+    fr_sync(&g);
+    fr_expect(&g, "/f", "abXYbcend");
+    assert_int_equal(fr_stat(&g, "/f").mode & 07777, 0751);
+    assert_int_equal(fr_stat(&g, "/f").mtime_ns, 12345);
+    assert_true(fr_end(&g, first, &end));
+    assert_false(end.has_now);
+    assert_true(fr_end(&g, seq, &end));
+    assert_true(end.has_now);
+    assert_int_equal(end.now.ino, fr_stat(&g, "/f").ino);
+    /* One new file, and one name: the sandbox saw no other. */
+    assert_int_equal(end.now.ctime_ns, fr_stat(&g, "/f").ctime_ns);
+    fr_down(&g);
+}
+
+/* As `cp -r` of 1,000 files in 100 directories, 5 MB. */
+static void copy_tree(struct flush_rig *g)
+{
+    char *text = calloc(1, 5001);
+
+    memset(text, 'x', 5000);
+    fr_change(g, JOURNAL_MKDIR, "/t", NULL, 0);
+    for (int d = 0; d < 100; d++) {
+        char path[64];
+
+        snprintf(path, sizeof(path), "/t/%d", d);
+        fr_change(g, JOURNAL_MKDIR, path, NULL, 0);
+        for (int i = 0; i < 10; i++) {
+            uint64_t seq;
+
+            snprintf(path, sizeof(path), "/t/%d/%d", d, i);
+            seq = fr_create(g, path);
+            seq = fr_data(g, JOURNAL_PATCH, path, seq, 0, text);
+            fr_change(g, JOURNAL_SETATTR, path, NULL, seq);
+        }
+    }
+    free(text);
+}
+
+TEST(a_tree_is_copied_and_removed_in_few_requests)
+{
+    struct flush_rig g;
+
+    fr_up(&g, &paused);
+    copy_tree(&g);
+    fr_sync(&g);
+    assert_true(fr_requests(&g) <= 2);
+    assert_int_equal(fr_stat(&g, "/t/99/9").size, 5000);
+    assert_int_equal(fr_stat(&g, "/t/99/9").mode & 07777, 0755);
+    for (int d = 0; d < 100; d++) {
+        char path[64];
+
+        for (int i = 0; i < 10; i++) {
+            snprintf(path, sizeof(path), "/t/%d/%d", d, i);
+            fr_change(&g, JOURNAL_UNLINK, path, NULL, 0);
+        }
+        snprintf(path, sizeof(path), "/t/%d", d);
+        fr_change(&g, JOURNAL_RMDIR, path, NULL, 0);
+    }
+    fr_change(&g, JOURNAL_RMDIR, "/t", NULL, 0);
+    fr_sync(&g);
+    assert_int_equal(fr_requests(&g), 1);
+    fr_expect(&g, "/t", NULL);
+    fr_down(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +289,11 @@ int main(void)
         cmocka_unit_test(what_a_dead_process_promised_is_sent),
         cmocka_unit_test(a_lost_answer_costs_one_more_request),
         cmocka_unit_test(larger_data_is_staged),
+        cmocka_unit_test(what_is_made_and_removed_again_goes_nowhere),
+        cmocka_unit_test(what_has_another_name_does_not_cancel_out),
+        cmocka_unit_test(what_was_sent_does_not_cancel_out),
+        cmocka_unit_test(the_records_of_a_file_become_one_write),
+        cmocka_unit_test(a_tree_is_copied_and_removed_in_few_requests),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
