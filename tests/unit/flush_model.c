@@ -54,6 +54,13 @@ static struct journal_object object_at(struct flush_model *m, uint64_t ino)
     return (struct journal_object){.means = seq ? JOURNAL_MADE : JOURNAL_ANY, .made_by = seq};
 }
 
+static bool is_over(struct flush_model *m)
+{
+    if (m->err == 0 && m->limit && m->taken == m->limit)
+        m->err = -ECANCELED;
+    return m->err != 0;
+}
+
 /* before: what was at path; after the operation it may be another one under the same name. */
 static int give(struct flush_model *m, struct journal_record *rec, uint64_t before,
                 const char *after)
@@ -64,8 +71,10 @@ static int give(struct flush_model *m, struct journal_record *rec, uint64_t befo
 
     if (before && ino && ino != before && *seq_of(m, before)) /* the tree replaced the file */
         *seq_of(m, ino) = *seq_of(m, before);
-    if (!m->g)
+    if (!m->g) {
+        m->taken++;
         return 0;
+    }
     rec->when_ns = clock_real_ns();
     rec->group = m->group;
     r = flush_append(m->g->flush, rec, &seq);
@@ -89,7 +98,7 @@ int model_create(struct flush_model *m, const char *path)
                                  .object[JOURNAL_AT].means = JOURNAL_ABSENT,
                                  .attr = {.mask = JOURNAL_ATTR_MODE, .mode = 0644}};
     struct remote_attr attr;
-    int r = remote_create(m->tree, path, 0644, &attr);
+    int r = is_over(m) ? m->err : remote_create(m->tree, path, 0644, &attr);
 
     return r < 0 ? r : give(m, &rec, 0, path);
 }
@@ -126,7 +135,7 @@ static int write_to(struct flush_model *m, enum journal_kind kind, const char *p
                                  .off = off,
                                  .data = p,
                                  .data_len = n};
-    const int r = change_content(m, path, off, p, n);
+    const int r = is_over(m) ? m->err : change_content(m, path, off, p, n);
 
     return r < 0 ? r : give(m, &rec, ino, path);
 }
@@ -153,7 +162,7 @@ int model_truncate(struct flush_model *m, const char *path, uint64_t size)
                                  .size = size};
     const struct remote_setattr set = {.mask = REMOTE_SET_SIZE, .attr.size = size};
     struct remote_attr attr;
-    const int r = remote_setattr(m->tree, path, &set, &attr);
+    const int r = is_over(m) ? m->err : remote_setattr(m->tree, path, &set, &attr);
 
     return r < 0 ? r : give(m, &rec, ino, path);
 }
@@ -165,7 +174,7 @@ int model_mkdir(struct flush_model *m, const char *path)
                                  .object[JOURNAL_AT].means = JOURNAL_ABSENT,
                                  .attr = {.mask = JOURNAL_ATTR_MODE, .mode = 0755}};
     struct remote_attr attr;
-    const int r = remote_mkdir(m->tree, path, 0755, &attr);
+    const int r = is_over(m) ? m->err : remote_mkdir(m->tree, path, 0755, &attr);
 
     return r < 0 ? r : give(m, &rec, 0, path);
 }
@@ -177,7 +186,7 @@ int model_symlink(struct flush_model *m, const char *target, const char *path)
                                  .path2 = target,
                                  .object[JOURNAL_AT].means = JOURNAL_ABSENT};
     struct remote_attr attr;
-    const int r = remote_symlink(m->tree, target, path, &attr);
+    const int r = is_over(m) ? m->err : remote_symlink(m->tree, target, path, &attr);
 
     return r < 0 ? r : give(m, &rec, 0, path);
 }
@@ -190,7 +199,7 @@ int model_link(struct flush_model *m, const char *from, const char *to)
                                  .object[JOURNAL_AT] = object_at(m, ino_of(m, from)),
                                  .object[JOURNAL_AT2].means = JOURNAL_ABSENT};
     struct remote_attr attr;
-    const int r = remote_link(m->tree, from, to, &attr);
+    const int r = is_over(m) ? m->err : remote_link(m->tree, from, to, &attr);
 
     return r < 0 ? r : give(m, &rec, 0, to);
 }
@@ -208,7 +217,7 @@ int model_rename(struct flush_model *m, const char *from, const char *to)
 
     if (old && old == over)
         return -EEXIST; /* nothing would be done */
-    r = remote_rename(m->tree, from, to, 0, &attr);
+    r = is_over(m) ? m->err : remote_rename(m->tree, from, to, 0, &attr);
     return r < 0 ? r : give(m, &rec, 0, to);
 }
 
@@ -216,7 +225,7 @@ static int take_away(struct flush_model *m, enum journal_kind kind, const char *
 {
     struct remote_attr before = {0};
     struct journal_record rec = {.kind = kind, .path = path};
-    int r = remote_stat(m->tree, path, &before, NULL);
+    int r = is_over(m) ? m->err : remote_stat(m->tree, path, &before, NULL);
 
     rec.object[JOURNAL_AT] = object_at(m, before.ino);
     if (r == 0)
@@ -247,9 +256,15 @@ int model_chmod(struct flush_model *m, const char *path, unsigned mode)
                                  .attr = {.mask = JOURNAL_ATTR_MODE, .mode = mode}};
     const struct remote_setattr set = {.mask = REMOTE_SET_MODE, .attr.mode = mode};
     struct remote_attr attr;
-    const int r = remote_setattr(m->tree, path, &set, &attr);
+    const int r = is_over(m) ? m->err : remote_setattr(m->tree, path, &set, &attr);
 
     return r < 0 ? r : give(m, &rec, ino, path);
+}
+
+void model_wait(struct flush_model *m, bool fsync)
+{
+    if (m->g && m->err == 0 && !is_over(m))
+        m->err = flush_wait(m->g->flush, m->last, fsync);
 }
 
 /* ---- comparing ---- */

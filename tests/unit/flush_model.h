@@ -17,7 +17,8 @@ struct flush_model {
     } objects[MODEL_OBJECTS];
     size_t object_count;
     uint64_t last;  /* the last change that was taken */
-    unsigned taken; /* operations that flush took */
+    unsigned taken; /* operations so far */
+    unsigned limit; /* no more than these; 0: any number */
     int err;        /* 0, or why it took no more */
     uint64_t group; /* of the data that is written now */
 };
@@ -37,6 +38,7 @@ int model_rename(struct flush_model *m, const char *from, const char *to);
 int model_unlink(struct flush_model *m, const char *path);
 int model_rmdir(struct flush_model *m, const char *path);
 int model_chmod(struct flush_model *m, const char *path, unsigned mode);
+void model_wait(struct flush_model *m, bool fsync); /* for the last one; m->err */
 
 /* NULL if both hold the same; else what differs: the caller's. */
 char *model_differs(struct remote *a, struct remote *b);

@@ -45,10 +45,16 @@ static void start(struct flush_rig *g)
 
 void fr_up(struct flush_rig *g, const struct flush_config *config)
 {
+    fr_up_on(g, config, NULL);
+}
+
+void fr_up_on(struct flush_rig *g, const struct flush_config *config, const struct journal_sys *sys)
+{
     memset(g, 0, sizeof(*g));
     lock_init(&g->lock);
     lock_cond_init(&g->cond);
     rig_make(&g->disk);
+    g->disk.options.sys = sys;
     if (config)
         g->config = *config;
     g->mem = remote_mem_new(0, 0);

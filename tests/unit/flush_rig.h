@@ -36,6 +36,8 @@ struct flush_rig {
 };
 
 void fr_up(struct flush_rig *g, const struct flush_config *config);
+void fr_up_on(struct flush_rig *g, const struct flush_config *config,
+              const struct journal_sys *sys); /* the disk */
 void fr_down(struct flush_rig *g);
 /* The process dies and comes back; the sandbox stays. */
 void fr_restart(struct flush_rig *g);
