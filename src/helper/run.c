@@ -1,6 +1,7 @@
 /* The verbs about jobs. */
 #include "helper/run.h"
 
+#include "helper/text.h"
 #include "helper/verbs.h"
 #include "util/clock.h"
 
@@ -106,7 +107,7 @@ static int watch(int job)
     for (size_t i = 0; fd >= 0 && i < sizeof(names) / sizeof(*names); i++) {
         char path[64];
 
-        snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", job, names[i]);
+        text_make(path, sizeof(path), "/proc/self/fd/%d/%s", job, names[i]);
         if (inotify_add_watch(fd, path, IN_MODIFY) < 0) {
             close(fd);
             return -1;

@@ -1,12 +1,13 @@
 #include "helper/run.h"
 
+#include "helper/folder.h"
+#include "helper/text.h"
 #include "util/array.h"
 #include "util/clock.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,22 +72,14 @@ static int get_file(int dir, const char *name, struct buf *out)
 
 int spool_open(void)
 {
-    char path[PATH_MAX];
-    const ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/jobs"));
-    char *slash;
+    const int folder = folder_open(NULL);
     int fd;
 
-    if (n <= 0)
-        return n < 0 ? -errno : -ENOENT;
-    path[n] = '\0';
-    slash = strrchr(path, '/');
-    if (!slash)
-        return -ENOENT;
-    strcpy(slash, "/jobs");
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return -errno;
-    fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    if (folder < 0)
+        return folder;
+    fd = folder_sub(folder, "jobs");
+    close(folder);
+    return fd;
 }
 
 int spool_lock(int spool)
@@ -112,7 +105,7 @@ int spool_job(int spool, uint64_t id)
     char name[24];
     int fd;
 
-    snprintf(name, sizeof(name), "%llu", (unsigned long long)id);
+    text_make(name, sizeof(name), "%llu", (unsigned long long)id);
     fd = openat(spool, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
@@ -129,7 +122,7 @@ static uint64_t to_id(const char *text)
 
 static void link_name(char *out, size_t size, char kind, const char *name)
 {
-    snprintf(out, size, "%c-%s", kind, name);
+    text_make(out, size, "%c-%s", kind, name);
 }
 
 uint64_t spool_find(int spool, char kind, const char *name)
@@ -150,7 +143,7 @@ static int put_link(int spool, char kind, const char *name, uint64_t id)
     char link[RUN_NAME_MAX + RUN_TOKEN_MAX], target[24];
 
     link_name(link, sizeof(link), kind, name);
-    snprintf(target, sizeof(target), "%llu", (unsigned long long)id);
+    text_make(target, sizeof(target), "%llu", (unsigned long long)id);
     (void)unlinkat(spool, link, 0); /* one that is left of a job that is gone */
     return symlinkat(target, spool, link) < 0 ? -errno : 0;
 }
@@ -194,7 +187,7 @@ static int take_id(int spool, uint64_t *ret)
     if (*ret == 0)
         (void)spool_each(spool, find_last, ret); /* the file was lost: ids begin anew */
     (*ret)++;
-    snprintf(line, sizeof(line), "%llu", (unsigned long long)*ret);
+    text_make(line, sizeof(line), "%llu", (unsigned long long)*ret);
     return put_file(spool, "last", line, strlen(line));
 }
 
@@ -231,7 +224,7 @@ static int make_job(int spool, const struct run_request *req, uint64_t id, int *
     char name[24];
     int job, r;
 
-    snprintf(name, sizeof(name), "%llu", (unsigned long long)id);
+    text_make(name, sizeof(name), "%llu", (unsigned long long)id);
     if (mkdirat(spool, "new", 0700) < 0)
         return -errno;
     job = openat(spool, "new", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -292,7 +285,7 @@ int spool_remove(int spool, uint64_t id)
         run_request_done(&req);
     }
     close(job);
-    snprintf(name, sizeof(name), "%llu", (unsigned long long)id);
+    text_make(name, sizeof(name), "%llu", (unsigned long long)id);
     empty_job(spool, name);
     return unlinkat(spool, name, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
@@ -445,12 +438,12 @@ struct job_taken job_taken_get(int job)
 {
     struct buf text = BUF_INIT(64);
     struct job_taken t = {0};
-    unsigned long long bytes;
-    int closed;
+    char *end;
 
-    if (get_file(job, "taken", &text) == 0 &&
-        sscanf(buf_str(&text), "%llu %d", &bytes, &closed) == 2)
-        t = (struct job_taken){.bytes = bytes, .closed = closed != 0};
+    if (get_file(job, "taken", &text) == 0 && text.len > 0) {
+        t.bytes = strtoull(buf_str(&text), &end, 10);
+        t.closed = strtoul(end, NULL, 10) != 0;
+    }
     buf_done(&text);
     return t;
 }
@@ -459,11 +452,11 @@ void job_taken_put(int job, const struct job_taken *t)
 {
     const int fd = openat(job, "taken", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     char text[32];
-    int n;
+    size_t n;
 
     if (fd < 0)
         return;
-    n = snprintf(text, sizeof(text), "%020llu %d\n", (unsigned long long)t->bytes, t->closed);
-    (void)!pwrite(fd, text, (size_t)n, 0); /* one that is behind makes writers wait, no more */
+    n = text_make(text, sizeof(text), "%llu %d\n", (unsigned long long)t->bytes, t->closed);
+    (void)!pwrite(fd, text, n, 0); /* one that is behind makes writers wait, no more */
     close(fd);
 }

@@ -1,11 +1,11 @@
 /* info and statfs: who runs this, and how much room there is. */
 #include "helper/verbs.h"
 
+#include "helper/text.h"
 #include "helper/walk.h"
 #include "util/array.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -15,17 +15,13 @@
 /* The effective capabilities, as /proc says them; 0 if it does not. */
 static uint64_t capabilities(void)
 {
-    FILE *f = fopen("/proc/self/status", "re");
-    char line[256];
-    unsigned long long caps = 0;
+    static const char key[] = "\nCapEff:";
+    char status[8192];
+    const char *p;
 
-    while (f && fgets(line, sizeof(line), f)) {
-        if (sscanf(line, "CapEff: %llx", &caps) == 1)
-            break;
-    }
-    if (f)
-        fclose(f);
-    return caps;
+    text_read("/proc/self/status", status, sizeof(status));
+    p = strstr(status, key);
+    return p ? strtoull(p + strlen(key), NULL, 16) : 0;
 }
 
 int verb_info(struct emit *e, const struct proto_request *req, bool *ret_more)

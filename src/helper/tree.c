@@ -6,12 +6,12 @@
  */
 #include "helper/verbs.h"
 
+#include "helper/text.h"
 #include "helper/walk.h"
 #include "util/clock.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -237,7 +237,7 @@ static int watch(int root, const struct proto_request *req)
 
         if (dir < 0)
             continue; /* a missing one: its parent, or the next look, tells */
-        snprintf(proc, sizeof(proc), "/proc/self/fd/%d", dir);
+        text_make(proc, sizeof(proc), "/proc/self/fd/%d", dir);
         r = inotify_add_watch(fd, proc, mask);
         close(dir);
         if (r < 0) {
