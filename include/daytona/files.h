@@ -56,12 +56,19 @@ DAYTONA_API int daytona_files_move(struct daytona_sandbox *sandbox, const char *
 DAYTONA_API int daytona_files_set_permissions(struct daytona_sandbox *sandbox, const char *path,
                                               mode_t mode, const char *owner, const char *group);
 
-/* Where uploaded bytes come from: data, or fd (pread from off) when data is NULL. */
+/*
+ * Where uploaded bytes come from: data, or when that is NULL read, or when that is NULL fd (pread),
+ * both from off. read is called on a thread of the client's, gives at most n bytes or -errno, and
+ * must not call daytona_ functions; when the upload is sent again it is asked from off on again.
+ */
 struct daytona_upload {
     const char *path;
     const void *data; /* borrowed */
     int fd;           /* borrowed; its position does not move */
     uint64_t off, len;
+    ssize_t (*read)(void *arg, uint64_t off, void *p, size_t n);
+    void *read_arg;
+    bool background; /* does not count as activity (many: of the first, for all) */
 };
 
 /* POST /files/upload, or upload-v2 where that is what there is: the service has every byte before

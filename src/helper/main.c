@@ -4,6 +4,7 @@
  * answer goes to stdout; see proto/proto.h. Exit code 0 once an answer was begun, which then says
  * by itself how it went; 2 for a call that makes no sense.
  */
+#include "helper/apply.h"
 #include "helper/emit.h"
 #include "helper/run.h"
 #include "helper/verbs.h"
@@ -13,7 +14,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +23,8 @@ static int (*const verbs[])(struct emit *, const struct proto_request *, bool *)
     [PROTO_VERB_PACK] = verb_pack,       [PROTO_VERB_STATFS] = verb_statfs,
     [PROTO_VERB_STAT] = verb_stat,
 };
+
+static const char usage[] = "usage: daytonafs-helper TOKEN REQUEST\n";
 
 static bool token_valid(const char *token)
 {
@@ -53,16 +55,17 @@ static int read_request(struct buf *out)
     }
 }
 
-/* One of the two. */
+/* One of the three. */
 struct question {
-    bool run; /* about jobs */
+    bool run;         /* about jobs */
+    struct buf batch; /* or the frames of one */
     struct proto_request req;
     struct run_request job;
 };
 
 static int decode(const char *text, size_t len, struct question *ret)
 {
-    struct buf raw = BUF_INIT(PROTO_BODY_MAX + PROTO_HEADER);
+    struct buf raw = BUF_INIT(BATCH_MESSAGE_MAX);
     struct proto_frame frame;
     int r = base64_decode(&raw, text, len);
 
@@ -71,6 +74,10 @@ static int decode(const char *text, size_t len, struct question *ret)
     if (r == 0) {
         const ssize_t n = proto_get_frame((const uint8_t *)raw.data, raw.len, &frame);
 
+        if (n > 0 && ((int)frame.kind == PROTO_BATCH || (int)frame.kind == PROTO_BATCH_FILE)) {
+            ret->batch = raw;
+            return 0;
+        }
         if (n <= 0 || (size_t)n != raw.len) {
             r = -EBADMSG;
         } else if ((int)frame.kind == PROTO_RUN) {
@@ -113,7 +120,7 @@ int main(int argc, char **argv)
     int r;
 
     if (argc != 3 || !token_valid(argv[1])) {
-        fprintf(stderr, "usage: daytonafs-helper TOKEN REQUEST\n");
+        (void)!write(STDERR_FILENO, usage, strlen(usage));
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
@@ -121,11 +128,14 @@ int main(int argc, char **argv)
         return 1;
     start_emit(&e);
     r = take_question(argv[2], &q);
-    if (r == 0 && q.run)
+    if (r == 0 && q.batch.len > 0)
+        r = verb_apply(&e, &q.batch, &more);
+    else if (r == 0 && q.run)
         r = verb_run(&e, &q.job, &more);
     else if (r == 0)
         r = answer(&e, &q.req, &more);
     r = emit_close(&e, r, more);
+    buf_done(&q.batch);
     proto_request_done(&q.req);
     run_request_done(&q.job);
     return r < 0 ? 1 : 0;

@@ -84,8 +84,7 @@ int walk_dir(int root, const char *path)
     return walk_open(root, path, LIST_FLAGS);
 }
 
-/* The directory that path's last component is in; that is *ret_name. */
-static int walk_parent(int root, const char *path, const char **ret_name)
+int walk_parent(int root, const char *path, const char **ret_name)
 {
     const char *slash = strrchr(path, '/');
     char *parent = slash ? strndup(path, (size_t)(slash - path)) : strdup("");

@@ -13,6 +13,9 @@ int walk_root(const char *path);
  * and -ENOTDIR where a link or something else is in the way. */
 int walk_dir(int root, const char *path);
 
+/* The directory that path's last component is in, to pass through; that is *ret_name. */
+int walk_parent(int root, const char *path, const char **ret_name);
+
 /* The regular file at path below root, for reading: -EISDIR, -ELOOP, -EINVAL for special files,
  * which are never opened. */
 int walk_file(int root, const char *path, struct stat *ret);

@@ -130,6 +130,9 @@ static size_t read_part(char *out, size_t size, size_t n, void *arg)
     if (part->data) {
         memcpy(out, (const char *)part->data + reader->pos, n);
         got = (ssize_t)n;
+    } else if (part->read) {
+        got = part->read(part->read_arg, part->off + reader->pos, out, n);
+        errno = got < 0 ? (int)-got : 0;
     } else {
         do
             got = pread(part->fd, out, n, (off_t)(part->off + reader->pos));

@@ -56,6 +56,9 @@ struct http_part {
     size_t len;
     int fd; /* read with pread from off, len64 bytes; a shorter file ends the request with -EIO */
     uint64_t off, len64;
+    /* Or (data NULL) read by this, on the engine thread, as pread; a retry begins again. */
+    ssize_t (*read)(void *arg, uint64_t off, void *p, size_t n);
+    void *read_arg;
 };
 
 enum http_flags {

@@ -263,6 +263,8 @@ static const struct remote_ops helper_ops = {
     .setattr = helper_setattr,
     .statfs = helper_statfs,
     .exec = helper_exec,
+    .apply = helper_apply,
+    .stage = helper_stage,
     .job = helper_job,
     .free = helper_free,
 };
@@ -277,7 +279,8 @@ static void take_info(struct helper *h, const struct proto_info *info)
             h->info.groups[h->info.group_count++] = (uint32_t)info->groups[i];
     }
     h->info.privileged = info->capabilities >> CAP_DAC_OVERRIDE_BIT & 1;
-    h->info.caps |= REMOTE_CAP_LSTAT | REMOTE_CAP_STATFS | REMOTE_CAP_CHANGES | REMOTE_CAP_JOBS;
+    h->info.caps |= REMOTE_CAP_LSTAT | REMOTE_CAP_STATFS | REMOTE_CAP_CHANGES | REMOTE_CAP_APPLY |
+                    REMOTE_CAP_JOBS;
 }
 
 static int begin(struct helper *h, struct buf *why)
@@ -330,7 +333,6 @@ int remote_helper_new(struct daytona_sandbox *sandbox, struct remote *plain,
                       const char *local_helper_path, struct remote **ret, struct buf *why)
 {
     struct helper *h = calloc(1, sizeof(*h));
-    const char *prefix;
     int r;
 
     if (!h)
@@ -340,9 +342,6 @@ int remote_helper_new(struct daytona_sandbox *sandbox, struct remote *plain,
     h->sandbox = daytona_sandbox_ref(sandbox);
     lock_init(&h->lock);
     lock_cond_init(&h->settled);
-    prefix = remote_plain_temp_prefix(plain);
-    if (prefix)
-        strncpy(h->hide_prefix, prefix, sizeof(h->hide_prefix) - 1);
     r = prepare(h, local_helper_path, why);
     if (r < 0)
         done(h);

@@ -4,6 +4,7 @@
 #include "util/base64.h"
 #include "util/path.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,12 +202,24 @@ static int take_dir(struct tree_taker *t, const struct proto_frame *f)
     return 0;
 }
 
+/* .daytonafs-, eight hexadecimal digits, and something behind a dash. */
+static bool is_temporary(const char *name, size_t len)
+{
+    static const char start[] = ".daytonafs-";
+    enum { START = sizeof(start) - 1, DIGITS = 8 };
+
+    if (len <= START + DIGITS + 1 || memcmp(name, start, START) != 0)
+        return false;
+    for (size_t i = START; i < START + DIGITS; i++) {
+        if (!isxdigit((unsigned char)name[i]))
+            return false;
+    }
+    return name[START + DIGITS] == '-';
+}
+
 static bool is_hidden(const struct tree_taker *t, const struct proto_entry *e)
 {
-    const char *prefix = t->hide ? t->hide->prefix : NULL;
-    const size_t n = prefix ? strlen(prefix) : 0;
-
-    if (n > 0 && e->name_len >= n && memcmp(e->name, prefix, n) == 0)
+    if (t->hide && t->hide->temps && is_temporary(e->name, e->name_len))
         return true;
     return t->hidden && strlen(t->hidden) == e->name_len &&
            memcmp(t->hidden, e->name, e->name_len) == 0;

@@ -33,8 +33,8 @@ int answer_walk(const struct buf *raw, int (*take)(void *arg, const struct proto
 
 /* Names that are ours and not to be seen. NULL: none. */
 struct answer_hide {
-    const char *prefix; /* of names, anywhere */
-    const char *dir;    /* an absolute path */
+    bool temps;      /* names that files have, anywhere, until they are finished */
+    const char *dir; /* an absolute path */
 };
 
 /* To TREE and CHANGES. */
@@ -42,6 +42,10 @@ int answer_tree(const struct buf *raw, const struct proto_request *req,
                 const struct answer_hide *hide, struct remote_tree *ret);
 int answer_info(const struct buf *raw, struct answer_end *ret_end, struct proto_info *ret);
 int answer_statfs(const struct buf *raw, struct remote_statfs *ret);
+struct remote_applied;
+/* To a batch of count changes. *ret_more: ask again, and then ret is not written; *ret_settled. */
+int answer_applied(const struct buf *raw, size_t count, struct remote_applied *ret, bool *ret_more,
+                   uint64_t *ret_settled);
 /* To STAT of one path. *ret_target is the caller's; NULL if it is no link. */
 int answer_stat(const struct buf *raw, struct remote_attr *ret, char **ret_target);
 /*

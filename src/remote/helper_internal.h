@@ -42,7 +42,6 @@ struct helper {
     struct remote_info info;         /* never changes once it is there, as what follows */
     struct helper_program programs[HELPER_ARCHES];
     size_t program_count;
-    char hide_prefix[32];
     atomic_bool stdin_is_left; /* a shell leaves what follows its first line to the program */
 
     struct lock lock; /* guards what follows */
@@ -90,7 +89,7 @@ int helper_token(char ret[HELPER_TOKEN_LEN + 1]);
 /* Appends the request as one word. */
 int helper_word(const struct proto_request *req, struct buf *out);
 /* Runs the command; appends what it printed. What comes from the network is an errno as in
- * remote.h. A connection that broke is tried once more: nothing we ask changes anything. */
+ * remote.h. A connection that broke is tried once more, unless way says otherwise. */
 int helper_run(struct helper *h, const char *command, const struct helper_way *way,
                struct buf *out);
 /* One question: appends the frames of the answer to raw. Installs the helper again if it is gone.
@@ -111,5 +110,10 @@ int helper_list(struct remote *r, const char *path, unsigned depth, size_t max,
 /* ---- helper_job.c ---- */
 
 int helper_job(struct remote *r, const struct remote_job_call *call, struct remote_job_answer *ret);
+
+/* ---- helper_apply.c ---- */
+
+int helper_apply(struct remote *r, const struct remote_batch *batch, struct remote_applied *ret);
+int helper_stage(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret);
 
 #endif

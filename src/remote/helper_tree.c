@@ -46,7 +46,7 @@ static int ask_piece(struct helper *h, struct proto_request *req, const struct h
                      struct remote_tree *ret)
 {
     char dir[HELPER_DIR_MAX];
-    const struct answer_hide hide = {.prefix = h->hide_prefix, .dir = dir};
+    const struct answer_hide hide = {.temps = true, .dir = dir};
     struct buf raw = BUF_INIT(ANSWER_MAX);
     int r = helper_ask(h, req, way, &raw);
 

@@ -382,11 +382,6 @@ static const struct remote_ops plain_ops = {
     .free = plain_free,
 };
 
-const char *remote_plain_temp_prefix(const struct remote *r)
-{
-    return r->ops == &plain_ops ? ((const struct plain *)r)->temp_prefix : NULL;
-}
-
 int remote_plain_new(struct daytona_sandbox *sandbox, uint32_t op_timeout_s, struct remote **ret)
 {
     struct plain *p = calloc(1, sizeof(*p));

@@ -77,9 +77,6 @@ int plain_file_error(struct plain *p, const char *path, int r);
 char *plain_temp_beside(struct plain *p, const char *path);
 char *plain_temp_in(struct plain *p, const char *dir);
 
-/* How the names begin that r, a remote_plain, makes beside files; NULL if it is none. */
-const char *remote_plain_temp_prefix(const struct remote *r);
-
 /* ---- plain_meta.c ---- */
 
 /* Adds what prints the record of the thing that the script's variable var names. */

@@ -60,6 +60,7 @@ int remote_caps_text(unsigned caps, struct buf *out)
         {REMOTE_CAP_EXCHANGE, "exchange", "two names cannot be swapped in one step"},
         {REMOTE_CAP_TREE,     "tree",     "a tree is listed one directory at a time"},
         {REMOTE_CAP_JOBS,     "jobs",     "commands end with whoever runs them: there are no jobs"},
+        {REMOTE_CAP_APPLY,    "apply",    "changes are made one by one, while their caller waits"},
         {REMOTE_CAP_CHANGES,  "changes",  "what has changed is found by asking for everything"},
     };
     /* clang-format on */

@@ -7,6 +7,9 @@
 #include "sdk/client.h"
 #include "wire/json.h"
 
+/* A header: the sandbox may still stop by itself, whatever is asked of it so. */
+#define CALL_BACKGROUND "X-Daytona-Skip-Last-Activity-Update: true"
+
 struct call {
     const char *name; /* for statistics: "listFiles"; a literal */
     const char *method;

@@ -76,7 +76,7 @@ int daytona_process_execute(struct daytona_sandbox *sb, const struct daytona_exe
         .path = "/process/execute",
         .flags = HTTP_CHUNKED | HTTP_NO_STALL,
         .body_max = e->output_max ? e->output_max : OUTPUT_MAX,
-        .header = e->background ? "X-Daytona-Skip-Last-Activity-Update: true" : NULL,
+        .header = e->background ? CALL_BACKGROUND : NULL,
     };
     int r;
 

@@ -25,7 +25,14 @@ static struct http_part content_part(const struct daytona_upload *u, const char 
         .fd = u->fd,
         .off = u->off,
         .len64 = u->len,
+        .read = u->read,
+        .read_arg = u->read_arg,
     };
+}
+
+static const char *activity_header(const struct daytona_upload *u)
+{
+    return u->background ? CALL_BACKGROUND : NULL;
 }
 
 static int upload_to(struct daytona_sandbox *sb, const char *path, const struct daytona_upload *u)
@@ -39,6 +46,7 @@ static int upload_to(struct daytona_sandbox *sb, const char *path, const struct 
         .flags = HTTP_IDEMPOTENT, /* the same bytes again make the same file */
         .parts = &part,
         .part_count = 1,
+        .header = activity_header(u),
     };
     struct http_response response;
     const int r = call_toolbox(sb, &call, &response);
@@ -266,6 +274,7 @@ static int send_all(struct daytona_sandbox *sb, const struct http_part *parts, s
         .parts = parts,
         .part_count = o->count * 2,
         .accept = 400,
+        .header = activity_header(o->uploads),
         .body_max = ANSWER_MAX,
     };
     struct http_response response;

@@ -1,7 +1,9 @@
 #include "util/sha256.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { BLOCK = 64, ROUNDS = 64 };
 
@@ -96,6 +98,35 @@ void sha256(const void *p, size_t n, uint8_t ret[SHA256_BYTES])
 
     sha256_begin(&s);
     sha256_end(&s, p, n, ret);
+}
+
+int sha256_fd(int fd, uint64_t n, uint8_t ret[SHA256_BYTES])
+{
+    uint8_t chunk[128 * BLOCK];
+    struct sha256 s;
+    uint64_t done = 0;
+    size_t have = 0;
+
+    sha256_begin(&s);
+    while (done + have < n) {
+        const uint64_t left = n - done - have, room = sizeof(chunk) - have;
+        const ssize_t got =
+            pread(fd, chunk + have, (size_t)(left < room ? left : room), (off_t)(done + have));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? -errno : -EIO;
+        have += (size_t)got;
+        if (have < sizeof(chunk))
+            continue;
+        for (size_t at = 0; at < have; at += BLOCK)
+            sha256_block(&s, chunk + at);
+        done += have;
+        have = 0;
+    }
+    sha256_end(&s, chunk, have, ret);
+    return 0;
 }
 
 void sha256_hex(const void *p, size_t n, char ret[SHA256_HEX + 1])

@@ -28,7 +28,7 @@ static void check_tree(const struct remote_tree *t)
 static void decode(const struct buf *raw)
 {
     static char *paths[] = {"", "a/b", "c"};
-    static const struct answer_hide hide = {.prefix = ".tmp-", .dir = "/r/a/b/mine"};
+    static const struct answer_hide hide = {.temps = true, .dir = "/r/a/b/mine"};
     static const enum proto_verb verbs[] = {PROTO_VERB_TREE, PROTO_VERB_CHANGES};
     static const enum run_op ops[] = {RUN_START, RUN_LIST, RUN_READ, RUN_REMOVE};
     struct buf out = BUF_INIT(MAX), err = BUF_INIT(MAX);

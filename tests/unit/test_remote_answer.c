@@ -309,7 +309,7 @@ TEST(hidden_names_are_left_out_where_they_are)
         size_t left;
     } cases[] = {
         {{0}, "/r", 4},
-        {{.prefix = ".tmp-"}, "/r", 3},
+        {{.temps = true}, "/r", 3},
         {{.dir = "/r/mine"}, "/r", 3},
         {{.dir = "/r/b/c/mine"}, "/r", 3},
         {{.dir = "/b/c/mine"}, "/", 3},
@@ -323,10 +323,10 @@ TEST(hidden_names_are_left_out_where_they_are)
     begin();
     dir("", PROTO_DIR_WHOLE, 0);
     entry("mine");
-    entry(".tmp-1");
+    entry(".daytonafs-0123abcd-1");
     dir("b/c", PROTO_DIR_WHOLE, 0);
     entry("mine");
-    entry("x");
+    entry(".daytonafs-0123abcd-");
     end(0);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct proto_request r = req;

@@ -1,0 +1,207 @@
+/*
+ * Bytes at the end of a file, once: each part is one write, and before it is written down how large
+ * the file was. Whoever continues looks for the part behind that.
+ */
+#include "helper/apply_data.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PART = 1 << 20, PAGE = 4096 };
+
+static uint64_t total_of(const struct batch_change *c)
+{
+    return c->piece_count > 0
+               ? c->pieces[c->piece_count - 1].off + c->pieces[c->piece_count - 1].len
+               : 0;
+}
+
+/* How much of the part at p stands in the file behind size. */
+static size_t find_part(int fd, uint64_t size, const char *p, size_t n)
+{
+    struct stat st;
+    uint64_t len;
+    char *file;
+    size_t found = 0;
+    const char *hit;
+
+    if (fstat(fd, &st) < 0 || (uint64_t)st.st_size <= size)
+        return 0;
+    len = (uint64_t)st.st_size - size;
+    if (len > 16 * PART) /* so much came from others meanwhile: ours is at the start of it */
+        len = 16 * PART;
+    file = malloc((size_t)len);
+    if (!file || pread(fd, file, (size_t)len, (off_t)size) != (ssize_t)len)
+        goto out;
+    hit = memmem(file, (size_t)len, p, n);
+    if (hit) {
+        found = n;
+        goto out;
+    }
+    /* A write that was killed stops between two pages. */
+    while (found < n && found < len && file[found] == p[found])
+        found++;
+    if ((size + found) % PAGE != 0)
+        found = 0;
+out:
+    free(file);
+    return found;
+}
+
+static int write_part(struct apply *a, const struct place *p, int fd, uint64_t off,
+                      const char *part, size_t n)
+{
+    struct intent intent = {.stage = INTENT_APPEND, .old_ino = p->st.st_ino, .off = off};
+    struct stat st;
+    int r = fstat(fd, &st) < 0 ? -errno : 0;
+
+    intent.old_size = (uint64_t)st.st_size;
+    if (r == 0)
+        r = apply_intent(a, &intent);
+    while (r == 0 && n > 0) {
+        const ssize_t w = write(fd, part, n);
+
+        if (w < 0 && errno != EINTR)
+            r = -errno;
+        if (w > 0) {
+            part += w;
+            n -= (size_t)w;
+        }
+    }
+    apply_step();
+    return r;
+}
+
+/* From off on. */
+static int append_fd(struct apply *a, const struct batch_change *c, const struct place *p, int fd,
+                     uint64_t off)
+{
+    const uint64_t total = total_of(c);
+    const size_t room = total < PART ? (size_t)total : PART;
+    char *part = malloc(room + 1);
+    int r = part ? 0 : -ENOMEM;
+
+    while (r == 0 && off < total) {
+        const size_t n = total - off < room ? (size_t)(total - off) : room;
+
+        r = data_gather(a, c, off, part, n);
+        if (r == 0)
+            r = write_part(a, p, fd, off, part, n);
+        off += n;
+    }
+    free(part);
+    return r;
+}
+
+/* What was begun: off is moved behind what is there. */
+static int find_begun(struct apply *a, const struct batch_change *c, int fd,
+                      const struct intent *doubt, uint64_t *off)
+{
+    const uint64_t total = total_of(c);
+    const uint64_t left = total > doubt->off ? total - doubt->off : 0;
+    const size_t n = left < PART ? (size_t)left : PART;
+    char *part = malloc(n + 1);
+    int r = part ? data_gather(a, c, doubt->off, part, n) : -ENOMEM;
+
+    if (r == 0)
+        *off = doubt->off + (n > 0 ? find_part(fd, doubt->old_size, part, n) : 0);
+    free(part);
+    return r;
+}
+
+static int finish(const struct batch_change *c, const struct place *p, int fd,
+                  struct batch_result *ret)
+{
+    struct stat st;
+    int r;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    r = attr_set_fd(fd, &st, c);
+    if (r < 0)
+        return result_failed(ret, r);
+    if ((c->flags & BATCH_FSYNC_TOO) && fsync(fd) < 0)
+        return result_failed(ret, -errno);
+    if (c->flags & BATCH_FSYNC_TOO)
+        (void)place_sync(&(struct place){.dir = p->dir, .name = p->name});
+    return fstat(fd, &st) < 0 ? -errno : result_done(ret, &st);
+}
+
+/* When nobody knows what became of it: does it stand where the file ended? */
+static bool was_appended(struct apply *a, const struct batch_change *c, const struct place *p)
+{
+    const struct intent then = {.old_size = c->at.size};
+    uint64_t off = 0;
+    bool was;
+    int fd;
+
+    if (c->at.means != BATCH_VERSION || !p->there || !S_ISREG(p->st.st_mode))
+        return false;
+    fd = openat(p->dir, p->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    was = fd >= 0 && find_begun(a, c, fd, &then, &off) == 0 && off >= total_of(c);
+    if (fd >= 0)
+        close(fd);
+    return was;
+}
+
+static int append_to(struct apply *a, const struct batch_change *c, struct place *p,
+                     const struct intent *doubt, struct batch_result *ret)
+{
+    const bool make = !p->there && c->at.means <= BATCH_ABSENT;
+    struct batch_change made = *c;
+    uint64_t off = 0;
+    struct stat st;
+    int fd, r;
+
+    if (!p->there && !make)
+        return result_conflict(ret, p);
+    if (p->there && !S_ISREG(p->st.st_mode))
+        return result_failed(ret, S_ISDIR(p->st.st_mode)   ? -EISDIR
+                                  : S_ISLNK(p->st.st_mode) ? -ELOOP
+                                                           : -EINVAL);
+    fd = openat(p->dir, p->name,
+                O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (make ? O_CREAT : 0),
+                c->set & BATCH_SET_MODE ? c->mode : 0644);
+    if (fd < 0 && errno == EACCES && !make) /* one may be able to write, and not to read */
+        fd = openat(p->dir, p->name, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return result_failed(ret, -errno);
+    r = fstat(fd, &st) < 0 ? -errno : 0;
+    p->st = st;
+    if (!make)
+        made.set &= ~(unsigned)BATCH_SET_MODE;
+    if (r == 0 && doubt->stage == INTENT_APPEND && doubt->old_ino == st.st_ino)
+        r = find_begun(a, c, fd, doubt, &off);
+    if (r == 0)
+        r = data_reserve(c, fd, (uint64_t)st.st_size);
+    if (r == 0)
+        r = append_fd(a, c, p, fd, off);
+    if (r == 0)
+        r = finish(&made, p, fd, ret);
+    else if (!is_about_the_batch(r))
+        r = result_failed(ret, r);
+    close(fd);
+    return r;
+}
+
+int apply_append(struct apply *a, const struct batch_change *c, const struct intent *doubt,
+                 struct batch_result *ret)
+{
+    struct place p;
+    int r;
+
+    if (a->closing && doubt->stage == 0)
+        return result_open(ret);
+    r = place_open(a, c->path, &p);
+    if (r < 0)
+        return result_failed(ret, r);
+    if (a->record.renew && doubt->stage == 0 && was_appended(a, c, &p))
+        r = result_done(ret, &p.st);
+    else
+        r = append_to(a, c, &p, doubt, ret);
+    place_done(&p);
+    return r;
+}

@@ -1,0 +1,187 @@
+/* Is what has a name what the change means? And how a change ended. */
+#include "helper/apply.h"
+
+#include "helper/walk.h"
+#include "util/clock.h"
+#include "util/sha256.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct batch_attr attr_of(const struct stat *st)
+{
+    return (struct batch_attr){
+        .dev = st->st_dev,
+        .ino = st->st_ino,
+        .size = (uint64_t)st->st_size,
+        .rdev = st->st_rdev,
+        .mode = st->st_mode,
+        .nlink = (uint32_t)st->st_nlink,
+        .uid = st->st_uid,
+        .gid = st->st_gid,
+        .mtime_ns = timespec_to_ns(st->st_mtim),
+        .ctime_ns = timespec_to_ns(st->st_ctim),
+    };
+}
+
+int result_done(struct batch_result *ret, const struct stat *st)
+{
+    *ret = (struct batch_result){.outcome = BATCH_DONE};
+    if (st)
+        ret->now = attr_of(st);
+    return 0;
+}
+
+int result_failed(struct batch_result *ret, int err)
+{
+    *ret = (struct batch_result){.outcome = BATCH_FAILED, .err = err};
+    return 0;
+}
+
+int result_conflict(struct batch_result *ret, const struct place *p)
+{
+    *ret = (struct batch_result){.outcome = BATCH_CONFLICT, .err = -EBUSY};
+    if (p && p->there)
+        ret->now = attr_of(&p->st);
+    return 0;
+}
+
+int result_open(struct batch_result *ret)
+{
+    *ret = (struct batch_result){.outcome = BATCH_OPEN};
+    return 0;
+}
+
+/* ---- places ---- */
+
+void place_done(struct place *p)
+{
+    if (p->dir >= 0)
+        close(p->dir);
+    p->dir = -1;
+}
+
+int place_look(struct place *p)
+{
+    p->there = fstatat(p->dir, p->name, &p->st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) == 0;
+    return p->there || errno == ENOENT ? 0 : -errno;
+}
+
+int place_open(struct apply *a, const char *path, struct place *ret)
+{
+    int r;
+
+    *ret = (struct place){.name = "."};
+    ret->dir = path[1] ? walk_parent(a->root, path + 1, &ret->name)
+                       : openat(a->root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (ret->dir < 0)
+        return path[1] ? ret->dir : -errno;
+    r = place_look(ret);
+    if (r < 0)
+        place_done(ret);
+    return r;
+}
+
+/* ---- objects ---- */
+
+bool stat_is_same(const struct stat *a, uint64_t ino, uint64_t size, int64_t mtime_ns)
+{
+    return a->st_ino == ino && (uint64_t)a->st_size == size &&
+           timespec_to_ns(a->st_mtim) == mtime_ns;
+}
+
+bool file_has_hash(int dir, const char *name, const struct stat *st, const uint8_t hash[BATCH_HASH])
+{
+    const int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat after;
+    bool same =
+        fd >= 0 && fstat(fd, &after) == 0 && after.st_ino == st->st_ino && S_ISREG(after.st_mode);
+    uint8_t sum[SHA256_BYTES];
+
+    same = same && sha256_fd(fd, (uint64_t)st->st_size, sum) == 0 && fstat(fd, &after) == 0 &&
+           stat_is_same(&after, st->st_ino, (uint64_t)st->st_size, timespec_to_ns(st->st_mtim)) &&
+           memcmp(sum, hash, sizeof(sum)) == 0;
+    if (fd >= 0)
+        close(fd);
+    return same;
+}
+
+/* A directory is the same as long as it is the same one: its times move with every name in it. */
+static bool is_version(const struct place *p, const struct batch_object *o)
+{
+    const struct stat *st = &p->st;
+
+    if (st->st_ino == o->ino && S_ISDIR(st->st_mode))
+        return true;
+    if (stat_is_same(st, o->ino, o->size, o->mtime_ns) &&
+        timespec_to_ns(st->st_ctim) == o->ctime_ns)
+        return true;
+    return o->hash && S_ISREG(st->st_mode) && (uint64_t)st->st_size == o->size &&
+           file_has_hash(p->dir, p->name, st, o->hash);
+}
+
+/* Its ctime may have moved: by the link it got, or the other name it lost. */
+static bool is_left(const struct place *p, const struct batch_attr *left)
+{
+    return p->st.st_ino == left->ino &&
+           (S_ISDIR(p->st.st_mode) || stat_is_same(&p->st, left->ino, left->size, left->mtime_ns));
+}
+
+static enum found find(const struct apply *a, const struct batch_object *o, const struct place *p)
+{
+    const struct batch_result *left;
+    bool same = false;
+
+    switch (o->means) {
+    case BATCH_ANY:
+        return FOUND_IT;
+    case BATCH_ABSENT:
+        return p->there ? FOUND_OTHER : FOUND_IT;
+    case BATCH_SAME:
+        same = p->there && p->st.st_ino == o->ino;
+        break;
+    case BATCH_VERSION:
+        same = p->there && is_version(p, o);
+        break;
+    case BATCH_LEFT_BY:
+        left = &a->record.results[o->change];
+        if (left->outcome != BATCH_DONE)
+            return FOUND_POISON;
+        same = p->there ? left->now.mode != 0 && is_left(p, &left->now) : left->now.mode == 0;
+        break;
+    }
+    return same ? FOUND_IT : FOUND_OTHER;
+}
+
+int place_check(struct apply *a, const char *path, const struct batch_object *o, struct place *p,
+                struct batch_result *ret)
+{
+    const bool expected = o->means >= BATCH_SAME;
+    const int r = place_open(a, path, p);
+
+    if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
+        return r;
+    if (r < 0) {
+        /* The way there is gone, or leads elsewhere: so is what was meant. */
+        if (expected && (r == -ENOENT || r == -ENOTDIR || r == -ELOOP))
+            (void)result_conflict(ret, NULL);
+        else
+            (void)result_failed(ret, r);
+        return 1;
+    }
+    switch (find(a, o, p)) {
+    case FOUND_IT:
+        return 0;
+    case FOUND_OTHER:
+        (void)result_conflict(ret, p);
+        break;
+    case FOUND_POISON:
+        *ret = (struct batch_result){.outcome = BATCH_POISONED, .err = -ECANCELED};
+        break;
+    }
+    place_done(p);
+    return 1;
+}

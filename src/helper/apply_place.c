@@ -1,0 +1,287 @@
+/*
+ * Names that are given and taken so that nobody's work is lost: what was checked could be another
+ * file a moment later. Where the kernel can exchange two names, the old file comes out under a
+ * temporary name, is looked at once more, and only then deleted; if it is another one, it goes
+ * back.
+ */
+#include "helper/apply.h"
+
+#include "helper/text.h"
+#include "util/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* renameat2(2): the C library may be older than the kernel. */
+enum { NOREPLACE = 1, EXCHANGE = 2 };
+
+static int rename2(int from, const char *name, int to, const char *name2, unsigned flags)
+{
+    return syscall(SYS_renameat2, from, name, to, name2, flags) < 0 ? -errno : 0;
+}
+
+/* This file system, or this kernel, has no such call. */
+static bool is_unknown(int err)
+{
+    return err == -EINVAL || err == -ENOSYS || err == -EOPNOTSUPP;
+}
+
+void temp_name(const struct apply *a, const struct place *p, bool beside, struct temp *ret)
+{
+    char client[9];
+
+    memcpy(client, a->message.head.client, sizeof(client) - 1);
+    client[sizeof(client) - 1] = '\0';
+    ret->beside = beside;
+    ret->dir = beside ? p->dir : a->record.dir;
+    if (beside) /* so short that it fits wherever names do; clients hide what begins so */
+        text_make(ret->name, sizeof(ret->name), ".daytonafs-%s-%x", client,
+                  (unsigned)a->record.settled);
+    else
+        text_make(ret->name, sizeof(ret->name), "t-%x", (unsigned)a->record.settled);
+}
+
+bool temp_goes_beside(const struct apply *a, const struct place *p)
+{
+    struct stat st;
+
+    return a->folder_is_apart || fstat(p->dir, &st) < 0 || st.st_dev != a->folder_dev;
+}
+
+/*
+ * What comes from a lower layer of an overlay is copied when it is renamed. It has not changed
+ * since there is a helper here.
+ */
+bool swap_is_cheap(const struct apply *a, const struct place *p)
+{
+    enum { OVERLAY = 0x794c7630 };
+    struct statfs fs;
+
+    return fstatfs(p->dir, &fs) == 0 &&
+           ((uint32_t)fs.f_type != OVERLAY || timespec_to_ns(p->st.st_ctim) > a->folder_born_ns);
+}
+
+/* ---- hold ---- */
+
+void hold_take(struct hold *h, const struct place *p)
+{
+    enum { LOOK_MS = 10, WAIT_MS = 50 };
+    static int left_ms = 1000; /* of all that is waited in one run */
+
+    h->fd = -1;
+    if (!S_ISREG(p->st.st_mode))
+        return;
+    h->fd = openat(p->dir, p->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (h->fd < 0)
+        return; /* without it a rename is still checked afterwards */
+    for (int waited_ms = 0; fcntl(h->fd, F_SETLEASE, F_RDLCK) < 0; waited_ms += LOOK_MS) {
+        if (errno != EAGAIN || waited_ms >= WAIT_MS || left_ms <= 0)
+            return;
+        (void)poll(NULL, 0, LOOK_MS);
+        left_ms -= LOOK_MS;
+    }
+}
+
+void hold_drop(struct hold *h)
+{
+    if (h->fd >= 0)
+        close(h->fd);
+    h->fd = -1;
+}
+
+/* ---- giving ---- */
+
+static bool looks_same(const struct stat *now, const struct stat *was)
+{
+    return stat_is_same(now, was->st_ino, (uint64_t)was->st_size, timespec_to_ns(was->st_mtim));
+}
+
+/* p says what is there now. True: that is what it said before. */
+static bool place_is_same(struct place *p)
+{
+    const struct place was = *p;
+
+    return place_look(p) == 0 && p->there == was.there &&
+           (!p->there || (looks_same(&p->st, &was.st) &&
+                          timespec_to_ns(p->st.st_ctim) == timespec_to_ns(was.st.st_ctim)));
+}
+
+static int place_new(const struct temp *t, struct place *p)
+{
+    int r = rename2(t->dir, t->name, p->dir, p->name, NOREPLACE);
+
+    if (is_unknown(r)) {
+        r = linkat(t->dir, t->name, p->dir, p->name, 0) < 0 ? -errno : 0;
+        if (r == 0)
+            (void)unlinkat(t->dir, t->name, 0);
+    }
+    if (r != -EEXIST)
+        return r;
+    (void)place_look(p);
+    return 1;
+}
+
+/* Ours has the name, and the temporary one has what is not to be lost. */
+static int give_back(const struct temp *t, uint64_t ino, struct place *p)
+{
+    enum { TRIES = 8 }; /* each one puts back what came while the last one did */
+    struct stat st;
+
+    for (int i = 0; i < TRIES; i++) {
+        const int r = rename2(t->dir, t->name, p->dir, p->name, EXCHANGE);
+
+        if (r == -ENOENT) /* what is there now, ours, was deleted */
+            (void)rename2(t->dir, t->name, p->dir, p->name, NOREPLACE);
+        if (r < 0 || fstatat(t->dir, t->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            break;
+        if (st.st_ino == ino) {
+            (void)unlinkat(t->dir, t->name, 0);
+            break;
+        }
+    }
+    (void)place_look(p);
+    return 1;
+}
+
+static int place_swapped(const struct temp *t, uint64_t ino, struct place *p,
+                         const struct stat *old)
+{
+    struct stat st;
+
+    apply_step();
+    if (fstatat(t->dir, t->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !looks_same(&st, old))
+        return give_back(t, ino, p);
+    (void)unlinkat(t->dir, t->name, 0);
+    return 0;
+}
+
+static int place_over(struct apply *a, const struct temp *t, uint64_t ino, struct place *p)
+{
+    const struct stat old = p->st;
+    const bool swap = swap_is_cheap(a, p);
+    struct hold hold;
+    int r = 1;
+
+    hold_take(&hold, p);
+    if (place_is_same(p)) {
+        r = swap ? rename2(t->dir, t->name, p->dir, p->name, EXCHANGE) : -EINVAL;
+        if (r == 0)
+            r = place_swapped(t, ino, p, &old);
+        else if (is_unknown(r))
+            r = rename2(t->dir, t->name, p->dir, p->name, 0);
+        if (r == -ENOENT) { /* not ours: that is there */
+            (void)place_look(p);
+            r = 1;
+        }
+    }
+    hold_drop(&hold);
+    return r;
+}
+
+int temp_place(struct apply *a, const struct temp *t, uint64_t ino, struct place *p, bool any)
+{
+    int r;
+
+    apply_step();
+    if (any)
+        r = rename2(t->dir, t->name, p->dir, p->name, 0);
+    else
+        r = p->there ? place_over(a, t, ino, p) : place_new(t, p);
+    apply_step();
+    return r;
+}
+
+int temp_decide(struct apply *a, struct place *p, const struct intent *doubt)
+{
+    struct temp t;
+    struct stat st;
+    bool left, old;
+
+    temp_name(a, p, doubt->beside, &t);
+    left = fstatat(t.dir, t.name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    old = left && stat_is_same(&st, doubt->old_ino, doubt->old_size, doubt->old_mtime_ns);
+    if (left && st.st_ino == doubt->ino) { /* or it was linked, and has both names */
+        const bool both = p->there && p->st.st_ino == doubt->ino;
+
+        (void)unlinkat(t.dir, t.name, 0);
+        return both ? place_look(p) : -EAGAIN;
+    }
+    if (left && !old && p->there && p->st.st_ino == doubt->ino)
+        return give_back(&t, doubt->ino, p);
+    if (left)
+        (void)unlinkat(t.dir, t.name, 0); /* it was replaced by who came after us, knowing it */
+    return left && !old ? 1 : 0;
+}
+
+/* ---- taking ---- */
+
+static int taken(const struct temp *t, struct place *p, bool same)
+{
+    if (same)
+        return unlinkat(t->dir, t->name, 0) < 0 ? -errno : 0;
+    (void)rename2(t->dir, t->name, p->dir, p->name, NOREPLACE);
+    (void)place_look(p);
+    return 1;
+}
+
+static int take_away(struct apply *a, struct place *p)
+{
+    const struct stat old = p->st;
+    struct temp t;
+    struct stat st;
+    int r;
+
+    temp_name(a, p, temp_goes_beside(a, p), &t);
+    r = rename2(p->dir, p->name, t.dir, t.name, NOREPLACE);
+    if (r == -EXDEV)
+        a->folder_is_apart = true;
+    apply_step();
+    if (r == 0)
+        return taken(
+            &t, p, fstatat(t.dir, t.name, &st, AT_SYMLINK_NOFOLLOW) == 0 && looks_same(&st, &old));
+    return r;
+}
+
+int temp_remove(struct apply *a, struct place *p, bool any)
+{
+    struct hold hold;
+    int r = -EINVAL;
+
+    if (any)
+        return unlinkat(p->dir, p->name, 0) < 0 ? -errno : 0;
+    hold_take(&hold, p);
+    if (!place_is_same(p)) {
+        hold_drop(&hold);
+        return 1;
+    }
+    if (swap_is_cheap(a, p) && !S_ISDIR(p->st.st_mode))
+        r = take_away(a, p);
+    if (is_unknown(r) || r == -EEXIST)
+        r = unlinkat(p->dir, p->name, 0) < 0 ? -errno : 0;
+    hold_drop(&hold);
+    if (r == -ENOENT) {
+        (void)place_look(p);
+        r = 1;
+    }
+    apply_step();
+    return r;
+}
+
+int temp_remove_decide(struct apply *a, struct place *p, const struct intent *doubt)
+{
+    struct temp t;
+    struct stat st;
+
+    temp_name(a, p, doubt->beside, &t);
+    if (fstatat(t.dir, t.name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return taken(&t, p, stat_is_same(&st, doubt->ino, doubt->old_size, doubt->old_mtime_ns));
+    if (!p->there)
+        return 0;
+    return p->st.st_ino == doubt->ino ? -EAGAIN : 1;
+}
