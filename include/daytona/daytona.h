@@ -9,6 +9,8 @@
 #include "daytona/files.h"
 #include "daytona/git.h"
 #include "daytona/image.h"
+#include "daytona/interpreter.h"
+#include "daytona/lsp.h"
 #include "daytona/process.h"
 #include "daytona/pty.h"
 #include "daytona/sandbox.h"

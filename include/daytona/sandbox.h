@@ -56,6 +56,12 @@ struct daytona_sandbox_info {
 
 DAYTONA_API void daytona_sandbox_info_done(struct daytona_sandbox_info *info);
 
+/* A volume that is ready (see volume.h), and where it is seen in the sandbox. Borrowed. */
+struct daytona_volume_mount {
+    const char *volume_id, *path; /* absolute; not "/", nor the system's own directories */
+    const char *subpath;          /* only this part of it, relative; NULL: all */
+};
+
 /* NULL, 0 and empty mean the service's default. */
 struct daytona_sandbox_params {
     const char *name, *snapshot, *image, *user, *language; /* image: sent as "FROM image" */
@@ -65,6 +71,8 @@ struct daytona_sandbox_params {
     double cpu, memory_gib, disk_gib;                                  /* not with a snapshot */
     const int64_t *auto_stop_min, *auto_archive_min, *auto_delete_min; /* NULL: default */
     bool is_public, ephemeral, network_block_all;
+    const struct daytona_volume_mount *volumes;
+    size_t volume_count;
 };
 
 /*

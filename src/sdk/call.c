@@ -390,6 +390,22 @@ int call_toolbox_only(struct daytona_sandbox *sb, const struct call *call)
     return drop(r, &response);
 }
 
+int call_toolbox_delete(struct daytona_sandbox *sb, const char *name, const char *path,
+                        const char *id)
+{
+    struct buf full = BUF_INIT(URL_MAX_LEN);
+    struct call call = {.name = name, .method = "DELETE", .json_errors = true};
+    int r;
+
+    error_begin(name);
+    r = call_path(&full, path, id);
+    call.path = full.data;
+    if (r == 0)
+        r = call_toolbox_only(sb, &call);
+    buf_done(&full);
+    return r;
+}
+
 int call_api_only(struct daytona_client *client, const struct call *call)
 {
     struct http_response response;

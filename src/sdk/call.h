@@ -51,6 +51,9 @@ int call_toolbox(struct daytona_sandbox *sandbox, const struct call *call,
 int call_path_of(struct buf *out, const char *const *parts);
 /* As call_toolbox, for answers that say nothing. */
 int call_toolbox_only(struct daytona_sandbox *sandbox, const struct call *call);
+/* A whole call: DELETE of what is behind path under that name. */
+int call_toolbox_delete(struct daytona_sandbox *sandbox, const char *name, const char *path,
+                        const char *id);
 /* As call_toolbox and call_api, for answers that json.h reads into a struct or a list. */
 int call_toolbox_object(struct daytona_sandbox *sandbox, const struct call *call,
                         const struct json_field *fields, size_t count, void *ret);

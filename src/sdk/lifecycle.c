@@ -6,6 +6,7 @@
 #include "util/clock.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -491,6 +492,13 @@ static int write_create(const struct daytona_client *client, const struct dayton
     };
     int r = 0;
 
+    _Static_assert(sizeof(struct wire_volume_mount) == sizeof(struct daytona_volume_mount) &&
+                       offsetof(struct wire_volume_mount, subpath) ==
+                           offsetof(struct daytona_volume_mount, subpath),
+                   "the public list of volumes is written as wire's");
+
+    body.volumes = (struct wire_volume_mount *)p->volumes;
+    body.volume_count = p->volume_count;
     if (!!p->image + !!p->snapshot + !!p->dockerfile > 1)
         return error_set(-EINVAL, "a sandbox comes from an image, a Dockerfile or a snapshot");
     if (p->image)

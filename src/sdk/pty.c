@@ -204,17 +204,7 @@ int daytona_pty_resize(struct daytona_sandbox *sb, const char *id, unsigned cols
 
 int daytona_pty_kill(struct daytona_sandbox *sb, const char *id)
 {
-    struct buf path = BUF_INIT(64 << 10);
-    struct call call = {.name = "deletePtySession", .method = "DELETE", .json_errors = true};
-    int r;
-
-    error_begin("deletePtySession");
-    r = call_path(&path, "/process/pty/", id);
-    call.path = path.data;
-    if (r == 0)
-        r = call_toolbox_only(sb, &call);
-    buf_done(&path);
-    return r;
+    return call_toolbox_delete(sb, "deletePtySession", "/process/pty/", id);
 }
 
 /* --- attached */

@@ -236,17 +236,7 @@ int daytona_session_get(struct daytona_sandbox *sb, const char *session,
 
 int daytona_session_delete(struct daytona_sandbox *sb, const char *session)
 {
-    struct buf path = BUF_INIT(64 << 10);
-    struct call call = {.name = "deleteSession", .method = "DELETE", .json_errors = true};
-    int r;
-
-    error_begin("deleteSession");
-    r = call_path(&path, "/process/session/", session);
-    call.path = path.data;
-    if (r == 0)
-        r = call_toolbox_only(sb, &call);
-    buf_done(&path);
-    return r;
+    return call_toolbox_delete(sb, "deleteSession", "/process/session/", session);
 }
 
 int command_fetch(struct daytona_sandbox *sb, const char *session, const char *command,

@@ -227,8 +227,26 @@ static const struct json_field create_fields[] = {
     FIELD(auto_delete_min, "autoDeleteInterval", JSON_INT),
 };
 
+#undef FIELD
+#define FIELD(member, key, flags)                                                                  \
+    JSON_FIELD(struct wire_volume_mount, member, key, JSON_STRING, flags)
+
+static const struct json_field volume_fields[] = {
+    FIELD(id, "volumeId", JSON_REQUIRED),
+    FIELD(path, "mountPath", JSON_REQUIRED),
+    FIELD(subpath, "subpath", JSON_OMIT),
+};
+static const struct json_shape volume_shape = {
+    .fields = volume_fields,
+    .count = ARRAY_LEN(volume_fields),
+    .size = sizeof(struct wire_volume_mount),
+};
+
 void wire_create_done(struct wire_create *c)
 {
+    json_free_list(&volume_shape, c->volumes, c->volume_count);
+    c->volumes = NULL;
+    c->volume_count = 0;
     json_unload(create_fields, ARRAY_LEN(create_fields), c);
     free(c->dockerfile);
     c->dockerfile = NULL;
@@ -238,11 +256,14 @@ static int load_create(const cJSON *json, struct wire_create *c)
 {
     const cJSON *build = cJSON_GetObjectItemCaseSensitive(json, "buildInfo");
     const cJSON *text = cJSON_GetObjectItemCaseSensitive(build, "dockerfileContent");
+    const cJSON *volumes = cJSON_GetObjectItemCaseSensitive(json, "volumes");
     int r;
 
     if (build && !cJSON_IsNull(build) && !cJSON_IsString(text))
         return -EPROTO;
     r = json_load(json, create_fields, ARRAY_LEN(create_fields), c);
+    if (r == 0 && volumes)
+        r = json_load_list(volumes, &volume_shape, (void **)&c->volumes, &c->volume_count);
     if (r < 0)
         return r;
     c->dockerfile = strdup(cJSON_IsString(text) ? text->valuestring : "");
@@ -283,6 +304,16 @@ int wire_create_write(struct buf *out, const struct wire_create *c)
         json_key(&o, "dockerfileContent");
         json_string(&o, c->dockerfile);
         json_close(&o, '}');
+    }
+    if (c->volume_count > 0) {
+        json_key(&o, "volumes");
+        json_open(&o, '[');
+        for (size_t i = 0; i < c->volume_count; i++) {
+            json_open(&o, '{');
+            json_fields(&o, volume_fields, ARRAY_LEN(volume_fields), &c->volumes[i]);
+            json_close(&o, '}');
+        }
+        json_close(&o, ']');
     }
     json_close(&o, '}');
     if (o.err < 0)

@@ -63,6 +63,10 @@ void wire_page_done(struct wire_page *p);
 int wire_page_read(const void *text, size_t len, struct wire_page *ret);
 int wire_page_write(struct buf *out, const struct wire_page *p);
 
+struct wire_volume_mount {
+    char *id, *path, *subpath;
+};
+
 /* Body of POST /sandbox. Empty, 0, false and JSON_ABSENT are not sent. */
 struct wire_create {
     char *name, *snapshot, *user, *target;
@@ -71,6 +75,8 @@ struct wire_create {
     bool is_public, network_block_all;
     double cpu, memory_gib, disk_gib;
     int64_t auto_stop_min, auto_archive_min, auto_delete_min;
+    struct wire_volume_mount *volumes;
+    size_t volume_count;
 };
 void wire_create_done(struct wire_create *c);
 int wire_create_read(const void *text, size_t len, struct wire_create *ret);
