@@ -40,10 +40,10 @@ done
 # The installed .pc finds the library by where it is itself.
 flags=$(pkg-config --cflags --libs libdaytona)
 case $flags in *"-I$tmp/"*) ;; *) fail "libdaytona.pc points elsewhere: $flags" ;; esac
-for example in list transfer execute session terminal image repository; do
+for example in "$source"/contrib/examples/*.c; do
     # shellcheck disable=SC2086 # words are meant
-    "$CC" -std=gnu11 -Wall -Wextra -Werror ${CFLAGS:-} -o "$tmp/$example" \
-        "$source/contrib/examples/$example.c" $flags
+    "$CC" -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror ${CFLAGS:-} \
+        -o "$tmp/$(basename "$example" .c)" "$example" $flags
 done
 
 printf 'installed-test-key' >"$tmp/key"
@@ -77,6 +77,28 @@ said=$(printf 'echo a$((1+1))b\nexit 4\n' | "$tmp/terminal" box) || code=$?
 [ $code = 4 ] || fail "terminal exits with $code: $said"
 echo "$said" | grep -q a2b || fail "terminal says $said"
 "$tmp/image" flask | grep -q '^RUN python -m pip install flask$' || fail "image says something else"
+"$tmp/access" box 3000 >"$tmp/said"
+grep -q '/3000-' "$tmp/said" && grep -q '^ssh .* until 2' "$tmp/said" || fail "access: $(cat "$tmp/said")"
+mkdir "$tmp/tree"
+printf 'one two\nthree\n' >"$tmp/tree/f"
+[ "$("$tmp/search" box "$tmp/tree" two 2)" = "$tmp/tree/f:1:one two" ] || fail "search finds nothing"
+[ "$(head -n 1 "$tmp/tree/f")" = "one 2" ] || fail "search replaces nothing"
+[ "$("$tmp/lifecycle" brief)" = "started stops after 30 min
+stopped stops after 30 min
+archived stops after 30 min
+started stops after 30 min" ] || fail "lifecycle says something else"
+if command -v git >/dev/null; then
+    git init -q -b main "$tmp/tree"
+    [ "$("$tmp/repository" box "$tmp/tree")" = "on main
+Untracked f" ] || fail "repository says something else"
+fi
+# What the local server does not have is said to be so.
+for example in "interpreter box x" "symbols box /p /p/f" "storage new data"; do
+    code=0
+    # shellcheck disable=SC2086 # words are meant
+    "$tmp/"$example 2>"$tmp/errors" || code=$?
+    [ $code != 0 ] && [ -s "$tmp/errors" ] || fail "no error from $example"
+done
 code=0
 "$tmp/list" nobox 2>"$tmp/errors" || code=$?
 [ $code = 1 ] && grep -q '^getSandbox: ' "$tmp/errors" || fail "no error for an unknown sandbox"
