@@ -78,7 +78,8 @@ said=$(printf 'echo a$((1+1))b\nexit 4\n' | "$tmp/terminal" box) || code=$?
 echo "$said" | grep -q a2b || fail "terminal says $said"
 "$tmp/image" flask | grep -q '^RUN python -m pip install flask$' || fail "image says something else"
 "$tmp/access" box 3000 >"$tmp/said"
-grep -q '/3000-' "$tmp/said" && grep -q '^ssh .* until 2' "$tmp/said" || fail "access: $(cat "$tmp/said")"
+grep -q '/3000-' "$tmp/said" && grep -q '^ssh .* until 2' "$tmp/said" ||
+    fail "access: $(cat "$tmp/said")"
 mkdir "$tmp/tree"
 printf 'one two\nthree\n' >"$tmp/tree/f"
 [ "$("$tmp/search" box "$tmp/tree" two 2)" = "$tmp/tree/f:1:one two" ] || fail "search finds nothing"

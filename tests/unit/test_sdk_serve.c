@@ -1,116 +1,16 @@
 /* Every call of the SDK for real, against the local server, as an old daemon and as a new one. */
-#include "unit.h"
+#include "serve_rig.h"
 
-#include "server/server.h"
-#include "util/buf.h"
-
-#include <daytona/daytona.h>
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-#define KEY "local-test-key"
-
-struct fixture {
-    bool new_daemon; /* the tests' parameter */
-    char state[64];
-    struct server *server;
-    struct daytona_client *client;
-    struct daytona_sandbox *box;
-    char *dir; /* its work-dir */
-    char path[4096];
-};
-
-static struct fixture fx;
-
-/* A path below the work-dir; valid until the next one. */
-static const char *at(const char *name)
-{
-    snprintf(fx.path, sizeof(fx.path), "%s/%s", fx.dir, name);
-    return fx.path;
-}
-
-static void expect(int r, int wanted, const char *file, int line)
-{
-    if (r == wanted)
-        return;
-    print_error("%s daemon: got %d, wanted %d: %s\n", fx.new_daemon ? "new" : "old", r, wanted,
-                daytona_last_error()->message);
-    _fail(file, line);
-}
-#define EXPECT(call, wanted) expect((call), (wanted), __FILE__, __LINE__)
 
 /* Old daemons refuse with 400 and nothing else. */
 static int said(int err)
 {
     return fx.new_daemon ? err : -EINVAL;
-}
-
-static int start_server(const char *fault)
-{
-    struct buf why = BUF_INIT(4096);
-    struct server_config config = {
-        .state_dir = fx.state,
-        .key = KEY,
-        .key_len = strlen(KEY),
-        .fault = fault,
-        .new_daemon = fx.new_daemon,
-    };
-    int r = server_start(&config, &fx.server, &why);
-
-    if (r == -EPERM) { /* a machine where nothing may be isolated */
-        config.no_isolation = true;
-        r = server_start(&config, &fx.server, &why);
-    }
-    if (r < 0)
-        print_error("%s\n", buf_str(&why));
-    buf_done(&why);
-    return r;
-}
-
-static void set_fault(const char *spec)
-{
-    struct buf why = BUF_INIT(4096);
-
-    assert_int_equal(server_set_fault(fx.server, spec, &why), 0);
-    buf_done(&why);
-}
-
-static int setup(void **state)
-{
-    const struct daytona_sandbox_params params = {.name = "box"};
-    struct daytona_config config = {.api_key = KEY, .stall_timeout_ms = 5000};
-
-    unsetenv("DAYTONA_API_URL");
-    fx = (struct fixture){.new_daemon = *(bool *)*state, .state = "/tmp/daytona-sdk-XXXXXX"};
-    if (!mkdtemp(fx.state) || start_server("state-delay=20ms") < 0)
-        return -1;
-    config.api_url = server_url(fx.server);
-    if (daytona_client_new(&config, &fx.client) < 0 ||
-        daytona_sandbox_create(fx.client, &params, 20000, &fx.box) < 0 ||
-        daytona_sandbox_work_dir(fx.box, &fx.dir) < 0) {
-        print_error("%s\n", daytona_last_error()->message);
-        return -1;
-    }
-    return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    return remove(path);
-}
-
-static int teardown(void **state)
-{
-    daytona_sandbox_unref(fx.box);
-    daytona_client_free(fx.client);
-    server_free(fx.server);
-    free(fx.dir);
-    return nftw(fx.state, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
 static int put(const char *path, const void *data, size_t len)
@@ -520,15 +420,8 @@ TEST(a_command_never_runs_twice)
     buf_done(&s.bytes);
 }
 
-#define WITH(test, kind)                                                                           \
-    {                                                                                              \
-#test " (" #kind ")", test, setup, teardown, &kind                                         \
-    }
-#define BOTH(test) WITH(test, old_daemon), WITH(test, new_daemon)
-
 int main(void)
 {
-    static bool old_daemon = false, new_daemon = true;
     const struct CMUnitTest tests[] = {
         BOTH(a_sandbox_is_found_listed_stopped_started_and_deleted),
         BOTH(the_toolbox_introduces_itself),

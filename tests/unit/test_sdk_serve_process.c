@@ -1,90 +1,12 @@
 /* Sessions and terminals for real, against the local server, as an old daemon and as a new one. */
-#include "unit.h"
+#include "serve_rig.h"
 
-#include "server/server.h"
-#include "util/buf.h"
-
-#include <daytona/daytona.h>
 #include <errno.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define KEY "local-test-key"
-
-struct fixture {
-    char state[64];
-    struct server *server;
-    struct daytona_client *client;
-    struct daytona_sandbox *box;
-};
-
-static struct fixture fx;
-
-static void expect(int r, int wanted, const char *file, int line)
-{
-    if (r == wanted)
-        return;
-    print_error("got %d, wanted %d: %s\n", r, wanted, daytona_last_error()->message);
-    _fail(file, line);
-}
-#define EXPECT(call, wanted) expect((call), (wanted), __FILE__, __LINE__)
-
-static int start_server(bool new_daemon)
-{
-    struct buf why = BUF_INIT(4096);
-    struct server_config config = {
-        .state_dir = fx.state,
-        .key = KEY,
-        .key_len = strlen(KEY),
-        .fault = "state-delay=20ms",
-        .new_daemon = new_daemon,
-    };
-    int r = server_start(&config, &fx.server, &why);
-
-    if (r == -EPERM) { /* a machine where nothing may be isolated */
-        config.no_isolation = true;
-        r = server_start(&config, &fx.server, &why);
-    }
-    if (r < 0)
-        print_error("%s\n", buf_str(&why));
-    buf_done(&why);
-    return r;
-}
-
-static int setup(void **state)
-{
-    const struct daytona_sandbox_params params = {.name = "box"};
-    struct daytona_config config = {.api_key = KEY, .stall_timeout_ms = 5000};
-
-    unsetenv("DAYTONA_API_URL");
-    fx = (struct fixture){.state = "/tmp/daytona-sdk-XXXXXX"};
-    if (!mkdtemp(fx.state) || start_server(*(bool *)*state) < 0)
-        return -1;
-    config.api_url = server_url(fx.server);
-    if (daytona_client_new(&config, &fx.client) < 0 ||
-        daytona_sandbox_create(fx.client, &params, 20000, &fx.box) < 0) {
-        print_error("%s\n", daytona_last_error()->message);
-        return -1;
-    }
-    return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    return remove(path);
-}
-
-static int teardown(void **state)
-{
-    daytona_sandbox_unref(fx.box);
-    daytona_client_free(fx.client);
-    server_free(fx.server);
-    return nftw(fx.state, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-}
 
 struct taken {
     struct buf out, err;
@@ -323,14 +245,6 @@ TEST(a_terminal_that_is_killed_says_so)
     daytona_pty_detach(pty);
     EXPECT(daytona_pty_kill(fx.box, "t"), -ENOENT);
 }
-
-static bool old_daemon = false, new_daemon = true;
-
-#define BOTH(name)                                                                                 \
-    {#name " (old)", name, setup, teardown, &old_daemon},                                          \
-    {                                                                                              \
-#name " (new)", name, setup, teardown, &new_daemon                                         \
-    }
 
 int main(void)
 {

@@ -1,0 +1,255 @@
+/* Git, ways in, settings and states for real, against the local server, old and new. */
+#include "serve_rig.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int shell(const char *command)
+{
+    const struct daytona_execute e = {.command = command};
+    struct daytona_result result = {0};
+    int code;
+
+    EXPECT(daytona_process_execute(fx.box, &e, &result), 0);
+    code = result.exit_code;
+    if (code != 0)
+        print_error("%s\n", result.output);
+    daytona_result_done(&result);
+    return code;
+}
+
+static void status_is(const char *repo, const char *branch, size_t files, int64_t ahead)
+{
+    struct daytona_git_status status;
+
+    EXPECT(daytona_git_status(fx.box, repo, &status), 0);
+    assert_string_equal(status.current_branch, branch);
+    assert_int_equal(status.file_count, files);
+    assert_int_equal(status.ahead, ahead);
+    daytona_git_status_done(&status);
+}
+
+TEST(a_repository_from_its_clone_to_its_push)
+{
+    static const char *const files[] = {"two", "sub/three"};
+    char url[4096];
+    const struct daytona_git_clone clone = {.url = url, .path = "w"};
+    struct daytona_git_commit commit = {
+        .path = "w", .message = "m", .author = "A", .email = "a@b.c"};
+    struct daytona_git_commit_info *history;
+    struct daytona_git_status status;
+    struct daytona_strings branches;
+    char *hash = NULL;
+    size_t count;
+    int r;
+
+    if (shell("command -v git") != 0)
+        skip();
+    assert_int_equal(shell("git init -q --bare up.git && git init -q -b main seed && cd seed && "
+                           "git -c user.name=x -c user.email=x@y commit -q --allow-empty -m one && "
+                           "git push -q ../up.git main && "
+                           "git -C ../up.git symbolic-ref HEAD refs/heads/main"),
+                     0);
+    snprintf(url, sizeof(url), "%s", at("up.git"));
+    EXPECT(daytona_git_clone(fx.box, &clone), 0);
+    EXPECT(daytona_git_clone(fx.box, &clone), -EEXIST);
+    status_is("w", "main", 0, 0);
+    assert_int_equal(shell("cd w && mkdir sub && echo 2 >two && echo 3 >sub/three"), 0);
+    EXPECT(daytona_git_status(fx.box, "w", &status), 0);
+    assert_int_equal(status.file_count, 2); /* one by one, not their directory */
+    assert_string_equal(status.files[0].name, "sub/three");
+    assert_string_equal(status.files[0].staging, "Untracked");
+    daytona_git_status_done(&status);
+    EXPECT(daytona_git_commit(fx.box, &commit, NULL), -EEXIST); /* nothing was added */
+    EXPECT(daytona_git_add(fx.box, "w", files, 2), 0);
+    EXPECT(daytona_git_commit(fx.box, &commit, &hash), 0);
+    assert_int_equal(strlen(hash), 40);
+    status_is("w", "main", 0, 1);
+    EXPECT(daytona_git_create_branch(fx.box, "w", "dev"), 0);
+    EXPECT(daytona_git_create_branch(fx.box, "w", "dev"), -EEXIST);
+    EXPECT(daytona_git_branches(fx.box, "w", &branches), 0);
+    assert_int_equal(branches.count, 2);
+    daytona_strings_done(&branches);
+    EXPECT(daytona_git_checkout(fx.box, "w", "main"), 0);
+    EXPECT(daytona_git_checkout(fx.box, "w", "none"), -ENOENT);
+    EXPECT(daytona_git_delete_branch(fx.box, "w", "dev"), 0);
+    EXPECT(daytona_git_push(fx.box, "w", NULL), 0);
+    EXPECT(daytona_git_pull(fx.box, "w", NULL), 0);
+    status_is("w", "main", 0, 0);
+    r = daytona_git_history(fx.box, "w", &history, &count);
+    if (r == 0) {
+        assert_int_equal(count, 2);
+        assert_string_equal(history[0].hash, hash);
+        daytona_git_history_free(history, count);
+    } else {
+        assert_int_equal(r, -EOPNOTSUPP); /* the local server has none */
+    }
+    EXPECT(daytona_git_status(fx.box, "nowhere", &status), -ENOENT);
+    free(hash);
+}
+
+TEST(ways_in_are_made_and_taken_back)
+{
+    struct daytona_preview plain, with_key;
+    struct daytona_ssh ssh;
+    uint16_t *ports;
+    size_t count;
+
+    EXPECT(daytona_ports_list(fx.box, &ports, &count), 0);
+    assert_int_equal(count, 0);
+    free(ports);
+    EXPECT(daytona_ports_in_use(fx.box, 3000), 0);
+    EXPECT(daytona_ports_in_use(fx.box, 80), -EINVAL);
+    EXPECT(daytona_preview_url(fx.box, 3000, &plain), 0);
+    assert_true(strlen(plain.token) > 8);
+    EXPECT(daytona_preview_signed_url(fx.box, 3000, 60, &with_key), 0);
+    assert_non_null(strstr(with_key.url, with_key.token));
+    EXPECT(daytona_preview_expire(fx.box, 3000, with_key.token), 0);
+    EXPECT(daytona_preview_signed_url(fx.box, 3000, 86401, &with_key), -EINVAL);
+    daytona_preview_done(&plain);
+    daytona_preview_done(&with_key);
+    EXPECT(daytona_ssh_create(fx.box, 10, &ssh), 0);
+    assert_non_null(strstr(ssh.command, ssh.token));
+    EXPECT(daytona_ssh_revoke(fx.box, ssh.token), 0);
+    daytona_ssh_done(&ssh);
+}
+
+TEST(a_port_that_is_listened_on_is_told)
+{
+    uint16_t *ports = NULL;
+    size_t count = 0;
+
+    if (shell("command -v python3") != 0)
+        skip();
+    assert_int_equal(shell("setsid python3 -c 'import socket, time\n"
+                           "s = socket.socket()\n"
+                           "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+                           "s.bind((\"127.0.0.1\", 0))\ns.listen()\n"
+                           "open(\"port\", \"w\").write(str(s.getsockname()[1]))\n"
+                           "time.sleep(60)' >/dev/null 2>&1 </dev/null &"),
+                     0);
+    for (int i = 0; i < 100 && count == 0; i++) {
+        free(ports);
+        EXPECT(daytona_ports_list(fx.box, &ports, &count), 0);
+        usleep(100000);
+    }
+    assert_int_equal(count, 1);
+    assert_true(ports[0] > 0);
+    free(ports);
+}
+
+TEST(links_to_files_where_the_service_has_them)
+{
+    const struct daytona_upload upload = {.path = at("f"), .data = "x", .len = 1};
+    char *down = NULL, *up = NULL;
+    const int wanted = fx.new_daemon ? 0 : -EOPNOTSUPP;
+
+    EXPECT(daytona_files_upload(fx.box, &upload), 0);
+    EXPECT(daytona_files_download_url(fx.box, at("f"), 60, &down), wanted);
+    EXPECT(daytona_files_upload_url(fx.box, at("f"), 60, &up), wanted);
+    if (wanted == 0) {
+        assert_non_null(strstr(down, "/files/download?"));
+        assert_non_null(strstr(down, "signature=v1_"));
+        assert_non_null(strstr(up, "/files/upload-v2?"));
+    }
+    EXPECT(daytona_files_download_url(fx.box, "f", 60, &down), -EINVAL);
+    EXPECT(daytona_files_revoke_urls(fx.box), wanted);
+    free(down);
+    free(up);
+}
+
+static struct daytona_sandbox_info info_now(void)
+{
+    struct daytona_sandbox_info info;
+
+    EXPECT(daytona_sandbox_refresh(fx.box), 0);
+    EXPECT(daytona_sandbox_info(fx.box, &info), 0);
+    return info;
+}
+
+TEST(settings_are_kept)
+{
+    static const struct daytona_pair labels[] = {{(char *)"a", (char *)"1"},
+                                                 {(char *)"b", (char *)"x y"}};
+    struct daytona_sandbox_info info;
+
+    EXPECT(daytona_sandbox_set_labels(fx.box, labels, 2), 0);
+    EXPECT(daytona_sandbox_set_auto_stop(fx.box, 30), 0);
+    EXPECT(daytona_sandbox_set_auto_archive(fx.box, 60), 0);
+    EXPECT(daytona_sandbox_set_auto_delete(fx.box, 90), 0);
+    EXPECT(daytona_sandbox_set_public(fx.box, true), 0);
+    EXPECT(daytona_sandbox_keep_alive(fx.box), 0);
+    info = info_now();
+    assert_int_equal(info.label_count, 2);
+    assert_int_equal(info.auto_stop_min, 30);
+    assert_int_equal(info.auto_archive_min, 60);
+    assert_int_equal(info.auto_delete_min, 90);
+    assert_true(info.is_public);
+    daytona_sandbox_info_done(&info);
+    EXPECT(daytona_sandbox_set_auto_delete(fx.box, -1), 0);
+    EXPECT(daytona_sandbox_set_labels(fx.box, NULL, 0), 0);
+    info = info_now();
+    assert_int_equal(info.label_count, 0);
+    assert_int_equal(info.auto_delete_min, -1);
+    daytona_sandbox_info_done(&info);
+}
+
+TEST(a_sandbox_is_archived_and_comes_back)
+{
+    const struct daytona_upload upload = {.path = at("f"), .data = "kept", .len = 4};
+
+    EXPECT(daytona_files_upload(fx.box, &upload), 0);
+    EXPECT(daytona_sandbox_archive(fx.box, -1), -EINVAL); /* it runs */
+    EXPECT(daytona_sandbox_stop(fx.box, false, 20000), 0);
+    EXPECT(daytona_sandbox_archive(fx.box, 20000), 0);
+    assert_int_equal(daytona_sandbox_state(fx.box), DAYTONA_STATE_ARCHIVED);
+    EXPECT(daytona_files_exists(fx.box, at("f")), -EHOSTDOWN);
+    EXPECT(daytona_sandbox_start(fx.box, 20000), 0);
+    EXPECT(daytona_files_exists(fx.box, at("f")), 1);
+    EXPECT(daytona_sandbox_pause(fx.box, 20000), -EOPNOTSUPP);
+    EXPECT(daytona_sandbox_resize(fx.box, 2, 0, 0, 20000), -EOPNOTSUPP);
+}
+
+TEST(code_is_run_and_the_machine_described)
+{
+    static const char *const argv[] = {"a"};
+    const struct daytona_code_run run = {.code = "import sys\nprint(sys.argv[1], 6 * 7)\nexit(3)",
+                                         .language = "python",
+                                         .argv = argv,
+                                         .argc = 1};
+    struct daytona_code_run unknown = run;
+    struct daytona_result result;
+    struct daytona_metrics metrics;
+
+    if (shell("command -v python3") != 0)
+        skip();
+    EXPECT(daytona_process_code_run(fx.box, &run, &result), 0);
+    assert_int_equal(result.exit_code, 3);
+    assert_string_equal(result.output, "a 42\n");
+    daytona_result_done(&result);
+    unknown.language = "cobol";
+    EXPECT(daytona_process_code_run(fx.box, &unknown, &result), -EINVAL);
+    EXPECT(daytona_sandbox_metrics(fx.box, &metrics), fx.new_daemon ? 0 : -EOPNOTSUPP);
+    if (fx.new_daemon) {
+        assert_true(metrics.cpu_count >= 1 && metrics.memory_total > 0 && metrics.disk_free > 0);
+        daytona_metrics_done(&metrics);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BOTH(a_repository_from_its_clone_to_its_push),
+        BOTH(ways_in_are_made_and_taken_back),
+        WITH(a_port_that_is_listened_on_is_told, old_daemon),
+        BOTH(links_to_files_where_the_service_has_them),
+        BOTH(settings_are_kept),
+        BOTH(a_sandbox_is_archived_and_comes_back),
+        BOTH(code_is_run_and_the_machine_described),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
