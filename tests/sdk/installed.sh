@@ -82,7 +82,8 @@ grep -q '/3000-' "$tmp/said" && grep -q '^ssh .* until 2' "$tmp/said" ||
     fail "access: $(cat "$tmp/said")"
 mkdir "$tmp/tree"
 printf 'one two\nthree\n' >"$tmp/tree/f"
-[ "$("$tmp/search" box "$tmp/tree" two 2)" = "$tmp/tree/f:1:one two" ] || fail "search finds nothing"
+[ "$("$tmp/search" box "$tmp/tree" two 2)" = "$tmp/tree/f:1:one two" ] ||
+    fail "search finds nothing"
 [ "$(head -n 1 "$tmp/tree/f")" = "one 2" ] || fail "search replaces nothing"
 [ "$("$tmp/lifecycle" brief)" = "started stops after 30 min
 stopped stops after 30 min
