@@ -15,11 +15,10 @@ enum {
     SMALL = 1 << 20, /* text of an answer with few frames */
     READ_MAX = 64 << 10,
     READ_TEXT_MAX = 4 * READ_MAX,
-    TIMEOUT_S = 30,
     CAP_DAC_OVERRIDE_BIT = 1, /* linux/capability.h */
 };
 
-static const struct helper_way small_way = {.answer_max = SMALL, .timeout_s = TIMEOUT_S};
+static const struct helper_way small_way = {.answer_max = SMALL};
 
 static int protocol_to_io(int r)
 {
@@ -108,7 +107,7 @@ static int write_full(int fd, const char *p, size_t n, uint64_t off)
 static int fetch_small(struct helper *h, const char *path, const struct remote_attr *expect,
                        uint64_t off, uint64_t len, int fd, uint64_t *ret_len)
 {
-    const struct helper_way way = {.answer_max = READ_TEXT_MAX, .timeout_s = TIMEOUT_S};
+    const struct helper_way way = {.answer_max = READ_TEXT_MAX};
     struct buf raw = BUF_INIT(READ_TEXT_MAX), data = BUF_INIT(READ_MAX);
     char *dir = path_dir(path), *paths[] = {(char *)path_base(path)};
     const struct proto_request req = {.verb = PROTO_VERB_READ,
@@ -342,6 +341,7 @@ int remote_helper_new(struct daytona_sandbox *sandbox, struct remote *plain,
     h->sandbox = daytona_sandbox_ref(sandbox);
     lock_init(&h->lock);
     lock_cond_init(&h->settled);
+    h->op_timeout_s = remote_plain_op_timeout_s(plain);
     r = prepare(h, local_helper_path, why);
     if (r < 0)
         done(h);

@@ -20,7 +20,7 @@
 enum {
     INLINE_MAX = 384 << 10, /* bytes of frames on stdin: the data of a batch and some more */
     ANSWER_MAX = 4 << 20,
-    TIMEOUT_S = 60,  /* the helper stops by itself long before */
+    MORE_S = 30,     /* the helper stops by itself long before */
     STILL_MAX = 100, /* answers in a row that tell of no change settled: one may be a large file */
 };
 
@@ -129,7 +129,7 @@ static int ask_once(struct helper *h, const struct remote_batch *b, bool whole,
                     struct remote_applied *ret, bool *ret_more, uint64_t *ret_settled)
 {
     const struct helper_way way = {
-        .background = b->background, .answer_max = ANSWER_MAX, .timeout_s = TIMEOUT_S};
+        .background = b->background, .answer_max = ANSWER_MAX, .more_s = MORE_S};
     struct buf message = BUF_INIT(BATCH_MESSAGE_MAX), raw = BUF_INIT(ANSWER_MAX);
     struct buf word = BUF_INIT(2 * INLINE_MAX);
     int r = batch_wire_put(b, whole, &message);

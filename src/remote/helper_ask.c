@@ -42,9 +42,10 @@ int helper_word(const struct proto_request *req, struct buf *out)
 static int execute(struct helper *h, const char *command, const struct helper_way *way,
                    struct buf *out)
 {
+    const uint32_t timeout_s = h->op_timeout_s > 0 ? h->op_timeout_s + way->more_s : 0;
     const struct daytona_execute execute = {.command = command,
                                             .cwd = "/",
-                                            .timeout_s = way->timeout_s,
+                                            .timeout_s = timeout_s,
                                             .output_max = way->answer_max,
                                             .background = way->background};
     struct daytona_result result = {0};

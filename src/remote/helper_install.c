@@ -20,9 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COMMAND_MAX = 64 << 10, TEXT_MAX = 1 << 20, TIMEOUT_S = 60, SWEEP_DAYS = 30 };
+enum { COMMAND_MAX = 64 << 10, TEXT_MAX = 1 << 20, UPLOAD_S = 30, SWEEP_DAYS = 30 };
 
-static const struct helper_way way = {.answer_max = TEXT_MAX, .timeout_s = TIMEOUT_S};
+static const struct helper_way way = {.answer_max = TEXT_MAX, .more_s = UPLOAD_S};
 
 /* What the scripts below say of themselves: TOKEN, one of these, and "ARCH:DIR" up to the end of
  * the line. */

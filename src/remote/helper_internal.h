@@ -42,6 +42,7 @@ struct helper {
     struct remote_info info;         /* never changes once it is there, as what follows */
     struct helper_program programs[HELPER_ARCHES];
     size_t program_count;
+    uint32_t op_timeout_s;     /* 0: none; of every request that need not take longer */
     atomic_bool stdin_is_left; /* a shell leaves what follows its first line to the program */
 
     struct lock lock; /* guards what follows */
@@ -80,8 +81,8 @@ int helper_install(struct helper *h, unsigned installs, bool broken, struct buf 
 struct helper_way {
     bool background;
     size_t answer_max; /* bytes of text */
-    uint32_t timeout_s;
-    bool once; /* not again after a broken connection: it would be done twice */
+    uint32_t more_s;   /* than an operation may take */
+    bool once;         /* not again after a broken connection: it would be done twice */
 };
 
 /* A new one, of letters and digits. */

@@ -11,7 +11,6 @@
 #include <string.h>
 
 enum {
-    TIMEOUT_S = 30,
     LIST_MAX = 64 << 20,  /* bytes of text */
     FRAMES_MAX = 1 << 20, /* of an answer, without its output */
 };
@@ -123,7 +122,7 @@ int helper_job(struct remote *r, const struct remote_job_call *call, struct remo
                              .once = call->op == REMOTE_JOB_KILL};
     int err = fill_request(h, call, argv, &req);
 
-    way.timeout_s = TIMEOUT_S + (uint32_t)(req.wait_ms / 1000);
+    way.more_s = (uint32_t)(req.wait_ms / 1000);
     if (err == 0)
         err = put_word(&req, &word);
     if (err == 0)

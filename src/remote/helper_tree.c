@@ -14,8 +14,7 @@ enum {
     ANSWER_MAX = 128 << 20,  /* bytes of text */
     BYTES_MAX = 64 << 20,    /* asked for, before base64 */
     REQUEST_MAX = 512 << 10, /* bytes of paths in one request */
-    TIMEOUT_S = 30,
-    ENTRIES_PER_S = 10000, /* a slow disk's */
+    ENTRIES_PER_S = 10000,   /* a slow disk's */
     WAIT_S_MAX = 60,
     WAIT_IN_TURN_S = 2, /* where not all directories can be watched at once */
 };
@@ -137,7 +136,7 @@ int helper_tree(struct remote *r, const struct remote_ask *ask, struct remote_tr
     };
     struct helper_way way = {.background = ask->background,
                              .answer_max = ANSWER_MAX,
-                             .timeout_s = TIMEOUT_S + (uint32_t)(entries / ENTRIES_PER_S)};
+                             .more_s = (uint32_t)(entries / ENTRIES_PER_S)};
 
     return ask_tree(helper_of(r), ask, &req, &way, ret);
 }
@@ -155,8 +154,7 @@ int helper_changes(struct remote *r, const struct remote_ask *ask, struct remote
     struct helper_way way = {
         .background = ask->background || wait_ns > 0, /* a look that lasts is nobody's activity */
         .answer_max = ANSWER_MAX,
-        .timeout_s =
-            TIMEOUT_S + (uint32_t)(ask->path_count / (ENTRIES_PER_S / 10) + req.wait_ms / 1000),
+        .more_s = (uint32_t)(ask->path_count / (ENTRIES_PER_S / 10) + req.wait_ms / 1000),
     };
 
     return ask_tree(helper_of(r), ask, &req, &way, ret);

@@ -382,6 +382,11 @@ static const struct remote_ops plain_ops = {
     .free = plain_free,
 };
 
+uint32_t remote_plain_op_timeout_s(const struct remote *r)
+{
+    return r->ops == &plain_ops ? ((const struct plain *)r)->op_timeout_s : 0;
+}
+
 int remote_plain_new(struct daytona_sandbox *sandbox, uint32_t op_timeout_s, struct remote **ret)
 {
     struct plain *p = calloc(1, sizeof(*p));

@@ -77,6 +77,9 @@ int plain_file_error(struct plain *p, const char *path, int r);
 char *plain_temp_beside(struct plain *p, const char *path);
 char *plain_temp_in(struct plain *p, const char *dir);
 
+/* 0: none, or r is no remote_plain. */
+uint32_t remote_plain_op_timeout_s(const struct remote *r);
+
 /* ---- plain_meta.c ---- */
 
 /* Adds what prints the record of the thing that the script's variable var names. */

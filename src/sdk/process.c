@@ -11,8 +11,9 @@
 
 enum { OUTPUT_MAX = 64 << 20, COMMAND_MAX = 64 << 20 };
 
-/* What the service may need besides the command's own time. */
-static const int64_t margin_ns = 5 * NS_PER_S;
+/* What the service may need besides the command's own time: to say that it is over, and for all of
+ * the answer to come. */
+static const int64_t margin_ns = NS_PER_S, answer_ns = 5 * NS_PER_S;
 
 void daytona_result_done(struct daytona_result *result)
 {
@@ -51,7 +52,9 @@ static int run(struct daytona_sandbox *sb, struct call *call, uint32_t timeout_s
     int r;
 
     if (timeout_s > 0) {
-        call->total_timeout_ns = timeout_s * NS_PER_S + margin_ns;
+        call->flags &= ~(unsigned)HTTP_NO_STALL;
+        call->stall_timeout_ns = timeout_s * NS_PER_S + margin_ns;
+        call->total_timeout_ns = timeout_s * NS_PER_S + answer_ns;
         call->total_timeout_ns += sb->client->connect_timeout_ms * NS_PER_MS;
     }
     r = call_toolbox(sb, call, &response);

@@ -43,3 +43,17 @@ n $round"
     done
 done
 is "no temporary file is left" "$(find "$SBX" -name '.daytonafs*' | wc -l)" 0
+
+# A server that hangs costs whoever meets it op_timeout and a second, and the next one nothing.
+# Starting a program looks at the working directory, too.
+fault hang=1
+start=$(date +%s%3N)
+sleep 0.3
+fails "asking a server that hangs" stat "new$round"
+first=$(date +%s%3N)
+fails "asking it again" touch "new$round"
+second=$(date +%s%3N)
+fault ""
+check "who met it waited for op_timeout, not much longer ($((first - start)) ms)" \
+    [ $((first - start)) -lt 8000 ]
+check "the next did not wait ($((second - first)) ms)" [ $((second - first)) -lt 1500 ]
