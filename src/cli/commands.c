@@ -8,6 +8,10 @@
     X(cmd_umount)                                                                                  \
     X(cmd_mounts)                                                                                  \
     X(cmd_exec)                                                                                    \
+    X(cmd_jobs)                                                                                    \
+    X(cmd_logs)                                                                                    \
+    X(cmd_attach)                                                                                  \
+    X(cmd_kill)                                                                                    \
     X(cmd_shell)                                                                                   \
     X(cmd_exists)                                                                                  \
     X(cmd_find)                                                                                    \

@@ -194,6 +194,7 @@ int job_start(struct job *job, const char *cmd, size_t len, struct buf *why)
         job->state = r < 0 ? JOB_NEW : JOB_STARTED;
         if (r == 0) {
             take_locked(job, &now);
+            job->input_off = s.input.len;
             keep_locked(job, JOB_OUT, 0, &s.out);
             keep_locked(job, JOB_ERR, 0, &s.err);
             job->whole = is_over(job) && s.out.len == now.out_size && s.err.len == now.err_size;
@@ -400,41 +401,29 @@ int job_wait(struct job *job, struct remote_job *ret)
 
 /* ---- writing and signals ---- */
 
+/* One at a time: each goes on where the one before has stopped. */
 static int send_input(struct job *job, const char *p, size_t len, bool end)
 {
-    struct remote_outage outage = {0};
-    struct remote_job now;
-    uint64_t off, id;
+    uint64_t off = 0, id = 0;
     int r = 0;
 
     job_lock(job);
-    off = job->now.input_size;
-    id = job->now.id;
+    while (r == 0 && job->feeding)
+        r = job_wait_locked(job);
+    if (r == 0) {
+        job->feeding = true;
+        off = job->input_off;
+        id = job->now.id;
+    }
     job_unlock(job);
-    do {
-        const size_t n = len < REMOTE_JOB_INPUT_MAX ? len : REMOTE_JOB_INPUT_MAX;
-        const struct remote_job_write w = {
-            .off = off, .data = p, .len = n, .end = end && n == len, .wait_ns = REMOTE_JOB_WAIT_NS};
-        uint64_t taken;
-
-        r = remote_job_write(remote_of(job), id, &w, &now);
-        if (r < 0) {
-            r = remote_outage_bear(&outage, r, PATIENCE_NS);
-            continue;
-        }
-        outage.since_ns = 0;
-        taken = now.input_size - off;
-        if (now.input_size < off || taken > n)
-            return -EIO; /* somebody else writes there, too */
-        p += taken;
-        len -= (size_t)taken;
-        off = now.input_size;
-        job_lock(job);
-        job->now.input_size = off;
-        job_unlock(job);
-        if (n == taken && w.end)
-            break;
-    } while (r == 0 && (len > 0 || end));
+    if (r < 0)
+        return r;
+    r = remote_job_feed(remote_of(job), id, &off, p, len, end, PATIENCE_NS);
+    job_lock(job);
+    job->input_off = off;
+    job->feeding = false;
+    job_changed_locked(job);
+    job_unlock(job);
     return r;
 }
 
@@ -470,7 +459,11 @@ int job_kill(struct job *job, int signal, struct buf *why)
     int r;
 
     job_lock(job);
-    r = job->state == JOB_STARTED ? 0 : -ESRCH;
+    r = job->state == JOB_NEW ? -ESRCH : 0;
+    job_unlock(job);
+    if (r == 0)
+        r = wait_started(job);
+    job_lock(job);
     id = job->now.id;
     job_unlock(job);
     if (r == 0)

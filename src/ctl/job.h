@@ -44,6 +44,8 @@ struct job {
     enum job_state state;
     struct remote_job now; /* STARTED: as it was last heard of; without strings */
     int64_t heard_ns;      /* monotonic */
+    uint64_t input_off;    /* of stdin, what was taken */
+    bool feeding;          /* a thread writes to it */
     bool whole;            /* the answer to its start had all of it */
     struct job_window windows[JOB_STREAMS];
     struct buf cmd, cwd, env;

@@ -2,14 +2,13 @@
 #include "ctl/job.h"
 
 #include "ctl/ctl_internal.h"
-#include "util/array.h"
 #include "util/errtext.h"
+#include "util/signals.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 enum { CMD_MAX = 512 << 10 };
 
@@ -216,35 +215,9 @@ static int show_status(struct ctl *ctl, void *obj, struct buf *out, struct buf *
 
 /* ---- ctl ---- */
 
-static const struct {
-    const char *name;
-    int number;
-} signals[] = {
-    {"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ABRT", SIGABRT},
-    {"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"PIPE", SIGPIPE},
-    {"ALRM", SIGALRM}, {"TERM", SIGTERM}, {"CONT", SIGCONT}, {"STOP", SIGSTOP},
-    {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU}, {"WINCH", SIGWINCH},
-};
-
-static int signal_of(const char *word)
-{
-    char *end;
-    const long number = strtol(word, &end, 10);
-
-    if (*word && !*end)
-        return number >= 0 && number <= 64 ? (int)number : -EINVAL;
-    if (strncasecmp(word, "SIG", 3) == 0)
-        word += 3;
-    for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
-        if (strcasecmp(signals[i].name, word) == 0)
-            return signals[i].number;
-    }
-    return -EINVAL;
-}
-
 static int verb_kill(struct ctl *ctl, void *obj, int count, char *const *v, struct buf *why)
 {
-    const int signal = count > 0 ? signal_of(v[0]) : SIGTERM;
+    const int signal = count > 0 ? signals_parse(v[0]) : SIGTERM;
 
     if (signal < 0) {
         (void)buf_printf(why, "'%s' is no signal: say a number, or TERM, INT, KILL, HUP ...", v[0]);

@@ -230,6 +230,7 @@ static int take_one_locked(struct jobs *jobs, const struct remote_job *from)
         if (r < 0)
             return r;
         job->state = JOB_STARTED;
+        job->input_off = from->input_size;
         r = buf_puts(&job->cmd, from->line);
         if (r == 0)
             r = buf_puts(&job->cwd, from->cwd);
@@ -261,9 +262,9 @@ static int take_list_locked(struct jobs *jobs, const struct remote_job *v, size_
     int r = 0;
 
     DL_FOREACH_SAFE(jobs->list, job, next) {
-        if (job->state == JOB_STARTED && !job->passing && job->serial <= serial &&
-            !is_among(v, count, job->now.id))
-            unlist_locked(jobs, job); /* removed by somebody else */
+        if (job->state == JOB_STARTED && job->serial <= serial &&
+            (!job->passing || atomic_load(&job->refs) == 1) && !is_among(v, count, job->now.id))
+            unlist_locked(jobs, job); /* removed by somebody else, or it has passed */
     }
     for (size_t i = 0; i < count && r == 0; i++)
         r = take_one_locked(jobs, &v[i]);
@@ -282,7 +283,7 @@ static int ask_sandbox(struct jobs *jobs)
     lock_drop(&jobs->lock);
     r = remote_job_list(fs_remote(jobs->fs), &v, &count);
     if (r < 0)
-        return r;
+        return r == -EOPNOTSUPP ? 0 : r; /* then there are none */
     lock_take(&jobs->lock);
     r = take_list_locked(jobs, v, count, serial);
     lock_drop(&jobs->lock);

@@ -128,6 +128,12 @@ int remote_job_begin(struct remote *r, const struct remote_job_start *start,
 int remote_job_follow(struct remote *r, uint64_t id, struct remote_job_follow *f,
                       struct remote_job *job);
 
+/*
+ * Writes all of it, from *off on, which goes on with what was taken; end: and then nothing follows.
+ */
+int remote_job_feed(struct remote *r, uint64_t id, uint64_t *off, const void *p, size_t len,
+                    bool end, int64_t patience_ns);
+
 /* ---- for backends and wrappers: all of the above is one op ---- */
 
 enum remote_job_op {

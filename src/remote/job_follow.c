@@ -115,3 +115,37 @@ int remote_job_follow(struct remote *r, uint64_t id, struct remote_job_follow *f
     buf_done(&err);
     return e;
 }
+
+int remote_job_feed(struct remote *r, uint64_t id, uint64_t *off, const void *p, size_t len,
+                    bool end, int64_t patience_ns)
+{
+    struct remote_outage outage = {0};
+    const char *from = p;
+
+    while (len > 0 || end) {
+        const size_t n = len < REMOTE_JOB_INPUT_MAX ? len : REMOTE_JOB_INPUT_MAX;
+        const struct remote_job_write w = {.off = *off,
+                                           .data = from,
+                                           .len = n,
+                                           .end = end && n == len,
+                                           .wait_ns = REMOTE_JOB_WAIT_NS};
+        struct remote_job now;
+        int e = remote_job_write(r, id, &w, &now);
+
+        if (e < 0) {
+            e = remote_outage_bear(&outage, e, patience_ns);
+            if (e < 0)
+                return e;
+            continue;
+        }
+        outage.since_ns = 0;
+        if (now.input_size < *off || now.input_size - *off > n)
+            return -EIO; /* somebody else writes there, too */
+        from += now.input_size - *off;
+        len -= (size_t)(now.input_size - *off);
+        *off = now.input_size;
+        if (w.end && len == 0)
+            return 0;
+    }
+    return 0;
+}

@@ -242,7 +242,7 @@ int jail_root_build(const struct jail_plan *plan, const char **ret_step)
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return -errno;
     *ret_step = "mounting an empty root";
-    if (mount("sandbox", plan->mountpoint, "tmpfs", MS_NOSUID | MS_NODEV, "size=64m,mode=755") < 0)
+    if (mount("sandbox", plan->mountpoint, "tmpfs", MS_NOSUID | MS_NODEV, "size=1g,mode=755") < 0)
         return -errno;
     *ret_step = "entering the empty root";
     if (chdir(plan->mountpoint) < 0)

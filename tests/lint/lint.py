@@ -32,7 +32,7 @@ ONLY = {
     "wire": ["wire", "util", "daytona"],
     "sdk": ["sdk", "wire", "http", "util", "daytona"],
     "server": ["server", "wire", "http/url.h", "util"],
-    "cli": ["cli", "mount", "server/server.h", "wire/json.h", "ctl/ctl.h", "util",
+    "cli": ["cli", "mount", "remote/job.h", "server/server.h", "wire/json.h", "ctl/ctl.h", "util",
             "daytona"],
 }
 # Above the SDK only its public headers count.

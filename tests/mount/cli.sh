@@ -35,9 +35,15 @@ for target in "$MNT" box; do
     code "quoting" 0 "$D" exec "$target" -- printf '%s|' "it's" 'a  b' '$HOME' '' '*' -n --
     is "quoting" "$(out)" "it's|a  b|\$HOME||*|-n|--|"
     code "a line" 0 "$D" exec "$target" -c 'printf "b\na\n" | sort; echo err >&2'
-    is "a line" "$(out)" "a
+    if [ "$HELPER" = off ]; then
+        is "a line: all in one" "$(out)" "a
 b
 err"
+    else
+        is "a line" "$(out)" "a
+b"
+        is "a line: its errors" "$(cat "$WORK/err")" err
+    fi
     code "bytes" 0 "$D" exec "$target" -- printf 'a\000\377\n\n'
     is "bytes" "$(od -An -tx1 "$WORK/out" | tr -d ' \n')" 6100ff0a0a
     code "no newline at the end" 0 "$D" exec "$target" -- printf x
@@ -50,7 +56,7 @@ err"
     check "workdir" grep -q '/sub/a b$' "$WORK/out"
     code "no such workdir" 125 "$D" exec -w nowhere "$target" -- pwd
     code "json" 3 "$D" exec --json "$target" -c 'printf "a\""; exit 3'
-    is "json" "$(out)" '{"exit_code":3,"output":"a\""}'
+    is "json" "$(out)" '{"exit_code":3,"stdout":"a\"","stderr":""}'
 done
 code "without docker's --" 0 "$D" exec box cat sub/f
 is "without docker's --" "$(out)" one
