@@ -1,7 +1,8 @@
 /* session.c - one session: its start, its place in the list, its end. */
-#include "server/session_internal.h"
+#include "server/session.h"
 
 #include "server/server_internal.h"
+#include "server/session_internal.h"
 #include "server/tree.h"
 
 #include "util/clock.h"
