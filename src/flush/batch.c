@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_MAX = 2 * JOURNAL_EXTENT_MAX };
-
 struct sending *batch_free(struct sending *s)
 {
     if (!s)
@@ -27,9 +25,7 @@ struct sending *batch_free(struct sending *s)
     free(s->v);
     free(s->pieces);
     buf_done(&s->data);
-    free(s->slices);
-    free(s->blobs);
-    free(s->blob_slices);
+    staging_free(s->staging);
     free(s);
     return NULL;
 }
@@ -288,9 +284,6 @@ static int fill_op(struct flush *f, const struct sending *s, struct op *op, stru
             op->change.kind = REMOTE_CHANGE_WRITE;
         add_attr(op, &item.rec);
         r = batch_add_content(&op->content, &item.rec);
-        c->fsync_sent = c->fsync;
-        if (c->fsync_sent)
-            op->change.flags |= REMOTE_CHANGE_FSYNC_TOO;
     }
     if (r == 0 && op->writes) {
         op->change.keep = op->content.keep;
@@ -304,15 +297,6 @@ static int fill_op(struct flush *f, const struct sending *s, struct op *op, stru
 
 /* ---- the data ---- */
 
-struct source {
-    struct flush *f;
-    const struct slice *v;
-    size_t count;
-    struct buf window; /* bytes of one slice */
-    size_t slice;
-    uint64_t window_at; /* in it */
-};
-
 static uint64_t total(const struct sending *s)
 {
     uint64_t n = 0;
@@ -321,28 +305,6 @@ static uint64_t total(const struct sending *s)
         for (size_t k = 0; k < s->ops[i].content.count; k++)
             n += s->ops[i].content.v[k].len;
     return n;
-}
-
-static int read_data(struct flush *f, uint64_t seq, uint64_t at, uint64_t len, struct buf *out)
-{
-    while (len > 0) {
-        const size_t start = out->len, n = len < READ_MAX / 2 ? (size_t)len : READ_MAX / 2;
-        struct buf part = BUF_INIT(2 * READ_MAX);
-        int r = journal_read(f->journal, seq, at, n, true, &part);
-
-        if (r == 0 && part.len != n)
-            r = -EBADMSG;
-        if (r == 0)
-            r = buf_append(out, part.data, part.len);
-        buf_done(&part);
-        if (r < 0) {
-            buf_truncate(out, start);
-            return r;
-        }
-        at += n;
-        len -= n;
-    }
-    return 0;
 }
 
 /* Pieces in the batch's order; neighbours in the file are neighbours in the data, too. */
@@ -369,7 +331,7 @@ static int carry(struct flush *f, struct sending *s)
         for (size_t k = 0; k < op->content.count; k++) {
             const struct piece *p = &op->content.v[k];
             const struct remote_piece piece = {p->off, p->len, 0, s->data.len};
-            const int r = read_data(f, p->seq, p->at, p->len, &s->data);
+            const int r = staging_read(f, p->seq, p->at, p->len, &s->data);
 
             if (r < 0) {
                 op->err = r;
@@ -384,18 +346,11 @@ static int carry(struct flush *f, struct sending *s)
     return 0;
 }
 
-/* Cuts what is to be staged into blobs. */
-static int cut(struct sending *s, uint64_t bytes, size_t pieces)
+/* Where the staging has it: one piece may lie in several slices. */
+static int refer(struct sending *s)
 {
-    const size_t blobs = (size_t)(bytes / REMOTE_BLOB_MAX + 1);
     struct remote_piece *next = s->pieces;
-    uint64_t used = 0;
 
-    s->slices = malloc((pieces + blobs) * sizeof(*s->slices));
-    s->blobs = calloc(blobs, sizeof(*s->blobs));
-    s->blob_slices = calloc(blobs + 1, sizeof(*s->blob_slices));
-    if (!s->slices || !s->blobs || !s->blob_slices)
-        return -ENOMEM;
     for (size_t i = 0; i < s->count; i++) {
         struct op *op = &s->ops[i];
 
@@ -404,93 +359,43 @@ static int cut(struct sending *s, uint64_t bytes, size_t pieces)
             struct piece p = op->content.v[k];
 
             while (p.len > 0) {
-                const uint64_t room = REMOTE_BLOB_MAX - used % REMOTE_BLOB_MAX;
-                const uint64_t n = p.len < room ? p.len : room;
-                const size_t blob = (size_t)(used / REMOTE_BLOB_MAX);
-                const struct remote_piece piece = {p.off, n, (uint32_t)blob + 1,
-                                                   used % REMOTE_BLOB_MAX};
+                const struct slice *slice = staging_find(s->staging, p.seq, p.at);
+                struct remote_piece piece = {.off = p.off};
 
-                if (piece.at == 0)
-                    s->blob_slices[blob] = s->slice_count;
-                s->slices[s->slice_count++] = (struct slice){p.seq, p.at, n};
-                s->blobs[blob].len += n;
+                if (!slice)
+                    return -ESTALE;
+                piece.blob = (uint32_t)slice->blob + 1;
+                piece.at = slice->off + (p.at - slice->at);
+                piece.len = slice->at + slice->len - p.at;
+                if (piece.len > p.len)
+                    piece.len = p.len;
                 next = add_piece((struct remote_piece *)op->change.pieces, next, &piece);
-                used += n;
-                p.off += n;
-                p.at += n;
-                p.len -= n;
+                p.off += piece.len;
+                p.at += piece.len;
+                p.len -= piece.len;
             }
         }
         op->change.piece_count = (size_t)(next - op->change.pieces);
     }
-    s->batch.blob_count = (size_t)((used + REMOTE_BLOB_MAX - 1) / REMOTE_BLOB_MAX);
-    s->blob_slices[s->batch.blob_count] = s->slice_count;
-    s->batch.blobs = s->blobs;
+    s->batch.blobs = s->staging->blobs;
+    s->batch.blob_count = s->staging->count;
     return 0;
 }
 
-static ssize_t source_read(void *arg, uint64_t off, void *p, size_t n)
-{
-    struct source *x = arg;
-    size_t done = 0, i = 0;
-
-    for (; i < x->count && off >= x->v[i].len; i++)
-        off -= x->v[i].len;
-    for (; i < x->count && done < n; i++, off = 0) {
-        while (off < x->v[i].len && done < n) {
-            size_t part;
-
-            if (x->slice != i || off < x->window_at || off >= x->window_at + x->window.len) {
-                const uint64_t left = x->v[i].len - off;
-                int r;
-
-                buf_truncate(&x->window, 0);
-                r = read_data(x->f, x->v[i].seq, x->v[i].at + off,
-                              left < JOURNAL_EXTENT_MAX ? left : JOURNAL_EXTENT_MAX, &x->window);
-                if (r < 0)
-                    return r;
-                x->slice = i;
-                x->window_at = off;
-            }
-            part = x->window.len - (size_t)(off - x->window_at);
-            if (part > n - done)
-                part = n - done;
-            memcpy((char *)p + done, x->window.data + (off - x->window_at), part);
-            done += part;
-            off += part;
-        }
-    }
-    return (ssize_t)done;
-}
-
-static int stage_one(struct flush *f, struct sending *s, size_t i)
-{
-    struct source source = {.f = f,
-                            .v = s->slices + s->blob_slices[i],
-                            .count = s->blob_slices[i + 1] - s->blob_slices[i],
-                            .window = BUF_INIT(READ_MAX),
-                            .slice = SIZE_MAX};
-    const struct remote_stage stage = {
-        .read = source_read, .arg = &source, .len = s->blobs[i].len, .background = !s->waited};
-    struct remote_blob blob;
-    const int r = remote_stage(f->remote, &stage, &blob);
-
-    buf_done(&source.window);
-    if (r == 0)
-        s->blobs[i] = blob;
-    return r;
-}
-
-int batch_stage(struct flush *f, struct sending *s)
-{
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < s->batch.blob_count; i++)
-        r = stage_one(f, s, i);
-    return r;
-}
-
 /* ---- all of it ---- */
+
+/* As late as can be: who waits may come until then. */
+static void note_fsyncs(struct flush *f, struct sending *s)
+{
+    lock_take(&f->lock);
+    for (size_t i = 0; i < s->count; i++)
+        for (struct change *c = s->ops[i].first; c; c = c->op_next) {
+            c->fsync_sent = c->fsync;
+            if (c->fsync)
+                s->v[i].flags |= REMOTE_CHANGE_FSYNC_TOO;
+        }
+    lock_drop(&f->lock);
+}
 
 static int fill(struct flush *f, struct sending *s)
 {
@@ -508,11 +413,17 @@ static int fill(struct flush *f, struct sending *s)
     if (r < 0)
         return r;
     bytes = total(s);
-    s->pieces = malloc((pieces + (size_t)(bytes / REMOTE_BLOB_MAX) + 1) * sizeof(*s->pieces));
+    if (s->staging)
+        pieces += s->staging->slice_count;
+    s->pieces = malloc((pieces + 1) * sizeof(*s->pieces));
     s->v = malloc((s->count + 1) * sizeof(*s->v));
     if (!s->pieces || !s->v)
         return -ENOMEM;
-    r = bytes <= f->config.inline_bytes ? carry(f, s) : cut(s, bytes, pieces);
+    s->too_large = !s->staging && bytes > f->config.inline_bytes;
+    if (s->staging)
+        r = refer(s);
+    else if (!s->too_large)
+        r = carry(f, s);
     for (size_t i = 0; i < s->count; i++)
         s->v[i] = s->ops[i].change;
     s->batch.v = s->v;
@@ -521,7 +432,8 @@ static int fill(struct flush *f, struct sending *s)
     return r;
 }
 
-int batch_build(struct flush *f, struct change **list, size_t count, struct sending **ret)
+int batch_build(struct flush *f, struct change **list, size_t count, struct staging *staging,
+                struct sending **ret)
 {
     struct sending *s = calloc(1, sizeof(*s));
     struct end *dropped;
@@ -531,8 +443,11 @@ int batch_build(struct flush *f, struct change **list, size_t count, struct send
     *ret = s;
     if (!s) {
         free(list);
+        staging_free(staging);
         return -ENOMEM;
     }
+    s->staging = staging;
+    s->staged = staging != NULL;
     buf_init(&s->data, REMOTE_BATCH_DATA);
     s->changes = list;
     s->change_count = count;
@@ -613,6 +528,7 @@ int batch_begin(struct flush *f, struct sending *s)
         if (n > first)
             ranges[n++] = (struct journal_range){0, 0};
     }
+    note_fsyncs(f, s);
     r = remote_batch_digest(&s->batch, s->batch.digest);
     if (r == 0)
         r = journal_begin_batch(f->journal, ranges, n, s->batch.digest, &s->batch.number);

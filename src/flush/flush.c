@@ -50,6 +50,7 @@ int flush_new(const struct flush_config *config, struct journal *journal, struct
     lock_init(&f->lock);
     lock_cond_init(&f->work);
     lock_cond_init(&f->news);
+    lock_cond_init(&f->upload);
     f->cancel = cancel_new();
     r = f->cancel ? queue_init(f) : -ENOMEM;
     if (r == 0)
@@ -77,10 +78,15 @@ struct flush *flush_free(struct flush *f)
     lock_take(&f->lock);
     f->stop = true;
     pthread_cond_signal(&f->work);
+    pthread_cond_broadcast(&f->upload);
     lock_drop(&f->lock);
     cancel_fire(f->cancel);
     if (f->started)
         pthread_join(f->sender, NULL);
+    for (size_t i = 0; i < f->uploader_count; i++)
+        pthread_join(f->uploaders[i], NULL);
+    while (f->lots)
+        lot_free(f, f->lots);
     f->sending = batch_free(f->sending);
     free(f->said);
     park_done(f);
@@ -89,6 +95,7 @@ struct flush *flush_free(struct flush *f)
     cancel_unref(f->cancel);
     pthread_cond_destroy(&f->work);
     pthread_cond_destroy(&f->news);
+    pthread_cond_destroy(&f->upload);
     lock_done(&f->lock);
     free(f);
     return NULL;
@@ -114,6 +121,15 @@ static bool look_after(struct flush *f, struct journal_object *o)
     return false;
 }
 
+/* Who gives a file its final name has written what is to be seen under it. */
+static void release_name(struct flush *f, const struct change *c)
+{
+    const struct change *maker = change_find(f, c->made[JOURNAL_AT]);
+
+    if (maker && change_held(maker))
+        maker->group->ready_seq = maker->seq;
+}
+
 int flush_append(struct flush *f, const struct journal_record *rec, uint64_t *ret_seq)
 {
     struct journal_record copy = *rec;
@@ -134,6 +150,8 @@ int flush_append(struct flush *f, const struct journal_record *rec, uint64_t *re
             (void)journal_settle(f->journal, &dropped, 1);
         }
     }
+    if (r == 0 && c->at2)
+        release_name(f, c);
     if (r == 0) {
         c->lost = lost;
         f->lost += lost;

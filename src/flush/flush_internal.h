@@ -25,6 +25,7 @@ struct node {
     struct node *parent; /* counted in its refs; NULL of "/" */
     uint64_t at, below;  /* marks: of this path, of something below it */
     uint64_t run;        /* plan.c: the last op that began here */
+    uint64_t in;         /* order.c: it has changes in this lot */
     unsigned refs;
     unsigned key_len;
     UT_hash_handle hh;
@@ -35,18 +36,21 @@ struct node {
 struct group {
     uint64_t id;
     uint64_t ready_seq; /* up to here they may go */
+    bool rewrites;      /* it has more than a name and what is added at the end */
     size_t count;       /* in the queue */
     UT_hash_handle hh;
 };
 
 enum change_state {
     CHANGE_WAITS,
-    CHANGE_SENT, /* in the batch that is under way */
+    CHANGE_TAKEN, /* its data is being staged */
+    CHANGE_SENT,  /* in the batch that is under way */
 };
 
 struct change {
     uint64_t seq;
     uint64_t bytes;               /* of data */
+    uint64_t begin, end;          /* of it, in the file */
     int64_t when_ns, since_ns;    /* sandbox's clock; monotonic: when it was queued */
     uint64_t made[JOURNAL_ROLES]; /* makers of its objects; 0: none */
     struct node *at, *at2;        /* counted; at2 of LINK and RENAME, else NULL */
@@ -56,6 +60,7 @@ struct change {
     struct change *op_next;       /* the sender's: the next member of its op */
     size_t op;                    /* the sender's: its place in the batch */
     struct sending *sending;      /* the sender's; NULL: in none */
+    struct lot *lot;              /* while it is TAKEN */
     uint64_t wanted, blocked;     /* stamps */
     enum journal_kind kind;
     enum change_state state;
@@ -132,6 +137,37 @@ struct op {
     int err;
 };
 
+/* Data that is put into the sandbox ahead of the batch that needs it. */
+struct slice {
+    uint64_t seq, at, len; /* whose, and where in it */
+    size_t blob;
+    uint64_t off; /* in the blob */
+};
+
+enum blob_state { BLOB_WAITS, BLOB_BUSY, BLOB_THERE };
+
+struct staging {
+    struct slice *slices; /* blob by blob */
+    size_t slice_count;
+    struct slice *by_seq; /* the same, by seq and place */
+    struct remote_blob *blobs;
+    size_t *first; /* slice of each blob; one more at the end */
+    enum blob_state *states;
+    size_t count;
+};
+
+/* Changes whose data is being staged; nothing of them is in the sandbox's files yet. */
+struct lot {
+    struct lot *next;
+    struct change **changes; /* by seq; NULL: somebody could not wait for the rest */
+    size_t count;
+    struct staging *staging; /* owned */
+    size_t there, busy;      /* blobs */
+    int err;
+    bool waited;
+};
+enum { LOTS_MAX = 2, UPLOADS_MAX = 4 };
+
 /* A batch, from the moment it is built until it is finished. Only the sender's. */
 struct sending {
     struct op *ops;
@@ -142,18 +178,12 @@ struct sending {
     struct remote_piece *pieces;
     struct remote_batch batch;
     struct buf data;
-    struct slice *slices; /* of the blobs, one after the other */
-    size_t slice_count;
-    struct remote_blob *blobs;
-    size_t *blob_slices; /* the first of each; one more at the end */
-    bool waited;         /* somebody waits for some of it */
-    bool staged;         /* its blobs are in the sandbox */
-    unsigned stagings;   /* that were lost */
-    bool begun;          /* the journal has its number: it may be known in the sandbox */
-};
-
-struct slice {
-    uint64_t seq, at, len;
+    struct staging *staging; /* owned; NULL: the batch carries its data itself */
+    bool waited;             /* somebody waits for some of it */
+    bool too_large;          /* its data must be staged */
+    bool staged;             /* its blobs are in the sandbox */
+    unsigned stagings;       /* that were lost */
+    bool begun;              /* the journal has its number: it may be known in the sandbox */
 };
 
 struct flush {
@@ -192,6 +222,13 @@ struct flush {
     int64_t progress_ns; /* monotonic: something was brought to its end */
     size_t lot_max;      /* changes; smaller after one was too big */
 
+    struct lot *lots; /* oldest first */
+    size_t lot_count;
+    pthread_cond_t upload; /* for the uploaders */
+    pthread_t uploaders[UPLOADS_MAX];
+    size_t uploader_count, idle;
+    bool compact, compacting; /* the journal: by one of them */
+
     /* The sender's. */
     struct sending *sending; /* NULL: none is under way */
     struct end *said;        /* of an earlier process: what the sandbox said; owned */
@@ -224,7 +261,15 @@ bool change_held(const struct change *c);
  * What goes next, by seq, into a list that the caller frees. foreground: what somebody waits for;
  * else what may go by itself. *ret_until_ns: when to ask again if there is nothing; INT64_MAX.
  */
-int order_choose(struct flush *f, bool foreground, int64_t now_ns, struct change ***ret,
+struct order {
+    bool waited;    /* what somebody waits for; else what may go by itself */
+    bool barriers;  /* of those who wait, these too */
+    bool taken;     /* what is being staged, too */
+    bool newest;    /* of what may go, the last that came, with what they stand on */
+    bool small;     /* no more than a batch carries itself */
+    int64_t now_ns; /* monotonic */
+};
+int order_choose(struct flush *f, const struct order *order, struct change ***ret,
                  size_t *ret_count, int64_t *ret_until_ns);
 
 /* ---- plan.c: with the lock held ---- */
@@ -234,16 +279,36 @@ int plan_batch(struct flush *f, struct sending *s, struct end **ret_dropped, siz
 
 /* ---- batch.c: the sender's, without the lock ---- */
 
-/* Takes list. On failure, too, *ret is there (if there was memory): its op with an err is why. */
-int batch_build(struct flush *f, struct change **list, size_t count, struct sending **ret);
+/* Takes list and staging (which may be NULL). On failure, too, *ret is there (if there was memory):
+ * its op with an err is why. */
+int batch_build(struct flush *f, struct change **list, size_t count, struct staging *staging,
+                struct sending **ret);
 /* Of what flush_fsync asks for. */
 int batch_build_fsync(struct flush *f, struct sending **ret);
-int batch_stage(struct flush *f, struct sending *s);
 int batch_begin(struct flush *f, struct sending *s);
 int batch_forget(struct flush *f, struct sending *s); /* its changes are sent anew */
 struct sending *batch_free(struct sending *s);
 /* What the records of a file make of its content, one by one. */
 int batch_add_content(struct content *x, const struct journal_record *rec);
+
+/* ---- stage.c ---- */
+
+/* Cuts the content of s into blobs. NULL without memory. */
+struct staging *staging_new(const struct sending *s);
+struct staging *staging_free(struct staging *g);
+/* Where that byte is: its slice, or NULL. */
+const struct slice *staging_find(const struct staging *g, uint64_t seq, uint64_t at);
+/* Puts all blobs into the sandbox, those that are there, too. Without the lock. */
+int staging_again(struct flush *f, struct staging *g, bool background);
+/* Appends bytes of a record's data, checked. */
+int staging_read(struct flush *f, uint64_t seq, uint64_t at, uint64_t len, struct buf *out);
+
+/* With the lock held. Takes the changes out of s, which is then freed by the caller. */
+int lot_begin(struct flush *f, struct sending *s);
+void lot_leave(struct flush *f, struct change *c); /* somebody else takes it */
+void lot_free(struct flush *f, struct lot *lot);   /* with its changes, which wait again */
+void stage_compact(struct flush *f);               /* the journal, by an uploader */
+void lot_go(struct flush *f);                      /* those that failed are tried again */
 
 /* ---- send.c ---- */
 

@@ -14,7 +14,8 @@
 enum {
     LOT_RANGES = 16000,   /* JOURNAL_RANGES_MAX, two for a change and some more */
     LOT_TEXT = 700 << 10, /* of REMOTE_BATCH_BYTES: paths, objects, pieces */
-    LOT_CHANGE = 128,     /* of that for a change, without its paths */
+    LOT_CHANGE = 160,     /* of that for a change, without its paths */
+    LOT_PIECE = 24,       /* and for a piece of data */
     LOT_BYTES = 64 << 20, /* of data, unless one file has more */
     LOOK_AHEAD = 65536,   /* changes that are looked at after it is full */
 };
@@ -33,10 +34,10 @@ static void mark(struct change *c, uint64_t value)
 
 /* ---- what somebody waits for, and what that stands on ---- */
 
-static bool is_target(const struct flush *f, const struct change *c)
+static bool is_target(const struct flush *f, const struct change *c, bool barriers)
 {
     for (const struct waiter *w = f->waiters; w; w = w->next)
-        if (wait_names(w, c))
+        if ((barriers || !w->barrier) && wait_names(w, c))
             return true;
     return false;
 }
@@ -51,32 +52,54 @@ static void want_makers(struct flush *f, const struct change *c, uint64_t stamp)
     }
 }
 
+static void want(struct flush *f, struct change *c, uint64_t stamp)
+{
+    c->wanted = stamp;
+    mark(c, stamp);
+    want_makers(f, c, stamp);
+}
+
 /* Makers, and what it stands on, come before a change: once from the end to the front is enough. */
-static uint64_t mark_wanted(struct flush *f)
+static uint64_t mark_wanted(struct flush *f, bool barriers)
 {
     const uint64_t stamp = ++f->stamp;
 
+    for (struct change *c = f->tail; c; c = c->prev)
+        if (c->wanted == stamp || is_target(f, c, barriers) || meets(c, stamp))
+            want(f, c, stamp);
+    return stamp;
+}
+
+static uint64_t mark_newest(struct flush *f, int64_t now_ns)
+{
+    const uint64_t stamp = ++f->stamp;
+    uint64_t left = f->config.inline_bytes / 2;
+
     for (struct change *c = f->tail; c; c = c->prev) {
-        if (c->wanted != stamp && !is_target(f, c) && !meets(c, stamp))
-            continue;
-        c->wanted = stamp;
-        mark(c, stamp);
-        want_makers(f, c, stamp);
+        const uint64_t cost = c->bytes + LOT_CHANGE;
+
+        if (c->wanted != stamp && !meets(c, stamp)) {
+            if (c->state != CHANGE_WAITS || change_held(c) || cost > left ||
+                c->since_ns + f->config.linger_ns > now_ns)
+                continue;
+            left -= cost;
+        }
+        want(f, c, stamp);
     }
     return stamp;
 }
 
 /* ---- the lot ---- */
 
-struct lot {
+struct lot_choice {
     struct change **v;
     size_t count, cap;
     size_t text, ranges;
     uint64_t bytes, in, out; /* stamps: of what is in it, of what must stay behind */
-    bool full;
+    const struct change *last;
 };
 
-static bool stays(struct flush *f, const struct lot *lot, const struct change *c)
+static bool stays(struct flush *f, const struct lot_choice *lot, const struct change *c)
 {
     if (meets(c, lot->out))
         return true;
@@ -89,7 +112,7 @@ static bool stays(struct flush *f, const struct lot *lot, const struct change *c
     return false;
 }
 
-static int add(struct lot *lot, struct change *c)
+static int add(struct lot_choice *lot, struct change *c)
 {
     if (lot->count == lot->cap) {
         const size_t cap = lot->cap ? 2 * lot->cap : 256;
@@ -113,45 +136,87 @@ static size_t path_len(const struct node *n)
     return len;
 }
 
-static bool too_much(const struct flush *f, const struct lot *lot, const struct change *c)
+static bool is_full(const struct flush *f, const struct lot_choice *lot)
 {
-    return lot->count > 0 && (lot->count >= f->lot_max || lot->ranges >= LOT_RANGES ||
-                              lot->text >= LOT_TEXT || lot->bytes + c->bytes > LOT_BYTES);
+    return lot->count >= f->lot_max || lot->ranges >= LOT_RANGES || lot->text >= LOT_TEXT;
 }
 
-static int take(struct flush *f, struct lot *lot, struct change *c)
+static int take(struct lot_choice *lot, struct change *c, bool joins)
 {
-    lot->text += LOT_CHANGE + path_len(c->at) + (c->at2 ? path_len(c->at2) : 0);
-    lot->ranges += 2;
+    if (!joins)
+        lot->text += LOT_CHANGE + path_len(c->at) + (c->at2 ? path_len(c->at2) : 0);
+    /* What goes on where the last one ended is no piece of its own, nor a range. */
+    if (!joins || !lot->last || lot->last->at != c->at || lot->last->end != c->begin)
+        lot->text += LOT_PIECE;
+    if (!joins || !lot->last || lot->last->seq + 1 != c->seq)
+        lot->ranges += 2;
     lot->bytes += c->bytes;
+    lot->last = c;
+    c->at->in = lot->in;
     return add(lot, c);
 }
 
-int order_choose(struct flush *f, bool foreground, int64_t now_ns, struct change ***ret,
-                 size_t *ret_count, int64_t *ret_until_ns)
+/* Is there room for c? One file is not divided for its size. */
+static bool fits(const struct flush *f, const struct lot_choice *lot, const struct change *c,
+                 bool joins, bool small)
 {
-    const uint64_t wanted = foreground ? mark_wanted(f) : 0;
-    struct lot lot = {.out = ++f->stamp};
+    if (is_full(f, lot))
+        return false;
+    if (small)
+        return lot->bytes + c->bytes <= f->config.inline_bytes;
+    return lot->count == 0 || joins || c->bytes == 0 || lot->bytes + c->bytes <= LOT_BYTES;
+}
+
+static bool goes(const struct order *o, const struct change *c, uint64_t wanted, bool pressed)
+{
+    if (c->state == CHANGE_SENT || (c->state == CHANGE_TAKEN && !o->taken))
+        return false;
+    if (o->waited)
+        return c->wanted == wanted;
+    return (wanted == 0 || c->wanted == wanted) && (pressed || !change_held(c));
+}
+
+/* What is only added to goes after a while although it is open: nobody takes it for half a file. */
+static void stream(struct change *c, int64_t due_ns, int64_t now_ns, int64_t *until_ns)
+{
+    if (!change_held(c) || c->group->rewrites)
+        return;
+    if (due_ns <= now_ns)
+        c->group->ready_seq = c->seq;
+    else if (due_ns < *until_ns)
+        *until_ns = due_ns;
+}
+
+int order_choose(struct flush *f, const struct order *o, struct change ***ret, size_t *ret_count,
+                 int64_t *ret_until_ns)
+{
+    const uint64_t wanted = o->waited   ? mark_wanted(f, o->barriers)
+                            : o->newest ? mark_newest(f, o->now_ns)
+                                        : 0;
+    struct lot_choice lot = {.in = ++f->stamp, .out = ++f->stamp};
+    struct journal_usage usage;
+    int64_t until_ns = INT64_MAX;
     size_t ahead = 0;
     int r = 0;
 
-    *ret_until_ns = INT64_MAX;
+    journal_usage(f->journal, &usage);
     for (struct change *c = f->head; c && r == 0 && ahead < LOOK_AHEAD; c = c->next) {
         const int64_t due_ns = c->since_ns + f->config.linger_ns;
-        bool go = foreground ? c->wanted == wanted : !change_held(c);
+        bool joins;
 
-        if (!foreground && due_ns > now_ns) {
-            *ret_until_ns = due_ns;
+        if (!o->waited && due_ns > o->now_ns) {
+            until_ns = due_ns < until_ns ? due_ns : until_ns;
             break; /* those behind it are younger still */
         }
-        if (go && !stays(f, &lot, c)) {
-            lot.full = lot.full || too_much(f, &lot, c);
-            if (!lot.full) {
-                r = take(f, &lot, c);
-                continue;
-            }
+        joins = c->at->in == lot.in;
+        if (!o->waited)
+            stream(c, c->since_ns + f->config.open_ns, o->now_ns, &until_ns);
+        if (goes(o, c, wanted, usage.waiting > 0) && !stays(f, &lot, c) &&
+            fits(f, &lot, c, joins, o->small)) {
+            r = take(&lot, c, joins);
+            continue;
         }
-        if (lot.full)
+        if (lot.count > 0)
             ahead++;
         c->blocked = lot.out;
         mark(c, lot.out);
@@ -160,6 +225,7 @@ int order_choose(struct flush *f, bool foreground, int64_t now_ns, struct change
         free(lot.v);
         return r;
     }
+    *ret_until_ns = until_ns;
     *ret = lot.v;
     *ret_count = lot.count;
     return 0;

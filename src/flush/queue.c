@@ -162,6 +162,8 @@ static int group_join(struct flush *f, struct change *c, uint64_t id)
         HASH_ADD(hh, f->groups, id, sizeof(g->id), g);
     }
     g->count++;
+    g->rewrites = g->rewrites || (c->kind != JOURNAL_CREATE && c->kind != JOURNAL_APPEND &&
+                                  c->kind != JOURNAL_SETATTR);
     c->group = g;
     return 0;
 }
@@ -232,6 +234,8 @@ int change_add(struct flush *f, const struct journal_record *rec, uint64_t seq, 
     c->seq = seq;
     c->kind = rec->kind;
     c->bytes = bytes_of(rec);
+    c->begin = rec->off;
+    c->end = rec->off + c->bytes;
     c->when_ns = rec->when_ns;
     c->since_ns = clock_mono_ns();
     c->absent = rec->object[JOURNAL_AT].means == JOURNAL_ABSENT;

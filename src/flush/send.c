@@ -227,11 +227,60 @@ static void finish(struct flush *f, struct sending *s, const struct remote_appli
 
 /* ---- sending ---- */
 
-static int apply(struct flush *f, struct sending *s)
+static bool had_failures(struct flush *f)
 {
-    const bool was = remote_bind_background(!s->waited && f->failures == 0);
+    bool had;
+
+    lock_take(&f->lock);
+    had = f->failures > 0;
+    lock_drop(&f->lock);
+    return had;
+}
+
+/* What comes after one attempt. */
+enum next { NEXT_ENDED, NEXT_AGAIN, NEXT_FAILED, NEXT_HALT };
+
+static enum next answered(struct flush *f, struct sending *s, const struct remote_applied *a,
+                          int *ret_err)
+{
+    switch (a->state) {
+    case REMOTE_BATCH_FINISHED:
+        finish(f, s, a);
+        return NEXT_ENDED;
+    case REMOTE_BATCH_UNKNOWN:
+    case REMOTE_BATCH_BEHIND:
+        if (s->batch.mode == REMOTE_BATCH_RENEW)
+            break;
+        if (s->batch.mode == REMOTE_BATCH_RUN) {
+            s->batch.mode = REMOTE_BATCH_RENEW;
+            return NEXT_AGAIN;
+        }
+        *ret_err = batch_forget(f, s);
+        if (*ret_err < 0)
+            return NEXT_FAILED;
+        release(f, s);
+        return NEXT_ENDED;
+    case REMOTE_BATCH_AHEAD:
+        halt(f, -ESTALE,
+             "the sandbox has a later batch of this journal than the journal itself, "
+             "which must be an old copy: save what it holds with `daytonafs recover`");
+        return NEXT_HALT;
+    case REMOTE_BATCH_OTHER:
+        halt(f, -EBADMSG,
+             "the sandbox has another batch under this number, so this journal must "
+             "have been copied: save what it holds with `daytonafs recover`");
+        return NEXT_HALT;
+    }
+    *ret_err = -EPROTO;
+    return NEXT_FAILED;
+}
+
+static enum next apply(struct flush *f, struct sending *s, int *ret_err)
+{
+    const bool was = remote_bind_background(!s->waited && !had_failures(f));
     struct remote_applied a = {0};
-    int r = s->staged || s->batch.blob_count == 0 ? 0 : batch_stage(f, s);
+    enum next next;
+    int r = s->staged || !s->staging ? 0 : staging_again(f, s->staging, !s->waited);
 
     s->staged = r == 0;
     if (r == 0 && !s->begun)
@@ -239,39 +288,14 @@ static int apply(struct flush *f, struct sending *s)
     if (r == 0)
         r = remote_apply(f->remote, &s->batch, &a);
     remote_bind_background(was);
-    if (r == -ENODATA && s->batch.mode != REMOTE_BATCH_CLOSE) {
+    *ret_err = r;
+    if (r == -ENODATA && s->staging && s->stagings++ < STAGINGS_MAX) {
         s->staged = false;
-        s->stagings++;
-        return s->stagings < STAGINGS_MAX ? -EAGAIN : -EIO;
+        return NEXT_AGAIN;
     }
-    if (r < 0)
-        return r;
-    switch (a.state) {
-    case REMOTE_BATCH_FINISHED:
-        finish(f, s, &a);
-        break;
-    case REMOTE_BATCH_UNKNOWN:
-    case REMOTE_BATCH_BEHIND:
-        if (s->batch.mode == REMOTE_BATCH_RENEW) {
-            r = -EPROTO;
-        } else if (s->batch.mode == REMOTE_BATCH_CLOSE) {
-            r = batch_forget(f, s);
-            if (r == 0)
-                release(f, s);
-        } else {
-            s->batch.mode = REMOTE_BATCH_RENEW;
-            r = -EAGAIN;
-        }
-        break;
-    case REMOTE_BATCH_AHEAD:
-        r = -ESTALE;
-        break;
-    case REMOTE_BATCH_OTHER:
-        r = -EBADMSG;
-        break;
-    }
+    next = r < 0 ? NEXT_FAILED : answered(f, s, &a, ret_err);
     remote_applied_done(&a);
-    return r;
+    return next;
 }
 
 /* The op that cannot be sent fails; the others are chosen again. */
@@ -320,14 +344,13 @@ static void refused(struct flush *f, struct sending *s, int err)
             halt(f, err, "the journal does not take what is known; mount again");
         return;
     }
-    halt(f, err,
-         err == -ESTALE    ? "the sandbox has a later batch of this journal than the "
-                             "journal itself, which must be an old copy: save what it "
-                             "holds with `daytonafs recover`"
-         : err == -EBADMSG ? "the sandbox has another batch under this number, so this "
-                             "journal must have been copied: save what it holds with "
-                             "`daytonafs recover`"
-                           : "a batch was refused");
+    halt(f, err, "a batch was refused");
+}
+
+/* Of the journal's own bytes. */
+static bool is_damaged(int err)
+{
+    return err == -EBADMSG || err == -ENOENT;
 }
 
 static bool is_stopping(struct flush *f)
@@ -340,52 +363,231 @@ static bool is_stopping(struct flush *f)
     return stop;
 }
 
+static bool is_refused(int err)
+{
+    return err == -E2BIG || err == -EINVAL || err == -EOPNOTSUPP;
+}
+
 static void attempt(struct flush *f, struct sending *s)
 {
     const bool waited = s->waited;
-    int r;
+    enum next next;
+    int err = 0;
 
     do
-        r = apply(f, s);
-    while (r == -EAGAIN);
-    if (r == 0)
+        next = apply(f, s, &err);
+    while (next == NEXT_AGAIN);
+    if (next != NEXT_FAILED)
         return;
-    if (r == -ESTALE || r == -EBADMSG || r == -E2BIG || r == -EINVAL || r == -EOPNOTSUPP ||
-        r == -EPROTO) {
-        refused(f, s, r);
+    if (is_refused(err)) {
+        refused(f, s, err);
         return;
     }
     if (!s->begun)
         release(f, s);
-    if (!(r == -EINTR && is_stopping(f)))
-        went_wrong(f, is_local(r) ? -EAGAIN : r, waited);
+    if (!(err == -EINTR && is_stopping(f)))
+        went_wrong(f, is_local(err) ? -EAGAIN : err, waited);
 }
 
 /* ---- choosing ---- */
 
-static int build(struct flush *f, struct change **list, size_t count, bool waited)
+/* Its data goes ahead, by other threads. */
+static int stage(struct flush *f, struct sending *s)
+{
+    int r;
+
+    lock_take(&f->lock);
+    r = lot_begin(f, s);
+    lock_drop(&f->lock);
+    batch_free(s);
+    return r;
+}
+
+static int build(struct flush *f, struct change **list, size_t count, struct staging *staging,
+                 bool waited)
 {
     struct sending *s;
     int r;
 
-    r = batch_build(f, list, count, &s);
+    r = batch_build(f, list, count, staging, &s);
     if (!s || (r == 0 && s->count == 0)) { /* all of it cancelled out */
         batch_free(s);
         return r;
     }
     s->waited = waited;
+    if (r == 0 && s->too_large)
+        return stage(f, s);
     lock_take(&f->lock);
     f->sending = s;
     for (size_t i = 0; i < s->change_count && r == 0; i++)
         s->changes[i]->state = CHANGE_SENT;
     lock_drop(&f->lock);
-    if (r == 0)
+    if (r == 0) {
         attempt(f, s);
-    else if (is_local(r))
+    } else if (is_local(r) || r == -ESTALE) { /* ESTALE: it was staged for other changes */
         release(f, s);
-    else
+        r = r == -ESTALE ? 0 : r;
+    } else {
         r = reject_op(f, s);
+    }
     return r;
+}
+
+/* One whose blobs are all there, or that failed. */
+static struct lot *ripe(const struct flush *f)
+{
+    for (struct lot *lot = f->lots; lot; lot = lot->next)
+        if (lot->busy == 0 && (lot->err || lot->there == lot->staging->count))
+            return lot;
+    return NULL;
+}
+
+/* Those whose data cannot be read any more. 1 if there are some, 0, or -errno. */
+static int reject_damaged(struct flush *f, struct lot *lot)
+{
+    struct end *v = calloc(lot->count + 1, sizeof(*v));
+    size_t count = 0;
+    int r = 0;
+
+    if (!v)
+        return -ENOMEM;
+    for (size_t i = 0; i < lot->count; i++) {
+        struct change *c = lot->changes[i];
+        int err = 0;
+
+        for (uint64_t at = 0; c && err == 0 && at < c->bytes; at += JOURNAL_EXTENT_MAX) {
+            struct buf mem = BUF_INIT(JOURNAL_EXTENT_MAX);
+            const uint64_t left = c->bytes - at;
+
+            err = staging_read(f, c->seq, at, left < mem.max ? left : mem.max, &mem);
+            buf_done(&mem);
+        }
+        if (is_damaged(err)) {
+            v[count++] = (struct end){.c = c, .outcome = JOURNAL_REJECTED, .err = -EIO};
+            lot->changes[i] = NULL;
+            c->lot = NULL;
+        }
+    }
+    if (count == 0) {
+        free(v);
+        return 0;
+    }
+    log_msg(LOG_ERROR, "data in the journal is damaged: the changes it belongs to are set aside");
+    /* The others wait again before it: some may stand on those. */
+    lock_take(&f->lock);
+    for (size_t i = 0; i < lot->count; i++)
+        if (lot->changes[i])
+            lot_leave(f, lot->changes[i]);
+    for (size_t i = 0; i < count; i++)
+        v[i].c->state = CHANGE_WAITS;
+    lock_drop(&f->lock);
+    r = end_changes(f, v, count);
+    return r < 0 ? r : 1;
+}
+
+/* Locked before and after. What others took meanwhile is not in it any more. */
+static int send_lot(struct flush *f, struct lot *lot)
+{
+    const bool waited = lot->waited;
+    struct change **list = lot->changes;
+    struct staging *staging = lot->staging;
+    const int err = lot->err;
+    size_t count = 0;
+    int r;
+
+    if (is_damaged(err)) {
+        lock_drop(&f->lock);
+        r = reject_damaged(f, lot);
+        lock_take(&f->lock);
+        if (r != 0) {
+            lot_free(f, lot);
+            return r < 0 ? r : 0;
+        }
+    }
+    if (err) {
+        lock_drop(&f->lock);
+        went_wrong(f, err, waited);
+        lock_take(&f->lock);
+        return 0;
+    }
+    for (size_t i = 0; i < lot->count; i++)
+        if (list[i])
+            list[count++] = list[i];
+    for (size_t i = 0; i < count; i++) {
+        list[i]->lot = NULL;
+        list[i]->state = CHANGE_WAITS;
+    }
+    lot->changes = NULL;
+    lot->staging = NULL;
+    lot_free(f, lot);
+    lock_drop(&f->lock);
+    if (count > 0) {
+        r = build(f, list, count, staging, waited);
+    } else {
+        free(list);
+        staging_free(staging); /* blobs that nobody needs are swept in the sandbox */
+        r = 0;
+    }
+    lock_take(&f->lock);
+    return r;
+}
+
+static uint64_t bytes_in(struct change *const *list, size_t count)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < count; i++)
+        bytes += list[i]->bytes;
+    return bytes;
+}
+
+/*
+ * What somebody waits for. If it is small it is sent at once, even if its data is on its way
+ * already; else it waits for that.
+ */
+static int choose_waited(struct flush *f, struct change ***ret, size_t *ret_count)
+{
+    struct order order = {.waited = true, .taken = true};
+    int64_t until_ns;
+    int r = order_choose(f, &order, ret, ret_count, &until_ns);
+
+    if (r < 0)
+        return r;
+    if (*ret_count > 0 && bytes_in(*ret, *ret_count) <= f->config.inline_bytes) {
+        for (size_t i = 0; i < *ret_count; i++)
+            lot_leave(f, (*ret)[i]);
+        return 0;
+    }
+    free(*ret);
+    *ret = NULL;
+    *ret_count = 0;
+    for (struct lot *lot = f->lots; lot; lot = lot->next)
+        lot->waited = true;
+    if (f->lot_count > 2 * LOTS_MAX)
+        return 0;
+    order.barriers = true;
+    order.taken = false;
+    return order_choose(f, &order, ret, ret_count, &until_ns);
+}
+
+/* While lots are on their way, what is small goes past them: what came last before what came first,
+ * for that is what somebody looks at now. */
+static int choose_background(struct flush *f, int64_t now_ns, struct change ***ret,
+                             size_t *ret_count, int64_t *ret_until_ns)
+{
+    struct order order = {.small = f->lot_count >= LOTS_MAX, .now_ns = now_ns};
+    int r = 0;
+
+    if (order.small) {
+        order.newest = true;
+        r = order_choose(f, &order, ret, ret_count, ret_until_ns);
+        order.newest = false;
+    }
+    if (r < 0 || *ret_count > 0)
+        return r;
+    free(*ret);
+    *ret = NULL;
+    return order_choose(f, &order, ret, ret_count, ret_until_ns);
 }
 
 static int end_lost(struct flush *f)
@@ -430,6 +632,7 @@ static int step(struct flush *f, int64_t *until_ns)
     const int64_t now_ns = clock_mono_ns();
     const bool waited = wait_any(f);
     struct change **list = NULL;
+    bool for_waiter = false;
     size_t count = 0;
     int r = 0;
 
@@ -459,6 +662,8 @@ static int step(struct flush *f, int64_t *until_ns)
     }
     if (f->paused && !waited)
         return 0;
+    if (f->failures > 0)
+        lot_go(f);
     f->probe = false;
     if (f->sending) {
         struct sending *s = f->sending;
@@ -471,7 +676,8 @@ static int step(struct flush *f, int64_t *until_ns)
         return 0;
     }
     if (waited)
-        r = order_choose(f, true, now_ns, &list, &count, until_ns);
+        r = choose_waited(f, &list, &count);
+    for_waiter = count > 0;
     if (r == 0 && count == 0 && wants_fsync(f)) {
         free(list);
         lock_drop(&f->lock);
@@ -480,17 +686,22 @@ static int step(struct flush *f, int64_t *until_ns)
         *until_ns = 0;
         return r;
     }
+    if (r == 0 && count == 0 && ripe(f)) {
+        free(list);
+        *until_ns = 0;
+        return send_lot(f, ripe(f));
+    }
     if (r == 0 && count == 0 && !f->paused) {
         free(list);
         list = NULL;
-        r = order_choose(f, false, now_ns, &list, &count, until_ns);
+        r = choose_background(f, now_ns, &list, &count, until_ns);
     }
     if (r < 0 || count == 0) {
         free(list);
         return r;
     }
     lock_drop(&f->lock);
-    r = build(f, list, count, waited);
+    r = build(f, list, count, NULL, for_waiter);
     lock_take(&f->lock);
     *until_ns = 0;
     return r;
@@ -515,11 +726,8 @@ void *send_run(void *arg)
             until_ns = clock_mono_ns() + retry_first_ns;
         if (!f->stop && until_ns > 0)
             (void)lock_wait_until(&f->lock, &f->work, until_ns); /* the loop looks again */
-        if (journal_wants_compact(f->journal)) {
-            lock_drop(&f->lock);
-            (void)journal_compact(f->journal); /* on failure all is as before */
-            lock_take(&f->lock);
-        }
+        if (journal_wants_compact(f->journal))
+            stage_compact(f);
     }
     lock_drop(&f->lock);
     return NULL;

@@ -34,12 +34,79 @@ static void on_line(void *arg, int err)
     lock_drop(&g->lock);
 }
 
+/* ---- a gate for uploads ---- */
+
+struct gate_remote {
+    struct remote remote;
+    struct remote *inner;
+    struct lock lock; /* guards what follows */
+    pthread_cond_t cond;
+    bool hold;
+    unsigned held;
+};
+
+static int gate_apply(struct remote *r, const struct remote_batch *batch,
+                      struct remote_applied *ret)
+{
+    return remote_apply(((struct gate_remote *)r)->inner, batch, ret);
+}
+
+static int gate_stage(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret)
+{
+    struct gate_remote *gate = (struct gate_remote *)r;
+
+    lock_take(&gate->lock);
+    gate->held++;
+    pthread_cond_broadcast(&gate->cond);
+    while (gate->hold)
+        lock_wait(&gate->lock, &gate->cond);
+    gate->held--;
+    lock_drop(&gate->lock);
+    return remote_stage(gate->inner, stage, ret);
+}
+
+static const struct remote_ops gate_ops = {
+    .name = "gate", .apply = gate_apply, .stage = gate_stage};
+
+static struct remote *gate_new(struct remote *inner)
+{
+    struct gate_remote *gate = calloc(1, sizeof(*gate));
+
+    assert_non_null(gate);
+    gate->remote.ops = &gate_ops;
+    gate->inner = inner;
+    lock_init(&gate->lock);
+    lock_cond_init(&gate->cond);
+    return &gate->remote;
+}
+
+void fr_hold(struct flush_rig *g, bool hold)
+{
+    struct gate_remote *gate = (struct gate_remote *)g->gate;
+
+    lock_take(&gate->lock);
+    gate->hold = hold;
+    pthread_cond_broadcast(&gate->cond);
+    lock_drop(&gate->lock);
+}
+
+void fr_await_held(struct flush_rig *g, unsigned uploads)
+{
+    struct gate_remote *gate = (struct gate_remote *)g->gate;
+    const int64_t until_ns = clock_mono_ns() + 20 * NS_PER_S;
+
+    lock_take(&gate->lock);
+    while (gate->held < uploads)
+        assert_int_equal(lock_wait_until(&gate->lock, &gate->cond, until_ns), 0);
+    lock_drop(&gate->lock);
+}
+
 static void start(struct flush_rig *g)
 {
     const struct flush_owner owner = {.ended = on_ended, .line = on_line, .arg = g};
 
     assert_int_equal(journal_open(&g->disk.options, &rig_key, &g->journal, NULL), 0);
-    assert_int_equal(flush_new(&g->config, g->journal, g->remote, &g->flush), 0);
+    assert_int_equal(flush_new(&g->config, g->journal, g->gate, &g->flush), 0);
     flush_own(g->flush, &owner);
 }
 
@@ -61,6 +128,7 @@ void fr_up_on(struct flush_rig *g, const struct flush_config *config, const stru
     assert_non_null(g->mem);
     g->remote = remote_fault_new(g->mem, &g->fault);
     assert_non_null(g->remote);
+    g->gate = gate_new(g->remote);
     start(g);
 }
 
@@ -73,6 +141,7 @@ static void stop(struct flush_rig *g)
 void fr_down(struct flush_rig *g)
 {
     stop(g);
+    free(g->gate);
     remote_free(g->remote);
     rig_remove(&g->disk);
     pthread_cond_destroy(&g->cond);

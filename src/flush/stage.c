@@ -1,0 +1,385 @@
+/*
+ * stage.c - data on its way into the sandbox ahead of the batch that needs it. Nobody there sees it
+ * until the batch comes. A few threads upload blobs, so that the sender is free for what is small
+ * or waited for meanwhile.
+ */
+#include "flush/flush_internal.h"
+
+#include "util/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int staging_read(struct flush *f, uint64_t seq, uint64_t at, uint64_t len, struct buf *out)
+{
+    const size_t start = out->len;
+
+    while (len > 0) {
+        const size_t n = len < JOURNAL_EXTENT_MAX ? (size_t)len : JOURNAL_EXTENT_MAX;
+        struct buf part = BUF_INIT(2 * JOURNAL_EXTENT_MAX);
+        int r = journal_read(f->journal, seq, at, n, true, &part);
+
+        if (r == 0 && part.len != n)
+            r = -EBADMSG;
+        if (r == 0)
+            r = buf_append(out, part.data, part.len);
+        buf_done(&part);
+        if (r < 0) {
+            buf_truncate(out, start);
+            return r;
+        }
+        at += n;
+        len -= n;
+    }
+    return 0;
+}
+
+/* ---- what lies where ---- */
+
+struct staging *staging_free(struct staging *g)
+{
+    if (!g)
+        return NULL;
+    free(g->slices);
+    free(g->by_seq);
+    free(g->blobs);
+    free(g->first);
+    free(g->states);
+    free(g);
+    return NULL;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct slice *x = a, *y = b;
+
+    if (x->seq != y->seq)
+        return x->seq < y->seq ? -1 : 1;
+    return x->at < y->at ? -1 : x->at > y->at;
+}
+
+static void cut(struct staging *g, const struct sending *s)
+{
+    uint64_t used = 0;
+
+    for (size_t i = 0; i < s->count; i++)
+        for (size_t k = 0; k < s->ops[i].content.count; k++) {
+            struct piece p = s->ops[i].content.v[k];
+
+            while (p.len > 0) {
+                const uint64_t off = used % REMOTE_BLOB_MAX, room = REMOTE_BLOB_MAX - off;
+                const uint64_t n = p.len < room ? p.len : room;
+                const size_t blob = (size_t)(used / REMOTE_BLOB_MAX);
+
+                if (off == 0)
+                    g->first[blob] = g->slice_count;
+                g->slices[g->slice_count++] = (struct slice){p.seq, p.at, n, blob, off};
+                g->blobs[blob].len += n;
+                used += n;
+                p.at += n;
+                p.len -= n;
+            }
+        }
+    g->count = (size_t)((used + REMOTE_BLOB_MAX - 1) / REMOTE_BLOB_MAX);
+    g->first[g->count] = g->slice_count;
+}
+
+struct staging *staging_new(const struct sending *s)
+{
+    struct staging *g = calloc(1, sizeof(*g));
+    size_t pieces = 0, blobs;
+    uint64_t bytes = 0;
+
+    if (!g)
+        return NULL;
+    for (size_t i = 0; i < s->count; i++)
+        for (size_t k = 0; k < s->ops[i].content.count; k++, pieces++)
+            bytes += s->ops[i].content.v[k].len;
+    blobs = (size_t)(bytes / REMOTE_BLOB_MAX) + 1;
+    g->slices = malloc((pieces + blobs) * sizeof(*g->slices));
+    g->by_seq = malloc((pieces + blobs) * sizeof(*g->by_seq));
+    g->blobs = calloc(blobs, sizeof(*g->blobs));
+    g->first = calloc(blobs + 1, sizeof(*g->first));
+    g->states = calloc(blobs, sizeof(*g->states));
+    if (!g->slices || !g->by_seq || !g->blobs || !g->first || !g->states)
+        return staging_free(g);
+    cut(g, s);
+    memcpy(g->by_seq, g->slices, g->slice_count * sizeof(*g->slices));
+    qsort(g->by_seq, g->slice_count, sizeof(*g->by_seq), by_place);
+    return g;
+}
+
+const struct slice *staging_find(const struct staging *g, uint64_t seq, uint64_t at)
+{
+    size_t lo = 0, hi = g->slice_count;
+
+    while (lo < hi) { /* the last that does not begin behind it */
+        const size_t mid = lo + (hi - lo) / 2;
+        const struct slice *x = &g->by_seq[mid];
+
+        if (x->seq < seq || (x->seq == seq && x->at <= at))
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo == 0 || g->by_seq[lo - 1].seq != seq ||
+        at >= g->by_seq[lo - 1].at + g->by_seq[lo - 1].len)
+        return NULL;
+    return &g->by_seq[lo - 1];
+}
+
+/* ---- one blob ---- */
+
+struct source {
+    struct flush *f;
+    const struct slice *v;
+    size_t count;
+    struct buf window; /* bytes of one slice */
+    size_t slice;
+    uint64_t window_at; /* in it */
+};
+
+/* The window is what one read of the journal checks: reading on in it costs nothing. */
+static int look(struct source *x, size_t i, uint64_t off)
+{
+    const struct slice *s = &x->v[i];
+    uint64_t at = s->at + off, left = s->len - off;
+    int r;
+
+    if (x->slice == i && off >= x->window_at && off < x->window_at + x->window.len)
+        return 0;
+    buf_truncate(&x->window, 0);
+    x->slice = SIZE_MAX;
+    r = staging_read(x->f, s->seq, at, left < JOURNAL_EXTENT_MAX ? left : JOURNAL_EXTENT_MAX,
+                     &x->window);
+    if (r == 0) {
+        x->slice = i;
+        x->window_at = off;
+    }
+    return r;
+}
+
+static ssize_t source_read(void *arg, uint64_t off, void *p, size_t n)
+{
+    struct source *x = arg;
+    size_t lo = 0, hi = x->count, done = 0;
+
+    while (lo + 1 < hi) {
+        const size_t mid = lo + (hi - lo) / 2;
+
+        *(x->v[mid].off <= off ? &lo : &hi) = mid;
+    }
+    while (done < n && lo < x->count) {
+        const uint64_t at = off + done - x->v[lo].off;
+        size_t part;
+        int r;
+
+        if (at >= x->v[lo].len) {
+            lo++;
+            continue;
+        }
+        r = look(x, lo, at);
+        if (r < 0)
+            return r;
+        part = x->window.len - (size_t)(at - x->window_at);
+        if (part > n - done)
+            part = n - done;
+        memcpy((char *)p + done, x->window.data + (at - x->window_at), part);
+        done += part;
+    }
+    return (ssize_t)done;
+}
+
+static int stage_blob(struct flush *f, const struct staging *g, size_t i, bool background,
+                      struct remote_blob *ret)
+{
+    struct source source = {.f = f,
+                            .v = g->slices + g->first[i],
+                            .count = g->first[i + 1] - g->first[i],
+                            .window = BUF_INIT(JOURNAL_EXTENT_MAX),
+                            .slice = SIZE_MAX};
+    const struct remote_stage stage = {
+        .read = source_read, .arg = &source, .len = g->blobs[i].len, .background = background};
+    const int r = remote_stage(f->remote, &stage, ret);
+
+    buf_done(&source.window);
+    return r;
+}
+
+int staging_again(struct flush *f, struct staging *g, bool background)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < g->count; i++) {
+        struct remote_blob blob;
+
+        r = stage_blob(f, g, i, background, &blob);
+        if (r == 0)
+            g->blobs[i] = blob;
+    }
+    return r;
+}
+
+/* ---- uploaders ---- */
+
+static struct lot *find_job(struct flush *f, size_t *ret_blob)
+{
+    for (int waited = 1; waited >= 0; waited--)
+        for (struct lot *lot = f->lots; lot; lot = lot->next) {
+            if (lot->waited != waited || lot->err)
+                continue;
+            for (size_t i = 0; i < lot->staging->count; i++)
+                if (lot->staging->states[i] == BLOB_WAITS) {
+                    *ret_blob = i;
+                    return lot;
+                }
+        }
+    return NULL;
+}
+
+static void upload(struct flush *f, struct lot *lot, size_t i)
+{
+    const bool background = !lot->waited && f->failures == 0, was = remote_in_background();
+    struct staging *g = lot->staging;
+    struct remote_blob blob;
+    int r;
+
+    g->states[i] = BLOB_BUSY;
+    lot->busy++;
+    lock_drop(&f->lock);
+    (void)remote_bind_background(background);
+    r = stage_blob(f, g, i, background, &blob);
+    (void)remote_bind_background(was);
+    lock_take(&f->lock);
+    lot->busy--;
+    g->states[i] = r == 0 ? BLOB_THERE : BLOB_WAITS;
+    if (r == 0) {
+        g->blobs[i] = blob;
+        lot->there++;
+        f->progress_ns = clock_mono_ns();
+    } else if (lot->err == 0) {
+        lot->err = r;
+    }
+    if (lot->busy == 0 && (lot->err || lot->there == g->count))
+        pthread_cond_signal(&f->work);
+}
+
+static void compact(struct flush *f)
+{
+    f->compact = false;
+    f->compacting = true;
+    lock_drop(&f->lock);
+    (void)journal_compact(f->journal); /* on failure all is as before */
+    lock_take(&f->lock);
+    f->compacting = false;
+}
+
+static void *upload_run(void *arg)
+{
+    struct flush *f = arg;
+
+    cancel_bind(f->cancel);
+    lock_take(&f->lock);
+    while (!f->stop) {
+        size_t blob;
+        struct lot *lot = find_job(f, &blob);
+
+        if (lot) {
+            upload(f, lot, blob);
+            continue;
+        }
+        if (f->compact) {
+            compact(f);
+            continue;
+        }
+        f->idle++;
+        lock_wait(&f->lock, &f->upload);
+        f->idle--;
+    }
+    lock_drop(&f->lock);
+    return NULL;
+}
+
+static void call_uploaders(struct flush *f, size_t jobs)
+{
+    for (size_t n = f->idle; n < jobs && f->uploader_count < UPLOADS_MAX; n++)
+        if (pthread_create(&f->uploaders[f->uploader_count], NULL, upload_run, f) == 0)
+            f->uploader_count++;
+    pthread_cond_broadcast(&f->upload);
+}
+
+void stage_compact(struct flush *f)
+{
+    if (f->compact || f->compacting)
+        return;
+    f->compact = true;
+    call_uploaders(f, 1);
+}
+
+/* ---- lots ---- */
+
+int lot_begin(struct flush *f, struct sending *s)
+{
+    struct lot *lot = calloc(1, sizeof(*lot)), **last = &f->lots;
+
+    if (!lot)
+        return -ENOMEM;
+    lot->staging = staging_new(s);
+    if (!lot->staging) {
+        free(lot);
+        return -ENOMEM;
+    }
+    lot->changes = s->changes;
+    lot->count = s->change_count;
+    lot->waited = s->waited;
+    s->changes = NULL;
+    s->change_count = 0;
+    for (size_t i = 0; i < lot->count; i++) {
+        lot->changes[i]->state = CHANGE_TAKEN;
+        lot->changes[i]->lot = lot;
+        lot->changes[i]->sending = NULL;
+    }
+    while (*last)
+        last = &(*last)->next;
+    *last = lot;
+    f->lot_count++;
+    call_uploaders(f, lot->staging->count);
+    return 0;
+}
+
+void lot_leave(struct flush *f, struct change *c)
+{
+    struct lot *lot = c->lot;
+
+    for (size_t i = 0; lot && i < lot->count; i++)
+        if (lot->changes[i] == c)
+            lot->changes[i] = NULL;
+    c->lot = NULL;
+    c->state = CHANGE_WAITS;
+}
+
+void lot_free(struct flush *f, struct lot *lot)
+{
+    struct lot **at = &f->lots;
+
+    while (*at != lot)
+        at = &(*at)->next;
+    *at = lot->next;
+    f->lot_count--;
+    for (size_t i = 0; lot->changes && i < lot->count; i++)
+        if (lot->changes[i]) {
+            lot->changes[i]->lot = NULL;
+            lot->changes[i]->state = CHANGE_WAITS;
+        }
+    free(lot->changes);
+    staging_free(lot->staging);
+    free(lot);
+}
+
+void lot_go(struct flush *f)
+{
+    for (struct lot *lot = f->lots; lot; lot = lot->next)
+        lot->err = 0;
+    call_uploaders(f, UPLOADS_MAX);
+}

@@ -1,0 +1,309 @@
+/* Who waits for what, and what goes past what. */
+#include "flush_rig.h"
+
+#include "util/cancel.h"
+#include "util/clock.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct flush_config paused = {.paused = true};
+static const struct flush_config eager = {.linger_ns = 1};
+
+static char *text_of(size_t len)
+{
+    char *text = malloc(len + 1);
+
+    memset(text, 'x', len);
+    text[len] = '\0';
+    return text;
+}
+
+/* In pieces, as a program writes it. */
+static uint64_t write_file(struct flush_rig *g, const char *path, size_t len)
+{
+    enum { PIECE = 1 << 20 };
+    char *text = text_of(len < PIECE ? len : PIECE);
+    uint64_t seq = fr_create(g, path);
+
+    for (size_t off = 0; off < len; off += PIECE) {
+        if (len - off < PIECE)
+            text[len - off] = '\0';
+        seq = fr_data(g, JOURNAL_PATCH, path, seq, off, text);
+    }
+    free(text);
+    return seq;
+}
+
+TEST(what_is_small_goes_past_a_large_file)
+{
+    struct flush_rig g;
+    uint64_t big, small;
+
+    fr_up(&g, &eager);
+    flush_pause(g.flush);
+    big = write_file(&g, "/big", 70 << 20);
+    fr_hold(&g, true);
+    flush_resume(g.flush);
+    fr_await_held(&g, 4); /* all that go at a time */
+    small = write_file(&g, "/small", 1000);
+    fr_await_end(&g, small, JOURNAL_DONE, 0);
+    assert_int_equal(fr_stat(&g, "/small").size, 1000);
+    assert_false(fr_end(&g, big, NULL));
+    assert_true(fr_requests(&g) <= 5);
+    fr_hold(&g, false);
+    fr_sync(&g);
+    assert_int_equal(fr_stat(&g, "/big").size, 70 << 20);
+    assert_int_equal(fr_requests(&g), 6); /* five blobs, one batch */
+    assert_int_equal(remote_mem_blobs(g.mem, false), 0);
+    fr_down(&g);
+}
+
+TEST(what_comes_last_goes_past_a_large_tree)
+{
+    struct flush_rig g;
+    uint64_t last = 0, small;
+    char path[32];
+
+    fr_up(&g, &eager);
+    flush_pause(g.flush);
+    for (int i = 0; i < 40; i++) {
+        snprintf(path, sizeof(path), "/%d", i);
+        last = write_file(&g, path, 5 << 20);
+    }
+    for (int i = 0; i < 2000; i++) { /* and many that are small */
+        snprintf(path, sizeof(path), "/s%d", i);
+        write_file(&g, path, 2000);
+    }
+    fr_hold(&g, true);
+    flush_resume(g.flush);
+    fr_await_held(&g, 4);
+    small = write_file(&g, "/small", 1000);
+    fr_await_end(&g, small, JOURNAL_DONE, 0);
+    assert_false(fr_end(&g, last, NULL));
+    fr_hold(&g, false);
+    fr_sync(&g);
+    fr_await_end(&g, last, JOURNAL_DONE, 0);
+    assert_int_equal(remote_mem_blobs(g.mem, false), 0);
+    fr_down(&g);
+}
+
+TEST(who_waits_for_a_part_of_what_is_being_staged_does_not_wait_for_the_rest)
+{
+    struct flush_rig g;
+    uint64_t big, small;
+
+    fr_up(&g, &paused);
+    small = write_file(&g, "/small", 1000);
+    big = write_file(&g, "/big", 1 << 20);
+    fr_hold(&g, true);
+    flush_resume(g.flush);
+    fr_await_held(&g, 1); /* both in it */
+    assert_int_equal(flush_wait(g.flush, small, true), 0);
+    assert_int_equal(fr_stat(&g, "/small").size, 1000);
+    assert_false(fr_end(&g, big, NULL));
+    fr_hold(&g, false);
+    fr_sync(&g);
+    assert_int_equal(fr_stat(&g, "/big").size, 1 << 20);
+    assert_int_equal(remote_mem_blobs(g.mem, false), 0);
+    fr_down(&g);
+}
+
+TEST(blobs_that_are_lost_are_staged_again)
+{
+    struct flush_rig g;
+
+    fr_up(&g, &paused);
+    write_file(&g, "/big", 1 << 20);
+    remote_fault_set(g.fault, 2, REMOTE_FAULT_BEFORE, -ECONNRESET); /* the batch */
+    assert_int_equal(flush_barrier(g.flush, NULL, NULL), -EHOSTDOWN);
+    assert_int_equal(remote_mem_blobs(g.mem, true), 1);
+    fr_sync(&g);
+    assert_int_equal(fr_stat(&g, "/big").size, 1 << 20);
+    fr_down(&g);
+}
+
+TEST(an_open_file_stays_here_until_it_is_closed)
+{
+    struct flush_rig g;
+    struct journal_record rec = {.kind = JOURNAL_CREATE,
+                                 .path = "/f",
+                                 .group = 7,
+                                 .when_ns = 1,
+                                 .object[JOURNAL_AT].means = JOURNAL_ABSENT};
+    uint64_t file, data, other;
+
+    fr_up(&g, &eager);
+    file = fr_add(&g, &rec);
+    rec = (struct journal_record){.kind = JOURNAL_PATCH,
+                                  .path = "/f",
+                                  .group = 7,
+                                  .when_ns = 1,
+                                  .data = "half",
+                                  .data_len = 4,
+                                  .object[JOURNAL_AT] = {.means = JOURNAL_MADE, .made_by = file}};
+    data = fr_add(&g, &rec);
+    other = fr_create(&g, "/other");
+    fr_await_end(&g, other, JOURNAL_DONE, 0);
+    assert_false(fr_end(&g, file, NULL));
+    fr_expect(&g, "/f", NULL);
+    flush_ready(g.flush, 7);
+    fr_await_end(&g, data, JOURNAL_DONE, 0);
+    fr_expect(&g, "/f", "half");
+    /* A name that is given to it says as much. */
+    rec.object[JOURNAL_AT].made_by = data;
+    data = fr_add(&g, &rec);
+    fr_await_end(&g, fr_change(&g, JOURNAL_RENAME, "/f", "/g", data), JOURNAL_DONE, 0);
+    fr_expect(&g, "/g", "half");
+    fr_down(&g);
+}
+
+TEST(a_file_that_is_only_added_to_is_seen_while_it_is_open)
+{
+    const struct flush_config config = {.linger_ns = 1, .open_ns = NS_PER_MS};
+    struct flush_rig g;
+    struct journal_record rec = {.kind = JOURNAL_APPEND,
+                                 .path = "/log",
+                                 .group = 7,
+                                 .data = "line\n",
+                                 .data_len = 5,
+                                 .object[JOURNAL_AT].means = JOURNAL_ANY};
+
+    fr_up(&g, &config);
+    fr_put(&g, "/log", "");
+    fr_await_end(&g, fr_add(&g, &rec), JOURNAL_DONE, 0);
+    fr_expect(&g, "/log", "line\n");
+    fr_down(&g);
+}
+
+/* ---- when it does not work ---- */
+
+TEST(who_waits_is_told_that_the_line_is_down)
+{
+    struct flush_rig g;
+    struct flush_usage usage;
+    uint64_t seq;
+
+    fr_up(&g, &paused);
+    seq = fr_create(&g, "/f");
+    remote_fault_set(g.fault, 1, REMOTE_FAULT_BEFORE, -ETIMEDOUT);
+    assert_int_equal(flush_wait(g.flush, seq, false), -ETIMEDOUT);
+    flush_usage(g.flush, &usage);
+    assert_int_equal(usage.line, -ETIMEDOUT);
+    assert_true(usage.retry_ns > 0);
+    assert_int_equal(g.line, -ETIMEDOUT);
+    assert_int_equal(flush_wait(g.flush, seq, false), 0); /* tries at once */
+    flush_usage(g.flush, &usage);
+    assert_int_equal(usage.line, 0);
+    assert_int_equal(usage.waiting, 0);
+    assert_int_equal(g.line, 0);
+    assert_int_equal(g.lines, 2);
+    fr_down(&g);
+}
+
+TEST(who_waits_without_progress_is_told_in_time)
+{
+    const struct flush_config config = {.paused = true, .op_timeout_ns = 50 * NS_PER_MS};
+    struct flush_rig g;
+    uint64_t seq;
+
+    fr_up(&g, &config);
+    seq = write_file(&g, "/big", 1 << 20);
+    fr_hold(&g, true);
+    assert_int_equal(flush_wait(g.flush, seq, false), -ETIMEDOUT);
+    fr_hold(&g, false);
+    assert_int_equal(flush_wait(g.flush, seq, false), 0);
+    fr_down(&g);
+}
+
+static void *fire(void *arg)
+{
+    cancel_fire(arg);
+    return NULL;
+}
+
+TEST(who_waits_may_be_interrupted)
+{
+    struct cancel *cancel = cancel_new();
+    struct flush_rig g;
+    pthread_t thread;
+    uint64_t seq;
+
+    fr_up(&g, &paused);
+    seq = write_file(&g, "/big", 1 << 20);
+    fr_hold(&g, true);
+    cancel_bind(cancel);
+    pthread_create(&thread, NULL, fire, cancel);
+    assert_int_equal(flush_wait(g.flush, seq, false), -EINTR);
+    assert_int_equal(flush_barrier(g.flush, NULL, NULL), -EINTR);
+    pthread_join(thread, NULL);
+    cancel_bind(NULL);
+    fr_hold(&g, false);
+    fr_sync(&g);
+    fr_down(&g);
+    cancel_unref(cancel);
+}
+
+TEST(a_record_that_is_gone_is_begun_anew)
+{
+    struct flush_rig g;
+    uint64_t seq;
+
+    fr_up(&g, &paused);
+    seq = fr_create(&g, "/f");
+    fr_sync(&g);
+    seq = fr_data(&g, JOURNAL_PATCH, "/f", seq, 0, "one");
+    remote_mem_rewind(g.mem, 0);
+    fr_sync(&g);
+    seq = fr_data(&g, JOURNAL_PATCH, "/f", seq, 3, "two");
+    fr_sync(&g);
+    seq = fr_data(&g, JOURNAL_PATCH, "/f", seq, 6, "three");
+    remote_mem_rewind(g.mem, 1); /* an older one */
+    fr_sync(&g);
+    fr_expect(&g, "/f", "onetwothree");
+    fr_down(&g);
+}
+
+TEST(a_barrier_over_many_changes_takes_them_all)
+{
+    enum { MANY = 100000 };
+    struct flush_rig *g = malloc(sizeof(*g));
+    struct flush_usage usage;
+    struct flush_owner nobody = {0};
+    char path[64];
+
+    fr_up(g, &paused);
+    flush_own(g->flush, &nobody);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(path, sizeof(path), "/file-%d", i);
+        fr_create(g, path);
+    }
+    fr_sync(g);
+    flush_usage(g->flush, &usage);
+    assert_int_equal(usage.done, MANY);
+    assert_true(fr_requests(g) < MANY / 1000);
+    fr_down(g);
+    free(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_small_goes_past_a_large_file),
+        cmocka_unit_test(what_comes_last_goes_past_a_large_tree),
+        cmocka_unit_test(who_waits_for_a_part_of_what_is_being_staged_does_not_wait_for_the_rest),
+        cmocka_unit_test(blobs_that_are_lost_are_staged_again),
+        cmocka_unit_test(an_open_file_stays_here_until_it_is_closed),
+        cmocka_unit_test(a_file_that_is_only_added_to_is_seen_while_it_is_open),
+        cmocka_unit_test(who_waits_is_told_that_the_line_is_down),
+        cmocka_unit_test(who_waits_without_progress_is_told_in_time),
+        cmocka_unit_test(who_waits_may_be_interrupted),
+        cmocka_unit_test(a_record_that_is_gone_is_begun_anew),
+        cmocka_unit_test(a_barrier_over_many_changes_takes_them_all),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
