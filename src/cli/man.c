@@ -161,8 +161,9 @@ static void page_1(struct buf *out)
         snprintf(term, sizeof(term), "%d", e->code);
         put_item(out, term, e->help);
     }
-    put_roff(out, "exec ends with the command's own code; 125: it could not be started, 126: it "
-                  "cannot be executed, 127: it was not found.\n");
+    put_roff(out, "exec and attach end with the command's own code, 128 and more for a signal; "
+                  "124: --timeout was over, 125: it could not be started, 126: it cannot be "
+                  "executed, 127: it was not found.\n");
     put_sections(out, tail);
     put(out, ".SH SEE ALSO\n.BR daytonafs\\-ctl (5),\n.BR fusermount3 (1)\n");
 }
@@ -203,6 +204,9 @@ static const struct section ctl_tail[] = {
     {"examples", "Run a command: exec 3<>.ctl/run; echo 'make test' >&3; cat <&3; exec 3>&-\n\n"
                  "The same for one answer: echo 'uname -a' >.ctl/run; cat .ctl/run\n\n"
                  "Its exit code: cat .ctl/exit\n\n"
+                 "A command that goes on by itself: mkdir .ctl/jobs/ci; echo 'make ci' "
+                 ">.ctl/jobs/ci/cmd; cat .ctl/jobs/ci/follow; cat .ctl/jobs/ci/wait; rm -r "
+                 ".ctl/jobs/ci\n\n"
                  "Wait until everything has arrived: echo sync >.ctl/ctl"},
     {NULL, NULL},
 };

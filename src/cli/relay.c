@@ -211,6 +211,7 @@ bool relay_stop(struct relay *r)
     }
     lock_drop(&r->lock);
     close(r->wake[1]);
+    (void)pthread_kill(r->signals, SIGTERM); /* so that it looks now: it knows that it shall stop */
     pthread_join(r->signals, NULL);
     if (r->has_input)
         pthread_join(r->input, NULL);
