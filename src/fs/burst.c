@@ -314,6 +314,15 @@ static void unchanged_locked(struct burst *b)
             b->v[i].dir->dir->list_ns = b->v[i].flight.start_ns;
 }
 
+static size_t entries_locked(const struct burst *b)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < b->count; i++)
+        count += b->v[i].dir->dir->count;
+    return count;
+}
+
 static int burst_once(struct fs *fs, struct node *dir, bool *ret_again)
 {
     struct remote_tree t = {0};
@@ -330,6 +339,8 @@ static int burst_once(struct fs *fs, struct node *dir, bool *ret_again)
         *ret_again = burst_clock_locked(fs, &t) && b.since_ns != FS_NEVER;
     if (r == 0 && !*ret_again)
         r = apply_all_locked(fs, &b, &t);
+    if (r == 0)
+        fs_looked_locked(fs, b.v[0].flight.start_ns, entries_locked(&b));
     if (r == -EHOSTDOWN) {
         unchanged_locked(&b);
         r = 0;

@@ -311,6 +311,8 @@ int fs_status(struct fs *fs, struct buf *out)
     unsigned long long bytes;
     size_t unsent, nodes, meta_bytes;
     unsigned files, dirs;
+    const long long window_ms = fs_window_ns(fs) / NS_PER_MS; /* more than asked for, when a look
+                                                               * at everything takes long */
 
     fs_lock(fs);
     unsent = fs->unsent_count;
@@ -322,8 +324,9 @@ int fs_status(struct fs *fs, struct buf *out)
     fs_unlock(fs);
     return buf_printf(out,
                       "unsent_files %zu\nunsent_bytes %llu\nnodes %zu\nmeta_bytes %zu\n"
+                      "coherence_ms %lld\n"
                       "open_files %u\nopen_dirs %u\ncache_bytes %llu\ncache_files %zu\n",
-                      unsent, bytes, nodes, meta_bytes, files, dirs,
+                      unsent, bytes, nodes, meta_bytes, window_ms, files, dirs,
                       (unsigned long long)cache_used(fs->cache), cache_blobs(fs->cache));
 }
 

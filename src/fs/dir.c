@@ -211,6 +211,7 @@ void fs_releasedir(struct fs_dir *dir)
     fs->dirs_open--;
     dir->node->dir->busy--;
     node_unref_locked(fs, dir->node);
+    node_trim_locked(fs);
     fs_unlock(fs);
     drop_names(dir);
     free(dir);

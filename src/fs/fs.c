@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LOOK_TIMES = 3, LOOK_ENTRY_NS = 50000 };
+
 enum { EVENTS_MAX = 1 << 17 };
 
 static void tell(struct fs *fs, struct event *v, size_t count)
@@ -135,7 +137,33 @@ void fs_wake(struct fs *fs)
 
 int64_t fs_since(const struct fs *fs)
 {
-    return clock_mono_ns() - fs->config.coherence_ns;
+    return clock_mono_ns() - fs_window_ns(fs);
+}
+
+int64_t fs_window_ns(const struct fs *fs)
+{
+    return atomic_load_explicit(&fs->window_ns, memory_order_relaxed);
+}
+
+/*
+ * A look at very much takes long, and what it says would be too old as soon as it is there: then
+ * each lookup would be a look of its own. So it counts for some times of what it took. How much
+ * that may be is bound by what was looked at: a network that hangs makes nothing older.
+ */
+void fs_looked_locked(struct fs *fs, int64_t start_ns, size_t entries)
+{
+    const int64_t now_ns = clock_mono_ns();
+    const int64_t before_ns = fs_window_ns(fs), most_ns = (int64_t)entries * LOOK_ENTRY_NS;
+    int64_t window_ns = LOOK_TIMES * (now_ns - start_ns < most_ns ? now_ns - start_ns : most_ns);
+
+    lock_assert_held(&fs->lock);
+    if (window_ns < fs->config.coherence_ns || fs->config.coherence_ns == 0)
+        window_ns = fs->config.coherence_ns; /* none means none */
+    /* A small look says nothing of the large one before, as long as that one counts. */
+    if (window_ns < before_ns && now_ns < fs->window_set_ns + before_ns)
+        return;
+    atomic_store_explicit(&fs->window_ns, window_ns, memory_order_relaxed);
+    fs->window_set_ns = now_ns;
 }
 
 int64_t fs_sandbox_now(const struct fs *fs)
@@ -182,6 +210,7 @@ int fs_new(const struct fs_config *config, struct remote *remote, struct cache *
     fs->remote = remote;
     fs->cache = cache;
     fs->meta_max = config->meta_bytes ? config->meta_bytes : FS_META_BYTES;
+    atomic_init(&fs->window_ns, config->coherence_ns);
     siphash_key_random(&fs->hash_key);
     fs->ahead_age_ns = FS_AHEAD_AGE_NS;
     fs->space_ns = FS_NEVER;

@@ -21,6 +21,7 @@
 #include "util/lock.h"
 #include "util/siphash.h"
 
+#include <stdatomic.h>
 #include <uthash.h>
 
 enum {
@@ -193,7 +194,8 @@ struct fs {
     struct errors *errors; /* has its own lock */
     struct node *root;
     struct siphash_key hash_key;
-    size_t meta_max; /* bytes that nodes may take */
+    _Atomic int64_t window_ns; /* needs no lock to be read */
+    size_t meta_max;           /* bytes that nodes may take */
 
     struct lock lock; /* guards what follows, and every node, op and handle */
     pthread_cond_t cond;
@@ -201,11 +203,13 @@ struct fs {
     struct node_index by_id;   /* all of them */
     struct node_index by_name; /* those that are attached */
     uint64_t next_id;
-    size_t meta_bytes;     /* about what nodes take */
-    size_t trim_bytes;     /* not before it is that much they are looked through */
-    bool serves;           /* trees and changes can be asked for */
+    size_t meta_bytes; /* about what nodes take */
+    size_t trim_bytes; /* before it is that much, or trim_ns, they are not looked through again */
+    int64_t trim_ns;   /* monotonic */
+    bool serves;       /* trees and changes can be asked for */
     struct node_dir *used; /* the first use longest ago first */
     int64_t used_ns;       /* the last use of a node; monotonic */
+    int64_t window_set_ns; /* monotonic */
     char *boot;            /* of the last answer; NULL: there was none */
     int64_t boot_ns;       /* sandbox's clock when its host started: moves when that is set */
     int64_t burst_ns;      /* start of the last request for changes; monotonic */
@@ -259,6 +263,9 @@ void fs_tell_entry_locked(struct fs *fs, const struct node *dir, const char *nam
 void fs_tell_forget_locked(struct fs *fs, const struct node *n); /* attached, not the root */
 /* How old, at worst, what an operation that starts now may use: a monotonic time. */
 int64_t fs_since(const struct fs *fs);
+int64_t fs_window_ns(const struct fs *fs); /* coherence_ns, or more */
+/* So many entries were looked at from then on. */
+void fs_looked_locked(struct fs *fs, int64_t start_ns, size_t entries);
 int64_t fs_sandbox_now(const struct fs *fs); /* the sandbox's clock */
 
 /* ---- index.c ---- */

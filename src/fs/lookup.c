@@ -9,7 +9,7 @@ static void show_absent_locked(struct fs *fs, struct node *dir, const char *name
                                struct fs_entry *ret)
 {
     const int64_t now_ns = clock_mono_ns();
-    const int64_t until_ns = known_ns == FS_NEVER ? now_ns : known_ns + fs->config.coherence_ns;
+    const int64_t until_ns = known_ns == FS_NEVER ? now_ns : known_ns + fs_window_ns(fs);
 
     memset(ret, 0, sizeof(*ret));
     if (until_ns > now_ns && negative_add_locked(fs, dir, name, until_ns))

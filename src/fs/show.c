@@ -123,7 +123,7 @@ void show_entry_locked(struct fs *fs, const struct node *n, struct fs_entry *ret
     const bool several = n->attr.nlink > 1 && !S_ISDIR(n->attr.mode);
 
     if (n->attached && !several && !node_suspect(n) && !n->times_stale && known_ns != FS_NEVER)
-        left_ns = known_ns + fs->config.coherence_ns - clock_mono_ns();
+        left_ns = known_ns + fs_window_ns(fs) - clock_mono_ns();
     ret->ino = n->id;
     ret->ttl_ns = left_ns > 0 ? left_ns : 0;
     show_stat_locked(fs, n, &ret->st);

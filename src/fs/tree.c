@@ -95,6 +95,8 @@ static int fetch_list(struct fs *fs, struct node *dir)
     } else {
         tree_list_failed_locked(fs, &f, dir, r);
     }
+    if (r == 0)
+        fs_looked_locked(fs, f.start_ns, list.count);
     node_trim_locked(fs);
     dir->dir->busy--;
     fs_wake(fs);

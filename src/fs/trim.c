@@ -6,13 +6,17 @@
  */
 #include "fs/fs_internal.h"
 
+#include "util/clock.h"
+
 #include <utlist.h>
 
 enum {
-    ASK_MAX = 16384,          /* entries that the kernel is asked to forget in one go */
+    ASK_MAX = 32768,          /* entries that the kernel is asked to forget in one go */
     LOOK_MAX = 200000,        /* entries looked at in one go */
     STEP_BYTES_MAX = 4 << 20, /* how much more makes it worth to look again, when nothing went */
 };
+
+static const int64_t pause_ns = 1 * NS_PER_S;
 
 static bool may_go(const struct node *n)
 {
@@ -80,15 +84,18 @@ static void trim_dirs_locked(struct fs *fs)
 void node_trim_locked(struct fs *fs)
 {
     const size_t step = fs->meta_max / 64;
+    int64_t now_ns;
 
     lock_assert_held(&fs->lock);
     if (fs->meta_bytes <= fs->meta_max)
-        fs->trim_bytes = 0;
-    if (fs->meta_bytes <= fs->meta_max || fs->meta_bytes < fs->trim_bytes)
+        return;
+    now_ns = clock_mono_ns();
+    if (fs->meta_bytes < fs->trim_bytes && now_ns < fs->trim_ns)
         return;
     trim_dirs_locked(fs);
     /* What did not go is not looked through for each thing that comes. */
     fs->trim_bytes = fs->meta_bytes + (step < STEP_BYTES_MAX ? step : STEP_BYTES_MAX);
+    fs->trim_ns = now_ns + pause_ns;
 }
 
 void node_leave_locked(struct fs *fs, struct node *n)
