@@ -18,6 +18,19 @@ struct fact {
     const char *keep;   /* a JSON string of the answer, which later rows call @KEEP; NULL */
 };
 
+/* Most rows: a GET, a POST of JSON, another call without a body; status and body. */
+#define JSON_IN "Content-Type: application/json\r\n"
+#define GET(what, call_, status_, want_) BARE(what, "GET", call_, status_, want_)
+#define BARE(what, method_, call_, status_, want_)                                                 \
+    {                                                                                              \
+        .name = (what), .method = (method_), .call = (call_), .status = (status_), .want = (want_) \
+    }
+#define POST_JSON(what, call_, body_, status_, want_)                                              \
+    {                                                                                              \
+        .name = (what), .method = "POST", .call = (call_), .headers = JSON_IN, .body = (body_),    \
+        .status = (status_), .want = (want_)                                                       \
+    }
+
 /* What the table cannot know. */
 struct words {
     const char *name;
@@ -111,6 +124,19 @@ static inline unsigned check(const struct box *box, const struct fact *facts, si
         answer_done(&a);
     }
     return wrong;
+}
+
+/* All rows against a server of their own. */
+#define check_facts(facts, fault, isolated)                                                        \
+    check_in_box((facts), ARRAY_LEN(facts), (fault), (isolated))
+static inline void check_in_box(const struct fact *facts, size_t count, const char *fault,
+                                bool isolated)
+{
+    struct box box = start_box(fault, isolated, false);
+    const unsigned wrong = check(&box, facts, count, isolated);
+
+    box_end(&box);
+    assert_int_equal(wrong, 0);
 }
 
 #endif

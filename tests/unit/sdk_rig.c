@@ -18,7 +18,7 @@ static void clear_environment(void)
     setenv("DAYTONA_CONFIG_DIR", "/nonexistent", 1);
 }
 
-int sdk_rig_start(struct sdk_rig *rig)
+int sdk_rig_start(struct sdk_rig *r)
 {
     static const struct step steps[] = {
         {.request = "GET /api/sandbox/box", .status = 200, .body = RIG_SANDBOX("started")},
@@ -28,20 +28,33 @@ int sdk_rig_start(struct sdk_rig *rig)
     struct daytona_config config = {.api_url = url, .api_key = RIG_KEY, .stall_timeout_ms = 5000};
 
     clear_environment();
-    *rig = (struct sdk_rig){0};
-    script_start(&rig->script);
-    snprintf(url, sizeof(url), "%s/api/", rig->script.base);
-    if (daytona_client_new(&config, &rig->client) < 0)
+    *r = (struct sdk_rig){0};
+    script_start(&r->script);
+    snprintf(url, sizeof(url), "%s/api/", r->script.base);
+    if (daytona_client_new(&config, &r->client) < 0)
         return -1;
-    script_set(&rig->script, steps);
-    return daytona_sandbox_get(rig->client, "box", &rig->box);
+    script_set(&r->script, steps);
+    return daytona_sandbox_get(r->client, "box", &r->box);
 }
 
-void sdk_rig_stop(struct sdk_rig *rig)
+void sdk_rig_stop(struct sdk_rig *r)
 {
-    daytona_sandbox_unref(rig->box);
-    daytona_client_free(rig->client);
-    script_stop(&rig->script);
+    daytona_sandbox_unref(r->box);
+    daytona_client_free(r->client);
+    script_stop(&r->script);
+}
+
+struct sdk_rig rig;
+
+int sdk_rig_setup(void **state)
+{
+    return sdk_rig_start(&rig);
+}
+
+int sdk_rig_teardown(void **state)
+{
+    sdk_rig_stop(&rig);
+    return 0;
 }
 
 void sdk_expect(int r, int wanted, const char *file, int line)

@@ -22,8 +22,14 @@ struct sdk_rig {
     struct daytona_sandbox *box;
 };
 
-int sdk_rig_start(struct sdk_rig *rig); /* the box is got already */
-void sdk_rig_stop(struct sdk_rig *rig);
+int sdk_rig_start(struct sdk_rig *r); /* the box is got already */
+void sdk_rig_stop(struct sdk_rig *r);
+
+/* One for each test of a program, for cmocka. */
+extern struct sdk_rig rig;
+int sdk_rig_setup(void **state);
+int sdk_rig_teardown(void **state);
+#define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, sdk_rig_setup, sdk_rig_teardown)
 
 /* Fails the test with what the last error says unless r is wanted. */
 void sdk_expect(int r, int wanted, const char *file, int line);

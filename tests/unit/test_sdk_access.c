@@ -9,19 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct sdk_rig rig;
-
-static int setup(void **state)
-{
-    return sdk_rig_start(&rig);
-}
-
-static int teardown(void **state)
-{
-    sdk_rig_stop(&rig);
-    return 0;
-}
-
 #define A "/api/sandbox/sb-1"
 #define OK(line, state)                                                                            \
     {                                                                                              \
@@ -327,18 +314,16 @@ TEST(code_is_run_in_its_language)
     script_check(&rig.script);
 }
 
-#define ACCESS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ACCESS_TEST(settings_are_sent_and_the_answer_is_what_is_known),
-        ACCESS_TEST(changes_of_state_are_waited_for),
-        ACCESS_TEST(metrics_and_build_logs_are_read),
-        ACCESS_TEST(ports_are_listed_and_asked_for),
-        ACCESS_TEST(links_and_tokens_are_made_and_ended),
-        ACCESS_TEST(code_is_run_in_its_language),
-        ACCESS_TEST(links_to_files_are_signed_as_the_service_does),
+        RIG_TEST(settings_are_sent_and_the_answer_is_what_is_known),
+        RIG_TEST(changes_of_state_are_waited_for),
+        RIG_TEST(metrics_and_build_logs_are_read),
+        RIG_TEST(ports_are_listed_and_asked_for),
+        RIG_TEST(links_and_tokens_are_made_and_ended),
+        RIG_TEST(code_is_run_in_its_language),
+        RIG_TEST(links_to_files_are_signed_as_the_service_does),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,19 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct sdk_rig rig;
-
-static int setup(void **state)
-{
-    return sdk_rig_start(&rig);
-}
-
-static int teardown(void **state)
-{
-    sdk_rig_stop(&rig);
-    return 0;
-}
-
 #define G RIG_BOX "/git"
 
 TEST(each_call_sends_what_the_service_expects)
@@ -158,14 +145,12 @@ TEST(refusals_of_git_are_not_those_of_the_key)
     }
 }
 
-#define GIT_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GIT_TEST(each_call_sends_what_the_service_expects),
-        GIT_TEST(status_history_and_branches_are_read),
-        GIT_TEST(refusals_of_git_are_not_those_of_the_key),
+        RIG_TEST(each_call_sends_what_the_service_expects),
+        RIG_TEST(status_history_and_branches_are_read),
+        RIG_TEST(refusals_of_git_are_not_those_of_the_key),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

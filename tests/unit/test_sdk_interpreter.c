@@ -8,19 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct sdk_rig rig;
-
-static int setup(void **state)
-{
-    return sdk_rig_start(&rig);
-}
-
-static int teardown(void **state)
-{
-    sdk_rig_stop(&rig);
-    return 0;
-}
-
 #define I RIG_BOX "/process/interpreter"
 #define CONTEXT                                                                                    \
     "{\"id\":\"c1\",\"cwd\":\"/w\",\"createdAt\":\"x\",\"active\":true,\"language\":\"python\"}"
@@ -272,8 +259,6 @@ TEST(volumes_go_with_a_new_sandbox)
                            "{\"volumeId\":\"v2\",\"mountPath\":\"/more\",\"subpath\":\"a\"}]"));
     script_check(&rig.script);
 }
-
-#define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

@@ -7,19 +7,6 @@
 #include <errno.h>
 #include <string.h>
 
-static struct sdk_rig rig;
-
-static int setup(void **state)
-{
-    return sdk_rig_start(&rig);
-}
-
-static int teardown(void **state)
-{
-    sdk_rig_stop(&rig);
-    return 0;
-}
-
 #define P RIG_BOX "/process/pty"
 #define CONNECTED "{\"type\":\"control\",\"status\":\"connected\"}"
 
@@ -257,16 +244,14 @@ TEST(a_terminal_is_opened_in_one_request_where_that_is_known)
     EXPECT(daytona_pty_open(rig.box, &wrong, &pty), -EINVAL);
 }
 
-#define PTY_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PTY_TEST(terminals_are_made_listed_resized_and_killed),
-        PTY_TEST(what_is_typed_arrives_and_the_end_is_told),
-        PTY_TEST(each_way_of_ending_is_told_apart),
-        PTY_TEST(an_attachment_that_fails_says_why),
-        PTY_TEST(a_terminal_is_opened_in_one_request_where_that_is_known),
+        RIG_TEST(terminals_are_made_listed_resized_and_killed),
+        RIG_TEST(what_is_typed_arrives_and_the_end_is_told),
+        RIG_TEST(each_way_of_ending_is_told_apart),
+        RIG_TEST(an_attachment_that_fails_says_why),
+        RIG_TEST(a_terminal_is_opened_in_one_request_where_that_is_known),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

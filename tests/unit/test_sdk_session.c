@@ -10,19 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct sdk_rig rig;
-
-static int setup(void **state)
-{
-    return sdk_rig_start(&rig);
-}
-
-static int teardown(void **state)
-{
-    sdk_rig_stop(&rig);
-    return 0;
-}
-
 #define S RIG_BOX "/process/session"
 
 /* What came of a log. */
@@ -363,20 +350,18 @@ TEST(following_ends_when_it_cannot_go_on)
     }
 }
 
-#define SESSION_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SESSION_TEST(sessions_are_made_listed_and_deleted),
-        SESSION_TEST(names_that_would_change_the_path_are_refused),
-        SESSION_TEST(a_command_has_two_streams_and_a_code),
-        SESSION_TEST(a_command_may_be_started_and_fed),
-        SESSION_TEST(refusals_of_a_session_are_told_apart),
-        SESSION_TEST(logs_are_taken_apart_and_ask_for_raw_bytes),
-        SESSION_TEST(a_log_is_followed_to_its_end),
-        SESSION_TEST(a_lost_connection_loses_and_repeats_no_byte),
-        SESSION_TEST(following_ends_when_it_cannot_go_on),
+        RIG_TEST(sessions_are_made_listed_and_deleted),
+        RIG_TEST(names_that_would_change_the_path_are_refused),
+        RIG_TEST(a_command_has_two_streams_and_a_code),
+        RIG_TEST(a_command_may_be_started_and_fed),
+        RIG_TEST(refusals_of_a_session_are_told_apart),
+        RIG_TEST(logs_are_taken_apart_and_ask_for_raw_bytes),
+        RIG_TEST(a_log_is_followed_to_its_end),
+        RIG_TEST(a_lost_connection_loses_and_repeats_no_byte),
+        RIG_TEST(following_ends_when_it_cannot_go_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,19 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct sdk_rig rig;
-
-static int setup(void **state)
-{
-    return sdk_rig_start(&rig);
-}
-
-static int teardown(void **state)
-{
-    sdk_rig_stop(&rig);
-    return 0;
-}
-
 #define V "/api/volumes"
 #define VOLUME(state)                                                                              \
     "{\"id\":\"v1\",\"name\":\"data\",\"state\":\"" state "\",\"errorReason\":\"e\"}"
@@ -158,15 +145,13 @@ TEST(a_sandbox_can_be_made_from_a_dockerfile)
     script_check(&rig.script);
 }
 
-#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STORE_TEST(volumes_are_made_found_and_deleted),
-        STORE_TEST(snapshots_are_made_found_and_deleted),
-        STORE_TEST(a_sandbox_can_be_made_from_a_dockerfile),
-        STORE_TEST(every_page_of_snapshots_is_read),
+        RIG_TEST(volumes_are_made_found_and_deleted),
+        RIG_TEST(snapshots_are_made_found_and_deleted),
+        RIG_TEST(a_sandbox_can_be_made_from_a_dockerfile),
+        RIG_TEST(every_page_of_snapshots_is_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

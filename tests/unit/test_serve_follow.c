@@ -1,7 +1,6 @@
 /* Logs that are followed, over WebSocket and as plain chunks. */
 #include "raw_ws.h"
 
-#define JSON_IN "Content-Type: application/json\r\n"
 #define S "/process/session"
 #define V190 "X-Daytona-SDK-Version: 0.190.0\r\n"
 

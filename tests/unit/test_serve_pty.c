@@ -1,67 +1,50 @@
 /* Terminals: the calls by a table of facts, the conversation by hand. */
 #include "raw_ws.h"
 
-#define JSON_IN "Content-Type: application/json\r\n"
 #define P "/process/pty"
 #define CONNECTED "{\"type\":\"control\",\"status\":\"connected\"}"
 
 /* clang-format off */
 static const struct fact facts[] = {
-    {"list_empty", "GET", P, NULL, NULL, 200, NULL, "={\"sessions\":[]}"},
-    {"create_201", "POST", P, JSON_IN, "{\"id\":\"one\"}", 201, NULL, "={\"sessionId\":\"one\"}"},
-    {"create_again_409", "POST", P, JSON_IN, "{\"id\":\"one\"}", 409, NULL, "~{\"error\":\""},
-    {"create_no_id_400", "POST", P, JSON_IN, "{}", 400, NULL, "~{\"error\":\""},
-    {"create_too_wide_400", "POST", P, JSON_IN, "{\"id\":\"x\",\"cols\":1001}", 400, NULL,
-     "~{\"error\":\""},
-    {"create_ids_are_checked_here", "POST", P, JSON_IN, "{\"id\":\"../x\"}", 400, NULL, NULL},
-    {"create_bad_cwd_500", "POST", P, JSON_IN, "{\"id\":\"x\",\"cwd\":\"/nope\"}", 500, NULL,
-     "~{\"error\":\""},
-    {"info", "GET", P "/one", NULL, NULL, 200, NULL,
-     "~{\"id\":\"one\",\"cwd\":\"@WORK\",\"envs\":{},\"cols\":80,\"rows\":24,\"createdAt\":\""},
-    {"info_ends", "GET", P "/one", NULL, NULL, 200, NULL, "~\"active\":true,\"lazyStart\":false}"},
-    {"info_unknown_404", "GET", P "/two", NULL, NULL, 404, NULL, "~{\"error\":\""},
-    {"resize_info", "POST", P "/one/resize", JSON_IN, "{\"cols\":100,\"rows\":30}", 200, NULL,
-     "~\"cols\":100,\"rows\":30"},
-    {"resize_zero_400", "POST", P "/one/resize", JSON_IN, "{\"cols\":0,\"rows\":30}", 400, NULL,
-     NULL},
-    {"resize_1001_400", "POST", P "/one/resize", JSON_IN, "{\"cols\":1,\"rows\":1001}", 400, NULL,
-     NULL},
-    {"resize_unknown_410", "POST", P "/two/resize", JSON_IN, "{\"cols\":1,\"rows\":1}", 410, NULL,
-     "~{\"error\":\""},
-    {"lazy_201", "POST", P, JSON_IN, "{\"id\":\"lazy\",\"lazyStart\":true,\"cols\":90}", 201, NULL,
-     NULL},
-    {"lazy_is_not_active", "GET", P "/lazy", NULL, NULL, 200, NULL,
-     "~\"active\":false,\"lazyStart\":true}"},
-    {"resize_lazy_500", "POST", P "/lazy/resize", JSON_IN, "{\"cols\":1,\"rows\":1}", 500, NULL,
-     "~{\"error\":\""},
-    {"list", "GET", P, NULL, NULL, 200, NULL, "~{\"sessions\":[{\"id\":\"lazy\""},
-    {"connect_without_upgrade_400", "GET", P "/one/connect", NULL, NULL, 400, NULL, NULL},
-    {"create_connect_is_unknown_to_old", "GET", P "/create-connect?id=z", NULL, NULL, 404, NULL,
-     NULL},
-    {"delete_200_message", "DELETE", P "/one", NULL, NULL, 200, NULL, "~{\"message\":\""},
-    {"delete_again_404", "DELETE", P "/one", NULL, NULL, 404, NULL, "~{\"error\":\""},
-    {"delete_lazy", "DELETE", P "/lazy", NULL, NULL, 200, NULL, NULL},
-    {"deleted_are_gone", "GET", P, NULL, NULL, 200, NULL, "={\"sessions\":[]}"},
+    GET("list_empty", P, 200, "={\"sessions\":[]}"),
+    POST_JSON("create_201", P, "{\"id\":\"one\"}", 201, "={\"sessionId\":\"one\"}"),
+    POST_JSON("create_again_409", P, "{\"id\":\"one\"}", 409, "~{\"error\":\""),
+    POST_JSON("create_no_id_400", P, "{}", 400, "~{\"error\":\""),
+    POST_JSON("create_too_wide_400", P, "{\"id\":\"x\",\"cols\":1001}", 400, "~{\"error\":\""),
+    POST_JSON("create_ids_are_checked_here", P, "{\"id\":\"../x\"}", 400, NULL),
+    POST_JSON("create_bad_cwd_500", P, "{\"id\":\"x\",\"cwd\":\"/nope\"}", 500, "~{\"error\":\""),
+    GET("info", P "/one", 200,
+        "~{\"id\":\"one\",\"cwd\":\"@WORK\",\"envs\":{},\"cols\":80,\"rows\":24,\"createdAt\":\""),
+    GET("info_ends", P "/one", 200, "~\"active\":true,\"lazyStart\":false}"),
+    GET("info_unknown_404", P "/two", 404, "~{\"error\":\""),
+    POST_JSON("resize_info", P "/one/resize", "{\"cols\":100,\"rows\":30}", 200,
+        "~\"cols\":100,\"rows\":30"),
+    POST_JSON("resize_zero_400", P "/one/resize", "{\"cols\":0,\"rows\":30}", 400, NULL),
+    POST_JSON("resize_1001_400", P "/one/resize", "{\"cols\":1,\"rows\":1001}", 400, NULL),
+    POST_JSON("resize_unknown_410", P "/two/resize", "{\"cols\":1,\"rows\":1}", 410,
+        "~{\"error\":\""),
+    POST_JSON("lazy_201", P, "{\"id\":\"lazy\",\"lazyStart\":true,\"cols\":90}", 201, NULL),
+    GET("lazy_is_not_active", P "/lazy", 200, "~\"active\":false,\"lazyStart\":true}"),
+    POST_JSON("resize_lazy_500", P "/lazy/resize", "{\"cols\":1,\"rows\":1}", 500,
+        "~{\"error\":\""),
+    GET("list", P, 200, "~{\"sessions\":[{\"id\":\"lazy\""),
+    GET("connect_without_upgrade_400", P "/one/connect", 400, NULL),
+    GET("create_connect_is_unknown_to_old", P "/create-connect?id=z", 404, NULL),
+    BARE("delete_200_message", "DELETE", P "/one", 200, "~{\"message\":\""),
+    BARE("delete_again_404", "DELETE", P "/one", 404, "~{\"error\":\""),
+    BARE("delete_lazy", "DELETE", P "/lazy", 200, NULL),
+    GET("deleted_are_gone", P, 200, "={\"sessions\":[]}"),
 };
 /* clang-format on */
 
-static void check_facts(bool isolated)
-{
-    struct box box = start_box("state-delay=0,shell=/bin/bash", isolated, false);
-    const unsigned wrong = check(&box, facts, ARRAY_LEN(facts), isolated);
-
-    box_end(&box);
-    assert_int_equal(wrong, 0);
-}
-
 TEST(terminals_answer_as_the_real_ones)
 {
-    check_facts(false);
+    check_facts(facts, "state-delay=0,shell=/bin/bash", false);
 }
 
 TEST(terminals_answer_as_the_real_ones_when_isolated)
 {
-    check_facts(true);
+    check_facts(facts, "state-delay=0,shell=/bin/bash", true);
 }
 
 static struct raw_ws attach(const struct box *box, const char *call, const char *headers)

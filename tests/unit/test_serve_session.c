@@ -3,27 +3,23 @@
 
 #include <time.h>
 
-#define JSON_IN "Content-Type: application/json\r\n"
 #define S "/process/session"
 #define EXEC(sid) "POST", S "/" sid "/exec", JSON_IN
 #define V190 "X-Daytona-SDK-Version: 0.190.0\r\n"
 
 /* clang-format off */
 static const struct fact facts[] = {
-    {"create_201_empty", "POST", S, JSON_IN, "{\"sessionId\":\"one\"}", 201, NULL, ""},
-    {"create_again_409", "POST", S, JSON_IN, "{\"sessionId\":\"one\"}", 409, NULL,
-     "~\"message\":\"conflict: "},
-    {"create_empty_400", "POST", S, JSON_IN, "{\"sessionId\":\"\"}", 400, NULL, "~bad request: "},
-    {"create_entrypoint_400", "POST", S, JSON_IN, "{\"sessionId\":\"entrypoint\"}", 400, NULL,
-     "~bad request: "},
-    {"create_not_json_400", "POST", S, JSON_IN, "x", 400, NULL, NULL},
-    {"create_ids_are_checked_here", "POST", S, JSON_IN, "{\"sessionId\":\"../x\"}", 400, NULL,
-     NULL},
-    {"create_dotdot_400", "POST", S, JSON_IN, "{\"sessionId\":\"..\"}", 400, NULL, NULL},
-    {"list", "GET", S, NULL, NULL, 200, NULL, "=[{\"sessionId\":\"one\",\"commands\":[]}]"},
-    {"get", "GET", S "/one", NULL, NULL, 200, NULL, "={\"sessionId\":\"one\",\"commands\":[]}"},
-    {"get_unknown_404", "GET", S "/two", NULL, NULL, 404, NULL, "~\"message\":\"not found: "},
-    {"entrypoint_404_when_there_is_none", "GET", S "/entrypoint", NULL, NULL, 404, NULL, NULL},
+    POST_JSON("create_201_empty", S, "{\"sessionId\":\"one\"}", 201, ""),
+    POST_JSON("create_again_409", S, "{\"sessionId\":\"one\"}", 409, "~\"message\":\"conflict: "),
+    POST_JSON("create_empty_400", S, "{\"sessionId\":\"\"}", 400, "~bad request: "),
+    POST_JSON("create_entrypoint_400", S, "{\"sessionId\":\"entrypoint\"}", 400, "~bad request: "),
+    POST_JSON("create_not_json_400", S, "x", 400, NULL),
+    POST_JSON("create_ids_are_checked_here", S, "{\"sessionId\":\"../x\"}", 400, NULL),
+    POST_JSON("create_dotdot_400", S, "{\"sessionId\":\"..\"}", 400, NULL),
+    GET("list", S, 200, "=[{\"sessionId\":\"one\",\"commands\":[]}]"),
+    GET("get", S "/one", 200, "={\"sessionId\":\"one\",\"commands\":[]}"),
+    GET("get_unknown_404", S "/two", 404, "~\"message\":\"not found: "),
+    GET("entrypoint_404_when_there_is_none", S "/entrypoint", 404, NULL),
     {"exec_blank_400_empty", EXEC("one"), "{\"command\":\"  \"}", 400, NULL, ""},
     {"exec_not_json_400_empty", EXEC("one"), "nonsense", 400, NULL, ""},
     {"exec_unknown_session_500", EXEC("two"), "{\"command\":\"true\"}", 500, NULL,
@@ -56,8 +52,7 @@ static const struct fact facts[] = {
      "{\"command\":\"echo a\"}", 200, NULL, "~\\u0001a\\n\",\"stdout\":null"},
     {"exec_new_version_split", EXEC("one") V190, "{\"command\":\"echo a; echo b >&2\"}", 200, NULL,
      "~\"stdout\":\"a\\n\",\"stderr\":\"b\\n\",\"exitCode\":0}"},
-    {"logs_unknown_command_404", "GET", S "/one/command/nope/logs", NULL, NULL, 404, NULL,
-     "~not found: "},
+    GET("logs_unknown_command_404", S "/one/command/nope/logs", 404, "~not found: "),
     /* one shell */
     {"cd_persists", EXEC("one"), "{\"command\":\"mkdir -p sub; cd sub; v=7\"}", 200, NULL, NULL},
     {"variables_and_directory_seen", EXEC("one"), "{\"command\":\"echo $v $PWD\"}", 200, NULL,
@@ -76,65 +71,49 @@ static const struct fact facts[] = {
      "~\"output\":\"end\\n\""},
     {"sync_is_no_longer_in_need_of_input_410", EXEC("one"), "{\"command\":\"true\"}", 200, NULL,
      NULL, "cmdId"},
-    {"input_after_the_end_410", "POST", S "/one/command/@KEEP/input", JSON_IN, "{\"data\":\"x\"}",
-     410, NULL, "~gone: command has already completed with exit code 0"},
-    {"input_empty_400", "POST", S "/one/command/@KEEP/input", JSON_IN, "{\"data\":\"\"}", 400,
-     NULL, NULL},
-    {"input_unknown_404", "POST", S "/one/command/nope/input", JSON_IN, "{\"data\":\"x\"}", 404,
-     NULL, NULL},
+    POST_JSON("input_after_the_end_410", S "/one/command/@KEEP/input", "{\"data\":\"x\"}", 410,
+        "~gone: command has already completed with exit code 0"),
+    POST_JSON("input_empty_400", S "/one/command/@KEEP/input", "{\"data\":\"\"}", 400, NULL),
+    POST_JSON("input_unknown_404", S "/one/command/nope/input", "{\"data\":\"x\"}", 404, NULL),
     /* async */
     {"async_202", EXEC("one"), "{\"command\":\"read x; echo got:$x\",\"runAsync\":true}", 202,
      NULL, "~\"output\":null,\"stdout\":null,\"stderr\":null,\"exitCode\":null}", "cmdId"},
-    {"async_runs_no_exit_code", "GET", S "/one/command/@KEEP", NULL, NULL, 200, NULL, "!exitCode"},
-    {"input_204", "POST", S "/one/command/@KEEP/input", JSON_IN, "{\"data\":\"hello\"}", 204, NULL,
-     ""},
+    GET("async_runs_no_exit_code", S "/one/command/@KEEP", 200, "!exitCode"),
+    POST_JSON("input_204", S "/one/command/@KEEP/input", "{\"data\":\"hello\"}", 204, ""),
     {"the_next_waits_its_turn", EXEC("one"), "{\"command\":\"echo after\"}", 200, NULL,
      "~\"output\":\"after\\n\""},
-    {"async_done_has_exit_code", "GET", S "/one/command/@KEEP", NULL, NULL, 200, NULL,
-     "~\"command\":\"read x; echo got:$x\",\"exitCode\":0}"},
-    {"input_is_echoed_as_stdout", "GET", S "/one/command/@KEEP/logs", NULL, NULL, 200, NULL,
-     "=hello\ngot:hello\n"},
+    GET("async_done_has_exit_code", S "/one/command/@KEEP", 200,
+        "~\"command\":\"read x; echo got:$x\",\"exitCode\":0}"),
+    GET("input_is_echoed_as_stdout", S "/one/command/@KEEP/logs", 200, "=hello\ngot:hello\n"),
     {"async_alias", EXEC("one"),
      "{\"command\":\"read y; echo $y$y\",\"async\":true,\"suppressInputEcho\":true}", 202, NULL,
      NULL, "cmdId"},
-    {"input_204_again", "POST", S "/one/command/@KEEP/input", JSON_IN, "{\"data\":\"z\\n\"}", 204,
-     NULL, ""},
+    POST_JSON("input_204_again", S "/one/command/@KEEP/input", "{\"data\":\"z\\n\"}", 204, ""),
     {"the_next_waits_again", EXEC("one"), "{\"command\":\"true\"}", 200, NULL, NULL},
-    {"input_echo_suppressed", "GET", S "/one/command/@KEEP/logs", NULL, NULL, 200, NULL, "=zz\n"},
-    {"scripts_are_where_the_real_ones_are", "GET", "/files?path=.daytona/sessions/one", NULL, NULL,
-     200, NULL, "~@KEEP"},
+    GET("input_echo_suppressed", S "/one/command/@KEEP/logs", 200, "=zz\n"),
+    GET("scripts_are_where_the_real_ones_are", "/files?path=.daytona/sessions/one", 200, "~@KEEP"),
     /* the end */
-    {"second_session", "POST", S, JSON_IN, "{\"sessionId\":\"two\"}", 201, NULL, ""},
+    POST_JSON("second_session", S, "{\"sessionId\":\"two\"}", 201, ""),
     {"exit_is_never_answered_but_here", EXEC("two"), "{\"command\":\"exit 3\"}", 500, NULL,
      "~failed to execute command: "},
     {"after_exit_broken_pipe", EXEC("two"), "{\"command\":\"true\"}", 500, NULL, "~broken pipe"},
-    {"exit_code_of_exit_is_not_known", "GET", S "/two", NULL, NULL, 200, NULL, "!exitCode"},
-    {"delete_204", "DELETE", S "/two", NULL, NULL, 204, NULL, ""},
-    {"delete_again_404", "DELETE", S "/two", NULL, NULL, 404, NULL, "~not found: "},
-    {"delete_entrypoint_400", "DELETE", S "/entrypoint", NULL, NULL, 400, NULL, NULL},
-    {"deleted_is_gone", "GET", S, NULL, NULL, 200, NULL, "!two"},
-    {"deleted_ones_files_are_gone", "GET", "/files?path=.daytona/sessions", NULL, NULL, 200, NULL,
-     "!two"},
+    GET("exit_code_of_exit_is_not_known", S "/two", 200, "!exitCode"),
+    BARE("delete_204", "DELETE", S "/two", 204, ""),
+    BARE("delete_again_404", "DELETE", S "/two", 404, "~not found: "),
+    BARE("delete_entrypoint_400", "DELETE", S "/entrypoint", 400, NULL),
+    GET("deleted_is_gone", S, 200, "!two"),
+    GET("deleted_ones_files_are_gone", "/files?path=.daytona/sessions", 200, "!two"),
 };
 /* clang-format on */
 
-static void check_facts(bool isolated, const char *fault)
-{
-    struct box box = start_box(fault, isolated, false);
-    const unsigned wrong = check(&box, facts, ARRAY_LEN(facts), isolated);
-
-    box_end(&box);
-    assert_int_equal(wrong, 0);
-}
-
 TEST(sessions_answer_as_the_real_ones)
 {
-    check_facts(false, "state-delay=0,exit-hang=300ms,shell=/bin/bash");
+    check_facts(facts, "state-delay=0,exit-hang=300ms,shell=/bin/bash", false);
 }
 
 TEST(sessions_answer_as_the_real_ones_when_isolated)
 {
-    check_facts(true, "state-delay=0,exit-hang=300ms,shell=/bin/dash");
+    check_facts(facts, "state-delay=0,exit-hang=300ms,shell=/bin/dash", true);
 }
 
 static void new_session(const struct box *box, const char *name)

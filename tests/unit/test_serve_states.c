@@ -1,8 +1,6 @@
 /* States beyond started and stopped, and what happens to sandboxes by themselves. */
 #include "raw_ws.h"
 
-#define JSON_IN "Content-Type: application/json\r\n"
-
 TEST(archived_ones_come_back_with_their_files)
 {
     struct server_config config = {.no_isolation = true, .fault = "state-delay=0"};
