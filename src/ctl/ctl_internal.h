@@ -83,7 +83,8 @@ void ctl_node_drop_last_locked(struct ctl *ctl, struct ctl_node *n);
 
 /* table.c */
 extern const struct ctl_row ctl_root_row;
-bool ctl_has(const struct ctl *ctl, size_t needs);    /* ctl NULL: there is everything */
+bool ctl_has(const struct ctl *ctl, size_t needs); /* ctl NULL: there is everything */
+int ctl_help_verbs(const struct ctl *ctl, const struct ctl_verb *verbs, struct buf *out);
 int ctl_help(const struct ctl *ctl, struct buf *out); /* ctl NULL: everything there can be */
 
 /* ---- open files ---- */

@@ -44,13 +44,13 @@ static void handle_free(struct ctl_handle *h)
 }
 
 /* n is what was opened, or gives what is. */
-static int open_other(struct ctl *ctl, struct ctl_node **n, struct buf *why)
+static int open_other(struct ctl *ctl, struct ctl_node **n, int how, struct buf *why)
 {
     struct ctl_entry entry = {0};
     struct ctl_node *other;
     int r;
 
-    if (!(*n)->row->open)
+    if (!(*n)->row->open || how != O_RDWR)
         return 0;
     r = (*n)->row->open(ctl, (*n)->obj, &entry, why);
     if (r < 0)
@@ -68,7 +68,7 @@ static int open_node(struct ctl *ctl, struct ctl_node **n, int flags, pid_t pid,
 {
     const int how = flags & O_ACCMODE;
     struct ctl_handle *h;
-    int r = open_other(ctl, n, why);
+    int r = open_other(ctl, n, how, why);
 
     if (r < 0)
         return r;

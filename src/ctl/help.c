@@ -144,21 +144,29 @@ static int put_row(void *arg, const char *path, const struct ctl_row *row)
     return r;
 }
 
-static int put_verbs(void *arg, const char *path, const struct ctl_row *row)
+int ctl_help_verbs(const struct ctl *ctl, const struct ctl_verb *verbs, struct buf *out)
 {
-    struct putting *p = arg;
     char left[CTL_DOC_NAME_MAX];
     int r = 0;
 
-    if (row->verbs)
-        r = buf_printf(p->out, "\nVerbs of %s\n", path);
-    for (const struct ctl_verb *v = row->verbs; v && v->name && r == 0; v++) {
-        if (!ctl_has(p->ctl, v->needs))
+    for (const struct ctl_verb *v = verbs; v->name && r == 0; v++) {
+        if (!ctl_has(ctl, v->needs))
             continue;
         (void)snprintf(left, sizeof(left), "%s%s%s", v->name, *v->takes ? " " : "", v->takes);
-        r = buf_printf(p->out, "  %-21s %s\n", left, v->help);
+        r = buf_printf(out, "  %-21s %s\n", left, v->help);
     }
     return r;
+}
+
+static int put_verbs(void *arg, const char *path, const struct ctl_row *row)
+{
+    struct putting *p = arg;
+    int r;
+
+    if (!row->verbs)
+        return 0;
+    r = buf_printf(p->out, "\nVerbs of %s\n", path);
+    return r < 0 ? r : ctl_help_verbs(p->ctl, row->verbs, p->out);
 }
 
 static int put_states(struct buf *out)

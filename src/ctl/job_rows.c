@@ -310,7 +310,7 @@ static const struct ctl_row rows[] = {
      .takes = "NAME=VALUE",
      .help = "variables beside the sandbox's own, one a line or parted by NULs"},
     {.name = "stdin",
-     .mode = 0200,
+     .mode = 0600,
      .kind = CTL_SINK,
      .put = put_stdin,
      .takes = "BYTES",

@@ -70,7 +70,7 @@ enum ctl_kind {
     CTL_STREAM,   /* the same without an end: watch */
     CTL_LIVE,     /* read: bytes at an offset, as they are now (pread, stat) */
     CTL_FLOW,     /* read: bytes as they come, from the first on (flow); waits until the end */
-    CTL_SINK,     /* each write is passed on (put) */
+    CTL_SINK,     /* each write is passed on (put); read: nothing */
     CTL_DIR,
 };
 /* clang-format on */
@@ -117,7 +117,7 @@ int ctl_list_add(struct ctl_list *list, const char *name, const struct ctl_row *
 
 struct ctl_row {
     const char *name; /* NULL ends a table */
-    mode_t mode;      /* permission bits: 04 for reading, 02 for writing; only the owner's */
+    mode_t mode;      /* permission bits, the owner's. What cannot be read stops cp -a and tar */
     enum ctl_kind kind;
     bool waits;    /* its functions (and those of dir) ask the network */
     bool unlisted; /* is found by name, but not listed */
@@ -134,8 +134,9 @@ struct ctl_row {
     /* Optional: changes st_size, st_mtim, st_mode's permissions. Without it the size is 0, as in
      * /proc, or that of the last answer. */
     int (*stat)(struct ctl *ctl, void *obj, struct stat *st);
-    /* Optional: what is opened is another file, which nobody can name yet (jobs/clone). May wait.
-     * The entry is released at close. */
+    /* Optional: what is opened for reading and writing is another file, which nobody can name yet
+     * (jobs/clone). May wait. The entry is released at close. Otherwise it is the file it is, so
+     * that whoever only walks by makes nothing. */
     int (*open)(struct ctl *ctl, void *obj, struct ctl_entry *ret, struct buf *why);
     const struct ctl_verb *verbs;
     const struct ctl_row *rows; /* CTL_DIR: these are always there */

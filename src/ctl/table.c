@@ -16,6 +16,28 @@ static int show_help(struct ctl *ctl, void *obj, struct buf *out, struct buf *wh
     return ctl_help(ctl, out);
 }
 
+static const struct ctl_verb ctl_verbs[];
+
+static int show_verbs(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
+{
+    return ctl_help_verbs(ctl, ctl_verbs, out);
+}
+
+/* So that git, in a mount that lists this directory, leaves it alone. An empty file it would not
+ * read. */
+static const char gitignore[] = "*\n";
+
+static int show_gitignore(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
+{
+    return buf_puts(out, gitignore);
+}
+
+static int stat_gitignore(struct ctl *ctl, void *obj, struct stat *st)
+{
+    st->st_size = sizeof(gitignore) - 1;
+    return 0;
+}
+
 static int show_version(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
 {
     return buf_puts(out, "daytonafs " DAYTONAFS_VERSION "\n");
@@ -137,7 +159,7 @@ static int verb_retry(struct ctl *ctl, void *obj, int count, char *const *v, str
     return r;
 }
 
-static const struct ctl_verb verbs[] = {
+static const struct ctl_verb ctl_verbs[] = {
     {.name = "sync",
      .takes = "[PATH]",
      .max = 1,
@@ -274,11 +296,12 @@ static const struct ctl_row rows[] = {
      .show = show_exit,
      .help = "exit code of the run that ended last"},
     {.name = "ctl",
-     .mode = 0200,
+     .mode = 0600,
      .kind = CTL_VERBS,
-     .verbs = verbs,
+     .show = show_verbs,
+     .verbs = ctl_verbs,
      .takes = "VERB [PATH]",
-     .help = "carries out verbs, one a line",
+     .help = "carries out verbs, one a line; reads as what they are",
      .example = "echo sync > $/ctl"},
     {.name = "run",
      .mode = 0600,
@@ -364,6 +387,12 @@ static const struct ctl_row rows[] = {
      .needs = NEEDS(sandbox),
      .rows = box_rows,
      .help = "what the service says of it, asked when a file is opened; never wakes it"},
+    {.name = ".gitignore",
+     .mode = 0400,
+     .kind = CTL_SNAPSHOT,
+     .unlisted = true,
+     .show = show_gitignore,
+     .stat = stat_gitignore},
     {.name = NULL},
 };
 

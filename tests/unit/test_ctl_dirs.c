@@ -843,7 +843,11 @@ TEST(each_entry_keeps_its_own_last_answer)
 TEST(opening_clone_opens_a_new_entry)
 {
     struct rig *g = rig_new();
-    struct ctl_handle *h = opened(g, "things/clone", O_RDWR);
+    struct ctl_handle *h;
+
+    assert_string_equal(read_file(g, "things/clone"), ""); /* whoever only looks makes nothing */
+    assert_string_equal(names(g, "things"), "clone ");
+    h = opened(g, "things/clone", O_RDWR);
 
     assert_string_equal(get(h, 0, 100), "c1");
     assert_string_equal(names(g, "things"), "clone c1/ ");
