@@ -64,6 +64,11 @@ struct ctl *ctl_free(struct ctl *ctl)
     return NULL;
 }
 
+bool ctl_busy(struct ctl *ctl)
+{
+    return jobs_busy(ctl->jobs, 20 * NS_PER_S);
+}
+
 void ctl_report(struct ctl *ctl, const struct ctl_node *node, pid_t pid, int err, const char *fmt,
                 ...)
 {

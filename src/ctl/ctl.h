@@ -57,6 +57,9 @@ int ctl_new(const struct ctl_config *config, struct fs *fs, struct ctl **ret);
  * joins their threads. No other function may be running or be called any more. */
 struct ctl *ctl_free(struct ctl *ctl);
 
+/* Does a job run that this mount knows of? May ask the sandbox about those it believes to run. */
+bool ctl_busy(struct ctl *ctl);
+
 /* ---- the tables, for help and manual pages; no ctl is needed ---- */
 
 int ctl_help_text(struct buf *out); /* what .ctl/help says when everything is there */

@@ -58,6 +58,8 @@ struct job {
 
 int jobs_new(struct ctl *ctl, struct fs *fs, struct jobs **ret);
 struct jobs *jobs_free(struct jobs *jobs); /* when no thread and no handle is left */
+/* Does one run of those that are known here, as of age_ns ago? May wait. */
+bool jobs_busy(struct jobs *jobs, int64_t age_ns);
 extern const struct ctl_dir jobs_dir;
 extern const struct ctl_row jobs_rows[];
 

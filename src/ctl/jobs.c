@@ -291,6 +291,42 @@ static int ask_sandbox(struct jobs *jobs)
     return r;
 }
 
+/* ---- does any run? ---- */
+
+static struct job *next_started_locked(struct jobs *jobs, uint64_t after)
+{
+    struct job *job, *next = NULL;
+
+    DL_FOREACH(jobs->list, job)
+        if (job->state == JOB_STARTED && job->serial > after &&
+            (!next || job->serial < next->serial))
+            next = job;
+    return next;
+}
+
+bool jobs_busy(struct jobs *jobs, int64_t age_ns)
+{
+    struct remote_job now;
+    uint64_t serial = 0;
+    bool busy = false;
+
+    while (!busy) {
+        struct job *job;
+
+        lock_take(&jobs->lock);
+        job = next_started_locked(jobs, serial);
+        if (job)
+            job_ref(job);
+        lock_drop(&jobs->lock);
+        if (!job)
+            break;
+        serial = job->serial;
+        busy = job_hear(job, age_ns, &now) == 0 && now.phase == REMOTE_JOB_RUNNING;
+        job_unref(job);
+    }
+    return busy;
+}
+
 /* ---- the directory ---- */
 
 static struct ctl_entry to_entry(struct job *job)

@@ -78,7 +78,7 @@ const struct option_row options_table[] = {
     {"wake_timeout", OPTION_DURATION, FIELD(wake_timeout_ns), 0, NULL, "120s",
      "how long to wait for it to start"},
     {"keepalive", OPTION_CHOICE, FIELD(keepalive), 0, keepalive_choices, "off",
-     "busy: autostop waits while a file is open for writing or a change is not sent"},
+     "busy: no autostop while a file is open for writing, a change is unsent or a job runs"},
     {"durability", OPTION_CHOICE, FIELD(durability), 0, durability_choices, "close",
      "when data is sent: close (and fsync), or sync: before each write returns"},
     {"symlinks", OPTION_CHOICE, FIELD(symlinks), 0, symlinks_choices, "contain",

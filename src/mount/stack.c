@@ -351,7 +351,8 @@ static bool is_busy(void *arg)
 {
     struct stack *s = arg;
 
-    return fs_busy(s->fs);
+    (void)remote_bind_background(true); /* to ask must neither wake it nor be its only use */
+    return fs_busy(s->fs) || (s->ctl && ctl_busy(s->ctl));
 }
 
 static int open_keepalive(struct stack *s, struct buf *why)
@@ -392,8 +393,8 @@ int stack_build(struct stack *s, struct buf *why)
         choose_path,                      /* what is mounted: the work-dir unless said */
         open_cache,                       /* file data on local disk */
         open_fs,        /* nodes, names, handles; told where the kernel's ear is */
-        open_keepalive, /* holds autostop while there is work */
         open_ctl,       /* the control files, unless the root has that name */
+        open_keepalive, /* holds autostop while there is work */
         open_session,   /* from here on the kernel asks */
     };
 
@@ -409,8 +410,8 @@ int stack_build(struct stack *s, struct buf *why)
 void stack_close_session(struct stack *s)
 {
     s->session = session_free(s->session);
-    s->ctl = ctl_free(s->ctl);
     s->keepalive = keepalive_free(s->keepalive);
+    s->ctl = ctl_free(s->ctl);
 }
 
 void stack_done(struct stack *s)

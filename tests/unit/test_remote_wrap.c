@@ -324,6 +324,51 @@ TEST(after_a_timeout_calls_fail_fast_until_a_probe_is_answered)
     remote_free(r);
 }
 
+TEST(a_retry_ends_the_pause)
+{
+    struct remote *r = remote_wake_new(held_new(true), NULL, NULL);
+
+    held.result = -ETIMEDOUT;
+    assert_int_equal(remote_create(r, "/f", 0644, NULL), -ETIMEDOUT);
+    held.result = 0;
+    remote_wake_retry(r);
+    assert_int_equal(remote_create(r, "/f", 0644, NULL), 0);
+    expect_text(r, "online");
+    remote_free(r);
+}
+
+TEST(what_others_did_to_the_sandbox_is_shown)
+{
+    struct remote *r = remote_wake_new(held_new(true), NULL, NULL);
+
+    remote_wake_set(r, false);
+    expect_text(r, "not running");
+    remote_wake_set(r, true);
+    expect_text(r, "online");
+    held.result = -ETIMEDOUT;
+    assert_int_equal(remote_stat(r, "/", NULL, NULL), -ETIMEDOUT);
+    expect_text(r, "unreachable");
+    remote_wake_set(r, true);
+    expect_text(r, "online");
+    remote_free(r);
+}
+
+TEST(what_one_can_do_without_wakes_nobody)
+{
+    struct remote *r = remote_wake_new(held_new(true), wake_mem, NULL);
+
+    woken = 0;
+    wake_result = 0;
+    held.result = -EHOSTDOWN;
+    assert_false(remote_bind_optional(true));
+    assert_int_equal(remote_stat(r, "/", NULL, NULL), -EHOSTDOWN);
+    assert_int_equal(woken, 0);
+    assert_true(remote_bind_optional(false));
+    assert_int_equal(remote_stat(r, "/", NULL, NULL), 0);
+    assert_int_equal(woken, 1);
+    remote_free(r);
+}
+
 TEST(stats_count_each_attempt)
 {
     const struct daytona_attempt rows[] = {
@@ -499,6 +544,9 @@ int main(void)
         cmocka_unit_test(what_cannot_be_woken_stays_down),
         cmocka_unit_test(what_is_found_down_is_told_once_and_shown),
         cmocka_unit_test(after_a_timeout_calls_fail_fast_until_a_probe_is_answered),
+        cmocka_unit_test(a_retry_ends_the_pause),
+        cmocka_unit_test(what_others_did_to_the_sandbox_is_shown),
+        cmocka_unit_test(what_one_can_do_without_wakes_nobody),
         cmocka_unit_test(stats_count_each_attempt),
         cmocka_unit_test(capabilities_say_what_is_weaker),
         cmocka_unit_test(a_command_is_one_line_without_quotes_inside),
