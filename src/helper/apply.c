@@ -179,7 +179,7 @@ static int go_on(struct apply *a)
 
 static int end(struct apply *a)
 {
-    int r = a->closing && a->record.settled < a->record.count ? record_close(&a->record) : 0;
+    int r = record_finished(&a->record) ? 0 : record_close(&a->record);
 
     if (r == 0 && a->synced)
         r = record_sync(&a->record);
@@ -207,6 +207,13 @@ static int work(struct apply *a, bool begun)
     if (r == 0 && !record_finished(&a->record))
         r = make_changes(a);
     return r == 0 && !(a->closing && !begun) ? end(a) : r;
+}
+
+/* It was killed between its last change and the end. */
+static void tidy(struct apply *a)
+{
+    if (faccessat(a->record.dir, "batch", F_OK, 0) == 0 && go_on(a) == 0)
+        (void)end(a);
 }
 
 /* What the record says to this batch; *ret_begun: that it is of this one. */
@@ -292,7 +299,9 @@ static int with_lock(struct emit *e, struct apply *a, bool *ret_more)
     if (r < 0)
         return r;
     state = judge(a, &begun);
-    if (state == BATCH_FINISHED && !(begun && record_finished(&a->record)))
+    if (state == BATCH_FINISHED && begun && record_finished(&a->record))
+        tidy(a);
+    else if (state == BATCH_FINISHED)
         r = work(a, begun);
     if (r == 0 || r == -EAGAIN)
         answer(e, a, state, r == 0 && state == BATCH_FINISHED);

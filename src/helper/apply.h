@@ -188,7 +188,24 @@ int result_failed(struct batch_result *ret, int err);
 int result_conflict(struct batch_result *ret, const struct place *p);
 int result_open(struct batch_result *ret);
 
+/* ---- apply_names.c ---- */
+
+/* 0: what has the name is what is meant, and p is open; 1: ret says it. What was begun is not
+ * looked at again; and of a batch that is closed nothing is begun. */
+int names_enter(struct apply *a, const char *path, const struct batch_object *at,
+                const struct intent *doubt, struct place *p, struct batch_result *ret);
+/* ino: what is to have the name; what somebody else put there since is not told as ours. 0: any. */
+int names_done(const struct batch_change *c, struct place *p, uint64_t ino,
+               struct batch_result *ret);
+/* A batch whose record was lost: what is in the way may be what was to be made. */
+bool names_again(const struct apply *a, const struct batch_result *ret);
+
 /* ---- apply_place.c ---- */
+
+/* renameat2(2) and its flags: the C library may be older than the kernel. 0 or -errno. */
+enum { RENAME_KEEP = 1, RENAME_SWAP = 2 };
+int rename_at(int from, const char *name, int to, const char *name2, unsigned flags);
+bool rename_is_unknown(int err); /* this file system, or this kernel, has no such call */
 
 struct temp {
     int dir; /* borrowed */

@@ -18,16 +18,12 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* renameat2(2): the C library may be older than the kernel. */
-enum { NOREPLACE = 1, EXCHANGE = 2 };
-
-static int rename2(int from, const char *name, int to, const char *name2, unsigned flags)
+int rename_at(int from, const char *name, int to, const char *name2, unsigned flags)
 {
     return syscall(SYS_renameat2, from, name, to, name2, flags) < 0 ? -errno : 0;
 }
 
-/* This file system, or this kernel, has no such call. */
-static bool is_unknown(int err)
+bool rename_is_unknown(int err)
 {
     return err == -EINVAL || err == -ENOSYS || err == -EOPNOTSUPP;
 }
@@ -114,9 +110,9 @@ static bool place_is_same(struct place *p)
 
 static int place_new(const struct temp *t, struct place *p)
 {
-    int r = rename2(t->dir, t->name, p->dir, p->name, NOREPLACE);
+    int r = rename_at(t->dir, t->name, p->dir, p->name, RENAME_KEEP);
 
-    if (is_unknown(r)) {
+    if (rename_is_unknown(r)) {
         r = linkat(t->dir, t->name, p->dir, p->name, 0) < 0 ? -errno : 0;
         if (r == 0)
             (void)unlinkat(t->dir, t->name, 0);
@@ -127,36 +123,50 @@ static int place_new(const struct temp *t, struct place *p)
     return 1;
 }
 
+/* It is not done. That is written down before the file that would tell goes, or that could later
+ * not be told from one that took its name and lost it again. */
+static int undone(struct apply *a, const struct temp *t)
+{
+    const struct intent intent = {.stage = INTENT_BUILD, .beside = t->beside};
+    const int r = apply_intent(a, &intent);
+
+    if (r == 0)
+        (void)unlinkat(t->dir, t->name, 0);
+    return r;
+}
+
 /* Ours has the name, and the temporary one has what is not to be lost. */
-static int give_back(const struct temp *t, uint64_t ino, struct place *p)
+static int give_back(struct apply *a, const struct temp *t, uint64_t ino, struct place *p)
 {
     enum { TRIES = 8 }; /* each one puts back what came while the last one did */
     struct stat st;
 
     for (int i = 0; i < TRIES; i++) {
-        const int r = rename2(t->dir, t->name, p->dir, p->name, EXCHANGE);
+        const int r = rename_at(t->dir, t->name, p->dir, p->name, RENAME_SWAP);
 
         if (r == -ENOENT) /* what is there now, ours, was deleted */
-            (void)rename2(t->dir, t->name, p->dir, p->name, NOREPLACE);
+            (void)rename_at(t->dir, t->name, p->dir, p->name, RENAME_KEEP);
+        apply_step();
         if (r < 0 || fstatat(t->dir, t->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             break;
-        if (st.st_ino == ino) {
-            (void)unlinkat(t->dir, t->name, 0);
-            break;
-        }
+        if (st.st_ino != ino)
+            continue;
+        if (undone(a, t) < 0)
+            return -EAGAIN;
+        break;
     }
     (void)place_look(p);
     return 1;
 }
 
-static int place_swapped(const struct temp *t, uint64_t ino, struct place *p,
+static int place_swapped(struct apply *a, const struct temp *t, uint64_t ino, struct place *p,
                          const struct stat *old)
 {
     struct stat st;
 
     apply_step();
     if (fstatat(t->dir, t->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !looks_same(&st, old))
-        return give_back(t, ino, p);
+        return give_back(a, t, ino, p);
     (void)unlinkat(t->dir, t->name, 0);
     return 0;
 }
@@ -170,11 +180,11 @@ static int place_over(struct apply *a, const struct temp *t, uint64_t ino, struc
 
     hold_take(&hold, p);
     if (place_is_same(p)) {
-        r = swap ? rename2(t->dir, t->name, p->dir, p->name, EXCHANGE) : -EINVAL;
+        r = swap ? rename_at(t->dir, t->name, p->dir, p->name, RENAME_SWAP) : -EINVAL;
         if (r == 0)
-            r = place_swapped(t, ino, p, &old);
-        else if (is_unknown(r))
-            r = rename2(t->dir, t->name, p->dir, p->name, 0);
+            r = place_swapped(a, t, ino, p, &old);
+        else if (rename_is_unknown(r))
+            r = rename_at(t->dir, t->name, p->dir, p->name, 0);
         if (r == -ENOENT) { /* not ours: that is there */
             (void)place_look(p);
             r = 1;
@@ -190,7 +200,7 @@ int temp_place(struct apply *a, const struct temp *t, uint64_t ino, struct place
 
     apply_step();
     if (any)
-        r = rename2(t->dir, t->name, p->dir, p->name, 0);
+        r = rename_at(t->dir, t->name, p->dir, p->name, 0);
     else
         r = p->there ? place_over(a, t, ino, p) : place_new(t, p);
     apply_step();
@@ -201,22 +211,22 @@ int temp_decide(struct apply *a, struct place *p, const struct intent *doubt)
 {
     struct temp t;
     struct stat st;
-    bool left, old;
+    bool left, old, ours = p->there && p->st.st_ino == doubt->ino;
 
     temp_name(a, p, doubt->beside, &t);
     left = fstatat(t.dir, t.name, &st, AT_SYMLINK_NOFOLLOW) == 0;
     old = left && stat_is_same(&st, doubt->old_ino, doubt->old_size, doubt->old_mtime_ns);
-    if (left && st.st_ino == doubt->ino) { /* or it was linked, and has both names */
-        const bool both = p->there && p->st.st_ino == doubt->ino;
-
-        (void)unlinkat(t.dir, t.name, 0);
-        return both ? place_look(p) : -EAGAIN;
+    if (left && st.st_ino == doubt->ino && !ours) {
+        (void)undone(a, &t);
+        return -EAGAIN;
     }
-    if (left && !old && p->there && p->st.st_ino == doubt->ino)
-        return give_back(&t, doubt->ino, p);
-    if (left)
-        (void)unlinkat(t.dir, t.name, 0); /* it was replaced by who came after us, knowing it */
-    return left && !old ? 1 : 0;
+    if (left && st.st_ino != doubt->ino && !old && ours)
+        return give_back(a, &t, doubt->ino, p);
+    if (left) /* the old one; or ours, which was linked and has both names */
+        (void)unlinkat(t.dir, t.name, 0);
+    if (!left && !ours && p->there && p->st.st_ino == doubt->old_ino)
+        return -EAGAIN;
+    return !left || old || ours ? place_look(p) : 1;
 }
 
 /* ---- taking ---- */
@@ -225,7 +235,7 @@ static int taken(const struct temp *t, struct place *p, bool same)
 {
     if (same)
         return unlinkat(t->dir, t->name, 0) < 0 ? -errno : 0;
-    (void)rename2(t->dir, t->name, p->dir, p->name, NOREPLACE);
+    (void)rename_at(t->dir, t->name, p->dir, p->name, RENAME_KEEP);
     (void)place_look(p);
     return 1;
 }
@@ -238,7 +248,7 @@ static int take_away(struct apply *a, struct place *p)
     int r;
 
     temp_name(a, p, temp_goes_beside(a, p), &t);
-    r = rename2(p->dir, p->name, t.dir, t.name, NOREPLACE);
+    r = rename_at(p->dir, p->name, t.dir, t.name, RENAME_KEEP);
     if (r == -EXDEV)
         a->folder_is_apart = true;
     apply_step();
@@ -262,7 +272,7 @@ int temp_remove(struct apply *a, struct place *p, bool any)
     }
     if (swap_is_cheap(a, p) && !S_ISDIR(p->st.st_mode))
         r = take_away(a, p);
-    if (is_unknown(r) || r == -EEXIST)
+    if (rename_is_unknown(r) || r == -EEXIST)
         r = unlinkat(p->dir, p->name, 0) < 0 ? -errno : 0;
     hold_drop(&hold);
     if (r == -ENOENT) {

@@ -18,6 +18,7 @@ struct apply_rig {
     unsigned asked;     /* questions since it was set to 0 */
 };
 extern struct apply_rig arig;
+extern bool apply_rig_in_memory; /* set before the first test */
 
 int apply_rig_enter(void **state);
 int apply_rig_leave(void **state);

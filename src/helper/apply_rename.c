@@ -1,0 +1,263 @@
+/* One name for another, over what is expected there and nothing else. */
+#include "helper/apply.h"
+
+#include "util/clock.h"
+#include "util/sha256.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+static const struct intent none; /* nothing was begun */
+
+static int rename2(const struct place *from, const struct place *to, unsigned flags)
+{
+    apply_step();
+    return rename_at(from->dir, from->name, to->dir, to->name, flags);
+}
+
+/* What was moved is what was meant, or it goes back. */
+static int check_moved(struct place *from, struct place *to, ino_t ino)
+{
+    if (place_look(to) == 0 && to->there && to->st.st_ino != ino) {
+        (void)rename2(to, from, RENAME_KEEP);
+        (void)place_look(from);
+        return 1;
+    }
+    return 0;
+}
+
+static bool looks_same(const struct stat *now, const struct stat *was)
+{
+    return stat_is_same(now, was->st_ino, (uint64_t)was->st_size, timespec_to_ns(was->st_mtim));
+}
+
+/* Over a file that is to be what was looked at: the two change places, and then it goes. */
+static int rename_over(struct apply *a, struct place *from, struct place *to)
+{
+    const struct stat source = from->st, old = to->st;
+    struct hold hold;
+    int r;
+
+    hold_take(&hold, to);
+    r = place_look(to) == 0 && to->there && looks_same(&to->st, &old) ? 0 : 1;
+    if (r == 0)
+        r = swap_is_cheap(a, to) ? rename2(from, to, RENAME_SWAP) : -EINVAL;
+    if (r == 0) {
+        apply_step();
+        (void)place_look(from);
+        (void)place_look(to);
+        if (from->there && looks_same(&from->st, &old) && to->there &&
+            to->st.st_ino == source.st_ino) {
+            r = unlinkat(from->dir, from->name, 0) < 0 ? -errno : 0;
+        } else { /* one of them was not what it had been */
+            (void)rename2(from, to, RENAME_SWAP);
+            (void)place_look(from);
+            (void)place_look(to);
+            r = 1;
+        }
+    } else if (rename_is_unknown(r)) {
+        r = rename2(from, to, 0);
+    }
+    hold_drop(&hold);
+    return r;
+}
+
+static int rename_to_none(struct place *from, struct place *to)
+{
+    const ino_t ino = from->st.st_ino;
+    int r = rename2(from, to, RENAME_KEEP);
+
+    if (rename_is_unknown(r) && S_ISDIR(from->st.st_mode)) {
+        r = rename2(from, to, 0); /* over an empty directory at worst */
+    } else if (rename_is_unknown(r)) {
+        r = linkat(from->dir, from->name, to->dir, to->name, 0) < 0 ? -errno : 0;
+        if (r == 0)
+            (void)unlinkat(from->dir, from->name, 0);
+        else if (r != -EEXIST)
+            r = rename2(from, to, 0);
+    }
+    return r == 0 ? check_moved(from, to, ino) : r;
+}
+
+static int exchange(struct place *from, struct place *to)
+{
+    const ino_t ino = from->st.st_ino, ino2 = to->st.st_ino;
+    int r;
+
+    if (!to->there)
+        return -ENOENT;
+    r = rename2(from, to, RENAME_SWAP);
+    if (r < 0)
+        return r;
+    (void)place_look(from);
+    (void)place_look(to);
+    if (to->there && to->st.st_ino == ino && from->there && from->st.st_ino == ino2)
+        return 0;
+    (void)rename2(from, to, RENAME_SWAP);
+    return 1;
+}
+
+static int move(struct apply *a, const struct batch_change *c, struct place *from, struct place *to)
+{
+    if (!from->there)
+        return -ENOENT;
+    if (c->flags & BATCH_EXCHANGE)
+        return exchange(from, to);
+    if ((c->flags & BATCH_NOREPLACE) || c->at2.means == BATCH_ABSENT)
+        return rename_to_none(from, to);
+    if (to->there && c->at2.means != BATCH_ANY && !S_ISDIR(to->st.st_mode) &&
+        !S_ISDIR(from->st.st_mode) && to->st.st_ino != from->st.st_ino)
+        return rename_over(a, from, to);
+    return rename2(from, to, 0);
+}
+
+/* 0: it was done; 1: something else is there; -EAGAIN: nothing was. */
+static int decide_move(const struct batch_change *c, struct place *from, struct place *to,
+                       const struct intent *doubt)
+{
+    const bool moved = to->there && to->st.st_ino == doubt->ino;
+
+    if (c->flags & BATCH_EXCHANGE)
+        return moved ? 0 : from->there && from->st.st_ino == doubt->ino ? -EAGAIN : 1;
+    if (!moved) /* somebody may have moved it on since; what is there now is theirs */
+        return from->there && from->st.st_ino == doubt->ino ? -EAGAIN : to->there ? 1 : 0;
+    if (!from->there)
+        return 0;
+    if (from->st.st_ino == doubt->ino && from->st.st_nlink > 1 && !S_ISDIR(from->st.st_mode))
+        return unlinkat(from->dir, from->name, 0) < 0 ? -errno : 0; /* it was linked first */
+    if (from->st.st_ino != doubt->old_ino)
+        return 0; /* a new file of somebody's has the old name */
+    if (stat_is_same(&from->st, doubt->old_ino, doubt->old_size, doubt->old_mtime_ns))
+        return unlinkat(from->dir, from->name, 0) < 0 ? -errno : 0;
+    (void)rename2(from, to, RENAME_SWAP);
+    (void)place_look(to);
+    return 1;
+}
+
+static int rename_places(struct apply *a, const struct batch_change *c, const struct intent *doubt,
+                         struct place *from, struct place *to, struct batch_result *ret)
+{
+    struct intent intent = {.stage = INTENT_NAMES, .ino = from->there ? from->st.st_ino : 0};
+    int r;
+
+    if (doubt->stage) {
+        r = decide_move(c, from, to, doubt);
+        if (r == -EAGAIN)
+            return r;
+    } else {
+        if (to->there) {
+            intent.old_ino = to->st.st_ino;
+            intent.old_size = (uint64_t)to->st.st_size;
+            intent.old_mtime_ns = timespec_to_ns(to->st.st_mtim);
+        }
+        r = apply_intent(a, &intent);
+        if (r < 0)
+            return r;
+        r = move(a, c, from, to);
+        apply_step();
+        if (r == -EEXIST && c->at2.means == BATCH_ABSENT) {
+            (void)place_look(to);
+            r = 1;
+        }
+    }
+    if (r > 0)
+        return result_conflict(ret, to);
+    if (r < 0)
+        return result_failed(ret, r);
+    if (c->flags & BATCH_FSYNC_TOO)
+        (void)place_sync(&(struct place){.dir = from->dir, .name = from->name});
+    return names_done(c, to, doubt->stage ? doubt->ino : intent.ino, ret);
+}
+
+/* Nothing is at path, and at path2 is what should have come there. */
+static bool was_renamed(struct apply *a, const struct batch_change *c)
+{
+    const struct batch_object *o = &c->at;
+    struct place p;
+    bool was = false;
+
+    if (place_open(a, c->path, &p) == 0) {
+        was = !p.there;
+        place_done(&p);
+    }
+    if (!was || place_open(a, c->path2, &p) < 0)
+        return false;
+    if (o->means == BATCH_SAME)
+        was = p.there && p.st.st_ino == o->ino;
+    else if (o->means == BATCH_VERSION)
+        was = p.there && (p.st.st_ino == o->ino ||
+                          (o->hash && S_ISREG(p.st.st_mode) && (uint64_t)p.st.st_size == o->size &&
+                           file_has_hash(p.dir, p.name, &p.st, o->hash)));
+    else if (o->means == BATCH_LEFT_BY)
+        was = p.there && p.st.st_ino == a->record.results[o->change].now.ino;
+    else
+        was = false;
+    place_done(&p);
+    return was;
+}
+
+static bool is_equal(const struct place *from, const struct place *to)
+{
+    uint8_t sum[BATCH_HASH];
+    bool equal;
+    int fd;
+
+    if (!S_ISREG(from->st.st_mode) || !S_ISREG(to->st.st_mode) ||
+        from->st.st_size != to->st.st_size)
+        return false;
+    fd = openat(from->dir, from->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    equal = fd >= 0 && sha256_fd(fd, (uint64_t)from->st.st_size, sum) == 0 &&
+            file_has_hash(to->dir, to->name, &to->st, sum);
+    if (fd >= 0)
+        close(fd);
+    return equal;
+}
+
+/*
+ * What this batch has made once more, to be renamed, is at path2 already: of files the same bytes,
+ * and a directory that is empty still. What was made is not needed then.
+ */
+static bool was_made_again(struct apply *a, const struct batch_change *c)
+{
+    struct place from, to;
+    bool was = false;
+
+    if (c->at.means != BATCH_LEFT_BY || place_open(a, c->path, &from) < 0)
+        return false;
+    if (place_open(a, c->path2, &to) == 0) {
+        if (!from.there || !to.there)
+            was = false;
+        else if (S_ISDIR(from.st.st_mode) && S_ISDIR(to.st.st_mode))
+            was = unlinkat(from.dir, from.name, AT_REMOVEDIR) == 0;
+        else
+            was = is_equal(&from, &to) && unlinkat(from.dir, from.name, 0) == 0;
+        place_done(&to);
+    }
+    place_done(&from);
+    return was;
+}
+
+int apply_rename(struct apply *a, const struct batch_change *c, const struct intent *doubt,
+                 struct batch_result *ret)
+{
+    struct place from, to;
+    int r = names_enter(a, c->path, &c->at, doubt, &from, ret);
+
+    if (r == 0) {
+        r = names_enter(a, c->path2, &c->at2, doubt, &to, ret);
+        if (r == 0) {
+            r = rename_places(a, c, doubt, &from, &to, ret);
+            place_done(&to);
+        }
+        place_done(&from);
+    }
+    if (r == -EAGAIN && doubt->stage)
+        return apply_rename(a, c, &none, ret);
+    if (r >= 0 && names_again(a, ret) && (was_renamed(a, c) || was_made_again(a, c)) &&
+        place_open(a, c->path2, &to) == 0) {
+        (void)names_done(c, &to, 0, ret);
+        place_done(&to);
+    }
+    return r < 0 ? r : 0;
+}

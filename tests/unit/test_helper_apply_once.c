@@ -1,0 +1,678 @@
+/* The helper's apply, each change exactly once: killed, repeated, continued, closed, restored. */
+#include "apply_rig.h"
+
+#include "util/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { WORLD = 16 };
+
+static char world_dir[64];
+
+static char *in_world(const char *name)
+{
+    char path[160];
+
+    snprintf(path, sizeof(path), "%s/%s", world_dir, name);
+    return arig_path(path);
+}
+
+static const char *file_in_world(const char *name)
+{
+    char path[160];
+
+    snprintf(path, sizeof(path), "%s/%s", world_dir, name);
+    return arig_get(path);
+}
+
+static void put_in_world(const char *name, const char *text)
+{
+    char path[160];
+
+    snprintf(path, sizeof(path), "%s/%s", world_dir, name);
+    arig_put(path, text);
+}
+
+static struct remote_object version_in_world(const char *name)
+{
+    char path[160];
+
+    snprintf(path, sizeof(path), "%s/%s", world_dir, name);
+    return arig_version(path);
+}
+
+static const char world_data[] = "0123456789";
+static const struct remote_piece whole_piece[] = {{0, 10, 0, 0}};
+static const struct remote_piece two_pieces[] = {{1, 2, 0, 4}, {6, 1, 0, 0}};
+
+/* A change of every kind, and what they are made of. */
+static struct remote_batch new_world(unsigned n, struct remote_change v[WORLD])
+{
+    size_t count = 0;
+
+    snprintf(world_dir, sizeof(world_dir), "w%u", n);
+    assert_int_equal(mkdir(world_dir, 0755), 0);
+    put_in_world("replaced", "old");
+    put_in_world("patched", "abcdefgh");
+    put_in_world("two", "xxxxxxxxxxxx");
+    assert_int_equal(link(in_world("two"), in_world("names")), 0);
+    put_in_world("log", "line\n");
+    put_in_world("gone", "bye");
+    put_in_world("from", "moved");
+    put_in_world("over", "was there");
+    put_in_world("x", "x");
+    put_in_world("y", "y");
+    assert_int_equal(mkdir(in_world("empty"), 0755), 0);
+
+    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_WRITE,
+                                        .path = in_world("new"),
+                                        .at = ARIG_ABSENT,
+                                        .size = 10,
+                                        .pieces = whole_piece,
+                                        .piece_count = 1};
+    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_WRITE,
+                                        .flags = REMOTE_CHANGE_FSYNC_TOO,
+                                        .path = in_world("replaced"),
+                                        .at = version_in_world("replaced"),
+                                        .size = 10,
+                                        .pieces = whole_piece,
+                                        .piece_count = 1};
+    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_WRITE,
+                                        .path = in_world("patched"),
+                                        .at = version_in_world("patched"),
+                                        .keep = REMOTE_ALL,
+                                        .size = REMOTE_ALL,
+                                        .pieces = two_pieces,
+                                        .piece_count = 2};
+    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_WRITE,
+                                        .path = in_world("two"),
+                                        .at = version_in_world("two"),
+                                        .keep = 4,
+                                        .size = 9,
+                                        .pieces = two_pieces,
+                                        .piece_count = 2};
+    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_WRITE,
+                                        .flags = REMOTE_CHANGE_APPEND,
+                                        .path = in_world("log"),
+                                        .at = version_in_world("log"),
+                                        .size = REMOTE_ALL,
+                                        .pieces = whole_piece,
+                                        .piece_count = 1};
+    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_MKDIR,
+                                        .path = in_world("dir"),
+                                        .at = ARIG_ABSENT,
+                                        .set = {.mask = REMOTE_SET_MODE, .attr = {.mode = 02751}}};
+    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_SYMLINK,
+                                        .path = in_world("dir/link"),
+                                        .path2 = "../new",
+                                        .at = ARIG_ABSENT};
+    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_LINK,
+                                        .path = in_world("new"),
+                                        .path2 = in_world("dir/hard"),
+                                        .at = ARIG_LEFT(0),
+                                        .at2 = ARIG_ABSENT};
+    v[count++] = (struct remote_change){
+        .kind = REMOTE_CHANGE_UNLINK, .path = in_world("gone"), .at = version_in_world("gone")};
+    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_RENAME,
+                                        .path = in_world("from"),
+                                        .path2 = in_world("over"),
+                                        .at = version_in_world("from"),
+                                        .at2 = version_in_world("over")};
+    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_RENAME,
+                                        .path = in_world("dir"),
+                                        .path2 = in_world("dir2"),
+                                        .at = ARIG_LEFT(5),
+                                        .at2 = ARIG_ABSENT};
+    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_RENAME,
+                                        .flags = REMOTE_CHANGE_EXCHANGE,
+                                        .path = in_world("x"),
+                                        .path2 = in_world("y"),
+                                        .at = version_in_world("x"),
+                                        .at2 = version_in_world("y")};
+    v[count++] = (struct remote_change){
+        .kind = REMOTE_CHANGE_RMDIR, .path = in_world("empty"), .at = version_in_world("empty")};
+    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_SETATTR,
+                                        .path = in_world("over"),
+                                        .at = ARIG_LEFT(9),
+                                        .set = {.mask = REMOTE_SET_MODE | REMOTE_SET_MTIME,
+                                                .attr = {.mode = 0600, .mtime_ns = 12345}}};
+    v[count++] = (struct remote_change){
+        .kind = REMOTE_CHANGE_FSYNC, .path = in_world("dir2"), .at = ARIG_ANY};
+    assert_true(count <= WORLD);
+    return arig_batch(v, count, world_data);
+}
+
+static void expect_text(const char *name, const char *want)
+{
+    const char *got = file_in_world(name);
+
+    if (!got || strcmp(got, want) != 0)
+        fail_msg("%s, died at %ld: %s is \"%s\", not \"%s\"", world_dir, arig.dies_at, name,
+                 got ? got : "(none)", want);
+}
+
+/* As a local directory is after the same operations; no name more or less. */
+static void expect_new_world(void)
+{
+    expect_text("new", "0123456789");
+    expect_text("replaced", "0123456789");
+    expect_text("patched", "a45def0h");
+    expect_text("log", "line\n0123456789");
+    expect_text("over", "moved");
+    expect_text("x", "y");
+    expect_text("y", "x");
+    expect_text("dir2/hard", "0123456789");
+    assert_int_equal(arig_stat(in_world("two")).st_size, 9);
+    assert_memory_equal(file_in_world("names"),
+                        "x45x\0\0"
+                        "0\0",
+                        9);
+    assert_int_equal(arig_stat(in_world("dir2")).st_mode, S_IFDIR | 02751);
+    assert_int_equal(arig_stat(in_world("over")).st_mode, S_IFREG | 0600);
+    assert_int_equal(timespec_to_ns(arig_stat(in_world("over")).st_mtim), 12345);
+    assert_int_equal(arig_count(in_world("dir2")), 2);
+    assert_int_equal(arig_count(world_dir), 10);
+}
+
+static void expect_all_done(const struct remote_applied *a)
+{
+    assert_int_equal(a->state, REMOTE_BATCH_FINISHED);
+    for (size_t i = 0; i < a->count; i++) {
+        if (a->v[i].outcome != REMOTE_DONE)
+            fail_msg("%s: change %zu: outcome %d (%d)", world_dir, i, a->v[i].outcome, a->v[i].err);
+    }
+}
+
+/* Nothing but the record, the lock and the spare in the client's folder. */
+static void expect_tidy(void)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/h/clients/%s", arig.root, arig.client);
+    assert_int_equal(arig_count(path), 3);
+}
+
+static bool dies_at(const struct remote_batch *b, long step, struct remote_applied *ret)
+{
+    bool more = false;
+    int r;
+
+    arig.dies_at = step;
+    r = arig_ask(b, true, ret, &more);
+    if (r == 0) {
+        arig.dies_at = 0;
+        assert_false(more);
+        return false;
+    }
+    assert_int_equal(r, -EPIPE);
+    arig.dies_at = 0;
+    return true;
+}
+
+TEST(killed_at_any_step_it_goes_on_where_it_was)
+{
+    struct remote_change v[WORLD];
+    long step = 0;
+    bool died;
+
+    do {
+        struct remote_batch b = new_world((unsigned)++step, v);
+        struct remote_applied a = {0};
+
+        died = dies_at(&b, step, &a);
+        if (died)
+            assert_int_equal(arig_apply(&b, &a), 0);
+        expect_all_done(&a);
+        remote_applied_done(&a);
+        expect_new_world();
+        expect_tidy();
+        arig.number++;
+    } while (died && step < 1000);
+    assert_in_range(step, 50, 999);
+}
+
+TEST(killed_again_while_it_goes_on_it_still_does)
+{
+    static const long seconds[] = {1, 2, 3, 4, 6};
+    struct remote_change v[WORLD];
+    unsigned n = 0;
+    bool died = true;
+
+    for (long step = 4; died; step += 3) {
+        for (size_t i = 0; i < ARRAY_LEN(seconds); i++) {
+            struct remote_batch b = new_world(n++, v);
+            struct remote_applied a = {0};
+
+            died = dies_at(&b, step, &a);
+            if (!died || !dies_at(&b, seconds[i], &a)) {
+                remote_applied_done(&a);
+                a = (struct remote_applied){0};
+            }
+            assert_int_equal(arig_apply(&b, &a), 0);
+            expect_all_done(&a);
+            remote_applied_done(&a);
+            expect_new_world();
+            arig.number++;
+        }
+    }
+}
+
+/* What was left open, as the next batch: what it was to stand on is told by its version. */
+static size_t rest_of(const struct remote_change *v, const struct remote_applied *a,
+                      struct remote_change *ret)
+{
+    size_t count = 0, place[WORLD];
+
+    for (size_t i = 0; i < a->count; i++) {
+        struct remote_change c = v[i];
+
+        if (a->v[i].outcome == REMOTE_DONE)
+            continue;
+        assert_int_equal(a->v[i].outcome, REMOTE_OPEN);
+        if (c.at.means == REMOTE_LEFT_BY && a->v[c.at.change].outcome == REMOTE_DONE) {
+            const struct remote_attr *now = &a->v[c.at.change].now;
+
+            c.at = (struct remote_object){.means = REMOTE_VERSION,
+                                          .dev = now->dev,
+                                          .ino = now->ino,
+                                          .size = now->size,
+                                          .mtime_ns = now->mtime_ns,
+                                          .ctime_ns = now->ctime_ns};
+        } else if (c.at.means == REMOTE_LEFT_BY) {
+            c.at.change = (uint32_t)place[c.at.change];
+        }
+        place[i] = count;
+        ret[count++] = c;
+    }
+    return count;
+}
+
+TEST(closed_after_a_kill_it_tells_how_far_it_came)
+{
+    struct remote_change v[WORLD], rest[WORLD];
+    long step = 0;
+    bool died;
+
+    do {
+        struct remote_batch b = new_world((unsigned)++step, v);
+        struct remote_applied a = {0}, late = {0};
+        size_t count;
+
+        died = dies_at(&b, step, &a);
+        remote_applied_done(&a);
+        b.mode = REMOTE_BATCH_CLOSE;
+        assert_int_equal(arig_apply(&b, &a), 0);
+        assert_int_equal(a.state, REMOTE_BATCH_FINISHED);
+        assert_int_equal(a.count, b.count);
+        /* A copy that comes late does nothing. */
+        b.mode = REMOTE_BATCH_RUN;
+        assert_int_equal(arig_apply(&b, &late), 0);
+        for (size_t i = 0; i < a.count; i++)
+            assert_int_equal(late.v[i].outcome, a.v[i].outcome);
+        remote_applied_done(&late);
+        arig.number++;
+        count = rest_of(v, &a, rest);
+        remote_applied_done(&a);
+        if (count > 0) {
+            a = arig_do(rest, count, world_data);
+            expect_all_done(&a);
+            remote_applied_done(&a);
+        }
+        expect_new_world();
+        expect_tidy();
+    } while (died && step < 1000);
+}
+
+/* ---- the same batch, another batch ---- */
+
+TEST(sent_twice_it_is_done_once_and_answered_the_same)
+{
+    struct remote_change v[WORLD];
+    struct remote_batch b = new_world(0, v);
+    struct remote_applied first = {0}, second = {0};
+
+    assert_int_equal(arig_apply(&b, &first), 0);
+    arig_put("later", "");
+    assert_int_equal(arig_apply(&b, &second), 0);
+    expect_all_done(&second);
+    for (size_t i = 0; i < b.count; i++)
+        assert_memory_equal(&first.v[i].now, &second.v[i].now, sizeof(first.v[i].now));
+    expect_new_world();
+    remote_applied_done(&first);
+    remote_applied_done(&second);
+}
+
+TEST(sent_twice_at_once_one_waits_and_gets_the_answer)
+{
+    struct remote_change v[WORLD];
+
+    for (unsigned n = 0; n < 10; n++) {
+        struct remote_batch b = new_world(n, v);
+        struct remote_applied a = {0};
+        pid_t pids[3];
+        int status;
+
+        for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
+            pids[i] = fork();
+            if (pids[i] == 0) {
+                int r = arig_apply(&b, &a);
+
+                for (size_t k = 0; r == 0 && k < b.count; k++)
+                    r = a.v[k].outcome != REMOTE_DONE;
+                _exit(r != 0);
+            }
+        }
+        for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
+            assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+            assert_int_equal(status, 0);
+        }
+        expect_new_world();
+        arig.number++;
+    }
+}
+
+static enum remote_batch_state state_of(const struct remote_batch *b)
+{
+    struct remote_applied a = {0};
+    enum remote_batch_state told;
+
+    assert_int_equal(arig_apply(b, &a), 0);
+    told = a.state;
+    remote_applied_done(&a);
+    return told;
+}
+
+static void in_client(const char *command)
+{
+    char line[256];
+
+    snprintf(line, sizeof(line), "cd %s/h/clients/%s && %s", arig.root, arig.client, command);
+    assert_int_equal(system(line), 0);
+}
+
+TEST(other_behind_ahead_and_unknown_are_told_apart_and_touch_nothing)
+{
+    const struct remote_change c = arig_write("f", ARIG_ANY, "data");
+    struct remote_batch b = arig_batch(&c, 1, "data");
+
+    assert_int_equal(state_of(&b), REMOTE_BATCH_FINISHED);
+    assert_int_equal(unlink("f"), 0);
+    b.digest[0] ^= 1;
+    assert_int_equal(state_of(&b), REMOTE_BATCH_OTHER);
+    b = arig_batch(&c, 1, "data");
+    b.number = 3;
+    assert_int_equal(state_of(&b), REMOTE_BATCH_BEHIND);
+    in_client("cp record old");
+    b.number = 2;
+    assert_int_equal(state_of(&b), REMOTE_BATCH_FINISHED);
+    b.number = 3;
+    assert_int_equal(state_of(&b), REMOTE_BATCH_FINISHED);
+    assert_int_equal(unlink("f"), 0);
+    b.number = 1;
+    assert_int_equal(state_of(&b), REMOTE_BATCH_AHEAD);
+    b.number = 4;
+    in_client("mv old record"); /* the sandbox was restored */
+    assert_int_equal(state_of(&b), REMOTE_BATCH_BEHIND);
+    in_client("rm record");
+    assert_int_equal(state_of(&b), REMOTE_BATCH_UNKNOWN);
+    b.mode = REMOTE_BATCH_CLOSE;
+    assert_int_equal(state_of(&b), REMOTE_BATCH_UNKNOWN);
+    assert_null(arig_get("f"));
+    b.mode = REMOTE_BATCH_RENEW;
+    assert_int_equal(state_of(&b), REMOTE_BATCH_FINISHED);
+    assert_non_null(arig_get("f"));
+}
+
+TEST(an_earlier_batch_that_was_cut_off_is_not_passed_over)
+{
+    struct remote_change v[WORLD];
+    struct remote_batch b = new_world(0, v);
+    struct remote_applied a = {0};
+
+    assert_true(dies_at(&b, 20, &a));
+    b.number++;
+    assert_int_equal(state_of(&b), REMOTE_BATCH_BEHIND);
+}
+
+TEST(a_record_with_a_torn_end_is_continued)
+{
+    struct remote_change v[WORLD];
+
+    for (unsigned n = 0; n < 20; n++) {
+        struct remote_batch b = new_world(n, v);
+        struct remote_applied a = {0};
+        char command[64];
+
+        assert_true(dies_at(&b, 12 + n, &a));
+        snprintf(command, sizeof(command), "head -c %u /dev/urandom >>record", n % 2 ? 5 : 40);
+        in_client(command);
+        assert_int_equal(arig_apply(&b, &a), 0);
+        expect_all_done(&a);
+        remote_applied_done(&a);
+        expect_new_world();
+        arig.number++;
+    }
+}
+
+/* Without what cannot be told from its opposite, an exchange; and a directory is not moved that is
+ * made and filled in the same batch. */
+TEST(renewed_what_is_there_already_counts_as_done)
+{
+    static const size_t parts[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13};
+    struct remote_change v[WORLD], part[ARRAY_LEN(parts)];
+    struct remote_batch b;
+    struct remote_applied a = {0};
+
+    (void)new_world(0, v);
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        part[i] = v[parts[i]];
+    a = arig_do(part, ARRAY_LEN(parts), world_data);
+    expect_all_done(&a);
+    remote_applied_done(&a);
+    in_client("rm record");
+    b = arig_batch(part, ARRAY_LEN(parts), world_data);
+    b.mode = REMOTE_BATCH_RENEW;
+    assert_int_equal(arig_apply(&b, &a), 0);
+    expect_all_done(&a);
+    remote_applied_done(&a);
+    expect_text("log", "line\n0123456789"); /* not twice */
+    expect_text("over", "moved");
+    expect_text("patched", "a45def0h");
+    assert_int_equal(arig_count(in_world("dir")), 2);
+    assert_int_equal(arig_count(world_dir), 10);
+}
+
+TEST(renewed_a_file_that_was_saved_by_rename_is_not_in_its_own_way)
+{
+    struct remote_change v[2];
+    struct remote_applied a;
+    struct remote_batch b;
+
+    arig_put("f", "old");
+    v[0] = arig_write("f.lock", ARIG_ABSENT, "new");
+    v[1] = (struct remote_change){.kind = REMOTE_CHANGE_RENAME,
+                                  .path = arig_path("f.lock"),
+                                  .path2 = arig_path("f"),
+                                  .at = ARIG_LEFT(0),
+                                  .at2 = arig_version("f")};
+    a = arig_do(v, 2, "new");
+    expect_all_done(&a);
+    remote_applied_done(&a);
+    b = arig_batch(v, 2, "new");
+    b.mode = REMOTE_BATCH_RENEW;
+    assert_int_equal(arig_apply(&b, &a), 0);
+    expect_all_done(&a);
+    remote_applied_done(&a);
+    assert_string_equal(arig_get("f"), "new");
+    assert_int_equal(arig_count("."), 1);
+}
+
+TEST(renewed_what_was_not_done_is_done)
+{
+    struct remote_change v[WORLD];
+    struct remote_batch b = new_world(0, v);
+    struct remote_applied a = {0};
+
+    b.mode = REMOTE_BATCH_RENEW;
+    b.number = 77;
+    assert_int_equal(arig_apply(&b, &a), 0);
+    expect_all_done(&a);
+    expect_new_world();
+    remote_applied_done(&a);
+}
+
+/* ---- long and large ---- */
+
+TEST(what_takes_long_is_continued_until_it_is_done)
+{
+    enum { COUNT = 400 };
+    struct remote_change *v = calloc(COUNT, sizeof(*v));
+    struct remote_applied a;
+    char name[32];
+
+    for (size_t i = 0; i < COUNT; i++) {
+        snprintf(name, sizeof(name), "f%zu", i);
+        v[i] = arig_write(name, ARIG_ABSENT, "some data");
+    }
+    arig.limit_ms = 1;
+    a = arig_do(v, COUNT, "some data");
+    expect_all_done(&a);
+    remote_applied_done(&a);
+    assert_true(arig.asked > 1);
+    assert_int_equal(arig_count("."), COUNT);
+    free(v);
+}
+
+TEST(a_large_file_is_continued_in_the_middle)
+{
+    enum { BLOB = 16 << 20, COUNT = 3 };
+    char *bytes = malloc(BLOB), *got;
+    struct remote_blob blobs[COUNT];
+    struct remote_piece pieces[COUNT];
+    struct remote_change c;
+    struct remote_applied a = {0};
+    struct remote_batch b;
+
+    for (size_t i = 0; i < BLOB; i++)
+        bytes[i] = (char)(i * 31 >> 3 | 1);
+    for (unsigned i = 0; i < COUNT; i++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "s-%u", i);
+        bytes[7] = (char)i;
+        blobs[i] = arig_blob(name, bytes, BLOB);
+        pieces[i] = (struct remote_piece){.off = (uint64_t)i * BLOB, .len = BLOB, .blob = i + 1};
+    }
+    c = (struct remote_change){.kind = REMOTE_CHANGE_WRITE,
+                               .path = arig_path("big"),
+                               .at = ARIG_ABSENT,
+                               .size = COUNT * (uint64_t)BLOB,
+                               .pieces = pieces,
+                               .piece_count = COUNT};
+    b = arig_batch(&c, 1, NULL);
+    b.blobs = blobs;
+    b.blob_count = COUNT;
+    assert_int_equal(remote_batch_digest(&b, b.digest), 0);
+    arig.limit_ms = 1;
+    assert_int_equal(arig_apply(&b, &a), 0);
+    expect_all_done(&a);
+    assert_true(arig.asked > 3);
+    got = arig_get("big");
+    for (unsigned i = 0; i < COUNT; i++) {
+        bytes[7] = (char)i;
+        assert_memory_equal(got + (size_t)i * BLOB, bytes, BLOB);
+    }
+    assert_int_equal(arig_count(arig_path("../h")), 2); /* the blobs are gone */
+    remote_applied_done(&a);
+    free(bytes);
+}
+
+TEST(a_batch_as_large_as_may_be)
+{
+    struct remote_change *v = calloc(REMOTE_BATCH_CHANGES, sizeof(*v));
+    struct remote_applied a;
+    char name[32];
+
+    for (size_t i = 0; i < REMOTE_BATCH_CHANGES; i++) {
+        snprintf(name, sizeof(name), "f%zu", i / 2);
+        v[i] = i % 2 == 0 ? arig_write(name, ARIG_ABSENT, "x")
+                          : (struct remote_change){.kind = REMOTE_CHANGE_UNLINK,
+                                                   .path = arig_path(name),
+                                                   .at = ARIG_LEFT((uint32_t)i - 1)};
+    }
+    a = arig_do(v, REMOTE_BATCH_CHANGES, "x");
+    expect_all_done(&a);
+    remote_applied_done(&a);
+    assert_int_equal(arig_count("."), 0);
+    free(v);
+}
+
+/* ---- blobs ---- */
+
+TEST(a_blob_that_is_missing_or_damaged_is_asked_for_and_nothing_is_done)
+{
+    struct remote_blob blob = arig_blob("s-1", "blob bytes", 10);
+    const struct remote_piece piece = {.len = 10, .blob = 1};
+    const struct remote_change v[] = {{.kind = REMOTE_CHANGE_WRITE,
+                                       .path = arig_path("f"),
+                                       .at = ARIG_ABSENT,
+                                       .size = 10,
+                                       .pieces = &piece,
+                                       .piece_count = 1}};
+    static const char *const harms[] = {"rm s-1", "printf 'blob byteS' >s-1", "printf short >s-1",
+                                        "rm s-1; ln -s h-test s-1", "rm s-1; mkdir s-1"};
+    struct remote_batch b = arig_batch(v, 1, NULL);
+    struct remote_applied a = {0};
+    bool more;
+
+    b.blobs = &blob;
+    b.blob_count = 1;
+    assert_int_equal(remote_batch_digest(&b, b.digest), 0);
+    for (size_t i = 0; i < ARRAY_LEN(harms); i++) {
+        char command[256];
+
+        snprintf(command, sizeof(command), "cd %s/h && %s", arig.root, harms[i]);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(arig_ask(&b, true, &a, &more), -ENODATA);
+        assert_int_equal(arig_count("."), 0);
+        (void)system("rm -rf ../h/s-1");
+        blob = arig_blob("s-1", "blob bytes", 10);
+    }
+    blob = arig_blob("s-2", "blob bytes", 10); /* another name, the same batch */
+    assert_int_equal(arig_apply(&b, &a), 0);
+    expect_all_done(&a);
+    remote_applied_done(&a);
+    assert_string_equal(arig_get("f"), "blob bytes");
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, apply_rig_enter, apply_rig_leave)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(killed_at_any_step_it_goes_on_where_it_was),
+        CASE(killed_again_while_it_goes_on_it_still_does),
+        CASE(closed_after_a_kill_it_tells_how_far_it_came),
+        CASE(sent_twice_it_is_done_once_and_answered_the_same),
+        CASE(sent_twice_at_once_one_waits_and_gets_the_answer),
+        CASE(other_behind_ahead_and_unknown_are_told_apart_and_touch_nothing),
+        CASE(an_earlier_batch_that_was_cut_off_is_not_passed_over),
+        CASE(a_record_with_a_torn_end_is_continued),
+        CASE(renewed_what_is_there_already_counts_as_done),
+        CASE(renewed_a_file_that_was_saved_by_rename_is_not_in_its_own_way),
+        CASE(renewed_what_was_not_done_is_done),
+        CASE(what_takes_long_is_continued_until_it_is_done),
+        CASE(a_large_file_is_continued_in_the_middle),
+        CASE(a_batch_as_large_as_may_be),
+        CASE(a_blob_that_is_missing_or_damaged_is_asked_for_and_nothing_is_done),
+    };
+
+    apply_rig_in_memory = true;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
