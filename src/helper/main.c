@@ -126,7 +126,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (emit_open(&e, argv[1]) < 0)
         return 1;
-    start_emit(&e);
+    start_emit(&e, -1);
     r = take_question(argv[2], &q);
     if (r == 0 && q.batch.len > 0)
         r = verb_apply(&e, &q.batch, &more);

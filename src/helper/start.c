@@ -1,6 +1,7 @@
 /* The first frame of an answer: when and where it was given. */
 #include "helper/verbs.h"
 
+#include "helper/mounts.h"
 #include "helper/text.h"
 #include "util/clock.h"
 
@@ -8,8 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-/* The kernel's boot and the first process's start: a container restarts without the former. */
-static void name_boot(char *out, size_t size)
+/* The kernel's boot, the first process's start (a container restarts without the former), and what
+ * is mounted: when one of them is another, nothing that was known need be true. */
+static void name_boot(int root, char *out, size_t size)
 {
     char boot[64], stat[1024];
     const char *p;
@@ -23,10 +25,10 @@ static void name_boot(char *out, size_t size)
         p = strchr(p + 1, ' ');
     if (p)
         started = strtoull(p, NULL, 10);
-    text_make(out, size, "%s.%llu", boot, started);
+    text_make(out, size, "%s.%llu.%x", boot, started, root < 0 ? 0 : mounts_around(root));
 }
 
-void start_emit(struct emit *e)
+void start_emit(struct emit *e, int root)
 {
     struct timespec uptime;
     char boot[128];
@@ -34,7 +36,7 @@ void start_emit(struct emit *e)
 
     if (e->sent == 0 && e->count == 0)
         buf_truncate(&e->raw, 0); /* one that was there is out of date */
-    name_boot(boot, sizeof(boot));
+    name_boot(root, boot, sizeof(boot));
     clock_gettime(CLOCK_BOOTTIME, &uptime);
     start = (struct proto_start){.now_ns = clock_real_ns(),
                                  .uptime_ns = timespec_to_ns(uptime),

@@ -134,6 +134,8 @@ int verb_tree(struct emit *e, const struct proto_request *req, bool *ret_more)
     struct queue queue = {0};
     int root = walk_root(req->root), r = root < 0 ? root : 0;
 
+    if (r == 0)
+        start_emit(e, root);
     for (size_t i = 0; r == 0 && i < req->path_count; i++)
         r = queue_push(&queue, req->paths[i], "");
     while (r == 0 && queue.head < queue.count) {
@@ -285,7 +287,7 @@ int verb_changes(struct emit *e, const struct proto_request *req, bool *ret_more
         const int64_t before_ns = clock_mono_ns();
         uint64_t len;
 
-        start_emit(e); /* what the asker goes on from is the last look, not the first */
+        start_emit(e, root); /* what the asker goes on from is the last look, not the first */
         len = answer_len(e);
         r = scan(e, root, req);
         if (r < 0 || answer_len(e) > len || clock_mono_ns() >= end_ns)

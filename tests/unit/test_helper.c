@@ -7,10 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -395,6 +399,135 @@ TEST(waiting_ends_at_the_first_change)
     answer_done(&a);
 }
 
+static bool may_mount(void)
+{
+    static bool may, asked;
+
+    if (!asked)
+        may = unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+    asked = true;
+    return may;
+}
+
+static char *boot_of(struct proto_request *req)
+{
+    struct answer a = ask(req);
+    char *boot = strndup(a.start.boot, a.start.boot_len);
+
+    answer_done(&a);
+    return boot;
+}
+
+/* No time of any file moves when something is mounted over it. */
+TEST(what_is_mounted_below_the_root_makes_another_start)
+{
+    char *inside[] = {""}, below[96], beside[96];
+    struct proto_request req = about(PROTO_VERB_CHANGES, inside, 1), other = req;
+    char *boot, *boot_mounted, *boot_beside, *boot_beside_mounted, *boot_again, *boot_tree;
+
+    if (!may_mount())
+        skip();
+    mkdir("in", 0755);
+    mkdir("in/a b", 0755);
+    mkdir("out", 0755);
+    write_file("out/f", "");
+    snprintf(below, sizeof(below), "%s/in", root);
+    snprintf(beside, sizeof(beside), "%s/out", root);
+    req.root = below;
+    other.root = beside;
+    req.since_ns = other.since_ns = a_moment_later();
+    boot = boot_of(&req);
+    boot_beside = boot_of(&other);
+    assert_int_equal(mount("out", "in/a b", NULL, MS_BIND, NULL), 0);
+    boot_mounted = boot_of(&req);
+    boot_beside_mounted = boot_of(&other);
+    req.verb = PROTO_VERB_TREE;
+    boot_tree = boot_of(&req);
+    req.verb = PROTO_VERB_CHANGES;
+    assert_int_equal(umount("in/a b"), 0);
+    boot_again = boot_of(&req);
+
+    assert_string_not_equal(boot, boot_mounted);
+    assert_string_equal(boot_tree, boot_mounted);
+    assert_string_equal(boot, boot_again);
+    assert_string_equal(boot_beside, boot_beside_mounted);
+    free(boot);
+    free(boot_mounted);
+    free(boot_beside);
+    free(boot_beside_mounted);
+    free(boot_again);
+    free(boot_tree);
+}
+
+/* ramfs is none of those whose ctime is known to tell. */
+TEST(on_other_file_systems_directories_are_listed_in_full)
+{
+    char *paths[] = {"", "m"};
+    struct proto_request req = about(PROTO_VERB_CHANGES, paths, 2);
+    struct answer a;
+
+    if (!may_mount())
+        skip();
+    mkdir("m", 0755);
+    assert_int_equal(mount("none", "m", "ramfs", 0, NULL), 0);
+    write_file("m/f", "1");
+    write_file("g", "1");
+    (void)a_moment_later();
+    req.since_ns = a_moment_later();
+    a = ask(&req);
+    assert_int_equal(umount("m"), 0);
+    assert_null(find(&a, "g", false));
+    assert_true(find(&a, "m", true)->whole);
+    assert_non_null(find(&a, "m/f", false));
+    answer_done(&a);
+}
+
+/* A writer makes, removes, renames and changes the kind of what the walk meets. */
+TEST(a_walk_over_what_changes_meanwhile_shows_what_stays)
+{
+    enum { WALKS = 40 };
+    struct proto_request req = about(PROTO_VERB_TREE, whole, 1);
+    pid_t child;
+
+    mkdir("d", 0755);
+    mkdir("d/stays", 0755);
+    write_file("d/stays/f", "");
+    child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (unsigned i = 0;; i++) {
+            char name[32], to[32];
+
+            snprintf(name, sizeof(name), "d/%u", i % 50);
+            snprintf(to, sizeof(to), "d/%u", i * 7 % 50);
+            (void)!rename(name, to);
+            unlink(name);
+            rmdir(name);
+            switch (i % 3) {
+            case 0:
+                close(open(name, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+                break;
+            case 1:
+                mkdir(name, 0700);
+                break;
+            default:
+                (void)!symlink("stays", name);
+            }
+        }
+    }
+    for (unsigned i = 0; i < WALKS; i++) {
+        struct answer a = ask(&req);
+
+        assert_int_equal(a.end.err, 0);
+        assert_true(find(&a, "d", true)->whole);
+        assert_true(find(&a, "d/stays", true)->whole);
+        assert_non_null(find(&a, "d/stays/f", false));
+        answer_done(&a);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
 TEST(files_are_read_but_not_links_or_special_ones)
 {
     static char data[200000];
@@ -534,6 +667,9 @@ int main(void)
         ROOTED(changes_are_those_since_then),
         ROOTED(a_forged_mtime_does_not_hide_a_change),
         ROOTED(waiting_ends_at_the_first_change),
+        ROOTED(what_is_mounted_below_the_root_makes_another_start),
+        ROOTED(on_other_file_systems_directories_are_listed_in_full),
+        ROOTED(a_walk_over_what_changes_meanwhile_shows_what_stays),
         ROOTED(files_are_read_but_not_links_or_special_ones),
         ROOTED(stat_tells_what_is_there_links_included),
         ROOTED(a_long_request_comes_as_a_line_of_stdin),
