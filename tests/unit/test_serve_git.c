@@ -28,7 +28,8 @@ static const struct fact facts[] = {
     POST_JSON("change", "/process/execute",
         "{\"command\":\"cd w; echo 2 > 'new one'; echo 3 > one\"}", 200, NULL),
     GET("status_untracked", "/git/status?path=w", 200,
-        "~{\"name\":\"new one\",\"extra\":\"\",\"staging\":\"Untracked\",\"worktree\":\"Untracked\"}"),
+        "~{\"name\":\"new one\",\"extra\":\"\",\"staging\":\"Untracked\","
+        "\"worktree\":\"Untracked\"}"),
     GET("status_modified", "/git/status?path=w", 200,
         "~{\"name\":\"one\",\"extra\":\"\",\"staging\":\"Unmodified\",\"worktree\":\"Modified\"}"),
     POST_JSON("commit_without_add_409", "/git/commit",
