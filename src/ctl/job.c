@@ -161,6 +161,15 @@ static int begin(struct job *job, struct starting *s, struct remote_job *ret)
     return r < 0 ? again : 0;
 }
 
+/* Of one that printed to one stream only it is known how the two came. */
+static void keep_both_locked(struct job *job, struct buf *out, struct buf *err)
+{
+    if (job->now.err_size == 0)
+        keep_locked(job, JOB_BOTH, 0, out);
+    else if (job->now.out_size == 0)
+        keep_locked(job, JOB_BOTH, 0, err);
+}
+
 int job_start(struct job *job, const char *cmd, size_t len, struct buf *why)
 {
     struct starting s = {.cmd = BUF_INIT(job->cmd.max),
@@ -197,6 +206,7 @@ int job_start(struct job *job, const char *cmd, size_t len, struct buf *why)
             job->input_off = s.input.len;
             keep_locked(job, JOB_OUT, 0, &s.out);
             keep_locked(job, JOB_ERR, 0, &s.err);
+            keep_both_locked(job, &s.out, &s.err);
             job->whole = is_over(job) && s.out.len == now.out_size && s.err.len == now.err_size;
             buf_truncate(&job->cmd, 0);
             (void)buf_append(&job->cmd, s.cmd.data, s.cmd.len); /* to be shown, no more */
@@ -210,30 +220,32 @@ int job_start(struct job *job, const char *cmd, size_t len, struct buf *why)
 
 /* ---- reading ---- */
 
-/* A read of the sandbox's; what it brings goes to out and err, and into the windows. */
-static int fetch(struct job *job, uint64_t out_off, uint64_t err_off, size_t max, int64_t wait_ns,
-                 struct buf *out, struct buf *err, struct remote_job *ret)
+/* A read of the sandbox's; what it brings is appended to out, and goes into the stream's window. */
+static int fetch(struct job *job, enum job_stream stream, uint64_t off, size_t max, int64_t wait_ns,
+                 struct buf *out)
 {
-    const struct remote_job_read read = {.out_off = out_off,
-                                         .err_off = err_off,
+    struct buf none = BUF_INIT(0);
+    const struct remote_job_read read = {.out_off = stream == JOB_ERR ? INT64_MAX : off,
+                                         .err_off = stream == JOB_ERR ? off : INT64_MAX,
                                          .max = max,
                                          .wait_ns = wait_ns,
-                                         .out = out,
-                                         .err = err};
+                                         .together = stream == JOB_BOTH,
+                                         .out = stream == JOB_ERR ? &none : out,
+                                         .err = stream == JOB_ERR ? out : &none};
+    struct remote_job now;
     uint64_t id;
     int r;
 
     job_lock(job);
     id = job->now.id;
     job_unlock(job);
-    r = remote_job_read(remote_of(job), id, &read, ret);
+    r = remote_job_read(remote_of(job), id, &read, &now);
     if (r < 0)
         return r;
-    heed_end(job, ret);
+    heed_end(job, &now);
     job_lock(job);
-    take_locked(job, ret);
-    keep_locked(job, JOB_OUT, out_off, out);
-    keep_locked(job, JOB_ERR, err_off, err);
+    take_locked(job, &now);
+    keep_locked(job, stream, off, out);
     job_unlock(job);
     return 0;
 }
@@ -242,6 +254,7 @@ int job_hear(struct job *job, int64_t age_ns, struct remote_job *ret)
 {
     struct buf none = BUF_INIT(0);
     bool known;
+    int r;
 
     job_lock(job);
     *ret = job->now;
@@ -251,7 +264,13 @@ int job_hear(struct job *job, int64_t age_ns, struct remote_job *ret)
         return -ENOENT;
     }
     job_unlock(job);
-    return known ? 0 : fetch(job, INT64_MAX, INT64_MAX, 0, 0, &none, &none, ret);
+    if (known)
+        return 0;
+    r = fetch(job, JOB_OUT, INT64_MAX, 0, 0, &none);
+    job_lock(job);
+    *ret = job->now;
+    job_unlock(job);
+    return r;
 }
 
 /* What the window has of the stream from off. */
@@ -270,13 +289,12 @@ static size_t from_window_locked(const struct job *job, enum job_stream stream, 
 
 static uint64_t size_of(const struct remote_job *now, enum job_stream stream)
 {
-    return stream == JOB_OUT ? now->out_size : now->err_size;
+    return stream == JOB_OUT ? now->out_size : stream == JOB_ERR ? now->err_size : now->both_size;
 }
 
 int job_read(struct job *job, enum job_stream stream, uint64_t off, size_t size, struct buf *out)
 {
-    struct buf fetched = BUF_INIT(PIECE), none = BUF_INIT(PIECE);
-    struct remote_job now;
+    struct buf fetched = BUF_INIT(PIECE);
     bool done;
     int r;
 
@@ -286,12 +304,10 @@ int job_read(struct job *job, enum job_stream stream, uint64_t off, size_t size,
     job_unlock(job);
     if (done)
         return 0;
-    r = fetch(job, stream == JOB_OUT ? off : INT64_MAX, stream == JOB_ERR ? off : INT64_MAX, PIECE,
-              0, stream == JOB_OUT ? &fetched : &none, stream == JOB_ERR ? &fetched : &none, &now);
+    r = fetch(job, stream, off, PIECE, 0, &fetched);
     if (r == 0 && fetched.len > 0)
         r = buf_append(out, fetched.data, fetched.len < size ? fetched.len : size);
     buf_done(&fetched);
-    buf_done(&none);
     return r;
 }
 
@@ -307,92 +323,79 @@ static int wait_started(struct job *job)
     return r;
 }
 
-struct flowing {
-    struct job *job;
-    unsigned mask;
-    struct ctl_flow *flow;
-    uint64_t pos[JOB_STREAMS];
-    struct buf piece[JOB_STREAMS];
-};
-
-static bool wants(const struct flowing *f, int stream)
+/* What is known already, into piece. True: there is nothing after it. */
+static bool look(struct job *job, enum job_stream stream, uint64_t pos, struct buf *piece)
 {
-    return f->mask & 1u << stream;
+    bool end;
+
+    job_lock(job);
+    (void)from_window_locked(job, stream, pos, PIECE, piece);
+    end = is_over(job) && pos + piece->len >= size_of(&job->now, stream);
+    job_unlock(job);
+    return end;
 }
 
-/* What is known already. True: that was something, or all that there will be (*ret_end). */
-static bool look(struct flowing *f, bool *ret_end)
+static int flow_on(struct job *job, enum job_stream stream, struct ctl_flow *flow)
 {
-    bool some = false, end;
-
-    job_lock(f->job);
-    end = is_over(f->job);
-    for (int i = 0; i < JOB_STREAMS; i++) {
-        if (!wants(f, i))
-            continue;
-        if (from_window_locked(f->job, i, f->pos[i], PIECE, &f->piece[i]) > 0)
-            some = true;
-        end = end && f->pos[i] + f->piece[i].len >= size_of(&f->job->now, i);
-    }
-    job_unlock(f->job);
-    *ret_end = end;
-    return some || end;
-}
-
-static int pass_on(struct flowing *f)
-{
-    int r = 0;
-
-    for (int i = 0; i < JOB_STREAMS && r == 0; i++) {
-        if (f->piece[i].len > 0)
-            r = ctl_flow_put(f->flow, f->piece[i].data, f->piece[i].len);
-        f->pos[i] += f->piece[i].len;
-        buf_truncate(&f->piece[i], 0);
-    }
-    return r;
-}
-
-static int flow_on(struct flowing *f)
-{
+    struct buf piece = BUF_INIT(PIECE);
     struct remote_outage outage = {0};
-    struct remote_job now;
+    uint64_t pos = 0;
     bool end = false;
     int r = 0;
 
     while (r == 0 && !end) {
-        if (!look(f, &end)) {
-            r = fetch(f->job, wants(f, JOB_OUT) ? f->pos[JOB_OUT] : INT64_MAX,
-                      wants(f, JOB_ERR) ? f->pos[JOB_ERR] : INT64_MAX, PIECE, REMOTE_JOB_WAIT_NS,
-                      &f->piece[JOB_OUT], &f->piece[JOB_ERR], &now);
+        buf_truncate(&piece, 0);
+        end = look(job, stream, pos, &piece);
+        if (!end && piece.len == 0) {
+            r = fetch(job, stream, pos, PIECE, REMOTE_JOB_WAIT_NS, &piece);
             if (r == 0)
                 outage.since_ns = 0;
             else
                 r = remote_outage_bear(&outage, r, PATIENCE_NS);
         }
-        if (r == 0)
-            r = pass_on(f);
+        if (r == 0 && piece.len > 0)
+            r = ctl_flow_put(flow, piece.data, piece.len);
+        pos += piece.len;
     }
+    buf_done(&piece);
     return r;
 }
 
-int job_flow(struct job *job, unsigned mask, struct ctl_flow *flow)
+int job_flow(struct job *job, enum job_stream stream, struct ctl_flow *flow)
 {
-    struct flowing f = {.job = job, .mask = mask, .flow = flow};
-    int r = wait_started(job);
+    const int r = wait_started(job);
 
-    for (int i = 0; i < JOB_STREAMS; i++)
-        buf_init(&f.piece[i], PIECE);
-    if (r == 0)
-        r = flow_on(&f);
-    for (int i = 0; i < JOB_STREAMS; i++)
-        buf_done(&f.piece[i]);
+    return r < 0 ? r : flow_on(job, stream, flow);
+}
+
+static int wait_end(struct job *job)
+{
+    struct remote_outage outage = {0};
+    struct buf none = BUF_INIT(0);
+    bool over = false;
+    int r = 0;
+
+    while (r == 0) {
+        job_lock(job);
+        over = is_over(job);
+        job_unlock(job);
+        if (over)
+            break;
+        r = fetch(job, JOB_OUT, INT64_MAX, 0, REMOTE_JOB_WAIT_NS, &none);
+        if (r == 0)
+            outage.since_ns = 0;
+        else
+            r = remote_outage_bear(&outage, r, PATIENCE_NS);
+    }
     return r;
 }
 
 int job_wait(struct job *job, struct remote_job *ret)
 {
-    int r = job_flow(job, 0, NULL);
+    int r = wait_started(job);
 
+    if (r == 0)
+        r = wait_end(job);
     job_lock(job);
     *ret = job->now;
     job_unlock(job);

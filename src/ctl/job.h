@@ -22,7 +22,7 @@ struct fs;
 struct jobs;
 
 enum job_state { JOB_NEW, JOB_STARTING, JOB_STARTED };
-enum job_stream { JOB_OUT, JOB_ERR, JOB_STREAMS };
+enum job_stream { JOB_OUT, JOB_ERR, JOB_BOTH, JOB_STREAMS };
 
 /* Bytes of a stream that were fetched last: what a job has printed never changes. */
 struct job_window {
@@ -82,8 +82,8 @@ int job_start(struct job *job, const char *cmd, size_t len, struct buf *why);
 int job_hear(struct job *job, int64_t age_ns, struct remote_job *ret);
 /* Appends at most size bytes from off, none where it has not printed more. */
 int job_read(struct job *job, enum job_stream stream, uint64_t off, size_t size, struct buf *out);
-/* Both streams or one (mask of 1 << stream) from the beginning until it has ended. */
-int job_flow(struct job *job, unsigned mask, struct ctl_flow *flow);
+/* The stream from the beginning until it has ended. */
+int job_flow(struct job *job, enum job_stream stream, struct ctl_flow *flow);
 /* Until it has ended. */
 int job_wait(struct job *job, struct remote_job *ret);
 int job_input(struct job *job, const void *p, size_t len, bool end, struct buf *why);

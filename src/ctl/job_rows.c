@@ -117,7 +117,13 @@ static int pread_err(struct ctl *ctl, void *obj, uint64_t off, size_t size, stru
     return job_read(obj, JOB_ERR, off, size, out);
 }
 
-static int stat_stream(void *obj, struct stat *st, bool err)
+static int pread_both(struct ctl *ctl, void *obj, uint64_t off, size_t size, struct buf *out,
+                      struct buf *why)
+{
+    return job_read(obj, JOB_BOTH, off, size, out);
+}
+
+static int stat_stream(void *obj, struct stat *st, enum job_stream stream)
 {
     struct remote_job now;
     int r = job_hear(obj, FRESH_NS, &now);
@@ -126,19 +132,26 @@ static int stat_stream(void *obj, struct stat *st, bool err)
         return 0; /* not started: empty */
     if (r < 0)
         return r;
-    st->st_size = (off_t)(err ? now.err_size : now.out_size);
+    st->st_size = (off_t)(stream == JOB_OUT   ? now.out_size
+                          : stream == JOB_ERR ? now.err_size
+                                              : now.both_size);
     st->st_mtim = ns_to_timespec(now.ended_ns ? now.ended_ns : clock_real_ns());
     return 0;
 }
 
 static int stat_out(struct ctl *ctl, void *obj, struct stat *st)
 {
-    return stat_stream(obj, st, false);
+    return stat_stream(obj, st, JOB_OUT);
 }
 
 static int stat_err(struct ctl *ctl, void *obj, struct stat *st)
 {
-    return stat_stream(obj, st, true);
+    return stat_stream(obj, st, JOB_ERR);
+}
+
+static int stat_both(struct ctl *ctl, void *obj, struct stat *st)
+{
+    return stat_stream(obj, st, JOB_BOTH);
 }
 
 static int put_stdin(struct ctl *ctl, void *obj, const char *data, size_t len, struct buf *why)
@@ -148,17 +161,17 @@ static int put_stdin(struct ctl *ctl, void *obj, const char *data, size_t len, s
 
 static int flow_both(struct ctl *ctl, void *obj, struct ctl_flow *flow, struct buf *why)
 {
-    return job_flow(obj, 1 << JOB_OUT | 1 << JOB_ERR, flow);
+    return job_flow(obj, JOB_BOTH, flow);
 }
 
 static int flow_out(struct ctl *ctl, void *obj, struct ctl_flow *flow, struct buf *why)
 {
-    return job_flow(obj, 1 << JOB_OUT, flow);
+    return job_flow(obj, JOB_OUT, flow);
 }
 
 static int flow_err(struct ctl *ctl, void *obj, struct ctl_flow *flow, struct buf *why)
 {
-    return job_flow(obj, 1 << JOB_ERR, flow);
+    return job_flow(obj, JOB_ERR, flow);
 }
 
 static int flow_wait(struct ctl *ctl, void *obj, struct ctl_flow *flow, struct buf *why)
@@ -330,6 +343,13 @@ static const struct ctl_row rows[] = {
      .pread = pread_err,
      .stat = stat_err,
      .help = "the same of its stderr"},
+    {.name = "output",
+     .mode = 0400,
+     .kind = CTL_LIVE,
+     .waits = true,
+     .pread = pread_both,
+     .stat = stat_both,
+     .help = "both, in the order in which they came, as far as that could be seen"},
     {.name = "status",
      .mode = 0400,
      .kind = CTL_SNAPSHOT,

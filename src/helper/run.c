@@ -47,14 +47,16 @@ static void emit_job(struct emit *e, uint64_t id, struct run_job *look,
     EMIT(e, run_put_job, look);
 }
 
-static int emit_output(struct emit *e, int job, enum run_stream stream, uint64_t off, uint64_t len)
+/* Bytes from of one of the files, told as bytes off of the stream. */
+static int emit_output(struct emit *e, int job, bool is_err, uint64_t from, enum run_stream stream,
+                       uint64_t off, uint64_t len)
 {
-    const int fd = openat(job, stream == RUN_OUT ? "out" : "err", O_RDONLY | O_CLOEXEC);
+    const int fd = openat(job, is_err ? "err" : "out", O_RDONLY | O_CLOEXEC);
     static char chunk[CHUNK];
     int r = fd < 0 ? -errno : 0;
 
     while (r == 0 && len > 0 && e->err == 0) {
-        const ssize_t n = pread(fd, chunk, len < CHUNK ? len : CHUNK, (off_t)off);
+        const ssize_t n = pread(fd, chunk, len < CHUNK ? len : CHUNK, (off_t)from);
         const struct run_data data = {
             .stream = stream, .off = off, .p = chunk, .len = n > 0 ? (size_t)n : 0};
 
@@ -66,10 +68,26 @@ static int emit_output(struct emit *e, int job, enum run_stream stream, uint64_t
         }
         EMIT(e, run_put_data, &data);
         off += (uint64_t)n;
+        from += (uint64_t)n;
         len -= (uint64_t)n;
     }
     if (fd >= 0)
         close(fd);
+    return r;
+}
+
+struct together {
+    struct emit *e;
+    int job;
+    uint64_t off;
+};
+
+static int emit_piece(void *arg, bool err, uint64_t from, uint64_t len)
+{
+    struct together *t = arg;
+    const int r = emit_output(t->e, t->job, err, from, RUN_BOTH, t->off, len);
+
+    t->off += len;
     return r;
 }
 
@@ -87,21 +105,29 @@ static int tell(struct emit *e, int job, const struct run_request *req, uint64_t
     uint64_t out = has_out < max ? has_out : max, err = has_err < max ? has_err : max;
     int r;
 
+    if (req->flags & RUN_TOGETHER) {
+        struct together t = {.e = e, .job = job, .off = req->out_off};
+        const uint64_t has = beyond(look->both_size, req->out_off);
+
+        *ret_more = has > max;
+        emit_job(e, id, look, NULL);
+        return order_walk(job, req->out_off, has < max ? has : max, emit_piece, &t);
+    }
     if (out + err > max) { /* neither starves the other */
         err = err > max / 2 && out >= max - max / 2 ? max / 2 : err < max / 2 ? err : max - out;
         out = max - err;
     }
     *ret_more = has_out > out || has_err > err;
     emit_job(e, id, look, NULL);
-    r = emit_output(e, job, RUN_OUT, req->out_off, out);
-    return r < 0 ? r : emit_output(e, job, RUN_ERR, req->err_off, err);
+    r = emit_output(e, job, false, req->out_off, RUN_OUT, req->out_off, out);
+    return r < 0 ? r : emit_output(e, job, true, req->err_off, RUN_ERR, req->err_off, err);
 }
 
 /* ---- waiting ---- */
 
 static int watch(int job)
 {
-    static const char *const names[] = {"out", "err", "state"};
+    static const char *const names[] = {"out", "err", "state", "order"};
     const int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
     for (size_t i = 0; fd >= 0 && i < sizeof(names) / sizeof(*names); i++) {
@@ -132,7 +158,9 @@ static int wait_look(int job, const struct run_request *req, int done, struct ru
         r = job_look(job, ret);
         if (r < 0 || ret->phase != RUN_RUNNING)
             break;
-        news = ret->out_size > req->out_off || ret->err_size > req->err_off;
+        news = req->flags & RUN_TOGETHER
+                   ? ret->both_size > req->out_off
+                   : ret->out_size > req->out_off || ret->err_size > req->err_off;
         now = clock_mono_ns();
         if (news && lingers) {
             const int64_t soon_ns = now + LINGER_MS * NS_PER_MS;

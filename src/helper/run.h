@@ -8,6 +8,8 @@
  *   ID/begun             made by the keeper that runs it: there is never a second one
  *   ID/state             struct run_state, written in place, padded to STATE_SIZE
  *   ID/out, err          what it printed: its own stdout and stderr
+ *   ID/order             how the two came: a row of points, two 8-byte sizes each, out and err.
+ *                        From one to the next out grew first, then err; the last one grows in place
  *   ID/in, end, taken    its stdin so far, that there is no more, and what the job has got of it
  *   ID/wake              a fifo: something of these has changed
  *
@@ -52,6 +54,23 @@ struct job_taken {
 };
 struct job_taken job_taken_get(int job);
 void job_taken_put(int job, const struct job_taken *t);
+
+/* ---- run_order.c ---- */
+
+struct order {
+    int fd;             /* -1: none */
+    uint64_t count;     /* of points */
+    uint64_t last[2];   /* out and err, as of the last point */
+    bool err_ends_last; /* what grew last is err */
+};
+struct order order_open(int job);
+/* The sizes have changed, perhaps. */
+void order_note(struct order *o, uint64_t out, uint64_t err);
+/* Of both together, as far as it is known how they came. */
+uint64_t order_size(int job);
+/* Calls put with pieces of both, from off on. 0, or what put returned. */
+int order_walk(int job, uint64_t off, uint64_t len,
+               int (*put)(void *arg, bool err, uint64_t from, uint64_t len), void *arg);
 
 /* ---- run_keep.c ---- */
 

@@ -12,8 +12,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -23,6 +25,7 @@ enum {
     CLOSE_RANGE_NUMBER = 436, /* the C library may be older than the kernel */
     LAST_SIGNAL = 64,
     CHUNK = 64 << 10,
+    LOOK_MS = 20,  /* where nothing tells of output */
     NOT_RUN = 125, /* as docker has them */
     NOT_EXECUTABLE = 126,
     NOT_FOUND = 127,
@@ -34,6 +37,8 @@ enum { FD_SPOOL = 3, FD_JOB, FD_ALIVE, FD_DONE, FD_FREE };
 struct keeper {
     const struct run_request *req;
     struct run_state state;
+    int events; /* inotify of out and err; -1: none */
+    struct order order;
     int signals; /* signalfd of SIGCHLD */
     int in;      /* the spooled stdin; -1: it is not handed over, or not any more */
     int wake;
@@ -192,6 +197,31 @@ static bool feed(struct keeper *k)
     }
 }
 
+static void watch_output(struct keeper *k)
+{
+    static const char *const names[] = {"out", "err"};
+
+    k->order = order_open(FD_JOB);
+    k->events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    for (size_t i = 0; i < ARRAY_LEN(names) && k->events >= 0; i++) {
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", FD_JOB, names[i]);
+        if (inotify_add_watch(k->events, path, IN_MODIFY) < 0) {
+            close(k->events);
+            k->events = -1;
+        }
+    }
+}
+
+static void note_output(struct keeper *k)
+{
+    struct stat out, err;
+
+    if (fstatat(FD_JOB, "out", &out, 0) == 0 && fstatat(FD_JOB, "err", &err, 0) == 0)
+        order_note(&k->order, (uint64_t)out.st_size, (uint64_t)err.st_size);
+}
+
 /* Until the job has ended. */
 static void tend(struct keeper *k)
 {
@@ -200,17 +230,25 @@ static void tend(struct keeper *k)
 
     for (;;) {
         struct signalfd_siginfo skip;
-        char bytes[256];
+        char bytes[4096];
         struct pollfd p[] = {{.fd = k->signals, .events = POLLIN},
                              {.fd = k->in >= 0 ? k->wake : -1, .events = POLLIN},
-                             {.fd = k->pipe, .events = more ? POLLOUT : 0}};
+                             {.fd = k->pipe, .events = more ? POLLOUT : 0},
+                             {.fd = k->events, .events = POLLIN}};
 
         info.si_pid = 0;
         if (waitid(P_PID, (id_t)k->state.pid, &info, WEXITED | WNOWAIT | WNOHANG) < 0 ||
             info.si_pid != 0)
             break;
-        if (poll(p, ARRAY_LEN(p), -1) < 0)
+        if (poll(p, ARRAY_LEN(p), k->events < 0 ? LOOK_MS : -1) < 0)
             continue;
+        if (p[3].revents) {
+            note_output(k);
+            (void)poll(NULL, 0, 1); /* much output must not make as many points */
+            while (read(k->events, bytes, sizeof(bytes)) > 0)
+                ;
+        }
+        note_output(k);
         if (p[0].revents)
             (void)!read(k->signals, &skip, sizeof(skip));
         while (p[1].revents && read(k->wake, bytes, sizeof(bytes)) > 0)
@@ -220,6 +258,7 @@ static void tend(struct keeper *k)
         else if (k->in >= 0 && (p[1].revents || p[2].revents))
             more = feed(k);
     }
+    note_output(k);
     if (k->state.err != 0)
         return; /* what it exited with is our own doing */
     if (info.si_code == CLD_EXITED)
@@ -230,7 +269,7 @@ static void tend(struct keeper *k)
 
 static void be_keeper(const struct run_request *req)
 {
-    struct keeper k = {.req = req, .in = -1, .wake = -1, .pipe = -1};
+    struct keeper k = {.req = req, .in = -1, .wake = -1, .pipe = -1, .events = -1};
     sigset_t child;
     int lock, r;
 
@@ -243,6 +282,7 @@ static void be_keeper(const struct run_request *req)
     (void)sigprocmask(SIG_BLOCK, &child, NULL);
     k.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     k.state.started_ns = clock_real_ns();
+    watch_output(&k);
     r = start_job(&k);
     if (r < 0) {
         k.state.err = (uint64_t)-r;

@@ -23,8 +23,8 @@ enum {
     PASSED_AFTER_S = 600, /* whoever lost the answer may ask again for so long */
 };
 
-static const char *const job_files[] = {"request", "alive", "begun", "state", "out",
-                                        "err",     "in",    "end",   "taken", "wake"};
+static const char *const job_files[] = {"request", "alive", "begun", "state", "out",  "err",
+                                        "in",      "end",   "taken", "wake",  "order"};
 
 /* ---- small files ---- */
 
@@ -211,6 +211,8 @@ static int fill_job(int job, const struct run_request *req)
         r = put_file(job, "out", NULL, 0);
     if (r == 0)
         r = put_file(job, "err", NULL, 0);
+    if (r == 0)
+        r = put_file(job, "order", NULL, 0);
     if (r == 0 && input)
         r = put_file(job, "in", req->data, req->data_len);
     if (r == 0 && (req->flags & RUN_STDIN_OPEN) && mkfifoat(job, "wake", 0600) < 0)
@@ -430,6 +432,7 @@ int job_look(int job, struct run_job *ret)
     j.in_size = size_of(job, "in");
     j.out_size = size_of(job, "out");
     j.err_size = size_of(job, "err");
+    j.both_size = order_size(job);
     *ret = j;
     return 0;
 }

@@ -260,7 +260,8 @@ int run_get_state(const struct proto_frame *f, struct run_state *ret)
 
 int run_put_job(struct buf *out, const struct run_job *j)
 {
-    const uint64_t v[] = {j->id, j->phase, j->flags, j->in_size, j->out_size, j->err_size};
+    const uint64_t v[] = {j->id,       j->phase,    j->flags,    j->in_size,
+                          j->out_size, j->err_size, j->both_size};
     struct buf body = BUF_INIT(PROTO_BODY_MAX);
     int r = put_uints(&body, v, ARRAY_LEN(v));
 
@@ -296,13 +297,14 @@ int run_get_job(const struct proto_frame *f, struct run_job *ret)
     j.in_size = proto_get_uint(&in);
     j.out_size = proto_get_uint(&in);
     j.err_size = proto_get_uint(&in);
+    j.both_size = proto_get_uint(&in);
     j.state = get_state_body(&in);
     j.name = get_piece(&in, RUN_NAME_MAX, &j.name_len);
     j.line = get_piece(&in, RUN_LINE_MAX, &j.line_len);
     j.cwd = get_piece(&in, PROTO_PATH_MAX, &j.cwd_len);
     if ((int)f->kind != PROTO_RUN_JOB || !proto_in_done(&in) || j.id == 0 || phase < RUN_RUNNING ||
         phase > RUN_LOST || flags > RUN_FLAGS_ALL || j.in_size > INT64_MAX ||
-        j.out_size > INT64_MAX || j.err_size > INT64_MAX ||
+        j.out_size > INT64_MAX || j.err_size > INT64_MAX || j.both_size > INT64_MAX ||
         (j.name_len > 0 && !run_name_valid(j.name, j.name_len)))
         return -EBADMSG;
     j.phase = (enum run_phase)phase;
@@ -328,8 +330,8 @@ int run_get_data(const struct proto_frame *f, struct run_data *ret)
     struct run_data d = {.stream = (enum run_stream)stream, .off = proto_get_uint(&in)};
 
     d.p = proto_get_string(&in, PROTO_BODY_MAX, &d.len);
-    if ((int)f->kind != PROTO_RUN_DATA || !proto_in_done(&in) ||
-        (stream != RUN_OUT && stream != RUN_ERR) || d.off > INT64_MAX)
+    if ((int)f->kind != PROTO_RUN_DATA || !proto_in_done(&in) || stream < RUN_OUT ||
+        stream > RUN_BOTH || d.off > INT64_MAX)
         return -EBADMSG;
     *ret = d;
     return 0;

@@ -41,7 +41,8 @@ enum run_flags {
     RUN_STDIN_OPEN = 1 << 0, /* START: more will be written; else data is all there is */
     RUN_STDIN_END = 1 << 1,  /* WRITE: nothing comes after data */
     RUN_PASSING = 1 << 2,    /* START: once it has ended nobody lists it, and later it goes */
-    RUN_FLAGS_ALL = (1 << 3) - 1,
+    RUN_TOGETHER = 1 << 3,   /* READ: both streams as one, in the order in which they came */
+    RUN_FLAGS_ALL = (1 << 4) - 1,
 };
 
 /*
@@ -53,7 +54,8 @@ enum run_flags {
  *        but once there is output it waits a moment more for the end.
  * LIST   all of them, but those that pass and have ended
  * READ   waits until there is output beyond the offsets, or the job has ended, or wait_ms have
- *        passed; gives at most max_bytes, of each stream half of them if both have as much
+ *        passed; gives at most max_bytes, of each stream half of them if both have as much.
+ *        Together: out_off is an offset in the one, err_off is not used
  * WRITE  data is what stands at off of its stdin; what was written before is not written again.
  *        Waits for wait_ms until the job has read enough; then takes some of it, or nothing: the
  *        answer's in_size says
@@ -102,12 +104,15 @@ struct run_state {
 int run_put_state(struct buf *out, const struct run_state *s); /* a whole frame */
 int run_get_state(const struct proto_frame *f, struct run_state *ret);
 
-/* PROTO_RUN_JOB: id, phase, flags, sizes of stdin, stdout and stderr, state, name, line, cwd. */
+/*
+ * PROTO_RUN_JOB: id, phase, flags, sizes of stdin, stdout, stderr and both together, state, name,
+ * line, cwd.
+ */
 struct run_job {
     uint64_t id;
     enum run_phase phase;
     unsigned flags; /* RUN_STDIN_OPEN: it still is; RUN_PASSING */
-    uint64_t in_size, out_size, err_size;
+    uint64_t in_size, out_size, err_size, both_size;
     struct run_state state;
     const char *name, *line, *cwd; /* not terminated */
     size_t name_len, line_len, cwd_len;
@@ -115,7 +120,7 @@ struct run_job {
 int run_put_job(struct buf *out, const struct run_job *j); /* a whole frame */
 int run_get_job(const struct proto_frame *f, struct run_job *ret);
 
-enum run_stream { RUN_OUT = 1, RUN_ERR = 2 };
+enum run_stream { RUN_OUT = 1, RUN_ERR = 2, RUN_BOTH = 3 };
 /* PROTO_RUN_DATA: stream, offset, string. */
 struct run_data {
     enum run_stream stream;

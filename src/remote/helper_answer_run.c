@@ -58,6 +58,7 @@ static int take_job(struct run_taker *t, const struct proto_frame *f)
         .input_size = j.in_size,
         .out_size = j.out_size,
         .err_size = j.err_size,
+        .both_size = j.both_size,
         .started_ns = j.state.started_ns,
         .ended_ns = j.state.ended_ns,
         .pid = j.state.pid,
@@ -77,13 +78,17 @@ static int take_output(struct run_taker *t, const struct proto_frame *f)
 
     if (t->answer.count != 1 || run_get_data(f, &d) < 0)
         return -EPROTO;
-    off = d.stream == RUN_OUT ? &t->out_off : &t->err_off;
-    size = d.stream == RUN_OUT ? t->answer.v[0].out_size : t->answer.v[0].err_size;
+    if ((d.stream == RUN_BOTH) != ((t->req->flags & RUN_TOGETHER) != 0))
+        return -EPROTO;
+    off = d.stream == RUN_ERR ? &t->err_off : &t->out_off;
+    size = d.stream == RUN_BOTH  ? t->answer.v[0].both_size
+           : d.stream == RUN_OUT ? t->answer.v[0].out_size
+                                 : t->answer.v[0].err_size;
     if (d.off != *off || d.len > t->left || d.len > size || d.off > size - d.len)
         return -EPROTO;
     *off += d.len;
     t->left -= d.len;
-    return buf_append(d.stream == RUN_OUT ? t->out : t->err, d.p, d.len);
+    return buf_append(d.stream == RUN_ERR ? t->err : t->out, d.p, d.len);
 }
 
 static int take_frame(void *arg, const struct proto_frame *f)

@@ -79,6 +79,7 @@ static int fill_request(const struct helper *h, const struct remote_job_call *ca
         return 0;
     case REMOTE_JOB_READ:
         req->op = RUN_READ;
+        req->flags = call->read->together ? RUN_TOGETHER : 0;
         return 0;
     case REMOTE_JOB_WRITE:
         req->op = RUN_WRITE;

@@ -48,10 +48,12 @@ struct remote_job {
     int signal;                  /* ENDED: that killed it; 0: none */
     int err;                     /* ENDED: -errno why it could not be started; 0: it was */
     bool input_open;             /* its stdin has not been closed */
-    uint64_t input_size, out_size, err_size; /* bytes so far: in all, of stdout, of stderr */
-    int64_t started_ns, ended_ns;            /* sandbox's clock; 0: not yet */
-    uint64_t pid;                            /* in the sandbox; 0: not known */
-    char *name, *line, *cwd;                 /* remote_job_list; owned. Else NULL */
+    /* Bytes so far: of stdin, of stdout, of stderr, and of the two together as far as it is known
+     * in which order they came. */
+    uint64_t input_size, out_size, err_size, both_size;
+    int64_t started_ns, ended_ns; /* sandbox's clock; 0: not yet */
+    uint64_t pid;                 /* in the sandbox; 0: not known */
+    char *name, *line, *cwd;      /* remote_job_list; owned. Else NULL */
 };
 
 void remote_job_done(struct remote_job *job);
@@ -66,6 +68,7 @@ struct remote_job_read {
     uint64_t out_off, err_off;
     size_t max;      /* bytes, of both together, at most REMOTE_JOB_OUTPUT_MAX */
     int64_t wait_ns; /* until there is something beyond the offsets, or the job has ended */
+    bool together;   /* both streams as one, to out from out_off, in the order in which they came */
     struct buf *out, *err;
 };
 

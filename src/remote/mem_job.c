@@ -22,7 +22,7 @@ struct mem_job {
     struct remote_job job; /* its strings are owned */
     char token[REMOTE_JOB_TOKEN_MAX + 1];
     bool passing, cat;
-    struct buf in, out, err;
+    struct buf in, out, err, both;
 };
 
 static struct mem_job *find(struct mem *m, uint64_t id)
@@ -41,6 +41,7 @@ static void job_free(struct mem_job *j)
     buf_done(&j->in);
     buf_done(&j->out);
     buf_done(&j->err);
+    buf_done(&j->both);
     free(j);
 }
 
@@ -56,8 +57,11 @@ static void end_job(struct mem_job *j, int code, int signal)
 static int print(struct mem_job *j, bool err, const void *p, size_t len)
 {
     struct buf *to = err ? &j->err : &j->out;
-    const int r = buf_append(to, p, len);
+    int r = buf_append(to, p, len);
 
+    if (r == 0)
+        r = buf_append(&j->both, p, len);
+    j->job.both_size = j->both.len;
     j->job.out_size = j->out.len;
     j->job.err_size = j->err.len;
     return r;
@@ -74,6 +78,7 @@ static int make(struct mem *m, const struct remote_job_start *s, struct mem_job 
     buf_init(&j->in, STREAM_MAX);
     buf_init(&j->out, STREAM_MAX);
     buf_init(&j->err, STREAM_MAX);
+    buf_init(&j->both, STREAM_MAX);
     j->job = (struct remote_job){.id = ++m->last_job,
                                  .phase = REMOTE_JOB_RUNNING,
                                  .input_open = s->input_open,
@@ -174,7 +179,8 @@ static int give(const struct buf *from, uint64_t off, size_t max, struct buf *to
 static bool is_over(const struct mem_job *j, const struct remote_job_call *call, int64_t end_ns)
 {
     const struct remote_job_read *read = call->read;
-    const bool news = j->out.len > read->out_off || j->err.len > read->err_off;
+    const bool news = read->together ? j->both.len > read->out_off
+                                     : j->out.len > read->out_off || j->err.len > read->err_off;
 
     return j->job.phase != REMOTE_JOB_RUNNING || (news && call->op != REMOTE_JOB_START) ||
            clock_mono_ns() >= end_ns;
@@ -205,6 +211,8 @@ static int read_job(struct mem *m, uint64_t id, const struct remote_job_call *ca
     r = add(answer, j, false);
     if (r < 0 || read->max == 0)
         return r;
+    if (read->together)
+        return give(&j->both, read->out_off, read->max, read->out);
     out_len = read->out->len;
     r = give(&j->out, read->out_off, read->max, read->out);
     return r < 0 ? r

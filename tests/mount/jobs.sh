@@ -19,9 +19,10 @@ is "stdout" "$(cat "$J/hello/stdout")" out
 is "stderr" "$(cat "$J/hello/stderr")" err
 is "true sizes" "$(stat -c %s "$J/hello/stdout" "$J/hello/stderr" | tr '\n' ' ')" "4 4 "
 is "seekable" "$(tail -c 3 "$J/hello/stdout")" ut
+is "output" "$(sort "$J/hello/output" | tr '\n' ' ')" "err out "
 check "status" grep -q '^state ended$' "$J/hello/status"
 is "what is listed" "$(ls "$J/hello" | tr '\n' ' ')" \
-    "cmd ctl cwd env status stderr stdin stdout "
+    "cmd ctl cwd env output status stderr stdin stdout "
 check "rm -r removes a job" rm -r "$J/hello"
 is "it is gone" "$(ls "$J")" clone
 

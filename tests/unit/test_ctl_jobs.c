@@ -272,8 +272,11 @@ TEST(a_job_is_made_started_and_read)
     assert_string_equal(cat("jobs/build/stdout"), "onetwo");
     assert_string_equal(cat("jobs/build/stderr"), "bad");
     assert_non_null(strstr(cat("jobs/build/status"), "state running\n"));
+    assert_string_equal(cat("jobs/build/output"), "onetwobad");
     remote_mem_job_end(g.mem, id, 7);
     assert_string_equal(cat("jobs/build/wait"), "7\n");
+    assert_string_equal(cat("jobs/build/follow"), "onetwobad");
+    assert_string_equal(cat("jobs/build/follow.stderr"), "bad");
     assert_non_null(strstr(cat("jobs/build/status"), "state ended\n"));
     assert_non_null(strstr(cat("jobs/build/status"), "\nexit 7\n"));
     assert_string_equal(cat("jobs/build/cmd"), "make all\n");

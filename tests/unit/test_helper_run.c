@@ -46,9 +46,9 @@ static void take_frame(struct answer *a, const struct proto_frame *f)
         assert_int_equal(run_get_job(f, &a->jobs[a->count++]), 0);
     } else if ((int)f->kind == PROTO_RUN_DATA) {
         assert_int_equal(run_get_data(f, &d), 0);
-        assert_int_equal(d.off, d.stream == RUN_OUT ? a->out_at : a->err_at);
-        *(d.stream == RUN_OUT ? &a->out_at : &a->err_at) += d.len;
-        assert_int_equal(buf_append(d.stream == RUN_OUT ? &a->out : &a->err, d.p, d.len), 0);
+        assert_int_equal(d.off, d.stream == RUN_ERR ? a->err_at : a->out_at);
+        *(d.stream == RUN_ERR ? &a->err_at : &a->out_at) += d.len;
+        assert_int_equal(buf_append(d.stream == RUN_ERR ? &a->err : &a->out, d.p, d.len), 0);
     } else if (f->kind == PROTO_END) {
         assert_int_equal(proto_get_end(f, &a->end), 0);
         a->ended = true;
@@ -585,6 +585,38 @@ TEST(a_job_without_its_keeper_is_lost)
     assert_int_equal(remove_job(id), 0);
 }
 
+static void expect_together(uint64_t id, uint64_t off, uint64_t max, const char *want)
+{
+    struct run_request req = about(RUN_READ, id);
+    struct answer a;
+
+    req.flags = RUN_TOGETHER;
+    req.out_off = off;
+    req.max_bytes = max;
+    a = ask(&req);
+    assert_int_equal(a.end.err, 0);
+    assert_string_equal(buf_str(&a.out), want);
+    answer_done(&a);
+}
+
+TEST(both_streams_together_come_in_their_order)
+{
+    static const char all[] = "one\nTWO\nthree\nFOUR\n";
+    const uint64_t id =
+        start("echo one; sleep 0.1; echo TWO >&2; sleep 0.1; echo three; sleep 0.1; "
+              "echo FOUR >&2",
+              20000, 0);
+    struct answer a = read_all(id);
+
+    assert_int_equal(a.jobs[0].both_size, sizeof(all) - 1);
+    answer_done(&a);
+    for (size_t off = 0; off < sizeof(all); off++) {
+        expect_together(id, off, 1000, all + off);
+        if (off + 2 < sizeof(all))
+            expect_together(id, off, 2, (char[3]){all[off], all[off + 1], '\0'});
+    }
+}
+
 TEST(fifty_at_once)
 {
     enum { COUNT = 50 };
@@ -627,6 +659,7 @@ int main(void)
         ROOTED(nobody_waits_for_a_job),
         ROOTED(names_are_unique_and_listed),
         ROOTED(a_job_without_its_keeper_is_lost),
+        ROOTED(both_streams_together_come_in_their_order),
         ROOTED(fifty_at_once),
     };
 
