@@ -319,7 +319,7 @@ static int do_status(struct repo *repo)
     if (r < 0)
         r = cli_fail_errno(r, "cannot show the status");
     else
-        fwrite(text.data, 1, text.len, stdout);
+        fwrite(buf_str(&text), 1, text.len, stdout);
     buf_done(&text);
     daytona_git_status_done(&status);
     return r;

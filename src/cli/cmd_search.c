@@ -110,7 +110,7 @@ static int print(const struct scope *s, const struct daytona_match *list, size_t
     else if (cli_has(s->cli, "json"))
         r = cli_rows_print(&rows, true);
     else
-        fwrite(out.data, 1, out.len, stdout);
+        fwrite(buf_str(&out), 1, out.len, stdout);
     cli_rows_done(&rows);
     buf_done(&out);
     return r == EXITCODE_OK && count == 0 ? EXITCODE_NOT_FOUND : r;
