@@ -1,0 +1,292 @@
+/* The helper's apply while somebody else writes to the same files: no work of anybody's is lost. */
+#include "apply_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ROUNDS = 150, TEXT = 32 };
+
+/* The other writer; its last work is text. */
+static struct {
+    atomic_bool stop;
+    atomic_uint count;
+    char text[TEXT];
+} them;
+
+static void write_new(const char *name, const char *text)
+{
+    char temp[64];
+
+    snprintf(temp, sizeof(temp), "theirs-%s", name);
+    arig_put(temp, text);
+    assert_int_equal(rename(temp, name), 0);
+}
+
+/* Saves as an editor does, again and again. */
+static void *keep_saving(void *arg)
+{
+    while (!atomic_load(&them.stop)) {
+        char text[TEXT];
+
+        snprintf(text, sizeof(text), "theirs %u", atomic_load(&them.count) + 1);
+        write_new("f", text);
+        memcpy(them.text, text, sizeof(text));
+        atomic_fetch_add(&them.count, 1);
+        usleep(300);
+    }
+    return NULL;
+}
+
+static void they_begin(pthread_t *thread, void *(*work)(void *))
+{
+    atomic_store(&them.stop, false);
+    atomic_store(&them.count, 0);
+    assert_int_equal(pthread_create(thread, NULL, work, NULL), 0);
+}
+
+static void they_end(pthread_t thread)
+{
+    atomic_store(&them.stop, true);
+    pthread_join(thread, NULL);
+}
+
+/*
+ * A change that was done was made over exactly the version that it named: so what they saved in
+ * between, if anything, was saved over ours, and is there.
+ */
+TEST(a_save_of_theirs_is_never_replaced_unseen)
+{
+    unsigned done = 0, conflicts = 0;
+
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct remote_object at;
+        struct remote_result r;
+        pthread_t thread;
+        unsigned before;
+        char ours[TEXT];
+
+        arig_put("f", "start");
+        they_begin(&thread, keep_saving);
+        usleep(i * 37 % 1500);
+        at = arig_version("f");
+        before = atomic_load(&them.count);
+        snprintf(ours, sizeof(ours), "ours %u", i);
+        r = arig_one(arig_write("f", at, ours), ours);
+        they_end(thread);
+        if (r.outcome == REMOTE_DONE) {
+            const char *now = arig_get("f");
+
+            done++;
+            /* Ours, or what they saved later. */
+            assert_true(strcmp(now, ours) == 0 ||
+                        (atomic_load(&them.count) > before && strcmp(now, them.text) == 0));
+        } else {
+            conflicts++;
+            assert_int_equal(r.outcome, REMOTE_CONFLICT);
+            assert_string_equal(arig_get("f"), atomic_load(&them.count) ? them.text : "start");
+        }
+        assert_int_equal(arig_count("."), 1); /* nothing half done lies about */
+    }
+    print_message("%u done, %u conflicts\n", done, conflicts);
+}
+
+/* Each adds to a number in place: opens, reads, writes, closes. */
+static void *keep_adding(void *arg)
+{
+    while (!atomic_load(&them.stop)) {
+        const int fd = open("f", O_RDWR | O_CLOEXEC);
+        char text[TEXT] = "";
+        const ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
+
+        if (n >= 0 && strchr(text, ';')) {
+            snprintf(text, sizeof(text), "%06lu;", strtoul(text, NULL, 10) + 1);
+            assert_int_equal(pwrite(fd, text, 7, 0), 7);
+            atomic_fetch_add(&them.count, 1);
+        }
+        if (fd >= 0)
+            close(fd);
+        usleep(200);
+    }
+    return NULL;
+}
+
+TEST(what_they_write_in_place_is_not_lost_either)
+{
+    unsigned long want = 0;
+    unsigned ours = 0;
+    pthread_t thread;
+
+    arig_put("f", "000000;");
+    they_begin(&thread, keep_adding);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        const struct remote_object at = arig_version("f");
+        char text[TEXT], *had = arig_get("f");
+        const struct remote_object again = arig_version("f");
+        struct remote_result r;
+
+        /* What was read is the version that is named. */
+        if (at.ino != again.ino || at.mtime_ns != again.mtime_ns || at.ctime_ns != again.ctime_ns)
+            continue;
+        snprintf(text, sizeof(text), "%06lu;", strtoul(had, NULL, 10) + 1);
+        r = arig_one(arig_write("f", at, text), text);
+        ours += r.outcome == REMOTE_DONE;
+    }
+    they_end(thread);
+    want = atomic_load(&them.count) + ours;
+    print_message("%u of ours, %u of theirs\n", ours, atomic_load(&them.count));
+    assert_int_equal(strtoul(arig_get("f"), NULL, 10), want);
+}
+
+TEST(what_they_save_is_not_deleted_nor_renamed_over)
+{
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct remote_change c = {.kind = REMOTE_CHANGE_UNLINK, .path = arig_path("f")};
+        struct remote_result r;
+        pthread_t thread;
+        unsigned before;
+
+        arig_put("f", "start");
+        they_begin(&thread, keep_saving);
+        usleep(i * 41 % 1500);
+        if (i % 2) {
+            arig_put("new", "ours");
+            c = (struct remote_change){.kind = REMOTE_CHANGE_RENAME,
+                                       .path = arig_path("new"),
+                                       .path2 = arig_path("f"),
+                                       .at = arig_version("new"),
+                                       .at2 = arig_version("f")};
+        } else {
+            c.at = arig_version("f");
+        }
+        before = atomic_load(&them.count);
+        r = arig_one(c, NULL);
+        they_end(thread);
+        if (r.outcome != REMOTE_DONE) {
+            assert_int_equal(r.outcome, REMOTE_CONFLICT);
+            assert_string_equal(arig_get("f"), atomic_load(&them.count) ? them.text : "start");
+        } else if (atomic_load(&them.count) == before) {
+            assert_true(i % 2 ? strcmp(arig_get("f"), "ours") == 0 : !arig_get("f"));
+        }
+        (void)unlink("f");
+        (void)unlink("new");
+        assert_int_equal(arig_count("."), 0);
+    }
+}
+
+static void *keep_appending(void *arg)
+{
+    const int fd = open("log", O_WRONLY | O_APPEND | O_CLOEXEC);
+
+    while (!atomic_load(&them.stop)) {
+        assert_int_equal(write(fd, "theirs\n", 7), 7);
+        atomic_fetch_add(&them.count, 1);
+        usleep(100);
+    }
+    close(fd);
+    return NULL;
+}
+
+static unsigned count_lines(const char *text, const char *line)
+{
+    unsigned n = 0;
+
+    for (const char *p = text; (p = strstr(p, line)); p++)
+        n++;
+    return n;
+}
+
+TEST(appends_of_both_all_survive)
+{
+    pthread_t thread;
+    const char *log;
+
+    arig_put("log", "");
+    they_begin(&thread, keep_appending);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct remote_change c = arig_write("log", ARIG_ANY, "ours\n");
+        struct remote_batch b;
+        struct remote_applied a = {0};
+        bool more;
+
+        c.flags = REMOTE_CHANGE_APPEND;
+        c.size = REMOTE_ALL;
+        b = arig_batch(&c, 1, "ours\n");
+        arig.dies_at = i % 9; /* and killed in between */
+        if (arig_ask(&b, true, &a, &more) == -EPIPE) {
+            arig.dies_at = 0;
+            assert_int_equal(arig_apply(&b, &a), 0);
+        }
+        assert_int_equal(a.v[0].outcome, REMOTE_DONE);
+        remote_applied_done(&a);
+        arig.number++;
+    }
+    they_end(thread);
+    log = arig_get("log");
+    assert_int_equal(count_lines(log, "ours\n"), ROUNDS);
+    assert_int_equal(count_lines(log, "theirs\n"), atomic_load(&them.count));
+}
+
+/* A reader never sees anything but one whole version. */
+static void *keep_reading(void *arg)
+{
+    unsigned *bad = arg;
+
+    while (!atomic_load(&them.stop)) {
+        const int fd = open("f", O_RDONLY | O_CLOEXEC);
+        static char text[20001];
+        const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+
+        if (n < 1 || (size_t)n != 10000 + (size_t)(text[0] - '0') * 1000)
+            (*bad)++;
+        for (ssize_t i = 1; i < n; i++)
+            *bad += text[i] != text[0];
+        if (fd >= 0)
+            close(fd);
+        atomic_fetch_add(&them.count, 1);
+    }
+    return NULL;
+}
+
+TEST(a_reader_sees_whole_versions_only)
+{
+    static char text[20001];
+    unsigned bad = 0;
+    pthread_t thread;
+
+    memset(text, '0', 10000);
+    arig_put("f", text);
+    atomic_store(&them.stop, false);
+    assert_int_equal(pthread_create(&thread, NULL, keep_reading, &bad), 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        const size_t n = 10000 + (size_t)(i % 10) * 1000;
+
+        memset(text, '0' + i % 10, n);
+        text[n] = '\0';
+        assert_int_equal(arig_one(arig_write("f", arig_version("f"), text), text).outcome,
+                         REMOTE_DONE);
+    }
+    they_end(thread);
+    assert_int_equal(bad, 0);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, apply_rig_enter, apply_rig_leave)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_save_of_theirs_is_never_replaced_unseen),
+        CASE(what_they_write_in_place_is_not_lost_either),
+        CASE(what_they_save_is_not_deleted_nor_renamed_over),
+        CASE(appends_of_both_all_survive),
+        CASE(a_reader_sees_whole_versions_only),
+    };
+
+    apply_rig_in_memory = true;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
