@@ -29,6 +29,8 @@ struct ctl_host {
     int (*config)(void *arg, struct buf *out); /* "option value" lines */
     int (*capabilities)(void *arg, struct buf *out);
     int (*stats)(void *arg, struct buf *out);
+    int (*trace)(void *arg, struct buf *out); /* the last calls, a line each */
+    void (*set_trace)(void *arg, bool on);
     /* The sandbox's life cycle; each waits for its end. What went wrong is in the SDK's last error.
      */
     int (*start)(void *arg);

@@ -65,6 +65,11 @@ static int show_stats(struct ctl *ctl, void *obj, struct buf *out, struct buf *w
     return ctl->host.stats(ctl->host_arg, out);
 }
 
+static int show_trace(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
+{
+    return ctl->host.trace(ctl->host_arg, out);
+}
+
 static int show_json(struct ctl *ctl, struct buf *out,
                      int (*show)(struct ctl *, void *, struct buf *, struct buf *))
 {
@@ -149,6 +154,18 @@ static int verb_refresh(struct ctl *ctl, void *obj, int count, char *const *v, s
     return r;
 }
 
+static int verb_trace(struct ctl *ctl, void *obj, int count, char *const *v, struct buf *why)
+{
+    const bool on = strcmp(v[0], "on") == 0;
+
+    if (!on && strcmp(v[0], "off") != 0) {
+        (void)buf_puts(why, "trace takes on or off");
+        return -EINVAL;
+    }
+    ctl->host.set_trace(ctl->host_arg, on);
+    return 0;
+}
+
 static int verb_retry(struct ctl *ctl, void *obj, int count, char *const *v, struct buf *why)
 {
     int r = ctl->host.retry ? ctl->host.retry(ctl->host_arg) : 0;
@@ -174,6 +191,13 @@ static const struct ctl_verb ctl_verbs[] = {
      .takes = "",
      .run = verb_retry,
      .help = "tries now, without the pause that follows a failure to reach the sandbox"},
+    {.name = "trace",
+     .takes = "on|off",
+     .min = 1,
+     .max = 1,
+     .needs = NEEDS(set_trace),
+     .run = verb_trace,
+     .help = "keeps a line in trace for each call, beginning anew; keeps no more"},
     {.name = "start",
      .takes = "",
      .needs = NEEDS(start),
@@ -285,6 +309,12 @@ static const struct ctl_row rows[] = {
      .needs = NEEDS(stats),
      .show = show_stats_json,
      .help = "the same as one JSON object"},
+    {.name = "trace",
+     .mode = 0400,
+     .kind = CTL_SNAPSHOT,
+     .needs = NEEDS(trace),
+     .show = show_trace,
+     .help = "what was asked of the sandbox last, after the verb trace on"},
     {.name = "errors",
      .mode = 0400,
      .kind = CTL_SNAPSHOT,

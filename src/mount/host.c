@@ -71,6 +71,20 @@ static int host_stats(void *arg, struct buf *out)
     return stats_text(s->stats, out);
 }
 
+static int host_trace(void *arg, struct buf *out)
+{
+    struct stack *s = arg;
+
+    return remote_trace_text(s->trace, out);
+}
+
+static void host_set_trace(void *arg, bool on)
+{
+    struct stack *s = arg;
+
+    remote_trace_set(s->trace, on);
+}
+
 static int64_t timeout_ms(const struct stack *s)
 {
     return s->options->wake_timeout_ns / NS_PER_MS;
@@ -143,6 +157,8 @@ const struct ctl_host stack_ctl_host = {
     .config = host_config,
     .capabilities = host_capabilities,
     .stats = host_stats,
+    .trace = host_trace,
+    .set_trace = host_set_trace,
     .start = host_start,
     .stop = host_stop,
     .archive = host_archive,

@@ -178,8 +178,10 @@ static int open_wrappers(struct stack *s, struct buf *why)
         s->wake = s->remote;
         remote_wake_tell(s->wake, tell_down);
     }
-    if (r == 0 && s->params->debug)
+    if (r == 0)
         r = wrap(s, remote_trace_new(s->remote));
+    if (r == 0)
+        s->trace = s->remote;
     return r < 0 ? fail(s, r, why) : EXITCODE_OK;
 }
 
@@ -389,7 +391,7 @@ int stack_build(struct stack *s, struct buf *why)
         learn_sandbox,                    /* its id and name for status, registry, mount list */
         open_plain,                       /* the service's calls, and quoted commands */
         open_helper,                      /* and a program in the sandbox, unless helper=off */
-        open_wrappers,                    /* limit, wake, with debug trace */
+        open_wrappers,                    /* limit, wake, trace */
         choose_path,                      /* what is mounted: the work-dir unless said */
         open_cache,                       /* file data on local disk */
         open_fs,        /* nodes, names, handles; told where the kernel's ear is */

@@ -25,6 +25,7 @@ struct stack {
     struct daytona_sandbox_info info;
     struct remote *remote; /* the outermost; owns those below it */
     struct remote *wake;   /* one of them */
+    struct remote *trace;  /* another */
     struct buf no_helper;  /* why helper=auto is without one; empty otherwise */
     struct notify *notify;
     struct cache *cache;

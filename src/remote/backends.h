@@ -50,6 +50,9 @@ size_t remote_mem_blobs(struct remote *r, bool drop); /* how many were staged an
 
 /* Logs each call, its outcome and its time at LOG_DETAIL. */
 struct remote *remote_trace_new(struct remote *inner);
+/* On: the last of those lines are kept, from now on; off: no more are. */
+void remote_trace_set(struct remote *r, bool on);
+int remote_trace_text(struct remote *r, struct buf *out); /* TIME CALL PATH: RESULT, MS ms */
 
 /* Breaks calls on purpose, for tests. */
 struct remote_fault;

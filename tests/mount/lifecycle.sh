@@ -26,6 +26,21 @@ done
 check "and so is info.json" grep -q '"state": "started"' "$box/info.json"
 is "an idle mount wants nothing" "$(state)" online
 
+# ---- what it does ----
+
+is "no trace at first" "$(cat "$CTL/trace")" ""
+check "trace on" verb trace on
+run() {
+    echo true >"$CTL/run" && cat "$CTL/run"
+}
+run
+check "a line for each call" grep -q '^[0-9.]* exec /home/daytona: ok, [0-9.]* ms$' "$CTL/trace"
+check "trace off" verb trace off
+run
+is "no more lines" "$(grep -c ' exec ' "$CTL/trace")" 1
+fails "something else" sh -c "echo trace maybe >'$CTL/ctl'"
+check "nothing is to be retried" verb retry
+
 # ---- settings ----
 
 check "autostop in minutes" verb autostop 25
