@@ -670,7 +670,7 @@ TEST(a_connection_that_is_not_answered_ends)
         http_perform(h, &(struct http_request){.name = "test", .method = "GET", .url = url}, &res),
         -ETIMEDOUT);
     assert_true(clock_mono_ns() - start_ns >= 290 * NS_PER_MS); /* curl's clock has whole ms */
-    assert_true(clock_mono_ns() - start_ns < soon_ns); /* and is not tried four times */
+    assert_true(clock_mono_ns() - start_ns < soon_ns);          /* and is not tried four times */
     http_free(h);
     for (size_t i = 0; i < filled; i++)
         close(fillers[i]);
