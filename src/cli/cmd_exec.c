@@ -165,7 +165,7 @@ static int run_and_wait(struct exec *e, int64_t timeout_ns)
         (void)cli_job_kill(&j, "PIPE"); /* as a local command would learn that nobody reads */
     timed_out = relay_stop(relay);
     if (r == 0)
-        (void)cli_job_remove(&j); /* or it goes by itself */
+        cli_job_leave(&j);
     cli_job_done(&j);
     if (r == -EPIPE)
         return EXITCODE_OTHER;

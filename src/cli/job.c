@@ -259,6 +259,12 @@ int cli_job_kill(struct cli_job *j, const char *signal)
                               : remote_job_kill(j->place->remote, j->id, number);
 }
 
+void cli_job_leave(struct cli_job *j)
+{
+    if (is_mount(j->place) || j->more)
+        (void)cli_job_remove(j); /* or it goes by itself */
+}
+
 int cli_job_signal(const char *word)
 {
     return signals_parse(word);

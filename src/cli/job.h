@@ -67,6 +67,9 @@ int cli_job_output(struct cli_job *j);
 int cli_job_write(struct cli_job *j, const void *p, size_t n, bool end);
 int cli_job_kill(struct cli_job *j, const char *signal); /* "INT", "9" … */
 int cli_job_remove(struct cli_job *j);
+/* The end of one that passes: what it left is removed, unless that is little and would cost a
+ * request. */
+void cli_job_leave(struct cli_job *j);
 int cli_job_signal(const char *word); /* -EINVAL: there is none of that name or number */
 
 /* A row for each. */

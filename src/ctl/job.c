@@ -13,6 +13,7 @@ enum { PIECE = 4 << 20 };
 /* How long a start of `daytonafs exec` waits for the end: a signal that comes meanwhile waits, too.
  */
 #define START_WAIT_NS NS_PER_S
+#define START_PATIENCE_NS (10 * NS_PER_S)
 #define PATIENCE_NS (10 * 60 * NS_PER_S)
 
 static struct remote *remote_of(const struct job *job)
@@ -154,7 +155,7 @@ static int begin(struct job *job, struct starting *s, struct remote_job *ret)
     do {
         r = remote_job_start(remote_of(job), &s->start, &s->out, &s->err, ret);
         if (r < 0)
-            again = remote_outage_bear(&outage, r, PATIENCE_NS);
+            again = r == -EHOSTDOWN ? r : remote_outage_bear(&outage, r, START_PATIENCE_NS);
     } while (r < 0 && again == 0);
     if (r == 0)
         heed_end(job, ret);

@@ -8,7 +8,11 @@
 
 enum { PIECE = 4 << 20 };
 
-/* -EHOSTDOWN: for a mount the network is gone, too; a sandbox that is stopped stays so. */
+/* Somebody waits for the start, and can try again: with the same token that is safe. */
+#define START_PATIENCE_NS (10 * NS_PER_S)
+
+/* Of these it cannot be known if they pass: a mount's network is gone or its sandbox is stopped; an
+ * answer was damaged or there will never be a good one. */
 static const int64_t down_patience_ns = 60 * NS_PER_S;
 static const int64_t first_pause_ns = 100 * NS_PER_MS, most_pause_ns = 5 * NS_PER_S;
 
@@ -38,7 +42,7 @@ int remote_outage_bear(struct remote_outage *o, int r, int64_t patience_ns)
     if (o->since_ns == 0)
         *o = (struct remote_outage){.since_ns = now, .pause_ns = first_pause_ns};
     if (now - o->since_ns >= patience_ns ||
-        (r == -EHOSTDOWN && now - o->since_ns >= down_patience_ns))
+        ((r == -EHOSTDOWN || r == -EIO) && now - o->since_ns >= down_patience_ns))
         return r;
     for (until = now + o->pause_ns; clock_mono_ns() < until;) {
         if (cancel_fired(cancel_bound()))
@@ -72,7 +76,7 @@ int remote_job_begin(struct remote *r, const struct remote_job_start *start,
     do {
         e = remote_job_start(r, start, &out, &err, ret);
         if (e < 0)
-            again = remote_outage_bear(&outage, e, f->patience_ns);
+            again = e == -EHOSTDOWN ? e : remote_outage_bear(&outage, e, START_PATIENCE_NS);
     } while (e < 0 && again == 0);
     if (e < 0)
         e = again;

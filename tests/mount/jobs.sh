@@ -133,6 +133,9 @@ done
 # ---- a connection that breaks ----
 fault 'nth=1:reset-after-commit'
 is "an answer is lost" "$("$D" exec -- sh -c 'echo ran >>once; sleep 1.5; cat once')" ran
+fault 'reset=3'
+is "every third request fails" "$("$D" exec -- sh -c 'for i in 1 2 3 4 5; do echo $i; sleep 0.3
+done' | tr '\n' ' ')" "1 2 3 4 5 "
 fault ''
 
 # ---- daytonafs is killed while a job runs ----
