@@ -251,6 +251,7 @@ const struct cli_command cmd_exec = {
         "over a connection that breaks. Ctrl-C sends SIGINT to the command, a second one ends it. "
         "The exit code is the command's, 128 and more if a signal ended it; 125: it could not be "
         "started, 126: it cannot be executed, 127: it was not found.\n\n"
+        "It gets no terminal: see `daytonafs shell`.\n\n"
         "Without the helper in the sandbox output and errors come together when the command ends, "
         "at most 64 MiB, stdin is empty, and a broken connection is an error.",
     .options = options,
