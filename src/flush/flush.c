@@ -11,6 +11,7 @@ static const struct flush_config defaults = {
     .open_ns = 5 * NS_PER_S,
     .open_bytes = 8 << 20,
     .inline_bytes = REMOTE_BATCH_DATA,
+    .lot_bytes = UPLOADS_MAX * (uint64_t)REMOTE_BLOB_MAX,
     .op_timeout_ns = 30 * NS_PER_S,
 };
 
@@ -27,6 +28,8 @@ static void set_config(struct flush *f, const struct flush_config *config)
         c->open_bytes = defaults.open_bytes;
     if (c->inline_bytes == 0 || c->inline_bytes > REMOTE_BATCH_DATA)
         c->inline_bytes = defaults.inline_bytes;
+    if (c->lot_bytes < UPLOADS_MAX)
+        c->lot_bytes = defaults.lot_bytes;
     if (c->op_timeout_ns == 0)
         c->op_timeout_ns = defaults.op_timeout_ns;
     f->paused = c->paused;

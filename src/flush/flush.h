@@ -63,6 +63,7 @@ struct flush_config {
     int64_t open_ns;       /* data of an open file is staged after so long; 5 s */
     uint64_t open_bytes;   /* or when there is so much of it; 8 MiB */
     uint64_t inline_bytes; /* a batch up to here is one request; 256 KiB */
+    uint64_t lot_bytes;    /* so much is staged for one batch, unless one file has more; 64 MiB */
     int64_t op_timeout_ns; /* somebody who waits is told -ETIMEDOUT without progress; 30 s */
     bool paused;           /* as after flush_pause */
 };

@@ -294,7 +294,7 @@ int batch_add_content(struct content *x, const struct journal_record *rec);
 /* ---- stage.c ---- */
 
 /* Cuts the content of s into blobs. NULL without memory. */
-struct staging *staging_new(const struct sending *s);
+struct staging *staging_new(const struct flush *f, const struct sending *s);
 struct staging *staging_free(struct staging *g);
 /* Where that byte is: its slice, or NULL. */
 const struct slice *staging_find(const struct staging *g, uint64_t seq, uint64_t at);

@@ -16,7 +16,6 @@ enum {
     LOT_TEXT = 700 << 10, /* of REMOTE_BATCH_BYTES: paths, objects, pieces */
     LOT_CHANGE = 160,     /* of that for a change, without its paths */
     LOT_PIECE = 24,       /* and for a piece of data */
-    LOT_BYTES = 64 << 20, /* of data, unless one file has more */
     LOOK_AHEAD = 65536,   /* changes that are looked at after it is full */
 };
 
@@ -164,7 +163,8 @@ static bool fits(const struct flush *f, const struct lot_choice *lot, const stru
         return false;
     if (small)
         return lot->bytes + c->bytes <= f->config.inline_bytes;
-    return lot->count == 0 || joins || c->bytes == 0 || lot->bytes + c->bytes <= LOT_BYTES;
+    return lot->count == 0 || joins || c->bytes == 0 ||
+           lot->bytes + c->bytes <= f->config.lot_bytes;
 }
 
 static bool goes(const struct order *o, const struct change *c, uint64_t wanted, bool pressed)

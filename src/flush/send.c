@@ -73,13 +73,15 @@ static void went_wrong(struct flush *f, int err, bool waited)
     f->line = err;
     f->line_waited = waited;
     f->probe = false;
+    lock_drop(&f->lock);
+    if (was_up)
+        tell_line(f, err);
+    lock_take(&f->lock);
     if (waited)
         wait_failed(f, err == -ETIMEDOUT ? err : -EHOSTDOWN);
     else
         f->probe = wait_any(f);
     lock_drop(&f->lock);
-    if (was_up)
-        tell_line(f, err);
 }
 
 /* For good: what to do about it is for the user to say. */

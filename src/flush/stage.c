@@ -59,7 +59,15 @@ static int by_place(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-static void cut(struct staging *g, const struct sending *s)
+/* As many at a time as there are uploaders. */
+static uint64_t blob_bytes(const struct flush *f)
+{
+    const uint64_t part = f->config.lot_bytes / UPLOADS_MAX;
+
+    return part < REMOTE_BLOB_MAX ? part : REMOTE_BLOB_MAX;
+}
+
+static void cut(struct staging *g, const struct sending *s, uint64_t max)
 {
     uint64_t used = 0;
 
@@ -68,9 +76,9 @@ static void cut(struct staging *g, const struct sending *s)
             struct piece p = s->ops[i].content.v[k];
 
             while (p.len > 0) {
-                const uint64_t off = used % REMOTE_BLOB_MAX, room = REMOTE_BLOB_MAX - off;
+                const uint64_t off = used % max, room = max - off;
                 const uint64_t n = p.len < room ? p.len : room;
-                const size_t blob = (size_t)(used / REMOTE_BLOB_MAX);
+                const size_t blob = (size_t)(used / max);
 
                 if (off == 0)
                     g->first[blob] = g->slice_count;
@@ -81,14 +89,15 @@ static void cut(struct staging *g, const struct sending *s)
                 p.len -= n;
             }
         }
-    g->count = (size_t)((used + REMOTE_BLOB_MAX - 1) / REMOTE_BLOB_MAX);
+    g->count = (size_t)((used + max - 1) / max);
     g->first[g->count] = g->slice_count;
 }
 
-struct staging *staging_new(const struct sending *s)
+struct staging *staging_new(const struct flush *f, const struct sending *s)
 {
     struct staging *g = calloc(1, sizeof(*g));
     size_t pieces = 0, blobs;
+    const uint64_t max = blob_bytes(f);
     uint64_t bytes = 0;
 
     if (!g)
@@ -96,7 +105,7 @@ struct staging *staging_new(const struct sending *s)
     for (size_t i = 0; i < s->count; i++)
         for (size_t k = 0; k < s->ops[i].content.count; k++, pieces++)
             bytes += s->ops[i].content.v[k].len;
-    blobs = (size_t)(bytes / REMOTE_BLOB_MAX) + 1;
+    blobs = (size_t)(bytes / max) + 1;
     g->slices = malloc((pieces + blobs) * sizeof(*g->slices));
     g->by_seq = malloc((pieces + blobs) * sizeof(*g->by_seq));
     g->blobs = calloc(blobs, sizeof(*g->blobs));
@@ -104,7 +113,7 @@ struct staging *staging_new(const struct sending *s)
     g->states = calloc(blobs, sizeof(*g->states));
     if (!g->slices || !g->by_seq || !g->blobs || !g->first || !g->states)
         return staging_free(g);
-    cut(g, s);
+    cut(g, s, max);
     memcpy(g->by_seq, g->slices, g->slice_count * sizeof(*g->slices));
     qsort(g->by_seq, g->slice_count, sizeof(*g->by_seq), by_place);
     return g;
@@ -325,7 +334,7 @@ int lot_begin(struct flush *f, struct sending *s)
 
     if (!lot)
         return -ENOMEM;
-    lot->staging = staging_new(s);
+    lot->staging = staging_new(f, s);
     if (!lot->staging) {
         free(lot);
         return -ENOMEM;

@@ -322,8 +322,10 @@ char *model_differs(struct remote *a, struct remote *b)
 
     assert_int_equal(remote_list(a, "/", 100, 100000, &x), 0);
     assert_int_equal(remote_list(b, "/", 100, 100000, &y), 0);
-    qsort(x.v, x.count, sizeof(*x.v), by_name);
-    qsort(y.v, y.count, sizeof(*y.v), by_name);
+    if (x.count)
+        qsort(x.v, x.count, sizeof(*x.v), by_name);
+    if (y.count)
+        qsort(y.v, y.count, sizeof(*y.v), by_name);
     for (size_t i = 0; !what && (i < x.count || i < y.count); i++) {
         const char *name = i < x.count ? x.v[i].name : "(nothing)";
 

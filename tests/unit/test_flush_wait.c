@@ -11,7 +11,7 @@
 #include <string.h>
 
 static const struct flush_config paused = {.paused = true};
-static const struct flush_config eager = {.linger_ns = 1};
+static const struct flush_config eager = {.linger_ns = 1, .lot_bytes = 4 << 20};
 
 static char *text_of(size_t len)
 {
@@ -45,7 +45,7 @@ TEST(what_is_small_goes_past_a_large_file)
 
     fr_up(&g, &eager);
     flush_pause(g.flush);
-    big = write_file(&g, "/big", 70 << 20);
+    big = write_file(&g, "/big", 5 << 20);
     fr_hold(&g, true);
     flush_resume(g.flush);
     fr_await_held(&g, 4); /* all that go at a time */
@@ -56,7 +56,7 @@ TEST(what_is_small_goes_past_a_large_file)
     assert_true(fr_requests(&g) <= 5);
     fr_hold(&g, false);
     fr_sync(&g);
-    assert_int_equal(fr_stat(&g, "/big").size, 70 << 20);
+    assert_int_equal(fr_stat(&g, "/big").size, 5 << 20);
     assert_int_equal(fr_requests(&g), 6); /* five blobs, one batch */
     assert_int_equal(remote_mem_blobs(g.mem, false), 0);
     fr_down(&g);
@@ -72,9 +72,9 @@ TEST(what_comes_last_goes_past_a_large_tree)
     flush_pause(g.flush);
     for (int i = 0; i < 40; i++) {
         snprintf(path, sizeof(path), "/%d", i);
-        last = write_file(&g, path, 5 << 20);
+        last = write_file(&g, path, 400 << 10);
     }
-    for (int i = 0; i < 2000; i++) { /* and many that are small */
+    for (int i = 0; i < 500; i++) { /* and many that are small */
         snprintf(path, sizeof(path), "/s%d", i);
         write_file(&g, path, 2000);
     }
