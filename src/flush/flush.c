@@ -9,7 +9,6 @@
 static const struct flush_config defaults = {
     .linger_ns = 20 * NS_PER_MS,
     .open_ns = 5 * NS_PER_S,
-    .open_bytes = 8 << 20,
     .inline_bytes = REMOTE_BATCH_DATA,
     .lot_bytes = UPLOADS_MAX * (uint64_t)REMOTE_BLOB_MAX,
     .op_timeout_ns = 30 * NS_PER_S,
@@ -24,8 +23,6 @@ static void set_config(struct flush *f, const struct flush_config *config)
         c->linger_ns = defaults.linger_ns;
     if (c->open_ns == 0)
         c->open_ns = defaults.open_ns;
-    if (c->open_bytes == 0)
-        c->open_bytes = defaults.open_bytes;
     if (c->inline_bytes == 0 || c->inline_bytes > REMOTE_BATCH_DATA)
         c->inline_bytes = defaults.inline_bytes;
     if (c->lot_bytes < UPLOADS_MAX)
@@ -169,12 +166,19 @@ int flush_room(struct flush *f)
 {
     static const int64_t down_ns = NS_PER_S;
     int64_t wait_ns;
-    int r;
+    int r = journal_wait_room(f->journal, clock_mono_ns());
 
+    if (r != -ETIMEDOUT)
+        return r;
     lock_take(&f->lock);
+    f->pressed++;
     wait_ns = f->line || f->paused ? down_ns : f->config.op_timeout_ns;
+    send_wake(f);
     lock_drop(&f->lock);
     r = journal_wait_room(f->journal, clock_mono_ns() + wait_ns);
+    lock_take(&f->lock);
+    f->pressed--;
+    lock_drop(&f->lock);
     return r == -ETIMEDOUT ? 0 : r; /* slowed down enough */
 }
 

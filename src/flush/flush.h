@@ -14,8 +14,10 @@
  * Order: a change never goes before an earlier one that it stands on: one whose path or path2 is
  * the same as one of its own, above it or below it (both as they were written down then). All else
  * may overtake. What somebody waits for goes first, with what it stands on; the rest lingers up to
- * linger_ns, and data of an open file until flush_ready, a wait, a barrier, or open_ns /
- * open_bytes.
+ * linger_ns. What an open file has written stays here until flush_ready, a wait, a barrier, a LINK
+ * or RENAME of it, or until the journal is full; a file that is only made and added to goes after
+ * open_ns all the same. Records of one file go as one change where nothing lies between them, and
+ * what was made here and removed again unsent goes nowhere (DROPPED, both).
  *
  * Threads: every function from any thread. Those that may wait say so; the others may be called
  * with the caller's own lock held, and none calls back. `ended` is called on flush's thread with no
@@ -60,8 +62,7 @@ struct flush_owner {
 /* 0 takes the default. */
 struct flush_config {
     int64_t linger_ns;     /* 20 ms */
-    int64_t open_ns;       /* data of an open file is staged after so long; 5 s */
-    uint64_t open_bytes;   /* or when there is so much of it; 8 MiB */
+    int64_t open_ns;       /* what is added to an open file goes after so long; 5 s */
     uint64_t inline_bytes; /* a batch up to here is one request; 256 KiB */
     uint64_t lot_bytes;    /* so much is staged for one batch, unless one file has more; 64 MiB */
     int64_t op_timeout_ns; /* somebody who waits is told -ETIMEDOUT without progress; 30 s */

@@ -211,6 +211,7 @@ struct flush {
     struct waiter *waiters;
     uint64_t stamp;
     size_t lost;
+    unsigned pressed; /* who waits for room in the journal */
     uint64_t done, done_bytes;
     bool paused;
     int halted;          /* nothing can be sent any more */

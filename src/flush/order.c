@@ -194,12 +194,10 @@ int order_choose(struct flush *f, const struct order *o, struct change ***ret, s
                             : o->newest ? mark_newest(f, o->now_ns)
                                         : 0;
     struct lot_choice lot = {.in = ++f->stamp, .out = ++f->stamp};
-    struct journal_usage usage;
     int64_t until_ns = INT64_MAX;
     size_t ahead = 0;
     int r = 0;
 
-    journal_usage(f->journal, &usage);
     for (struct change *c = f->head; c && r == 0 && ahead < LOOK_AHEAD; c = c->next) {
         const int64_t due_ns = c->since_ns + f->config.linger_ns;
         bool joins;
@@ -211,7 +209,7 @@ int order_choose(struct flush *f, const struct order *o, struct change ***ret, s
         joins = c->at->in == lot.in;
         if (!o->waited)
             stream(c, c->since_ns + f->config.open_ns, o->now_ns, &until_ns);
-        if (goes(o, c, wanted, usage.waiting > 0) && !stays(f, &lot, c) &&
+        if (goes(o, c, wanted, f->pressed > 0) && !stays(f, &lot, c) &&
             fits(f, &lot, c, joins, o->small)) {
             r = take(&lot, c, joins);
             continue;

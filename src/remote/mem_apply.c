@@ -239,8 +239,6 @@ static int make_write(struct mem *m, const struct remote_batch *b, const struct 
 
     if (old && !S_ISREG(old->attr.mode))
         return S_ISDIR(old->attr.mode) ? -EISDIR : -EINVAL;
-    if (!old && c->at.means != REMOTE_ABSENT)
-        return -ENOENT;
     if (old && !mem_may(m, old, W_OK))
         return -EACCES;
     r = fill(m, b, c, old, &d);
@@ -364,6 +362,7 @@ static void make_one(struct mem *m, const struct remote_batch *b, struct mem_cli
     const struct remote_change *c = &b->v[i];
     struct remote_result *res = &client->v[i];
     struct mem_node *n, *n2 = NULL;
+    bool meant;
     int r, r2 = 0;
 
     n = node_at(m, c->path, &r);
@@ -378,7 +377,10 @@ static void make_one(struct mem *m, const struct remote_batch *b, struct mem_cli
         return;
     }
     r = r < 0 ? r : r2;
-    if (r == 0 && !(c->flags & REMOTE_CHANGE_APPEND) && !is_meant(n, &c->at, client)) {
+    /* What is only added goes to whatever is there, but not to nothing. */
+    meant = c->flags & REMOTE_CHANGE_APPEND ? n || c->at.means <= REMOTE_ABSENT
+                                            : is_meant(n, &c->at, client);
+    if (r == 0 && !meant) {
         *res = (struct remote_result){.outcome = REMOTE_CONFLICT, .err = -EBUSY};
         if (n)
             res->now = n->attr;

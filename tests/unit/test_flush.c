@@ -1,7 +1,7 @@
 /* Changes on their way from the journal to the sandbox. */
 #include "flush_rig.h"
 
-#include "util/clock.h"
+#include "util/sha256.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -137,6 +137,110 @@ TEST(larger_data_is_staged)
     assert_int_equal(remote_mem_blobs(g.mem, false), 0);
     fr_down(&g);
     free(text);
+}
+
+static struct journal_record patch_of(struct flush_rig *g, const char *path)
+{
+    const struct remote_attr attr = fr_stat(g, path);
+
+    return (struct journal_record){
+        .kind = JOURNAL_PATCH,
+        .path = path,
+        .data = "ours",
+        .data_len = 4,
+        .when_ns = 1,
+        .object[JOURNAL_AT] = {
+            .means = JOURNAL_IS,
+            .identity = {attr.dev, attr.ino, attr.size, attr.mtime_ns, attr.ctime_ns}}};
+}
+
+TEST(what_stands_on_a_failed_change_is_kept_with_it)
+{
+    struct flush_rig g;
+    uint64_t dir, below, other, late;
+
+    fr_up(&g, &paused);
+    fr_put(&g, "/d", "in the way");
+    dir = fr_change(&g, JOURNAL_MKDIR, "/d", NULL, 0);
+    below = fr_create(&g, "/d/f");
+    other = fr_create(&g, "/other");
+    assert_int_equal(flush_wait(g.flush, dir, false), -EIO);
+    fr_await_end(&g, dir, JOURNAL_CONFLICT, -EBUSY);
+    fr_await_end(&g, below, JOURNAL_CONFLICT, -ECANCELED);     /* though it was not sent */
+    late = fr_data(&g, JOURNAL_APPEND, "/d/f", below, 0, "x"); /* it had not heard */
+    fr_await_end(&g, late, JOURNAL_REJECTED, -ECANCELED);
+    assert_int_equal(flush_wait(g.flush, other, false), 0);
+    fr_restart(&g); /* they stay */
+    assert_int_equal(flush_discard(g.flush, "/d"), 0);
+    assert_int_equal(flush_discard(g.flush, "/d"), -ENOENT);
+    assert_int_equal(flush_barrier(g.flush, NULL, NULL), 0);
+    fr_expect(&g, "/d", "in the way");
+    fr_down(&g);
+}
+
+TEST(theirs_or_mine)
+{
+    struct flush_rig g;
+    struct journal_record rec;
+
+    fr_up(&g, &paused);
+    for (int mine = 0; mine < 2; mine++) {
+        fr_put(&g, "/f", "old");
+        rec = patch_of(&g, "/f");
+        fr_put(&g, "/f", "theirs");
+        assert_int_equal(flush_wait(g.flush, fr_add(&g, &rec), false), -EIO);
+        assert_int_equal(flush_keep(g.flush, "/f", mine), 0);
+        assert_int_equal(flush_keep(g.flush, "/f", mine), -ENOENT);
+        fr_expect(&g, "/f", mine ? "oursrs" : "theirs");
+    }
+    fr_down(&g);
+}
+
+TEST(content_that_is_known_is_no_conflict)
+{
+    struct flush_rig g;
+    struct journal_record rec;
+
+    fr_up(&g, &paused);
+    fr_put(&g, "/f", "same");
+    rec = patch_of(&g, "/f");
+    rec.object[JOURNAL_AT].has_hash = true;
+    sha256("same", 4, rec.object[JOURNAL_AT].hash);
+    fr_put(&g, "/f", "same"); /* another inode, as after a restore */
+    assert_int_equal(flush_wait(g.flush, fr_add(&g, &rec), false), 0);
+    fr_expect(&g, "/f", "ours");
+    fr_down(&g);
+}
+
+TEST(both_who_append_are_there)
+{
+    struct flush_rig g;
+    struct journal_record rec;
+    uint64_t seq;
+
+    fr_up(&g, &paused);
+    fr_put(&g, "/log", "one\n");
+    rec = patch_of(&g, "/log");
+    rec.kind = JOURNAL_APPEND;
+    fr_put(&g, "/log", "one\ntheirs\n");
+    seq = fr_add(&g, &rec);
+    assert_int_equal(flush_wait(g.flush, seq, false), 0);
+    fr_expect(&g, "/log", "one\ntheirs\nours");
+    fr_down(&g);
+}
+
+TEST(what_is_gone_anyway_is_removed)
+{
+    struct flush_rig g;
+    struct journal_record rec;
+
+    fr_up(&g, &paused);
+    fr_put(&g, "/f", "text");
+    rec = patch_of(&g, "/f");
+    rec.kind = JOURNAL_UNLINK;
+    assert_int_equal(remote_unlink(g.mem, "/f"), 0);
+    assert_int_equal(flush_wait(g.flush, fr_add(&g, &rec), false), 0);
+    fr_down(&g);
 }
 
 /* ---- fewer changes ---- */
@@ -289,6 +393,11 @@ int main(void)
         cmocka_unit_test(what_a_dead_process_promised_is_sent),
         cmocka_unit_test(a_lost_answer_costs_one_more_request),
         cmocka_unit_test(larger_data_is_staged),
+        cmocka_unit_test(what_stands_on_a_failed_change_is_kept_with_it),
+        cmocka_unit_test(theirs_or_mine),
+        cmocka_unit_test(content_that_is_known_is_no_conflict),
+        cmocka_unit_test(both_who_append_are_there),
+        cmocka_unit_test(what_is_gone_anyway_is_removed),
         cmocka_unit_test(what_is_made_and_removed_again_goes_nowhere),
         cmocka_unit_test(what_has_another_name_does_not_cancel_out),
         cmocka_unit_test(what_was_sent_does_not_cancel_out),
