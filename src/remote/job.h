@@ -119,8 +119,10 @@ struct remote_outage {
  * is no outage, or it has lasted longer than patience_ns; -EINTR. */
 int remote_outage_bear(struct remote_outage *o, int r, int64_t patience_ns);
 
-/* As remote_job_start, repeated for some seconds while the network is gone. What the answer has of output goes to
- * the sink. */
+/*
+ * As remote_job_start, repeated for some seconds while the network is gone. What the answer has of
+ * output goes to the sink.
+ */
 int remote_job_begin(struct remote *r, const struct remote_job_start *start,
                      struct remote_job_follow *f, struct remote_job *ret);
 /*
