@@ -67,8 +67,13 @@ type '"$D" shell; echo "code <$?>"' '[$#%] *$'
 type 'echo in$((40+2)); PS1="remo""te> "; clear' 'remote>'
 type 'stty size' '^25 90'
 $T resize-window -x 70 -y 20
-sleep 1
-type 'clear; stty size' '^20 70'
+resized() {
+    $T send-keys -l 'clear; stty size'
+    $T send-keys Enter
+    sleep 0.3
+    shows '^20 70'
+}
+check "a new size arrives" within 20 resized
 # Signal keys are the sandbox's: they end what runs there, not this program.
 type 'sleep 100; echo "sle""pt $?"' 'sleep 100'
 sleep 0.5
