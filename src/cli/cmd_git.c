@@ -414,6 +414,34 @@ static bool split_author(char *text, const char **name, const char **mail)
     return *text;
 }
 
+/* What the user has told git on this machine; never what a repository in the sandbox says. A new
+ * string, "" if there is none. */
+static char *git_config(const char *command)
+{
+    FILE *from = popen(command, "re");
+    char line[512] = "";
+
+    if (from && !fgets(line, sizeof(line), from))
+        line[0] = '\0';
+    if (from)
+        pclose(from);
+    line[strcspn(line, "\n")] = '\0';
+    return strdup(line);
+}
+
+static int make_commit(struct repo *repo, const struct daytona_git_commit *commit)
+{
+    char *hash = NULL;
+    int r = check(repo, daytona_git_commit(repo->site.api.sandbox, commit, &hash));
+
+    if (r == EXITCODE_OK && cli_has(repo->cli, "json"))
+        printf("{\"hash\":\"%.*s\"}\n", (int)strspn(hash, "0123456789abcdef"), hash);
+    else if (r == EXITCODE_OK)
+        printf("%.*s\n", (int)strspn(hash, "0123456789abcdef"), hash);
+    free(hash);
+    return r;
+}
+
 static int do_commit(struct repo *repo)
 {
     const struct cli *cli = repo->cli;
@@ -425,22 +453,24 @@ static int do_commit(struct repo *repo)
         .allow_empty = cli_has(cli, "allow-empty"),
     };
     char *author = (char *)cli_value(cli, "author"); /* argv is ours to cut */
-    char *hash = NULL;
+    char *name = NULL, *mail = NULL;
     int r;
 
     if (!commit.message || !*commit.message)
         return cli_fail_usage(cli, "a commit needs --message");
     if (author && !split_author(author, &commit.author, &commit.email))
         return cli_fail_usage(cli, "--author=%s is not NAME <MAIL>", author);
-    if (!commit.author || !commit.email)
-        return cli_fail_usage(cli, "who commits? Give --author 'NAME <MAIL>', or set "
-                                   "GIT_AUTHOR_NAME and GIT_AUTHOR_EMAIL");
-    r = check(repo, daytona_git_commit(repo->site.api.sandbox, &commit, &hash));
-    if (r == EXITCODE_OK && cli_has(cli, "json"))
-        printf("{\"hash\":\"%.*s\"}\n", (int)strspn(hash, "0123456789abcdef"), hash);
-    else if (r == EXITCODE_OK)
-        printf("%.*s\n", (int)strspn(hash, "0123456789abcdef"), hash);
-    free(hash);
+    if (!commit.author)
+        commit.author = name = git_config("git config --global --get user.name 2>/dev/null");
+    if (!commit.email)
+        commit.email = mail = git_config("git config --global --get user.email 2>/dev/null");
+    if (!commit.author || !commit.email || !*commit.author || !*commit.email)
+        r = cli_fail_usage(cli, "who commits? Give --author 'NAME <MAIL>', or set GIT_AUTHOR_NAME "
+                                "and GIT_AUTHOR_EMAIL, or git's user.name and user.email");
+    else
+        r = make_commit(repo, &commit);
+    free(name);
+    free(mail);
     return r;
 }
 
@@ -571,7 +601,8 @@ static const struct cli_option add_options[] = {
 static const struct cli_option commit_options[] = {
     REPO_OPTION,
     {"message", 'm', "TEXT", "what it is about"},
-    {"author", 0, "NAME <MAIL>", "default: $GIT_AUTHOR_NAME and $GIT_AUTHOR_EMAIL"},
+    {"author", 0, "NAME <MAIL>",
+     "default: $GIT_AUTHOR_NAME and $GIT_AUTHOR_EMAIL, or as git knows you"},
     {"allow-empty", 0, NULL, "even if nothing has changed"},
     {0},
 };

@@ -103,10 +103,12 @@ says GIT_AUTHOR_NAME
 code 0 "$D" git commit -m second --author 'A B <a@b.c>'
 is "it prints the hash" "$(cat "$WORK/out")" "$(git -C .. rev-parse HEAD)"
 is "the author" "$(git -C .. log -1 --format='%an <%ae> %s')" 'A B <a@b.c> second'
-export GIT_AUTHOR_NAME=C GIT_AUTHOR_EMAIL=c@d.e
+printf '[user]\nname = C\nemail = c@d.e\n' >"$WORK/gitconfig"
+export GIT_CONFIG_GLOBAL=$WORK/gitconfig
 code 5 "$D" git commit -m 'nothing added'
 code 0 "$D" git add --all
 code 0 "$D" git commit -m third
+is "the author that git knows" "$(git -C .. log -1 --format='%an <%ae>')" 'C <c@d.e>'
 cd "$MNT" || exit 1
 
 # ---- by name, with -C ----
