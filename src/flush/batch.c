@@ -75,7 +75,7 @@ static int from_maker(struct flush *f, const struct sending *s, uint64_t seq,
     maker = change_find(f, seq);
     lock_drop(&f->lock);
     if (maker && maker->sending == s && maker->op != op) {
-        if (maker->kind == JOURNAL_UNLINK || maker->kind == JOURNAL_RMDIR)
+        if (maker->kind == JOURNAL_UNLINK || maker->kind == JOURNAL_RMDIR || maker->exchange)
             return 0;
         o->means = REMOTE_LEFT_BY;
         o->change = (uint32_t)maker->op;

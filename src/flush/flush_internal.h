@@ -69,6 +69,7 @@ struct change {
     bool fsync_sent;
     bool dropped;      /* it cancelled out */
     bool forced;       /* whatever is there: flush_keep */
+    bool exchange;     /* a RENAME that leaves two objects */
     bool lost;         /* what it names as a maker is parked: it is to be, too */
     uint64_t bad;      /* stamp: it did not succeed, or cannot */
     UT_hash_handle hh; /* by seq */

@@ -96,6 +96,12 @@ static void halt(struct flush *f, int err, const char *why)
     tell_line(f, err);
 }
 
+/* What is short is short here, not on the way. */
+static bool is_local(int err)
+{
+    return err == -ENOMEM || err == -EMFILE || err == -ENFILE;
+}
+
 /* ---- the end of a batch ---- */
 
 static void identity_of(const struct remote_attr *a, struct journal_identity *ret)
@@ -215,6 +221,10 @@ static void finish(struct flush *f, struct sending *s, const struct remote_appli
 
     if (r == 0)
         r = collect(f, s, a, &v, &count);
+    if (r == -ENOSPC || is_local(r)) { /* asked again, the sandbox says the same */
+        went_wrong(f, r, s->waited);
+        return;
+    }
     if (r == 0)
         end_fsyncs(f, s, a);
     if (r == 0)
@@ -320,11 +330,6 @@ static int reject_op(struct flush *f, struct sending *s)
     }
     release(f, s);
     return v ? end_changes(f, v, count) : -ENOMEM;
-}
-
-static bool is_local(int err)
-{
-    return err == -ENOMEM || err == -EMFILE || err == -ENFILE;
 }
 
 /* What is wrong with the batch itself, not with the way to the sandbox. */
