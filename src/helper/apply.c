@@ -375,6 +375,7 @@ int verb_apply(struct emit *e, struct buf *raw, bool *ret_more)
         lock = take_lock(a.record.dir, a.until_ns);
         if (lock >= 0) {
             r = with_lock(e, &a, ret_more);
+            apply_sweep(a.folder);
             close(lock);
         } else {
             *ret_more = lock == -EAGAIN;

@@ -110,6 +110,10 @@ int message_blob(struct message *m, int folder, size_t blob);
 int message_blobs_there(const struct message *m, int folder);
 void message_drop_blobs(const struct message *m, int folder);
 
+/* ---- apply_sweep.c ---- */
+
+void apply_sweep(int folder); /* at most once a day */
+
 /* ---- apply.c ---- */
 
 struct apply {

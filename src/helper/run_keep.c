@@ -5,6 +5,7 @@
  */
 #include "helper/run.h"
 
+#include "helper/text.h"
 #include "util/array.h"
 #include "util/clock.h"
 
@@ -206,7 +207,7 @@ static void watch_output(struct keeper *k)
     for (size_t i = 0; i < ARRAY_LEN(names) && k->events >= 0; i++) {
         char path[64];
 
-        snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", FD_JOB, names[i]);
+        text_make(path, sizeof(path), "/proc/self/fd/%d/%s", FD_JOB, names[i]);
         if (inotify_add_watch(k->events, path, IN_MODIFY) < 0) {
             close(k->events);
             k->events = -1;

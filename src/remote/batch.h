@@ -164,7 +164,7 @@ int remote_batch_digest(const struct remote_batch *b, uint8_t ret[REMOTE_DIGEST]
  * Makes the changes in their order. One that failed does not stop the others, but those whose path
  * or path2 is one of its paths or below it end POISONED. 0 once the sandbox has said what became of
  * the batch; on error ask again with the same batch, or CLOSE. -EINVAL: makes no sense; -E2BIG;
- * -ENODATA: a blob is not there, or damaged, and nothing was done: stage it again.
+ * -ENODATA: a blob is not there, or damaged, and of what needs it nothing was done: stage it again.
  */
 int remote_apply(struct remote *r, const struct remote_batch *batch, struct remote_applied *ret);
 

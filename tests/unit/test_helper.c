@@ -656,10 +656,23 @@ TEST(nonsense_is_refused)
     }
 }
 
+/* It is sent to each new sandbox. With glibc it is far larger, whatever is done. */
+TEST(it_is_at_most_100_kib_where_it_is_made_with_musl)
+{
+    enum { MOST = 100 << 10, GLIBC = 400 << 10 };
+    struct stat st;
+
+    assert_int_equal(stat(HELPER_PROGRAM, &st), 0);
+    if (st.st_size > GLIBC)
+        skip();
+    assert_in_range(st.st_size, 1, MOST);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define ROOTED(test) cmocka_unit_test_setup_teardown(test, enter_new_root, leave_root)
+        cmocka_unit_test(it_is_at_most_100_kib_where_it_is_made_with_musl),
         ROOTED(a_tree_comes_with_every_kind_and_every_byte),
         ROOTED(a_limit_stops_between_directories_and_says_so),
         ROOTED(depth_1000_and_a_crowded_directory_are_walked),

@@ -588,7 +588,7 @@ TEST(a_large_file_is_continued_in_the_middle)
         bytes[7] = (char)i;
         assert_memory_equal(got + (size_t)i * BLOB, bytes, BLOB);
     }
-    assert_int_equal(arig_count(arig_path("../h")), 2); /* the blobs are gone */
+    assert_int_equal(arig_count(arig_path("../h")), 3); /* the blobs are gone */
     remote_applied_done(&a);
     free(bytes);
 }
@@ -651,6 +651,26 @@ TEST(a_blob_that_is_missing_or_damaged_is_asked_for_and_nothing_is_done)
     assert_string_equal(arig_get("f"), "blob bytes");
 }
 
+/* ---- leftovers ---- */
+
+TEST(what_dead_clients_left_goes_after_a_month)
+{
+    char command[512];
+
+    (void)arig_one(arig_write("f", ARIG_ANY, "x"), "x");
+    snprintf(command, sizeof(command),
+             "cd %s/h && mkdir clients/dead clients/young && touch clients/dead/record s-old s-new "
+             "&& touch -d '31 days ago' clients/dead && touch -d '8 days ago' s-old && "
+             "touch -d '2 days ago' swept",
+             arig.root);
+    assert_int_equal(system(command), 0);
+    (void)arig_one(arig_write("f", ARIG_ANY, "x"), "x");
+    assert_int_equal(access(arig_path("../h/clients/dead"), F_OK), -1);
+    assert_int_equal(access(arig_path("../h/s-old"), F_OK), -1);
+    assert_int_equal(access(arig_path("../h/s-new"), F_OK), 0);
+    assert_int_equal(arig_count(arig_path("../h/clients")), 2);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, apply_rig_enter, apply_rig_leave)
 
 int main(void)
@@ -670,6 +690,7 @@ int main(void)
         CASE(what_takes_long_is_continued_until_it_is_done),
         CASE(a_large_file_is_continued_in_the_middle),
         CASE(a_batch_as_large_as_may_be),
+        CASE(what_dead_clients_left_goes_after_a_month),
         CASE(a_blob_that_is_missing_or_damaged_is_asked_for_and_nothing_is_done),
     };
 

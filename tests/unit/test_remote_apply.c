@@ -116,9 +116,9 @@ static void write_inline(size_t n)
 /* So long that it goes through a file. */
 static void make_many(void)
 {
-    enum { COUNT = 3200, ROOM = 200 };
+    enum { COUNT = 1700, ROOM = 320 };
     struct remote_change *v = calloc(COUNT, sizeof(*v));
-    char *paths = malloc((size_t)COUNT * ROOM), *dir = new_path(), tail[120];
+    char *paths = malloc((size_t)COUNT * ROOM), *dir = new_path(), tail[244];
     struct remote_batch b;
 
     v[0] = (struct remote_change){
@@ -156,7 +156,8 @@ TEST(small_and_large_batches_come_through_every_shell)
         write_inline(10);
         write_inline(20000);
         write_inline(REMOTE_BATCH_DATA);
-        make_many();
+        if (i == 0) /* through a file: the shell sees its name only */
+            make_many();
     }
     box_rig_fault(&box, "");
 }
