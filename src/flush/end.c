@@ -81,12 +81,13 @@ static int spread(struct ending *x)
     for (struct change *c = x->f->head; c && r == 0; c = c->next) {
         enum journal_outcome outcome;
 
-        if (c->state != CHANGE_WAITS || c->bad == x->conflict || c->bad == x->rejected)
+        if (c->state != CHANGE_WAITS || c->ended)
             continue;
         outcome = inherits(x, c);
         if (outcome == JOURNAL_OPEN)
             continue;
         r = end_add(x, &(struct end){.c = c, .outcome = outcome, .err = -ECANCELED});
+        c->ended = true;
         mark_bad(x, c, outcome);
     }
     return r;
@@ -98,6 +99,7 @@ static void mark_all(struct ending *x)
     for (size_t i = 0; i < x->count; i++) {
         struct end *e = &x->v[i];
 
+        e->c->ended = true;
         if (e->outcome == JOURNAL_REJECTED && e->err == -ECANCELED &&
             inherits(x, e->c) == JOURNAL_CONFLICT)
             e->outcome = JOURNAL_CONFLICT;

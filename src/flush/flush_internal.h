@@ -71,6 +71,7 @@ struct change {
     bool forced;       /* whatever is there: flush_keep */
     bool exchange;     /* a RENAME that leaves two objects */
     bool lost;         /* what it names as a maker is parked: it is to be, too */
+    bool ended;        /* it is about to be told how */
     uint64_t bad;      /* stamp: it did not succeed, or cannot */
     UT_hash_handle hh; /* by seq */
 };

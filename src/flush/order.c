@@ -195,6 +195,7 @@ int order_choose(struct flush *f, const struct order *o, struct change ***ret, s
                                         : 0;
     struct lot_choice lot = {.in = ++f->stamp, .out = ++f->stamp};
     int64_t until_ns = INT64_MAX;
+    bool young = false;
     size_t ahead = 0;
     int r = 0;
 
@@ -202,14 +203,18 @@ int order_choose(struct flush *f, const struct order *o, struct change ***ret, s
         const int64_t due_ns = c->since_ns + f->config.linger_ns;
         bool joins;
 
+        /* Those behind it are younger still. But what belongs to one that goes must not come a
+         * moment later: a file that was truncated to be rewritten would be seen empty. */
         if (!o->waited && due_ns > o->now_ns) {
             until_ns = due_ns < until_ns ? due_ns : until_ns;
-            break; /* those behind it are younger still */
+            if (lot.count == 0)
+                break;
+            young = true;
         }
         joins = c->at->in == lot.in;
         if (!o->waited)
             stream(c, c->since_ns + f->config.open_ns, o->now_ns, &until_ns);
-        if (goes(o, c, wanted, f->pressed > 0) && !stays(f, &lot, c) &&
+        if ((joins || !young) && goes(o, c, wanted, f->pressed > 0) && !stays(f, &lot, c) &&
             fits(f, &lot, c, joins, o->small)) {
             r = take(&lot, c, joins);
             continue;

@@ -212,6 +212,70 @@ static int remote_set(struct fs *fs, const char *path, const struct remote_setat
     return r;
 }
 
+/* As the sandbox will do it; it has the last word when it is done. */
+static void predict_locked(struct fs *fs, struct node *n, const struct remote_setattr *set)
+{
+    struct remote_attr *a = &n->attr;
+    struct stat shown;
+
+    show_stat_locked(fs, n, &shown);
+    if (set->mask & REMOTE_SET_MODE)
+        a->mode = (a->mode & S_IFMT) | set->attr.mode;
+    if (set->mask & REMOTE_SET_UID)
+        a->uid = set->attr.uid;
+    if (set->mask & REMOTE_SET_GID)
+        a->gid = set->attr.gid;
+    if ((set->mask & (REMOTE_SET_UID | REMOTE_SET_GID)) && S_ISREG(a->mode))
+        a->mode &= ~(mode_t)(S_ISUID | S_ISGID);
+    if (set->mask & REMOTE_SET_ATIME)
+        a->atime_ns = set->attr.atime_ns;
+    change_shown_locked(
+        n, set->mask & REMOTE_SET_MTIME ? set->attr.mtime_ns : timespec_to_ns(shown.st_mtim),
+        fs_sandbox_now(fs));
+    if (node_local(n) && (set->mask & REMOTE_SET_MTIME))
+        n->file->mtime_ns = set->attr.mtime_ns;
+    if (node_local(n))
+        n->file->ctime_ns = n->shown_ctime_ns;
+}
+
+/* In the journal. A size comes alone, for what has no content here. */
+static int set_waiting(struct fs *fs, struct node *n, const struct remote_setattr *set)
+{
+    /* The same bits in both. */
+    const unsigned same = REMOTE_SET_MODE | REMOTE_SET_UID | REMOTE_SET_GID;
+    struct journal_record rec = {
+        .kind = set->mask & REMOTE_SET_SIZE ? JOURNAL_TRUNCATE : JOURNAL_SETATTR,
+        .size = set->attr.size,
+        .group = n->file && n->file->wopens > 0 ? n->file->group : 0,
+        .attr = {.mask = (set->mask & same) |
+                         (set->mask & REMOTE_SET_ATIME ? JOURNAL_ATTR_ATIME : 0) |
+                         (set->mask & REMOTE_SET_MTIME ? JOURNAL_ATTR_MTIME : 0),
+                 .mode = set->attr.mode,
+                 .uid = set->attr.uid,
+                 .gid = set->attr.gid,
+                 .atime_ns = set->attr.atime_ns,
+                 .mtime_ns = set->attr.mtime_ns},
+    };
+    int r;
+
+    _Static_assert((unsigned)REMOTE_SET_MODE == (unsigned)JOURNAL_ATTR_MODE &&
+                       (unsigned)REMOTE_SET_UID == (unsigned)JOURNAL_ATTR_UID &&
+                       (unsigned)REMOTE_SET_GID == (unsigned)JOURNAL_ATTR_GID,
+                   "the same bits in both");
+    r = change_append_locked(fs, &rec, &(struct change_about){.node = n});
+    if (r < 0)
+        return r;
+    predict_locked(fs, n, set);
+    if (set->mask & REMOTE_SET_SIZE) {
+        n->ours->blind = true;
+        n->attr.size = set->attr.size;
+        change_shown_locked(n, rec.when_ns, rec.when_ns);
+        data_drop_locked(fs, n);
+        fs_tell_inode_locked(fs, n);
+    }
+    return change_links(fs, n);
+}
+
 /* At once, in the sandbox. May wait. */
 static int set_there(struct fs *fs, struct node *n, const struct remote_setattr *set)
 {
@@ -223,6 +287,8 @@ static int set_there(struct fs *fs, struct node *n, const struct remote_setattr 
 
     if (node_gone_locked(n))
         return n->deleted ? 0 : -ESTALE;
+    if (fs->flush)
+        return set_waiting(fs, n, set);
     r = op_begin_node(fs, &op, n);
     if (r < 0)
         return r;
@@ -248,15 +314,17 @@ static int set_there(struct fs *fs, struct node *n, const struct remote_setattr 
 }
 
 /* Content that is here, or will be sent from here, is cut here. May wait. */
-static int truncate_here(struct fs *fs, struct node *n, uint64_t size, bool send)
+static int truncate_here(struct fs *fs, struct node *n, uint64_t size, bool send, uint64_t group)
 {
     int r;
 
     if (!node_file_locked(n))
         return -ENOMEM;
     data_open_locked(n);
-    r = write_truncate(fs, n, size);
+    r = write_truncate(fs, n, size, group);
     data_close_locked(n);
+    if (r == 0 && fs->flush)
+        return change_links(fs, n);
     if (r == 0 && (send || fs->config.durability == FS_DURABILITY_SYNC)) {
         r = send_node(fs, n);
         if (r < 0)
@@ -274,10 +342,10 @@ static int set_size(struct fs *fs, struct node *n, const struct fs_file *file, u
     if (size > INT64_MAX)
         return -EFBIG;
     if (file || node_local(n) || open)
-        return truncate_here(fs, n, size, !open || n->attr.nlink > 1);
+        return truncate_here(fs, n, size, !open || n->attr.nlink > 1, file ? file->group : 0);
     r = set_there(fs, n, &set);
     /* Where only whole files can be put, that is done. */
-    return r == -EOPNOTSUPP ? truncate_here(fs, n, size, true) : r;
+    return r == -EOPNOTSUPP ? truncate_here(fs, n, size, true, 0) : r;
 }
 
 /* cp -a and tar set what is so already: that needs no request. A chown that clears set-id bits
@@ -298,7 +366,7 @@ static void skip_what_is_so_locked(const struct node *n, struct remote_setattr *
 /* What unsent content will be put with, and what is remembered of a file nobody will send. */
 static void set_times_here_locked(struct fs *fs, struct node *n, struct remote_setattr *set)
 {
-    if (!node_local(n) || !(set->mask & REMOTE_SET_MTIME))
+    if (!node_local(n) || !(set->mask & REMOTE_SET_MTIME) || (fs->flush && !n->deleted))
         return;
     n->file->gen++; /* a put under way has the old one */
     n->file->mtime_ns = set->attr.mtime_ns;
@@ -353,8 +421,11 @@ int fs_setattr(struct fs *fs, uint64_t ino, struct fs_file *file, unsigned set,
 {
     const int64_t since = fs_since(fs);
     struct node *n;
-    int r = -ESTALE;
+    int r = change_room(fs);
 
+    if (r < 0)
+        return r;
+    r = -ESTALE;
     fs_lock(fs);
     n = node_find_locked(fs, ino);
     if (n)

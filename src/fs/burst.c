@@ -39,7 +39,8 @@ static bool may_pick(const struct burst *b, const struct node *n, int64_t covere
 {
     const struct node_dir *d = n->dir;
 
-    if (d->picked || d->flight || !d->listed || !d->covered || b->count >= BURST_DIRS_MAX)
+    if (d->picked || d->flight || !d->listed || !d->covered || b->count >= BURST_DIRS_MAX ||
+        change_moving_locked(n))
         return false;
     if (d->covered_ns == covered_ns)
         return true;

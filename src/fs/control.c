@@ -79,6 +79,8 @@ int fs_sync(struct fs *fs, const char *path, struct buf *left)
     size_t count;
     int first = 0, r;
 
+    if (fs->flush)
+        return flush_barrier(fs->flush, path, left);
     fs_lock(fs);
     r = collect_unsent(fs, path, &v, &count);
     if (r < 0) {
@@ -194,8 +196,11 @@ int fs_exec(struct fs *fs, const char *script, const char *cwd, size_t output_ma
 int fs_exists(struct fs *fs, const char *path)
 {
     struct remote_attr attr;
-    int r = remote_stat(fs->remote, path, &attr, NULL);
+    int r;
 
+    if (fs->flush) /* what was parked before is no reason not to look */
+        (void)flush_barrier(fs->flush, path, NULL);
+    r = remote_stat(fs->remote, path, &attr, NULL);
     if (r == -ENOENT || r == -ENOTDIR)
         return 0;
     return r < 0 ? r : 1;
@@ -286,8 +291,14 @@ static uint64_t unsent_bytes_locked(struct fs *fs)
 
 size_t fs_unsent(struct fs *fs, uint64_t *ret_bytes)
 {
+    struct flush_usage usage;
     size_t count;
 
+    if (fs_usage(fs, &usage) == 0) {
+        if (ret_bytes)
+            *ret_bytes = usage.bytes;
+        return usage.waiting;
+    }
     fs_lock(fs);
     count = fs->unsent_count;
     if (ret_bytes)
@@ -301,22 +312,21 @@ bool fs_busy(struct fs *fs)
     bool busy;
 
     fs_lock(fs);
-    busy = fs->files_written > 0 || fs->unsent_count > 0;
+    busy = fs->files_written > 0 || fs->unsent_count > 0 || fs->changes;
     fs_unlock(fs);
     return busy;
 }
 
 int fs_status(struct fs *fs, struct buf *out)
 {
-    unsigned long long bytes;
-    size_t unsent, nodes, meta_bytes;
+    uint64_t bytes;
+    const size_t unsent = fs_unsent(fs, &bytes);
+    size_t nodes, meta_bytes;
     unsigned files, dirs;
     const long long window_ms = fs_window_ns(fs) / NS_PER_MS; /* more than asked for, when a look
                                                                * at everything takes long */
 
     fs_lock(fs);
-    unsent = fs->unsent_count;
-    bytes = unsent_bytes_locked(fs);
     nodes = fs->by_id.count;
     meta_bytes = fs->meta_bytes;
     files = fs->files_open;
@@ -326,7 +336,7 @@ int fs_status(struct fs *fs, struct buf *out)
                       "unsent_files %zu\nunsent_bytes %llu\nnodes %zu\nmeta_bytes %zu\n"
                       "coherence_ms %lld\n"
                       "open_files %u\nopen_dirs %u\ncache_bytes %llu\ncache_files %zu\n",
-                      unsent, bytes, nodes, meta_bytes, window_ms, files, dirs,
+                      unsent, (unsigned long long)bytes, nodes, meta_bytes, window_ms, files, dirs,
                       (unsigned long long)cache_used(fs->cache), cache_blobs(fs->cache));
 }
 
@@ -423,6 +433,8 @@ int fs_keep_unsent(struct fs *fs, const char *dir, struct buf *kept)
     size_t count = 0;
     int dir_fd, r, first;
 
+    if (fs->flush)
+        return 0;
     first = path_make_dirs(dir, 0700);
     if (first < 0)
         return first;

@@ -62,7 +62,8 @@ void data_open_locked(struct node *n)
 
 void data_close_locked(struct node *n)
 {
-    n->file->opens--;
+    if (--n->file->opens == 0)
+        n->file->reading = false;
     data_rehold_locked(n->file);
 }
 
@@ -127,7 +128,13 @@ int data_fetch(struct fs *fs, struct node *n, uint64_t off, uint64_t window, uns
     uint64_t start, bytes;
     int r;
 
-    r = data_blob_locked(fs, n);
+    /* What is there is of the version, and at the path, that we know only when all of it has ended.
+     */
+    r = change_settle_path(fs, n);
+    if (r == 0)
+        r = change_settle(fs, n);
+    if (r == 0)
+        r = data_blob_locked(fs, n);
     if (r < 0)
         return r;
     r = blob_take(n->file->blob, off, window, &start, &bytes);

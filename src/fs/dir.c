@@ -51,11 +51,6 @@ static int copy_names_locked(struct fs_dir *dir)
     return 0;
 }
 
-static bool listed_since_locked(const struct node *n, int64_t since)
-{
-    return n->dir->listed && n->dir->list_ns >= since;
-}
-
 /* -EAGAIN from wait false. A directory that was removed while it is open is empty. */
 static int take_names(struct fs_dir *dir, bool wait)
 {
@@ -68,7 +63,7 @@ static int take_names(struct fs_dir *dir, bool wait)
         dir->taken = true;
         return 0;
     }
-    for (unsigned i = 0; r == 0 && i < FS_TRIES && !listed_since_locked(n, since); i++) {
+    for (unsigned i = 0; r == 0 && i < FS_TRIES && !tree_listed_locked(n, since); i++) {
         if (!wait)
             return -EAGAIN;
         r = tree_list(dir->fs, n, since);

@@ -58,6 +58,9 @@ static struct fs_file *new_file_locked(struct fs *fs, struct node *n, int flags)
     file->fs = fs;
     file->node = node_ref_locked(n);
     file->flags = flags;
+    if (flags_write(flags))
+        file->group = ++fs->groups;
+    file->late_seen = n->file->late_gen;
     data_open_locked(n);
     n->file->wopens += flags_write(flags);
     fs->files_open++;
@@ -76,7 +79,9 @@ static void free_file_locked(struct fs_file *file)
     data_close_locked(n);
     file->fs->files_open--;
     file->fs->files_written -= flags_write(file->flags);
-    if (node_unsent(n) && n->file->wopens == 0)
+    if (file->fs->flush && file->group)
+        flush_ready(file->fs->flush, file->group);
+    else if (node_unsent(n) && n->file->wopens == 0)
         send_retry_later_locked(file->fs);
     node_unref_locked(file->fs, n);
     free(file);
@@ -94,18 +99,20 @@ static void set_hints_locked(struct node *n, struct fs_open_hints *ret)
 }
 
 /* Content as open(2) wants it there. May wait. */
-static int open_content(struct fs *fs, struct node *n, int flags)
+static int open_content(struct fs *fs, struct node *n, int flags, uint64_t group)
 {
     int r;
 
     if (flags & O_TRUNC) {
-        r = write_truncate(fs, n, 0);
+        r = write_truncate(fs, n, 0, group);
         /* The file's other names are nodes of their own: they see it once it is in the sandbox. */
         if (r == 0 && (fs->config.durability == FS_DURABILITY_SYNC || n->attr.nlink > 1))
-            r = send_node(fs, n);
+            r = fs->flush ? change_links(fs, n) : send_node(fs, n);
         return r;
     }
     data_recall(fs, n);
+    if (write_blind_locked(fs, n) && (flags & O_ACCMODE) == O_WRONLY && node_size(n) > 0)
+        return 0;
     scan_open(fs, n);
     r = data_blob_locked(fs, n);
     if (r < 0 || node_size(n) > FS_SMALL)
@@ -128,7 +135,7 @@ static int open_node(struct fs *fs, struct node *n, int flags, bool created, str
     file = new_file_locked(fs, n, flags);
     if (!file)
         return -ENOMEM;
-    r = open_content(fs, n, flags);
+    r = open_content(fs, n, flags, file->group);
     if (r < 0) {
         free_file_locked(file);
         return r;
@@ -300,6 +307,7 @@ static ssize_t read_locked(struct fs_file *file, uint64_t off, void *p, size_t n
 
     if ((file->flags & O_ACCMODE) == O_WRONLY)
         return -EBADF;
+    n->file->reading = true;
     for (;;) {
         uint64_t size, len, missing;
         ssize_t r = content_valid(fs, n, wait);
@@ -366,6 +374,35 @@ static ssize_t write_blob(struct fs *fs, struct node *n, uint64_t off, const voi
     return r < 0 ? r : (ssize_t)bytes;
 }
 
+static int write_journaled(struct fs_file *file, uint64_t off, const void *p, size_t bytes)
+{
+    const bool append = file->flags & O_APPEND;
+    struct journal_record rec = {.kind = append ? JOURNAL_APPEND : JOURNAL_PATCH,
+                                 .off = append ? 0 : off,
+                                 .group = file->group,
+                                 .data = p,
+                                 .data_len = bytes};
+
+    file->wrote = true;
+    return write_journal_locked(file->fs, file->node, &rec);
+}
+
+static ssize_t write_blind(struct fs_file *file, uint64_t off, const void *p, size_t bytes)
+{
+    struct node *n = file->node;
+    int r;
+
+    if (file->flags & O_APPEND)
+        off = n->attr.size;
+    if (off > INT64_MAX - bytes)
+        return -EFBIG;
+    r = write_journaled(file, off, p, bytes);
+    if (r < 0)
+        return r;
+    write_blindly_locked(file->fs, n, off + bytes > n->attr.size ? off + bytes : n->attr.size);
+    return (ssize_t)bytes;
+}
+
 static ssize_t write_file(struct fs_file *file, uint64_t off, const void *p, size_t bytes)
 {
     struct fs *fs = file->fs;
@@ -376,14 +413,15 @@ static ssize_t write_file(struct fs_file *file, uint64_t off, const void *p, siz
         return -EBADF;
     if (bytes == 0)
         return 0;
+    if (write_blind_locked(fs, n))
+        return write_blind(file, off, p, bytes);
     r = write_begin(fs, n);
     if (r < 0)
         return r;
     if (file->flags & O_APPEND)
         off = node_size(n);
-    if (off > INT64_MAX - bytes)
-        r = -EFBIG;
-    else
+    r = off > INT64_MAX - bytes ? -EFBIG : write_journaled(file, off, p, bytes);
+    if (r == 0)
         r = write_blob(fs, n, off, p, bytes);
     write_end_locked(fs, n);
     return r;
@@ -392,8 +430,10 @@ static ssize_t write_file(struct fs_file *file, uint64_t off, const void *p, siz
 ssize_t fs_write(struct fs_file *file, uint64_t off, const void *p, size_t n)
 {
     struct fs *fs = file->fs;
-    ssize_t r;
+    ssize_t r = change_room(fs);
 
+    if (r < 0)
+        return r;
     fs_lock(fs);
     r = write_file(file, off, p, n);
     if (r > 0 && fs->config.durability == FS_DURABILITY_SYNC) {
@@ -411,8 +451,8 @@ ssize_t fs_write_cached(struct fs_file *file, uint64_t off, const void *p, size_
     struct fs *fs = file->fs;
     ssize_t r = -EAGAIN;
 
-    if (fs->config.durability == FS_DURABILITY_SYNC)
-        return -EAGAIN;
+    if (fs->config.durability == FS_DURABILITY_SYNC || fs->flush)
+        return -EAGAIN; /* there may be no room in the journal */
     fs_lock(fs);
     if (data_whole_locked(file->node) && !file->node->file->writing)
         r = write_file(file, off, p, n);
@@ -434,9 +474,12 @@ int fs_fallocate(struct fs_file *file, int mode, uint64_t off, uint64_t len)
         return -EINVAL;
     if (off > INT64_MAX - len)
         return -EFBIG;
+    r = change_room(fs);
+    if (r < 0)
+        return r;
     fs_lock(fs);
     if (!(mode & FALLOC_FL_KEEP_SIZE) && off + len > node_size(n))
-        r = write_truncate(fs, n, off + len);
+        r = write_truncate(fs, n, off + len, file->group);
     if (r == 0 && fs->config.durability == FS_DURABILITY_SYNC)
         r = send_node(fs, n);
     fs_unlock(fs);
@@ -445,18 +488,53 @@ int fs_fallocate(struct fs_file *file, int mode, uint64_t off, uint64_t len)
 
 /* ---- sending ---- */
 
-static bool something_to_send_locked(const struct fs_file *file)
+/* A close must wait: for content that goes as a whole, or that shows through other names, too. */
+static bool close_waits_locked(const struct fs_file *file)
 {
-    return flags_write(file->flags) && node_unsent(file->node);
+    const struct node *n = file->node;
+    const struct fs *fs = file->fs;
+
+    if (!flags_write(file->flags))
+        return false;
+    if (!fs->flush)
+        return node_unsent(n);
+    return n->ours && n->ours->content > 0 && !n->deleted &&
+           (fs->config.durability == FS_DURABILITY_CLOSE || n->attr.nlink > 1);
+}
+
+/* A shell that redirects closes its first descriptor before anything is written to the second: the
+ * truncated file alone is not what it wants to be seen. */
+static void may_go_locked(struct fs_file *file)
+{
+    if (file->fs->flush && file->group && file->wrote)
+        flush_ready(file->fs->flush, file->group);
+}
+
+static int close_file(struct fs_file *file)
+{
+    struct fs *fs = file->fs;
+    struct node *n = file->node;
+    int r = 0, late;
+
+    if (close_waits_locked(file)) {
+        if (!fs->flush)
+            return send_node(fs, n);
+        if (fs->config.durability == FS_DURABILITY_CLOSE)
+            r = change_wait(fs, n, false);
+        if (r == 0)
+            r = change_links(fs, n);
+    }
+    late = change_late_locked(file); /* told once, one way or the other */
+    return r < 0 ? r : late;
 }
 
 int fs_flush(struct fs_file *file)
 {
-    int r = 0;
+    int r;
 
     fs_lock(file->fs);
-    if (something_to_send_locked(file))
-        r = send_node(file->fs, file->node);
+    may_go_locked(file);
+    r = close_file(file);
     fs_unlock(file->fs);
     return r;
 }
@@ -466,9 +544,51 @@ int fs_flush_cached(struct fs_file *file)
     int r;
 
     fs_lock(file->fs);
-    r = something_to_send_locked(file) ? -EAGAIN : 0;
+    may_go_locked(file);
+    r = close_waits_locked(file) ? -EAGAIN : change_late_locked(file);
     fs_unlock(file->fs);
     return r;
+}
+
+/* Applied, but perhaps not on the sandbox's disk. */
+static int fsync_applied(struct fs *fs, struct node *n)
+{
+    char *path = NULL;
+    int r;
+
+    if (!n->file->unsynced || n->deleted || node_gone_locked(n))
+        return 0;
+    r = change_settle_path(fs, n);
+    if (r == 0)
+        r = node_path_locked(fs, n, &path);
+    if (r < 0)
+        return r;
+    n->file->unsynced = false;
+    fs_unlock(fs);
+    r = flush_fsync(fs->flush, path);
+    fs_lock(fs);
+    if (r < 0)
+        n->file->unsynced = true;
+    free(path);
+    return r;
+}
+
+static int fsync_waiting(struct fs_file *file)
+{
+    struct fs *fs = file->fs;
+    struct node *n = file->node;
+    int r, late;
+
+    may_go_locked(file);
+    if (n->ours && !n->deleted) {
+        r = change_wait(fs, n, true);
+        if (r == 0)
+            n->file->unsynced = false;
+    } else {
+        r = fsync_applied(fs, n);
+    }
+    late = change_late_locked(file);
+    return r < 0 ? r : late;
 }
 
 int fs_fsync(struct fs_file *file)
@@ -476,7 +596,7 @@ int fs_fsync(struct fs_file *file)
     int r;
 
     fs_lock(file->fs);
-    r = send_node(file->fs, file->node);
+    r = file->fs->flush ? fsync_waiting(file) : send_node(file->fs, file->node);
     fs_unlock(file->fs);
     return r;
 }

@@ -55,13 +55,14 @@ static bool name_touched(const struct fs *fs, const struct flight *f, const stru
 
 static bool node_touched(const struct flight *f, const struct node *n)
 {
-    return n->changing > 0 || n->changed_seq > f->seq;
+    return n->changing > 0 || n->changed_seq > f->seq || n->ours;
 }
 
+/* What is below n may be elsewhere there: a change of its attributes alone does not matter. */
 bool flight_overtaken_locked(const struct flight *f, const struct node *n)
 {
     for (; n; n = n->parent)
-        if (node_touched(f, n))
+        if (n->changing > 0 || n->changed_seq > f->seq || (n->ours && n->ours->moving > 0))
             return true;
     return false;
 }
@@ -98,18 +99,22 @@ static void update_locked(struct fs *fs, const struct flight *f, struct node *n,
     const bool same = same_version && n->attr.mode == attr->mode && n->attr.uid == attr->uid &&
                       n->attr.gid == attr->gid;
 
+    const uint32_t nlink = n->attr.nlink;
+
     node_known_locked(n, f->start_ns);
     if ((n->attr.mode & S_IFMT) != (attr->mode & S_IFMT))
         return; /* unsent content where something else is by now: the put will say so */
     /* Unsent content keeps its size and times; what the file is there still counts for the put. */
     if (node_local(n) && n->attr.ino != attr->ino && n->shown_ino == 0)
         node_show_ino_locked(fs, n, n->attr.ino);
-    if (!same_version)
+    if (!same_version && !(n->dir && n->dir->waiting > 0))
         n->shown_times = false;
     if (n->dir && !same)
         n->dir->by_stat = false;
     n->attr = *attr;
-    n->times_stale = n->dir && n->dir->names_seq > f->seq;
+    if (n->dir && n->dir->waiting > 0)
+        n->attr.nlink = nlink; /* as it will be */
+    n->times_stale = n->dir && n->dir->waiting == 0 && n->dir->names_seq > f->seq;
     if (set_target(n, target) < 0)
         node_stale_locked(n);
     data_check_locked(fs, n);

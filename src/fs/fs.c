@@ -12,6 +12,8 @@
 
 enum { LOOK_TIMES = 3, LOOK_ENTRY_NS = 50000 };
 
+#define CLOCK_SLACK_NS (50 * NS_PER_MS)
+
 enum { EVENTS_MAX = 1 << 17 };
 
 static void tell(struct fs *fs, struct event *v, size_t count)
@@ -229,11 +231,17 @@ int fs_new(const struct fs_config *config, struct remote *remote, struct cache *
     if (r < 0)
         goto fail;
     fs->serves = (fs->info.caps & REMOTE_CAP_CHANGES) != 0;
+    /* Less is how exactly it was measured: make must not find files from the future. */
+    if (llabs(fs->info.clock_offset_ns) < CLOCK_SLACK_NS)
+        fs->info.clock_offset_ns = 0;
     remember_load(fs);
     fs->fill = subtree_fill_new(fs);
     r = fs->fill ? make_root(fs) : -ENOMEM;
     if (r < 0)
         goto fail;
+    fs->flush = config->flush;
+    if (fs->flush)
+        change_own(fs);
     *ret = fs;
     return 0;
 fail:
@@ -248,8 +256,10 @@ struct fs *fs_free(struct fs *fs)
     send_stop(fs);
     ahead_stop(fs);
     fs->fill = subtree_fill_free(fs->fill);
+    fs->flush = flush_free(fs->flush);
     fs_lock(fs);
     negative_free_all_locked(fs);
+    change_free_all_locked(fs);
     node_free_all_locked(fs);
     fs_unlock(fs);
     if (fs->root) /* it was begun: else what was remembered was not read */

@@ -14,6 +14,7 @@
 #define FS_FS_H
 
 #include "cache/cache.h"
+#include "flush/flush.h"
 #include "remote/remote.h"
 #include "util/buf.h"
 
@@ -29,7 +30,8 @@ struct fs;
 struct fs_file; /* an open regular file */
 struct fs_dir;  /* an open directory */
 
-enum fs_durability { FS_DURABILITY_CLOSE, FS_DURABILITY_SYNC };
+/* FSYNC: only with a journal. SYNC: only without. */
+enum fs_durability { FS_DURABILITY_CLOSE, FS_DURABILITY_SYNC, FS_DURABILITY_FSYNC };
 enum fs_symlinks { FS_SYMLINKS_CONTAIN, FS_SYMLINKS_RAW };
 
 /*
@@ -61,6 +63,9 @@ struct fs_config {
     enum fs_symlinks symlinks;
     const struct fs_notify *notify; /* NULL: nobody to tell */
     void *notify_arg;
+    /* NULL: every change is made in the sandbox at once, content at close. Else a change is in the
+     * journal when its call returns, and sent from there. Taken over on success. */
+    struct flush *flush;
 };
 
 /*
@@ -241,11 +246,27 @@ int fs_watch_next(struct fs_watch *w, int64_t wait_ns, struct fs_watch_news *ret
 /* "key value" lines: unsent files and bytes, nodes, open files, cache use. */
 int fs_status(struct fs *fs, struct buf *out);
 const struct remote_info *fs_info(struct fs *fs); /* as long as fs lives */
+/* Files; with a journal: changes. */
 size_t fs_unsent(struct fs *fs, uint64_t *ret_bytes);
+
+/* ---- what waits in the journal, and what did not succeed: see flush.h. -EOPNOTSUPP without ----
+ */
+
+int fs_usage(struct fs *fs, struct flush_usage *ret);
+int fs_queue_text(struct fs *fs, size_t max, struct buf *out);
+int fs_pause(struct fs *fs);
+int fs_resume(struct fs *fs);
+/* Paths are those in the sandbox, as they were when the change was made. */
+int fs_parked(struct fs *fs, int (*fn)(void *arg, const struct flush_parked *p), void *arg);
+ssize_t fs_parked_read(struct fs *fs, const char *path, uint64_t off, void *p, size_t n,
+                       uint64_t *ret_size);
+int fs_keep(struct fs *fs, const char *path, bool mine); /* mine: waits until it is there */
+int fs_discard(struct fs *fs, const char *path);         /* NULL: all */
 
 /*
  * Moves data that could not be sent to files in dir (made, 0700), one line "LOCAL<TAB>SANDBOX" each
- * to kept. For the end of a mount: nothing is silently dropped.
+ * to kept. For the end of a mount: nothing is silently dropped. With a journal it is in that, and
+ * this does nothing.
  */
 int fs_keep_unsent(struct fs *fs, const char *dir, struct buf *kept);
 

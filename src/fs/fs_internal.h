@@ -40,10 +40,12 @@ enum {
 #define FS_NEVER INT64_MIN /* a time of fetching: nothing is known */
 
 struct ahead;
+struct change;
 struct errors;
 struct fill;
 struct flight;
 struct node;
+struct waiting_name;
 
 /*
  * What only a regular file that was opened has. States of its content:
@@ -53,6 +55,9 @@ struct node;
  *   private  local is true and the node is deleted: as unsent, but nobody will ever send it.
  * clean -> unsent: a write, truncate, O_TRUNC. unsent -> clean: a put of what `gen` was at its
  * start, if gen still is that. clean, unsent -> private: unlink, or a rename over it.
+ * With a journal what is unsent is in it, piece by piece; fs.unsent is empty; unsent -> clean: the
+ * last of its changes has ended. A change of content that is not here leaves it clean, without a
+ * blob: what is read after it is fetched once it is applied.
  */
 struct node_file {
     struct node *node; /* whose it is */
@@ -70,6 +75,12 @@ struct node_file {
     uint64_t size;
     int64_t mtime_ns, ctime_ns;
     int err;                       /* of the last put; 0: none failed */
+    uint64_t group;                /* of the handle that wrote last */
+    int64_t when_ns;               /* of the last change in the journal: the file's time there */
+    bool unsynced;                 /* applied, perhaps not on the sandbox's disk */
+    bool reading;                  /* somebody who has it open has read from it */
+    int late_err;                  /* what became of a change after its caller was told 0 */
+    unsigned late_gen;             /* +1 for each such */
     struct node_file *prev, *next; /* in fs.unsent */
 };
 
@@ -85,6 +96,7 @@ struct node_dir {
     int64_t covered_ns;    /* sandbox's clock: what changed before it is known here */
     bool by_stat;          /* too large or not readable: names are asked for one by one */
     uint64_t names_seq;    /* fs.seq at the last local change of a name */
+    unsigned waiting;      /* names in it of which a change waits */
     struct flight *flight; /* a listing that is being fetched; its maker's */
     int64_t fail_ns;       /* start of the last listing that failed */
     int fail;
@@ -129,7 +141,26 @@ struct node {
     char *target; /* of a link, as stored in the sandbox */
     struct node_dir *dir;
     struct node_file *file;
+    struct ours *ours; /* owned; NULL: no change of it waits */
     char first_name[];
+};
+
+/*
+ * What of a node is in the journal and not yet in the sandbox. As long as there is any, the node is
+ * known best here: what the sandbox says of it is not believed, and not asked for.
+ */
+struct ours {
+    unsigned waiting; /* changes of it that have not ended */
+    unsigned moving;  /* of them: a new name, or rights of a directory, so that its path here is
+                         not yet one there */
+    unsigned content; /* of them: they change its content */
+    uint64_t seq;     /* of the last of them, in the journal */
+    bool unborn;      /* it was made here, and is not there yet */
+    bool mtime_set;   /* one of them sets it */
+    bool appended;    /* one of them writes to the end, wherever that is by then */
+    bool blind;       /* one of them changes content that is not here */
+    bool spoiled;     /* one of them did not succeed */
+    uint64_t born_at; /* the first change that was told together with its creation; 0: none */
 };
 
 /* All nodes, chained by the hash of what they are found by. */
@@ -190,6 +221,7 @@ struct fs {
     struct fs_config config; /* its strings are not valid: use the copies above */
     struct remote *remote;   /* borrowed */
     struct cache *cache;     /* borrowed */
+    struct flush *flush;     /* owned; NULL: there is no journal, every change is made at once */
     struct remote_info info;
     struct errors *errors; /* has its own lock */
     struct node *root;
@@ -219,7 +251,10 @@ struct fs {
     uint64_t seq; /* +1 for each local change, begun or ended */
     uint64_t marks;
     struct op *ops;
-    struct node_dir *lru; /* oldest listing first */
+    struct change *changes;             /* that wait, by their number in the journal */
+    struct waiting_name *waiting_names; /* that these make or take away */
+    uint64_t groups;                    /* handles that may write, so far */
+    struct node_dir *lru;               /* oldest listing first */
     struct node_file *unsent;
     size_t unsent_count;
     struct taken_ino *taken_inos;
@@ -245,6 +280,9 @@ struct fs_file {
     struct fs *fs;
     struct node *node; /* counted */
     int flags;
+    uint64_t group;         /* of what is written through it, for the journal */
+    bool wrote;             /* something, since it was opened or closed in part */
+    unsigned late_seen;     /* failures that its caller was told of, or that were before it */
     uint64_t next_off;      /* where a reader in order goes on */
     uint64_t run;           /* bytes that it has read in order */
     uint64_t ahead_off;     /* up to here all was asked for */
@@ -350,6 +388,7 @@ int perm_names(struct fs *fs, struct node *dir, const struct node *victim, int64
 /* ---- tree.c ---- */
 
 bool tree_fresh_locked(const struct node *n, int64_t since);
+bool tree_listed_locked(const struct node *dir, int64_t since); /* all of its names are known */
 /* 0 with the node (not counted) or NULL for a name that is not there, *ret_ns when that was known;
  * -EAGAIN: it has to be asked for. */
 int tree_peek_locked(struct fs *fs, struct node *dir, const char *name, int64_t since,
@@ -428,6 +467,46 @@ bool op_touches_locked(const struct fs *fs, const struct node *dir, const char *
 bool op_unknown(int err); /* may have happened all the same */
 bool op_lost(int err);    /* the same, and a look at the sandbox may tell */
 
+/* ---- change.c: what waits in the journal ---- */
+
+/* What a change is about. */
+struct change_about {
+    struct node *node;           /* what it makes, moves, removes or changes */
+    struct node *dir, *new_dir;  /* NULL: no name comes or goes */
+    const char *name, *new_name; /* in them */
+    struct node *target;         /* rename: what is replaced; NULL: nothing */
+};
+
+/* Before fs.lock is taken: waits while the journal is too full. -EINTR. */
+int change_room(struct fs *fs);
+/* Into the journal. The tree is changed by the caller, who still has the lock. Fills in when, whom
+ * and where; the rest of rec is the caller's. */
+int change_append_locked(struct fs *fs, struct journal_record *rec, const struct change_about *a);
+/* Names came or went: what the directory shows is moved as it will be there. links: of nlink. */
+void change_dir_locked(struct fs *fs, struct node *dir, int links);
+void change_shown_locked(struct node *n, int64_t mtime_ns, int64_t ctime_ns);
+bool change_names_locked(const struct fs *fs, const struct node *dir, const char *name);
+/* Its path here is not the one there. */
+bool change_moving_locked(const struct node *n);
+/* What a listing of dir says is known best here, for ever. */
+bool change_unborn_locked(const struct node *dir);
+/* Waits until n, as far as it can be asked for at its path, is there. May wait. */
+int change_settle_path(struct fs *fs, struct node *n);
+/* Waits until no change of n, or of what is below it, waits, and its path is there. May wait. */
+int change_settle(struct fs *fs, struct node *n);
+/* The same for a name, whatever it is of. May wait. */
+int change_settle_name(struct fs *fs, struct node *dir, const char *name);
+/* Nothing of both waits. */
+bool change_settled_locked(const struct fs *fs, const struct node *n, const struct node *dir,
+                           const char *name);
+/* The same for the last change of n so far; 0 if there is none. May wait. */
+int change_wait(struct fs *fs, struct node *n, bool fsync);
+/* Other names of n must show what was changed: waits, if there are any. May wait. */
+int change_links(struct fs *fs, struct node *n);
+int change_late_locked(struct fs_file *file); /* a failure that its caller was not told of yet */
+void change_own(struct fs *fs);               /* from now on flush tells us */
+void change_free_all_locked(struct fs *fs);
+
 /* ---- negative.c ---- */
 
 /* The kernel is about to be told that the name is not there, until then. False: do not tell it. */
@@ -504,10 +583,17 @@ void window_close_locked(struct fs_file *file);
 
 /* ---- write.c: content, changed ---- */
 
+/* What is not here, and nobody reads, is changed in the journal only: nothing is fetched for it. */
+bool write_blind_locked(const struct fs *fs, const struct node *n);
+/* The content is of size bytes now. */
+void write_blindly_locked(struct fs *fs, struct node *n, uint64_t size);
 /* All of it local, and our turn; write_end_locked gives it back. May wait. -ESTALE: replaced. */
 int write_begin(struct fs *fs, struct node *n);
 void write_end_locked(struct fs *fs, struct node *n);
-int write_truncate(struct fs *fs, struct node *n, uint64_t size); /* opened. May wait. */
+/* n is opened. May wait. */
+int write_truncate(struct fs *fs, struct node *n, uint64_t size, uint64_t group);
+/* Into the journal, if there is one. In our turn. */
+int write_journal_locked(struct fs *fs, struct node *n, struct journal_record *rec);
 /* The content changes: from now on the node's own size and times count. */
 void write_mark_locked(struct fs *fs, struct node *n);
 void write_sent_locked(struct fs *fs, struct node *n);    /* it is in the sandbox now */

@@ -27,7 +27,7 @@ static void doubt_names_locked(struct fs *fs, struct node *dir)
 /* A change of ours that is under way is no news, and what is not sent yet is known best here. */
 static bool is_ours_locked(const struct node *n)
 {
-    return n->changing > 0 || node_local(n);
+    return n->changing > 0 || n->ours || node_local(n);
 }
 
 static void learn_whole_locked(struct fs *fs, struct node *dir)
@@ -51,7 +51,7 @@ static void learn_dir_locked(struct fs *fs, const char *path, const struct remot
 
     if (!dir || !dir->dir)
         return;
-    if (d->err || (dir->changing == 0 && !remote_attr_same(&dir->attr, &d->self)))
+    if (d->err || (dir->changing == 0 && !dir->ours && !remote_attr_same(&dir->attr, &d->self)))
         doubt_node_locked(fs, dir);
     if (d->err)
         return;

@@ -15,6 +15,12 @@ struct making {
     int64_t start_ns;
 };
 
+/* What it will be the name of. */
+struct thing {
+    mode_t mode;        /* with its type */
+    const char *target; /* of a symbolic link */
+};
+
 /* The op is ours: but is the directory still there? */
 static int path_for(struct fs *fs, struct node *dir, const char *name, char **ret)
 {
@@ -52,25 +58,39 @@ static int begin_making(struct fs *fs, struct node *dir, const char *name, struc
     return 0;
 }
 
+/* What is made there is empty. Counted. NULL without memory, or if the name has content here. */
+static struct node *add_made_locked(struct fs *fs, struct node *dir, const char *name,
+                                    const struct remote_attr *attr, int64_t start_ns)
+{
+    struct node *old = node_child_locked(dir, name), *n;
+
+    if (old)
+        flight_vanish_locked(fs, old);
+    if (node_child_locked(dir, name))
+        return NULL;
+    n = node_new_locked(fs, dir, name, attr);
+    if (!n)
+        return NULL;
+    node_known_locked(n, start_ns);
+    n->changed_seq = fs->seq + 1; /* as op_end will set for the name */
+    if (n->dir) {
+        n->dir->listed = true;
+        n->dir->list_ns = start_ns;
+        n->dir->covered = fs->serves && attr->ino != 0 && attr->ctime_ns > 0;
+        n->dir->covered_ns = attr->ctime_ns;
+    }
+    return node_ref_locked(n);
+}
+
 /* r and attr: how it went. ret: the new node, counted. */
 static int end_making(struct fs *fs, struct node *dir, const char *name, struct making *m, int r,
                       const struct remote_attr *attr, struct node **ret)
 {
-    struct node *old;
-
     if (r == 0) {
-        old = node_child_locked(dir, name);
-        if (old)
-            flight_vanish_locked(fs, old);
-        *ret = node_child_locked(dir, name) ? NULL : node_new_locked(fs, dir, name, attr);
+        *ret = add_made_locked(fs, dir, name, attr, m->start_ns);
         dir->times_stale = true;
-        if (*ret) {
-            node_known_locked(*ret, m->start_ns);
-            (*ret)->changed_seq = fs->seq + 1; /* as op_end will set for the name */
-            node_ref_locked(*ret);
-        } else {
+        if (!*ret)
             r = -ENOMEM;
-        }
     }
     if (r < 0 && (r == -EEXIST || r == -ENOENT || r == -ENOMEM || op_unknown(r)))
         tree_dir_stale_locked(dir);
@@ -80,9 +100,10 @@ static int end_making(struct fs *fs, struct node *dir, const char *name, struct 
 }
 
 /* The line broke: is there now what was not there before, as we wanted it? */
-static int look_if_made(struct fs *fs, const char *path, int err, mode_t mode, const char *target,
+static int look_if_made(struct fs *fs, const char *path, int err, const struct thing *t,
                         struct remote_attr *ret)
 {
+    const mode_t mode = t->mode;
     struct remote_attr now;
     char *there = NULL;
     bool same;
@@ -91,7 +112,7 @@ static int look_if_made(struct fs *fs, const char *path, int err, mode_t mode, c
         return err;
     same = (now.mode & S_IFMT) == (mode & S_IFMT);
     if (S_ISLNK(mode))
-        same = same && there && strcmp(there, target) == 0;
+        same = same && there && strcmp(there, t->target) == 0;
     else
         same = same && (now.mode & 0777) == (mode & 0777) && (!S_ISREG(mode) || now.size == 0);
     free(there);
@@ -101,8 +122,76 @@ static int look_if_made(struct fs *fs, const char *path, int err, mode_t mode, c
     return 0;
 }
 
-static int make_file(struct fs *fs, struct node *dir, const char *name, mode_t mode,
-                     struct node **ret)
+static int make_there(struct fs *fs, const char *path, const struct thing *t,
+                      struct remote_attr *ret)
+{
+    int r;
+
+    if (S_ISDIR(t->mode))
+        r = remote_mkdir(fs->remote, path, t->mode & 07777, ret);
+    else if (S_ISLNK(t->mode))
+        r = remote_symlink(fs->remote, t->target, path, ret);
+    else
+        r = remote_create(fs->remote, path, t->mode & 07777, ret);
+    return r < 0 ? look_if_made(fs, path, r, t, ret) : 0;
+}
+
+/* What it will be like. The sandbox has the last word when it is done. */
+static struct remote_attr predict(const struct fs *fs, const struct node *dir,
+                                  const struct thing *t)
+{
+    const bool group = dir->attr.mode & S_ISGID;
+    const int64_t now_ns = fs_sandbox_now(fs);
+
+    return (struct remote_attr){
+        .dev = dir->attr.dev,
+        .mode =
+            S_ISLNK(t->mode) ? S_IFLNK | 0777 : t->mode | (S_ISDIR(t->mode) && group ? S_ISGID : 0),
+        .size = S_ISLNK(t->mode) ? strlen(t->target) : 0,
+        .nlink = S_ISDIR(t->mode) ? 2 : 1,
+        .uid = fs->info.uid,
+        .gid = group ? dir->attr.gid : fs->info.gid,
+        .mtime_ns = now_ns,
+        .ctime_ns = now_ns,
+        .atime_ns = now_ns,
+    };
+}
+
+/* In the journal. */
+static int make_waiting_locked(struct fs *fs, struct node *dir, const char *name,
+                               const struct thing *t, struct making *m, struct node **ret)
+{
+    const struct remote_attr attr = predict(fs, dir, t);
+    struct journal_record rec = {
+        .kind = S_ISDIR(t->mode)   ? JOURNAL_MKDIR
+                : S_ISLNK(t->mode) ? JOURNAL_SYMLINK
+                                   : JOURNAL_CREATE,
+        .path2 = t->target,
+        .attr = {.mask = JOURNAL_ATTR_MODE, .mode = attr.mode & 07777},
+    };
+    struct node *n = add_made_locked(fs, dir, name, &attr, m->start_ns);
+    int r = -ENOMEM;
+
+    if (n) {
+        n->shown_ino = show_own_ino(n);
+        r = change_append_locked(fs, &rec,
+                                 &(struct change_about){.node = n, .dir = dir, .name = name});
+        change_shown_locked(n, rec.when_ns, rec.when_ns);
+    }
+    if (r == 0) {
+        change_dir_locked(fs, dir, n->dir ? 1 : 0);
+        *ret = n;
+    } else if (n) {
+        node_detach_locked(fs, n);
+        node_unref_locked(fs, n);
+    }
+    op_end_locked(fs, &m->op);
+    free(m->path);
+    return r;
+}
+
+static int make(struct fs *fs, struct node *dir, const char *name, const struct thing *t,
+                struct node **ret)
 {
     struct remote_attr attr;
     struct making m;
@@ -111,10 +200,10 @@ static int make_file(struct fs *fs, struct node *dir, const char *name, mode_t m
     r = begin_making(fs, dir, name, &m);
     if (r < 0)
         return r;
+    if (fs->flush)
+        return make_waiting_locked(fs, dir, name, t, &m, ret);
     fs_unlock(fs);
-    r = remote_create(fs->remote, m.path, mode & 07777, &attr);
-    if (r < 0)
-        r = look_if_made(fs, m.path, r, S_IFREG | mode, NULL, &attr);
+    r = make_there(fs, m.path, t, &attr);
     fs_lock(fs);
     return end_making(fs, dir, name, &m, r, &attr, ret);
 }
@@ -122,13 +211,14 @@ static int make_file(struct fs *fs, struct node *dir, const char *name, mode_t m
 int names_create(struct fs *fs, struct node *dir, const char *name, mode_t mode, bool excl,
                  struct node **ret, bool *ret_created)
 {
+    const struct thing file = {.mode = S_IFREG | (mode & 07777)};
     int64_t known_ns;
     int r = -EEXIST;
 
     /* It may come and go between our questions: a few rounds, then what was said last counts. */
     for (unsigned i = 0; i < FS_TRIES && r == -EEXIST; i++) {
         *ret = NULL;
-        r = make_file(fs, dir, name, mode, ret);
+        r = make(fs, dir, name, &file, ret);
         *ret_created = r == 0;
         if (r != -EEXIST || excl)
             return r;
@@ -147,112 +237,55 @@ static void give_entry_locked(struct fs *fs, struct node *n, struct fs_entry *re
     node_unref_locked(fs, n);
 }
 
-int fs_mknod(struct fs *fs, uint64_t parent, const char *name, mode_t mode, struct fs_entry *ret)
+static int make_at(struct fs *fs, uint64_t parent, const char *name, const struct thing *t,
+                   struct fs_entry *ret)
 {
+    char *copy = t->target ? strdup(t->target) : NULL;
     struct node *dir, *n;
-    int r = -ESTALE;
+    int r = change_room(fs);
 
-    if ((mode & S_IFMT) != S_IFREG && (mode & S_IFMT) != 0)
-        return -EPERM;
+    if (r < 0 || (t->target && !copy)) {
+        free(copy);
+        return r < 0 ? r : -ENOMEM;
+    }
+    r = -ESTALE;
     fs_lock(fs);
     dir = node_find_locked(fs, parent);
     if (dir)
-        r = make_file(fs, dir, name, mode, &n);
+        r = make(fs, dir, name, t, &n);
+    if (r == 0 && copy) {
+        node_set_target_locked(n, copy);
+        n->own_link = true;
+        copy = NULL;
+    }
     if (r == 0)
         give_entry_locked(fs, n, ret);
     node_unref_locked(fs, dir);
     fs_unlock(fs);
+    free(copy);
     return r;
 }
 
-static int make_dir(struct fs *fs, struct node *dir, const char *name, mode_t mode,
-                    struct node **ret)
+int fs_mknod(struct fs *fs, uint64_t parent, const char *name, mode_t mode, struct fs_entry *ret)
 {
-    struct remote_attr attr;
-    struct making m;
-    int r;
-
-    r = begin_making(fs, dir, name, &m);
-    if (r < 0)
-        return r;
-    fs_unlock(fs);
-    r = remote_mkdir(fs->remote, m.path, mode & 07777, &attr);
-    if (r < 0)
-        r = look_if_made(fs, m.path, r, S_IFDIR | mode, NULL, &attr);
-    fs_lock(fs);
-    r = end_making(fs, dir, name, &m, r, &attr, ret);
-    if (r == 0) { /* it was made a moment ago: there is nothing in it */
-        (*ret)->dir->listed = true;
-        (*ret)->dir->list_ns = m.start_ns;
-        (*ret)->dir->covered = fs->serves && attr.ctime_ns > 0;
-        (*ret)->dir->covered_ns = attr.ctime_ns;
-    }
-    return r;
+    if ((mode & S_IFMT) != S_IFREG && (mode & S_IFMT) != 0)
+        return -EPERM;
+    return make_at(fs, parent, name, &(struct thing){.mode = S_IFREG | (mode & 07777)}, ret);
 }
 
 int fs_mkdir(struct fs *fs, uint64_t parent, const char *name, mode_t mode, struct fs_entry *ret)
 {
-    struct node *dir, *n;
-    int r = -ESTALE;
-
-    fs_lock(fs);
-    dir = node_find_locked(fs, parent);
-    if (dir)
-        r = make_dir(fs, dir, name, mode, &n);
-    if (r == 0)
-        give_entry_locked(fs, n, ret);
-    node_unref_locked(fs, dir);
-    fs_unlock(fs);
-    return r;
-}
-
-static int make_symlink(struct fs *fs, const char *target, struct node *dir, const char *name,
-                        struct node **ret)
-{
-    char *copy = strdup(target);
-    struct remote_attr attr;
-    struct making m;
-    int r;
-
-    if (!copy)
-        return -ENOMEM;
-    r = begin_making(fs, dir, name, &m);
-    if (r == 0) {
-        fs_unlock(fs);
-        r = remote_symlink(fs->remote, target, m.path, &attr);
-        if (r < 0)
-            r = look_if_made(fs, m.path, r, S_IFLNK, target, &attr);
-        fs_lock(fs);
-        r = end_making(fs, dir, name, &m, r, &attr, ret);
-    }
-    if (r < 0) {
-        free(copy);
-        return r;
-    }
-    node_set_target_locked(*ret, copy);
-    (*ret)->own_link = true;
-    return 0;
+    return make_at(fs, parent, name, &(struct thing){.mode = S_IFDIR | (mode & 07777)}, ret);
 }
 
 int fs_symlink(struct fs *fs, const char *target, uint64_t parent, const char *name,
                struct fs_entry *ret)
 {
-    struct node *dir, *n;
-    int r = -ESTALE;
-
     if (target[0] == '\0')
         return -ENOENT;
     if (strlen(target) > PATH_LEN_MAX)
         return -ENAMETOOLONG;
-    fs_lock(fs);
-    dir = node_find_locked(fs, parent);
-    if (dir)
-        r = make_symlink(fs, target, dir, name, &n);
-    if (r == 0)
-        give_entry_locked(fs, n, ret);
-    node_unref_locked(fs, dir);
-    fs_unlock(fs);
-    return r;
+    return make_at(fs, parent, name, &(struct thing){.mode = S_IFLNK, .target = target}, ret);
 }
 
 /* ---- link ---- */
@@ -286,6 +319,8 @@ static int link_now(struct fs *fs, struct node *n, struct node *dir, const char 
     source = n->attr;
     m.start_ns = clock_mono_ns();
     r = node_gone_locked(n) ? -ENOENT : node_path_locked(fs, n, &from);
+    if (r == 0 && !(change_settled_locked(fs, n, dir, name)))
+        r = -EBUSY;
     if (r == 0)
         r = path_for(fs, dir, name, &m.path);
     if (r == 0) {
@@ -328,14 +363,19 @@ static int link_node(struct fs *fs, struct node *n, struct node *dir, const char
         r = -EPERM;
     if (r == 0)
         r = send_node(fs, n); /* the other name shows what this one has */
+    if (r == 0)
+        r = change_settle_name(fs, dir, name);
     return r < 0 ? r : link_now(fs, n, dir, name, ret);
 }
 
 int fs_link(struct fs *fs, uint64_t ino, uint64_t parent, const char *name, struct fs_entry *ret)
 {
     struct node *n, *dir, *new;
-    int r = -ESTALE;
+    int r = change_room(fs);
 
+    if (r < 0)
+        return r;
+    r = -ESTALE;
     fs_lock(fs);
     n = node_find_locked(fs, ino);
     dir = node_find_locked(fs, parent);
@@ -363,8 +403,6 @@ void names_deleted_locked(struct fs *fs, struct node *n)
         n->attr.nlink--;
     if (n->dir)
         n->attr.nlink = 0;
-    if (n->parent)
-        n->parent->times_stale = true;
     write_deleted_locked(fs, n);
     node_detach_locked(fs, n);
 }
@@ -381,40 +419,84 @@ static int remote_remove_sure(struct fs *fs, remove_fn fn, const char *path)
     return r;
 }
 
-/* All is checked. n is counted by the caller. */
-static int remove_now(struct fs *fs, struct node *dir, const char *name, struct node *n,
-                      remove_fn fn)
+static int remove_there(struct fs *fs, struct node *dir, const char *name, struct node *n)
 {
     char *path = NULL;
+    int r;
+
+    r = path_for(fs, dir, name, &path);
+    if (r < 0)
+        return r;
+    fs_unlock(fs);
+    r = remote_remove_sure(fs, n->dir ? remote_rmdir : remote_unlink, path);
+    fs_lock(fs);
+    free(path);
+    if (r == -ENOENT && node_unsent(n))
+        r = 0; /* it was here only */
+    if (r == 0) {
+        dir->times_stale = true;
+        names_deleted_locked(fs, n);
+    } else if (r == -ENOENT || r == -EISDIR || r == -ENOTDIR || op_unknown(r)) {
+        node_stale_locked(n);
+        tree_dir_stale_locked(dir);
+    } else if (n->dir)
+        tree_dir_stale_locked(n); /* not empty: then with what we may not know */
+    return r;
+}
+
+static int remove_waiting_locked(struct fs *fs, struct node *dir, const char *name, struct node *n)
+{
+    struct journal_record rec = {.kind = n->dir ? JOURNAL_RMDIR : JOURNAL_UNLINK};
+    int r;
+
+    if (n->dir && n->dir->children)
+        return -ENOTEMPTY;
+    r = change_append_locked(fs, &rec, &(struct change_about){.node = n, .dir = dir, .name = name});
+    if (r == 0) {
+        change_dir_locked(fs, dir, n->dir ? -1 : 0);
+        names_deleted_locked(fs, n);
+    }
+    return r;
+}
+
+/* All is checked. n is counted by the caller. */
+static int remove_now(struct fs *fs, struct node *dir, const char *name, struct node *n,
+                      bool waiting)
+{
     struct op op;
     int r;
 
     r = op_begin_name(fs, &op, dir, name, n->dir != NULL);
     if (r < 0)
         return r;
-    r = node_child_locked(dir, name) == n ? path_for(fs, dir, name, &path) : -ENOENT;
-    if (r == 0) {
-        fs_unlock(fs);
-        r = remote_remove_sure(fs, fn, path);
-        fs_lock(fs);
-        if (r == -ENOENT && node_unsent(n))
-            r = 0; /* it was here only */
-        if (r == 0)
-            names_deleted_locked(fs, n);
-        else if (r == -ENOENT || r == -EISDIR || r == -ENOTDIR || op_unknown(r)) {
-            node_stale_locked(n);
-            tree_dir_stale_locked(dir);
-        } else if (n->dir)
-            tree_dir_stale_locked(n); /* not empty: then with what we may not know */
-    }
+    if (!waiting && !change_settled_locked(fs, n, dir, name))
+        r = -EBUSY; /* somebody changes it without a pause */
+    else if (node_child_locked(dir, name) != n || node_gone_locked(dir))
+        r = -ENOENT;
+    else
+        r = waiting ? remove_waiting_locked(fs, dir, name, n) : remove_there(fs, dir, name, n);
     op_end_locked(fs, &op);
-    free(path);
     return r;
+}
+
+/* May the journal take it: is it known what is lost? Else the sandbox must say. May wait. */
+static int remove_can_wait(struct fs *fs, struct node *n, int64_t since, bool *ret)
+{
+    int r = 0;
+
+    *ret = fs->flush && (n->dir || n->attr.nlink <= 1);
+    if (*ret && n->dir && !tree_listed_locked(n, since)) {
+        r = tree_list(fs, n, since);
+        *ret = r == 0 && n->dir->listed && !n->dir->cut;
+    }
+    /* And then with all that is on its way. */
+    return !*ret && fs->flush ? change_settle(fs, n) : 0;
 }
 
 static int remove_name(struct fs *fs, struct node *dir, const char *name, bool want_dir)
 {
     const int64_t since = fs_since(fs);
+    bool waiting = false;
     struct node *n;
     int64_t known_ns;
     int r;
@@ -434,7 +516,9 @@ static int remove_name(struct fs *fs, struct node *dir, const char *name, bool w
     if (r == 0)
         r = data_keep_for_handles(fs, n);
     if (r == 0)
-        r = remove_now(fs, dir, name, n, want_dir ? remote_rmdir : remote_unlink);
+        r = remove_can_wait(fs, n, since, &waiting);
+    if (r == 0)
+        r = remove_now(fs, dir, name, n, waiting);
     node_unref_locked(fs, n);
     return r;
 }
@@ -442,8 +526,11 @@ static int remove_name(struct fs *fs, struct node *dir, const char *name, bool w
 static int remove_in(struct fs *fs, uint64_t parent, const char *name, bool want_dir)
 {
     struct node *dir;
-    int r = -ESTALE;
+    int r = change_room(fs);
 
+    if (r < 0)
+        return r;
+    r = -ESTALE;
     fs_lock(fs);
     dir = node_find_locked(fs, parent);
     if (dir)

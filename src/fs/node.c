@@ -213,6 +213,7 @@ static struct node *free_node_locked(struct fs *fs, struct node *n)
         data_set_blob_locked(n->file, NULL);
     free(n->dir);
     free(n->file);
+    free(n->ours);
     free(n->target);
     if (n->name != n->first_name)
         free(n->name);

@@ -85,7 +85,7 @@ bool op_touches_locked(const struct fs *fs, const struct node *dir, const char *
         for (unsigned i = 0; op->names && i < op->count; i++)
             if (op->slot[i].dir == dir && strcmp(op->slot[i].name, name) == 0)
                 return true;
-    return false;
+    return change_names_locked(fs, dir, name);
 }
 
 static struct slot slot_of_node(struct node *n)

@@ -14,6 +14,7 @@ struct renaming {
     const char *name, *new_name;
     unsigned flags;
     struct node *n, *target; /* counted; target NULL: the new name is free */
+    bool waits;              /* in the journal; else it is made in the sandbox at once */
 };
 
 /* In the order in which Linux looks at them. */
@@ -73,14 +74,52 @@ static bool same_file(const struct node *a, const struct node *b)
 static int send_first(struct fs *fs, const struct renaming *r)
 {
     const bool exchange = r->flags & RENAME_EXCHANGE;
-    int err = send_node(fs, r->n);
+    int err = r->waits ? 0 : send_node(fs, r->n);
 
+    if (r->waits && r->n->file)
+        flush_ready(fs->flush, r->n->file->group);
     /* What stays, or stays under other names, must be there whole. */
     if (err == 0 && r->target && (exchange || r->target->attr.nlink > 1))
         err = send_node(fs, r->target);
     if (err == 0 && r->target && !exchange)
         err = data_keep_for_handles(fs, r->target);
     return err;
+}
+
+/* Where the sandbox may have another answer than we (another device, something in the directory
+ * that we do not see), or others' names show the same, it is asked at once. */
+static bool can_wait(const struct fs *fs, const struct renaming *r)
+{
+    const struct node *n = r->n, *target = r->target;
+
+    if (!fs->flush || (r->flags & RENAME_EXCHANGE))
+        return false;
+    if (n->dir)
+        return !target && n->ours && n->ours->unborn;
+    return n->attr.nlink <= 1 && (!target || (!target->dir && target->attr.nlink <= 1));
+}
+
+/* All that is on its way to what is moved, and its names, goes first. May wait. */
+static int settle(struct fs *fs, const struct renaming *r)
+{
+    int err;
+
+    if (!fs->flush || r->waits)
+        return 0;
+    err = change_settle(fs, r->n);
+    if (err == 0 && r->target)
+        err = change_settle(fs, r->target);
+    if (err == 0)
+        err = change_settle_name(fs, r->dir, r->name);
+    if (err == 0)
+        err = change_settle_name(fs, r->new_dir, r->new_name);
+    return err;
+}
+
+static bool settled_locked(const struct fs *fs, const struct renaming *r)
+{
+    return change_settled_locked(fs, r->n, r->dir, r->name) &&
+           change_settled_locked(fs, r->target ? r->target : r->n, r->new_dir, r->new_name);
 }
 
 static unsigned remote_flags(unsigned flags)
@@ -107,6 +146,7 @@ static int remote_rename_sure(struct fs *fs, const char *from, const char *to, u
     return 0;
 }
 
+/* attr NULL: as it was. */
 static int moved_locked(struct fs *fs, const struct renaming *r, const struct remote_attr *attr,
                         int64_t start_ns)
 {
@@ -128,6 +168,8 @@ static int moved_locked(struct fs *fs, const struct renaming *r, const struct re
             node_detach_locked(fs, other);
         err = node_move_locked(fs, n, r->new_dir, r->new_name);
     }
+    if (!attr)
+        return err;
     tree_own_attr_locked(fs, n, attr, start_ns, false);
     r->dir->times_stale = r->new_dir->times_stale = true;
     if (n->attr.nlink > 1)
@@ -153,6 +195,35 @@ static void failed_locked(struct fs *fs, const struct renaming *r, int err)
     }
 }
 
+/* In the journal. */
+static int rename_waiting_locked(struct fs *fs, const struct renaming *r)
+{
+    struct journal_record rec = {.kind = JOURNAL_RENAME, .flags = r->flags};
+    struct stat shown;
+    int err;
+
+    if (!can_wait(fs, r))
+        return RENAME_AGAIN;
+    show_stat_locked(fs, r->n, &shown);
+    err = change_append_locked(fs, &rec,
+                               &(struct change_about){.node = r->n,
+                                                      .dir = r->dir,
+                                                      .name = r->name,
+                                                      .new_dir = r->new_dir,
+                                                      .new_name = r->new_name,
+                                                      .target = r->target});
+    if (err < 0)
+        return err;
+    if (node_local(r->n))
+        r->n->file->ctime_ns = fs_sandbox_now(fs);
+    else
+        change_shown_locked(r->n, timespec_to_ns(shown.st_mtim), fs_sandbox_now(fs));
+    err = moved_locked(fs, r, NULL, 0);
+    change_dir_locked(fs, r->dir, r->n->dir ? -1 : 0);
+    change_dir_locked(fs, r->new_dir, r->n->dir ? 1 : 0);
+    return err;
+}
+
 static int rename_in_op(struct fs *fs, const struct renaming *r)
 {
     const struct remote_attr source = r->n->attr;
@@ -162,10 +233,14 @@ static int rename_in_op(struct fs *fs, const struct renaming *r)
     int err;
 
     if (node_child_locked(r->dir, r->name) != r->n ||
-        node_child_locked(r->new_dir, r->new_name) != r->target || node_unsent(r->n))
+        node_child_locked(r->new_dir, r->new_name) != r->target)
+        return RENAME_AGAIN;
+    if (!r->waits && (node_unsent(r->n) || !settled_locked(fs, r)))
         return RENAME_AGAIN;
     if (node_gone_locked(r->dir) || node_gone_locked(r->new_dir))
         return -ENOENT;
+    if (r->waits)
+        return rename_waiting_locked(fs, r);
     err = node_path_in_locked(fs, r->dir, r->name, &from);
     if (err == 0)
         err = node_path_in_locked(fs, r->new_dir, r->new_name, &to);
@@ -197,7 +272,10 @@ static int rename_prepared(struct fs *fs, struct renaming *r, int64_t since)
         return err;
     if (same_file(r->n, r->target))
         return 0; /* two names of one file: POSIX says that both stay */
+    r->waits = can_wait(fs, r);
     err = send_first(fs, r);
+    if (err == 0)
+        err = settle(fs, r);
     if (err < 0)
         return err;
     err = op_begin_rename(fs, &op, r->dir, r->name, r->new_dir, r->new_name);
@@ -236,8 +314,11 @@ int fs_rename(struct fs *fs, uint64_t parent, const char *name, uint64_t new_par
               const char *new_name, unsigned flags)
 {
     struct renaming r = {.name = name, .new_name = new_name, .flags = flags};
-    int err = -ESTALE;
+    int err = change_room(fs);
 
+    if (err < 0)
+        return err;
+    err = -ESTALE;
     if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
         flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
         return -EINVAL;

@@ -204,7 +204,8 @@ static bool may_fetch(const struct fs *fs, const struct node *n)
     const int64_t changed_ns = a->ctime_ns ? a->ctime_ns : a->mtime_ns;
 
     return S_ISREG(a->mode) && a->size > 0 && a->size <= FS_SMALL && !node_suspect(n) &&
-           !n->deleted && !n->changing && !(n->file && n->file->blob) && !data_kept_locked(fs, n) &&
+           !n->deleted && !n->changing && !change_moving_locked(n) && !n->ours &&
+           !(n->file && n->file->blob) && !data_kept_locked(fs, n) &&
            changed_ns + fs->ahead_age_ns < fs_sandbox_now(fs) && perm_check(fs, a, PERM_R) == 0;
 }
 

@@ -116,6 +116,8 @@ int send_node(struct fs *fs, struct node *n)
     uint64_t sent = 0;
     int r = 0;
 
+    if (fs->flush)
+        return change_settle(fs, n);
     for (unsigned i = 0; i < SEND_TRIES && node_unsent(n) && sent < want; i++) {
         sent = 0;
         r = put_in_turn(fs, n, &sent);
@@ -200,6 +202,8 @@ static void *retrier_main(void *arg)
 
 void fs_retry(struct fs *fs)
 {
+    if (fs->flush)
+        flush_retry(fs->flush);
     fs_lock(fs);
     fs->retry_ns = 0;
     fs_wake(fs);
@@ -209,7 +213,7 @@ void fs_retry(struct fs *fs)
 void send_retry_later_locked(struct fs *fs)
 {
     lock_assert_held(&fs->lock);
-    if (fs->stopping)
+    if (fs->stopping || fs->flush)
         return;
     if (clock_mono_ns() >= fs->retry_ns) { /* nothing is being waited for */
         fs->backoff_ns = BACKOFF_FIRST_NS;

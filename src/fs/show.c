@@ -114,7 +114,7 @@ void show_stat_locked(struct fs *fs, const struct node *n, struct stat *ret)
 
 void show_entry_locked(struct fs *fs, const struct node *n, struct fs_entry *ret)
 {
-    const int64_t known_ns = node_known_ns(n);
+    const int64_t known_ns = n->ours ? clock_mono_ns() : node_known_ns(n);
     int64_t left_ns = 0;
 
     lock_assert_held(&fs->lock);
@@ -122,7 +122,8 @@ void show_entry_locked(struct fs *fs, const struct node *n, struct fs_entry *ret
      * are two inodes, and it hears of the other one only a moment later. */
     const bool several = n->attr.nlink > 1 && !S_ISDIR(n->attr.mode);
 
-    if (n->attached && !several && !node_suspect(n) && !n->times_stale && known_ns != FS_NEVER)
+    if (n->attached && !several && (n->ours || !node_suspect(n)) && !n->times_stale &&
+        known_ns != FS_NEVER)
         left_ns = known_ns + fs_window_ns(fs) - clock_mono_ns();
     ret->ino = n->id;
     ret->ttl_ns = left_ns > 0 ? left_ns : 0;

@@ -196,7 +196,7 @@ static void add_siblings_locked(struct fs *fs, struct question *q, const struct 
     if (!dir->parent || !dir->attached)
         return;
     DL_FOREACH_SAFE(dir->parent->dir->children, n, tmp)
-        if (n != dir && unknown(n) && !n->dir->children && !n->dir->flight &&
+        if (n != dir && unknown(n) && !n->dir->children && !n->dir->flight && !n->ours &&
             question_add_locked(fs, q, n) < 0)
             return;
 }
@@ -266,7 +266,8 @@ static struct question *next_question_locked(struct fill *fill)
         struct node *dir = fill->v[fill->head++];
 
         /* One that is being fetched for somebody brings the same. */
-        if (unknown(dir) && !dir->dir->flight && !node_gone_locked(dir))
+        if (unknown(dir) && !dir->dir->flight && !node_gone_locked(dir) &&
+            !change_moving_locked(dir))
             (void)question_add_locked(fill->fs, q, dir);
         node_unref_locked(fill->fs, dir);
     }

@@ -9,15 +9,17 @@
 
 bool tree_fresh_locked(const struct node *n, int64_t since)
 {
+    if (n->ours)
+        return true;
     /* What is not sent yet is known best here; but its mode may change through another name. */
     if (node_local(n) && (n->deleted || !node_suspect(n)))
         return true;
     return !node_suspect(n) && node_known_ns(n) >= since;
 }
 
-static bool list_fresh(const struct node *dir, int64_t since)
+bool tree_listed_locked(const struct node *dir, int64_t since)
 {
-    return dir->dir->listed && dir->dir->list_ns >= since;
+    return (dir->dir->listed && dir->dir->list_ns >= since) || change_unborn_locked(dir);
 }
 
 int tree_peek_locked(struct fs *fs, struct node *dir, const char *name, int64_t since,
@@ -37,9 +39,13 @@ int tree_peek_locked(struct fs *fs, struct node *dir, const char *name, int64_t 
     if (r < 0)
         return tree_fresh_locked(dir, since) ? r : -EAGAIN;
     n = node_child_locked(dir, name);
-    if (n ? !tree_fresh_locked(n, since) : !list_fresh(dir, since))
-        return -EAGAIN;
     *ret = n;
+    if ((n && n->ours) || change_unborn_locked(dir) || change_names_locked(fs, dir, name)) {
+        *ret_ns = clock_mono_ns();
+        return 0;
+    }
+    if (n ? !tree_fresh_locked(n, since) : !tree_listed_locked(dir, since))
+        return -EAGAIN;
     *ret_ns = n ? node_known_ns(n) : dir->dir->list_ns;
     return 0;
 }
@@ -133,7 +139,11 @@ int tree_list(struct fs *fs, struct node *dir, int64_t since)
     }
     if (node_gone_locked(dir))
         return dir->deleted ? -ENOENT : -ESTALE;
-    return list_fresh(dir, since) ? 0 : ask_dir(fs, dir);
+    if (tree_listed_locked(dir, since))
+        return 0;
+    if (change_moving_locked(dir))
+        return change_settle_path(fs, dir); /* then whoever wants it asks again */
+    return ask_dir(fs, dir);
 }
 
 /* The sandbox does not run, or is out of reach: what is known is all there is to show. */
@@ -219,7 +229,9 @@ static int ask_for(struct fs *fs, struct node *dir, const char *name, int64_t si
     struct remote_attr attr;
     int r;
 
-    if (!alone && !dir->dir->by_stat && !list_fresh(dir, need_ns)) {
+    if (change_moving_locked(dir))
+        return change_settle_path(fs, dir);
+    if (!alone && !dir->dir->by_stat && !tree_listed_locked(dir, need_ns)) {
         r = tree_list(fs, dir, need_ns);
         if (r != -EACCES && r != -EPERM)
             return r;
@@ -285,7 +297,7 @@ static struct node *dir_to_ask(const struct fs *fs, struct node *n, int64_t *sin
         return NULL;
     }
     *since = needed_since(fs, n, *since);
-    return dir->dir->by_stat || list_fresh(dir, *since) ? NULL : dir;
+    return dir->dir->by_stat || tree_listed_locked(dir, *since) ? NULL : dir;
 }
 
 static int refresh_once(struct fs *fs, struct node *n, int64_t since, bool times, bool alone)
@@ -293,6 +305,8 @@ static int refresh_once(struct fs *fs, struct node *n, int64_t since, bool times
     struct node *dir = alone ? NULL : dir_to_ask(fs, n, &since, times);
     int r;
 
+    if (change_moving_locked(n))
+        return change_settle_path(fs, n);
     if (!dir)
         return fetch_node(fs, n);
     node_ref_locked(dir);

@@ -427,6 +427,8 @@ int fs_watch_next(struct fs_watch *w, int64_t wait_ns, struct fs_watch_news *ret
     w->looked = false;
     if (w->state != WATCH_UNKNOWN)
         r = ask_changes(w, wait_ns);
+    else if (w->fs->flush) /* what was made before is no news */
+        (void)flush_barrier(w->fs->flush, w->path, NULL);
     for (int i = 0; i < LOOKS_MAX && (r == -ESTALE || r == -EAGAIN); i++)
         r = look(w);
     if (r < 0 && w->seen.before_count + w->seen.after_count == 0)

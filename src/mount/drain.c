@@ -81,6 +81,20 @@ static void write_list(const char *dir, const struct buf *list)
     free(path);
 }
 
+int drain_journal(struct fs *fs)
+{
+    uint64_t bytes = 0;
+    const size_t changes = fs_unsent(fs, &bytes);
+
+    if (changes == 0)
+        return 0;
+    log_msg(LOG_WARN,
+            "%zu changes (%" PRIu64 " bytes of data) are not in the sandbox yet: they are in the "
+            "journal, and sent by the next mount or `daytonafs recover`",
+            changes, bytes);
+    return 1;
+}
+
 int drain_keep(struct fs *fs, const char *dir)
 {
     struct buf list = BUF_INIT(LIST_MAX);

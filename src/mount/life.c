@@ -12,7 +12,7 @@
 
 struct life {
     struct lock lock; /* guards what follows */
-    bool signalled, ended, leaving;
+    bool signalled, ended, leaving, journaled;
     pthread_cond_t changed;
     struct cancel *cancel; /* these are set once */
     sigset_t signals;
@@ -38,6 +38,23 @@ static bool is_leaving(struct life *l)
     return leaving;
 }
 
+static bool is_journaled(struct life *l)
+{
+    bool journaled;
+
+    lock_take(&l->lock);
+    journaled = l->journaled;
+    lock_drop(&l->lock);
+    return journaled;
+}
+
+void life_journaled(struct life *l)
+{
+    lock_take(&l->lock);
+    l->journaled = true;
+    lock_drop(&l->lock);
+}
+
 static void *signals_thread(void *arg)
 {
     struct life *l = arg;
@@ -47,7 +64,8 @@ static void *signals_thread(void *arg)
         if (is_leaving(l))
             break;
         if (life_stopping(l)) {
-            log_msg(LOG_WARN, "stopped by a second signal: what was not sent is lost");
+            log_msg(LOG_WARN, "stopped by a second signal: what was not sent is %s",
+                    is_journaled(l) ? "in the journal" : "lost");
             _exit(EXITCODE_QUEUED);
         }
         life_stop(l);

@@ -21,6 +21,8 @@ struct life *life_free(struct life *l);
 struct cancel *life_cancel(struct life *l); /* borrowed; fired by the first signal */
 bool life_stopping(struct life *l);         /* a signal came, or life_stop */
 
+void life_journaled(struct life *l); /* what is not sent outlives us */
+
 void life_stop(struct life *l); /* as a signal would */
 void life_end(struct life *l);  /* the mount ended by itself; any thread */
 void life_wait(struct life *l); /* until a signal came or life_end was called */

@@ -132,7 +132,10 @@ static int shut_down(struct serving *sv)
     pthread_join(sv->loop, NULL);
     stack_close_session(s);
     (void)drain(s->fs, until_ns);
-    r = kept ? drain_keep(s->fs, kept) : -ENOMEM;
+    if (s->journal)
+        r = drain_journal(s->fs);
+    else
+        r = kept ? drain_keep(s->fs, kept) : -ENOMEM;
     free(kept);
     return r == 0 ? EXITCODE_OK : EXITCODE_QUEUED;
 }
@@ -174,6 +177,8 @@ static int build_and_serve(const struct mount_params *params, char *dir, int sta
     cancel_bind(life_cancel(sv.life));
     code = stack_build(&sv.stack, &why);
     cancel_bind(NULL);
+    if (sv.stack.journal)
+        life_journaled(sv.life);
     if (code == EXITCODE_OK)
         code = serve(&sv);
     else

@@ -27,9 +27,9 @@ static const struct option_choice keepalive_choices[] = {
     {"off", KEEPALIVE_OFF, NULL}, {"busy", KEEPALIVE_BUSY, NULL}, {NULL, 0, NULL}};
 
 static const struct option_choice durability_choices[] = {
+    {"fsync", DURABILITY_FSYNC, NULL},
     {"close", DURABILITY_CLOSE, NULL},
     {"sync", DURABILITY_SYNC, NULL},
-    {"fsync", 0, "it needs the journal, which is not there yet: use close or sync"},
     {NULL, 0, NULL},
 };
 
@@ -79,8 +79,13 @@ const struct option_row options_table[] = {
      "how long to wait for it to start"},
     {"keepalive", OPTION_CHOICE, FIELD(keepalive), 0, keepalive_choices, "off",
      "busy: no autostop while a file is open for writing, a change is unsent or a job runs"},
-    {"durability", OPTION_CHOICE, FIELD(durability), 0, durability_choices, "close",
-     "when data is sent: close (and fsync), or sync: before each write returns"},
+    {"durability", OPTION_CHOICE, FIELD(durability), 0, durability_choices, "fsync",
+     "what is in the sandbox when it returns: fsync; close, too; sync: every call. Without the "
+     "helper fsync is as close"},
+    {"journal_dir", OPTION_STRING, FIELD(journal_dir), 0, NULL, NULL,
+     "where changes are kept until they are sent (~/.local/state/daytonafs/journals)"},
+    {"journal_size", OPTION_BYTES, FIELD(journal_bytes), 0, NULL, "4G",
+     "changes kept there, at most; from a quarter of it on writers are slowed down"},
     {"symlinks", OPTION_CHOICE, FIELD(symlinks), 0, symlinks_choices, "contain",
      "contain: no link leads out of the mount; raw: as they are"},
     {"helper", OPTION_CHOICE, FIELD(helper), 0, helper_choices, "auto",
@@ -487,14 +492,26 @@ int options_text(const struct options *o, struct buf *out)
     return r;
 }
 
+static char *chosen(const char *given, char *otherwise)
+{
+    char cwd[PATH_MAX];
+
+    if (!*given)
+        return otherwise;
+    free(otherwise);
+    return getcwd(cwd, sizeof(cwd)) ? path_resolve(cwd, given) : NULL;
+}
+
 char *options_cache_dir(const struct options *o)
 {
-    char cwd[PATH_MAX], *base, *dir;
+    char *base = dirs_base("XDG_CACHE_HOME", ".cache");
+    char *dir = base ? path_join(base, "daytonafs") : NULL;
 
-    if (*o->cache_dir)
-        return getcwd(cwd, sizeof(cwd)) ? path_resolve(cwd, o->cache_dir) : NULL;
-    base = dirs_base("XDG_CACHE_HOME", ".cache");
-    dir = base ? path_join(base, "daytonafs") : NULL;
     free(base);
-    return dir;
+    return chosen(o->cache_dir, dir);
+}
+
+char *options_journal_dir(const struct options *o)
+{
+    return chosen(o->journal_dir, dirs_journals());
 }

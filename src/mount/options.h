@@ -14,7 +14,7 @@
 
 enum options_idmap { IDMAP_USER, IDMAP_NONE };
 enum options_wake { WAKE_AUTO, WAKE_NEVER };
-enum options_durability { DURABILITY_CLOSE, DURABILITY_SYNC };
+enum options_durability { DURABILITY_CLOSE, DURABILITY_SYNC, DURABILITY_FSYNC };
 enum options_symlinks { SYMLINKS_CONTAIN, SYMLINKS_RAW };
 enum options_helper { HELPER_AUTO, HELPER_OFF, HELPER_REQUIRE };
 enum options_keepalive { KEEPALIVE_OFF, KEEPALIVE_BUSY };
@@ -31,6 +31,8 @@ struct options {
     uint64_t cache_bytes, meta_bytes;
     int64_t op_timeout_ns, wake_timeout_ns, drain_timeout_ns;
     int wake, keepalive, durability, symlinks, helper, ctl;
+    char *journal_dir; /* "": options_journal_dir */
+    uint64_t journal_bytes;
     char *ctl_name;
     char *api_url, *credentials; /* "": the SDK's defaults */
 };
@@ -81,5 +83,8 @@ int options_text(const struct options *o, struct buf *out); /* lines "name value
 /* Where cached data goes: the option (from the current directory), or $XDG_CACHE_HOME/daytonafs, or
  * ~/.cache/daytonafs. A new string; NULL without memory or home. */
 char *options_cache_dir(const struct options *o);
+/* The same of changes that are not sent yet: $XDG_STATE_HOME/daytonafs/journals, or below
+ * ~/.local/state. */
+char *options_journal_dir(const struct options *o);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "ctl/states.h"
 #include "mount/exitcode.h"
+#include "mount/journals.h"
 #include "util/array.h"
 #include "util/clock.h"
 #include "util/errtext.h"
@@ -231,6 +232,36 @@ static int open_cache(struct stack *s, struct buf *why)
     return code;
 }
 
+/* Without the helper, and where each change is to be made at once, there is none. */
+static int open_journal(struct stack *s, struct buf *why)
+{
+    const struct options *o = s->options;
+    struct remote_info info;
+    bool wanted;
+    int r;
+
+    if (o->read_only || o->durability == DURABILITY_SYNC)
+        return EXITCODE_OK;
+    r = remote_info(s->remote, &info);
+    if (r < 0)
+        return fail(s, r, why);
+    wanted = info.caps & REMOTE_CAP_APPLY;
+    remote_info_done(&info);
+    return wanted ? journals_open(s, why) : EXITCODE_OK;
+}
+
+static enum fs_durability durability(const struct stack *s)
+{
+    static const enum fs_durability waiting[] = {
+        [DURABILITY_CLOSE] = FS_DURABILITY_CLOSE,
+        [DURABILITY_SYNC] = FS_DURABILITY_SYNC,
+        [DURABILITY_FSYNC] = FS_DURABILITY_FSYNC,
+    };
+    const enum fs_durability d = waiting[s->options->durability];
+
+    return d == FS_DURABILITY_FSYNC && !s->flush ? FS_DURABILITY_CLOSE : d;
+}
+
 static int open_fs(struct stack *s, struct buf *why)
 {
     const struct options *o = s->options;
@@ -246,13 +277,16 @@ static int open_fs(struct stack *s, struct buf *why)
         .umask = o->umask,
         .coherence_ns = o->coherence_ns,
         .meta_bytes = o->meta_bytes,
-        .durability = o->durability == DURABILITY_SYNC ? FS_DURABILITY_SYNC : FS_DURABILITY_CLOSE,
+        .durability = durability(s),
         .symlinks = o->symlinks == SYMLINKS_RAW ? FS_SYMLINKS_RAW : FS_SYMLINKS_CONTAIN,
         .notify = &notify_for_fs,
         .notify_arg = s->notify,
+        .flush = s->flush,
     };
     int r = fs_new(&config, s->remote, s->cache, &s->fs);
 
+    if (r == 0)
+        s->flush = NULL;
     if (r == -ENOENT || r == -ENOTDIR)
         return say(why, EXITCODE_NOT_FOUND,
                    buf_printf(why, "%s %s in sandbox '%s': give another with SANDBOX:PATH", s->path,
@@ -379,8 +413,8 @@ static int make_tools(struct stack *s, struct buf *why)
 /*
  * The mount, from the sandbox up to the kernel:
  *
- *   client -> sandbox -> plain -> helper -> limit -> wake -> trace -> fs (with cache) -> ctl ->
- *   session
+ *   client -> sandbox -> plain -> helper -> limit -> wake -> trace -> fs (with cache, and flush
+ *   with journal) -> ctl -> session
  */
 int stack_build(struct stack *s, struct buf *why)
 {
@@ -394,6 +428,7 @@ int stack_build(struct stack *s, struct buf *why)
         open_wrappers,                    /* limit, wake, trace */
         choose_path,                      /* what is mounted: the work-dir unless said */
         open_cache,                       /* file data on local disk */
+        open_journal,   /* and changes on their way; those of earlier mounts are sent now */
         open_fs,        /* nodes, names, handles; told where the kernel's ear is */
         open_ctl,       /* the control files, unless the root has that name */
         open_keepalive, /* holds autostop while there is work */
@@ -420,6 +455,8 @@ void stack_done(struct stack *s)
 {
     stack_close_session(s);
     s->fs = fs_free(s->fs);
+    s->flush = flush_free(s->flush);
+    s->journal = journal_free(s->journal);
     s->cache = cache_free(s->cache);
     s->notify = notify_free(s->notify);
     s->remote = remote_free(s->remote);

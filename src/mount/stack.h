@@ -6,6 +6,7 @@
 #include "ctl/ctl.h"
 #include "fs/fs.h"
 #include "fuse/session.h"
+#include "journal/journal.h"
 #include "mount/keepalive.h"
 #include "mount/mount.h"
 #include "remote/backends.h"
@@ -29,6 +30,8 @@ struct stack {
     struct buf no_helper;  /* why helper=auto is without one; empty otherwise */
     struct notify *notify;
     struct cache *cache;
+    struct journal *journal; /* NULL: none, every change is made at once */
+    struct flush *flush;     /* until fs has taken it over */
     struct fs *fs;
     struct ctl *ctl; /* NULL: none */
     struct session *session;

@@ -35,7 +35,6 @@ touch "$WORK/file"
 refused 3 'not a directory' "$DAYTONAFS" mount box "$WORK/file"
 refused 2 'coherence' "$DAYTONAFS" mount box "$MNT" -o coherance=1s
 refused 2 'coherence' "$DAYTONAFS" mount box "$MNT" -o coherence=soon
-refused 2 'fsync' "$DAYTONAFS" mount box "$MNT" -o durability=fsync
 refused 3 'nosuchdir' "$DAYTONAFS" mount box:nosuchdir "$MNT"
 refused 2 'usage|help' "$DAYTONAFS" mount
 refused 2 'mount' "$DAYTONAFS" muont box "$MNT"

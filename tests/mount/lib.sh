@@ -159,6 +159,15 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# sent: what was changed through the mount is in the sandbox.
+sent() {
+    [ "$HELPER" = off ] || ! mountpoint -q "$MNT" || echo sync 2>/dev/null >"$CTL/ctl"
+}
+
+# Before a script looks at, or changes, what is in the sandbox. Without control files it waits itself.
+# shellcheck disable=SC2154
+trap 'case $BASH_COMMAND in *\$SBX*) { sent; } 2>/dev/null ;; esac' DEBUG
+
 serve_start
 if [ -z "${NO_MOUNT:-}" ]; then
     mount_start

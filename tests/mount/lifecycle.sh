@@ -67,7 +67,7 @@ check "sent" verb sync
 sleep 1.1
 cat known >/dev/null
 ls -l >/dev/null
-echo 'not sent' >>known
+printf 'kept\nnot sent\n' >known
 check "stop sends what is written" verb stop
 is "it is there" "$(tail -n1 "$SBX/known")" 'not sent'
 is "the mount knows that it stopped" "$(state)" "not running"

@@ -15,6 +15,9 @@ def fail(*what):
     global bad
     bad += 1
     print("FAIL:", *what)
+def sync():
+    with open(os.path.join(mnt, b".ctl/ctl"), "w") as f:
+        f.write("sync\n")
 def step(name, what, f, refusable=False):
     try:
         return f()
@@ -27,6 +30,7 @@ for name in names:
         with open(p, "wb") as f:
             f.write(data)
     step(name, "write", write)
+    sync()
     if step(name, "read in the sandbox", lambda: open(q, "rb").read()) != data:
         fail("content in the sandbox", name)
     if step(name, "read", lambda: open(p, "rb").read()) != data:
@@ -34,10 +38,12 @@ for name in names:
     if name not in os.listdir(mnt):
         fail("listed", name)
     step(name, "append", lambda: open(p, "ab").write(b"!"))
+    sync()
     if step(name, "read again", lambda: open(q, "rb").read()) != data + b"!":
         fail("content after append", name)
     step(name, "chmod", lambda: os.chmod(p, 0o600))
     step(name, "utime", lambda: os.utime(p, ns=(1, 1500000000123456789)))
+    sync()
     if os.stat(q).st_mtime_ns != 1500000000123456789 or os.stat(q).st_mode & 0o777 != 0o600:
         fail("mode or time", name)
     step(name, "rename", lambda: os.rename(p, os.path.join(mnt, b"other")))
@@ -53,6 +59,7 @@ for name in names:
         fail("listing", name)
     step(name, "remove below", lambda: os.unlink(os.path.join(p, b"f")))
     step(name, "rmdir", lambda: os.rmdir(p))
+    sync()
     if os.listdir(sbx):
         fail("left over", os.listdir(sbx))
         sys.exit(1)

@@ -33,9 +33,10 @@ check "ro: exists" "$DAYTONAFS" exists "$MNT" dir/file
 without
 
 # ---- wake=never: an error that says why, and no machine is started ----
+echo 'never read' >"$SBX/other"
 with wake=never,coherence=0
 check "stop" "$DAYTONAFS" sandbox stop box >/dev/null
-fails "wake=never" ls "$MNT"
+fails "wake=never" cat "$MNT/other"
 check "wake=never: status says so" grep -qx "state not running" "$MNT/.ctl/status"
 check "wake=never: errors says what to do" grep -q "sandbox start box" "$MNT/.ctl/errors"
 check "start" "$DAYTONAFS" sandbox start box >/dev/null

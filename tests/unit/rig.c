@@ -37,8 +37,33 @@ static void on_forget(void *arg, uint64_t parent, const char *name)
 
 static const struct fs_notify notify = {.inode = on_inode, .entry = on_entry, .forget = on_forget};
 
+bool rig_with_journal;
+
+static void open_journal(struct rig *g, struct fs_config *fs)
+{
+    const struct flush_config config = {.linger_ns = 1000000, .op_timeout_ns = INT64_C(5000000000)};
+    const struct journal_key key = {.api_url = "test:", .sandbox_id = "box", .slot = "/"};
+    struct journal_options options = {.base = g->journal_dir};
+
+    strcpy(g->journal_dir, "/tmp/test-rig-XXXXXX");
+    assert_non_null(mkdtemp(g->journal_dir));
+    assert_int_equal(journal_open(&options, &key, &g->journal, NULL), 0);
+    assert_int_equal(flush_new(&config, g->journal, g->remote, &fs->flush), 0);
+    if (fs->durability == FS_DURABILITY_CLOSE)
+        fs->durability = FS_DURABILITY_FSYNC;
+}
+
+static void remove_dir(const char *dir)
+{
+    char command[128];
+
+    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+    assert_int_equal(system(command), 0);
+}
+
 void rig_up(struct rig *g, const struct rig_config *config)
 {
+    const bool journal = config->journal || rig_with_journal;
     struct fs_config fs = config->fs;
     struct remote *mem = config->under;
 
@@ -50,7 +75,7 @@ void rig_up(struct rig *g, const struct rig_config *config)
         mem = remote_mem_new(config->uid, config->uid);
     assert_non_null(mem);
     g->inside = mem;
-    mem = tally_new(mem, !config->changes, &g->tally);
+    mem = tally_new(mem, !config->changes && !journal, &g->tally);
     assert_non_null(mem);
     g->remote = remote_fault_new(mem, &g->fault);
     assert_non_null(g->remote);
@@ -66,12 +91,18 @@ void rig_up(struct rig *g, const struct rig_config *config)
     fs.notify_arg = g;
     assert_int_equal(
         cache_new(g->dir, config->cache_bytes ? config->cache_bytes : 64 << 20, &g->cache), 0);
+    if (journal && fs.durability != FS_DURABILITY_SYNC && !fs.read_only)
+        open_journal(g, &fs);
     assert_int_equal(fs_new(&fs, g->remote, g->cache, &g->fs), 0);
 }
 
 void rig_down(struct rig *g)
 {
     g->fs = fs_free(g->fs);
+    if (g->journal) {
+        g->journal = journal_free(g->journal);
+        remove_dir(g->journal_dir);
+    }
     g->cache = cache_free(g->cache);
     g->remote = remote_free(g->remote);
     lock_done(&g->lock);
@@ -80,6 +111,12 @@ void rig_down(struct rig *g)
 
 /* ---- the sandbox ---- */
 
+void rig_settle(struct rig *g)
+{
+    if (g->journal)
+        (void)fs_sync(g->fs, NULL, NULL); /* what failed shows in what is there */
+}
+
 void rig_put(struct rig *g, const char *path, const void *data, size_t len)
 {
     FILE *f = tmpfile();
@@ -87,6 +124,7 @@ void rig_put(struct rig *g, const char *path, const void *data, size_t len)
     struct remote_attr attr;
     int r;
 
+    rig_settle(g);
     assert_non_null(f);
     assert_int_equal(pwrite(fileno(f), data, len, 0), (ssize_t)len);
     r = remote_create(g->remote, path, 0644, &attr);
@@ -102,6 +140,7 @@ void rig_mkdir(struct rig *g, const char *path)
 {
     struct remote_attr attr;
 
+    rig_settle(g);
     assert_int_equal(remote_mkdir(g->remote, path, 0755, &attr), 0);
 }
 
@@ -112,6 +151,7 @@ long rig_get(struct rig *g, const char *path, void *data, size_t max)
     uint64_t len = 0;
     int r;
 
+    rig_settle(g);
     assert_non_null(f);
     r = remote_stat(g->remote, path, &attr, NULL);
     if (r == 0)
@@ -376,6 +416,7 @@ void rig_same_tree(struct rig *g, const char *path)
     struct remote_list list;
     char child[4096];
 
+    rig_settle(g);
     assert_int_equal(list_names(g, path, &names), 0);
     assert_int_equal(remote_list(g->remote, path, 1, 1000, &list), 0);
     assert_int_equal(names.count, list.count);

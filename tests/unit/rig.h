@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include "fs/fs.h"
+#include "journal/journal.h"
 #include "remote/backends.h"
 #include "tally.h"
 #include "util/lock.h"
@@ -18,6 +19,8 @@ struct rig {
     struct remote *inside; /* the same past faults and tally: what happens in the sandbox */
     struct tally *tally;
     struct cache *cache;
+    char journal_dir[64];
+    struct journal *journal; /* NULL: none */
     struct fs *fs;
     struct lock lock; /* guards what follows while other threads use fs */
     unsigned inode_events, entry_events, forget_events;
@@ -31,12 +34,18 @@ struct rig_config {
     uint64_t cache_bytes; /* 0: 64 MiB */
     struct fs_config fs;  /* what is zero is filled in */
     struct remote *under; /* NULL: remote_mem_new(uid, uid) */
+    bool journal;         /* changes wait in one; implies that the sandbox tells of changes */
 };
+
+/* As if every rig_up said so: for tests that are true both ways. */
+extern bool rig_with_journal;
 
 void rig_up(struct rig *g, const struct rig_config *config);
 void rig_down(struct rig *g);
 
-/* Straight into the sandbox, past fs; they fail the test themselves. */
+/* Straight into the sandbox, past fs, once all that waits is there; they fail the test themselves.
+ */
+void rig_settle(struct rig *g); /* nothing waits any more, if the line is up */
 void rig_put(struct rig *g, const char *path, const void *data, size_t len);
 void rig_mkdir(struct rig *g, const char *path);
 /* Up to max bytes of the file; -errno. */

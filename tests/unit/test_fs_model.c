@@ -1,7 +1,7 @@
 /*
  * Random operations on fs over remote_mem and on a plain local directory: results, errno, content
- * and the final tree must be alike. SEED and OPS in the environment repeat or lengthen a run; the
- * seed is printed. As root, and as an ordinary user in a child process.
+ * and the final tree must be alike. SEED and OPS in the environment repeat or lengthen a run, ONLY
+ * is a test's name; the seed is printed. As root, and as an ordinary user in a child process.
  *
  * Left out because plain mode promises less: a file with several names is not written through a
  * handle that stays open (the other names see it at close), links are never walked through, and no
@@ -36,8 +36,9 @@ struct handle {
 struct model {
     unsigned seed, step;
     unsigned long long rnd;
-    char local[64], cache_dir[64];
-    int top; /* descriptor of local */
+    char local[64], cache_dir[64], journal_dir[64];
+    int top;                 /* descriptor of local */
+    struct journal *journal; /* NULL: every change is made at once */
     struct remote *remote;
     struct cache *cache;
     struct fs *fs;
@@ -66,9 +67,14 @@ static void show_history(const struct model *m)
 
 static void same(struct model *m, const char *what, long long here, long long there)
 {
+    struct buf errors = BUF_INIT(1 << 20);
+
     if (here == there)
         return;
     show_history(m);
+    if (fs_errors_text(m->fs, &errors) == 0)
+        print_error("%s", buf_str(&errors));
+    buf_done(&errors);
     fail_msg("SEED=%u step %u: %s: %s is %lld locally, %lld through fs", m->seed, m->step, m->log,
              what, here, there);
 }
@@ -659,6 +665,13 @@ static void op_readdir(struct model *m)
     same(m, "names", 0, memcmp(here.found, there.found, here.count));
 }
 
+static void op_sync(struct model *m)
+{
+    SAY(m, "sync");
+    if (m->journal && pick(m, 8) == 0)
+        same(m, "sync", 0, fs_sync(m->fs, NULL, NULL));
+}
+
 static void op_refresh(struct model *m)
 {
     SAY(m, "refresh");
@@ -728,20 +741,37 @@ static void same_tree(struct model *m, const char *dir)
 
 typedef void (*op_fn)(struct model *m);
 static const op_fn ops[] = {
-    op_stat,   op_stat,  op_stat,  op_open, op_open,    op_create,   op_create,
-    op_write,  op_write, op_write, op_read, op_read,    op_read,     op_handle,
-    op_close,  op_close, op_copy,  op_make, op_make,    op_remove,   op_rename,
-    op_rename, op_link,  op_chmod, op_make, op_readdir, op_truncate, op_refresh,
+    op_stat,  op_stat,    op_stat,     op_open,    op_open,   op_create, op_create, op_write,
+    op_write, op_write,   op_read,     op_read,    op_read,   op_handle, op_close,  op_close,
+    op_copy,  op_make,    op_make,     op_remove,  op_rename, op_rename, op_link,   op_chmod,
+    op_make,  op_readdir, op_truncate, op_refresh, op_sync,
 };
 
-static void model_up(struct model *m, uint32_t uid, unsigned seed, int64_t coherence_ns,
-                     bool changes)
+/* What the sandbox is, and how it is used. */
+enum way { PLAIN, CHANGES, JOURNAL };
+
+static struct flush *open_journal(struct model *m)
 {
-    const struct fs_config config = {.root = "/",
-                                     .mount_dir = "/mnt/box",
-                                     .force_uid = -1,
-                                     .force_gid = -1,
-                                     .coherence_ns = coherence_ns};
+    const struct flush_config config = {.linger_ns = 500000};
+    const struct journal_key key = {.api_url = "test:", .sandbox_id = "box", .slot = "/"};
+    struct journal_options options = {.base = m->journal_dir};
+    struct flush *f;
+
+    strcpy(m->journal_dir, "/tmp/test-model-XXXXXX");
+    assert_non_null(mkdtemp(m->journal_dir));
+    assert_int_equal(journal_open(&options, &key, &m->journal, NULL), 0);
+    assert_int_equal(flush_new(&config, m->journal, m->remote, &f), 0);
+    return f;
+}
+
+static void model_up(struct model *m, uint32_t uid, unsigned seed, int64_t coherence_ns,
+                     enum way way)
+{
+    struct fs_config config = {.root = "/",
+                               .mount_dir = "/mnt/box",
+                               .force_uid = -1,
+                               .force_gid = -1,
+                               .coherence_ns = coherence_ns};
     struct tally *tally;
 
     memset(m, 0, sizeof(*m));
@@ -756,8 +786,12 @@ static void model_up(struct model *m, uint32_t uid, unsigned seed, int64_t coher
     assert_int_equal(chmod(m->local, 0755), 0);
     m->top = open(m->local, O_RDONLY | O_DIRECTORY);
     assert_true(m->top >= 0);
-    m->remote = tally_new(remote_mem_new(uid, uid), !changes, &tally);
+    m->remote = tally_new(remote_mem_new(uid, uid), way == PLAIN, &tally);
     assert_non_null(m->remote);
+    if (way == JOURNAL) {
+        config.flush = open_journal(m);
+        config.durability = FS_DURABILITY_FSYNC;
+    }
     assert_int_equal(cache_new(m->cache_dir, 64 << 20, &m->cache), 0);
     assert_int_equal(fs_new(&config, m->remote, m->cache, &m->fs), 0);
 }
@@ -774,6 +808,10 @@ static void remove_all(const char *dir)
 static void model_down(struct model *m)
 {
     fs_free(m->fs);
+    if (m->journal) {
+        journal_free(m->journal);
+        remove_all(m->journal_dir);
+    }
     cache_free(m->cache);
     remote_free(m->remote);
     close(m->top);
@@ -788,12 +826,12 @@ static unsigned number_from(const char *name, unsigned otherwise)
     return text ? (unsigned)strtoul(text, NULL, 10) : otherwise;
 }
 
-static void run(uint32_t uid, unsigned seed, int64_t coherence_ns, bool changes)
+static void run(uint32_t uid, unsigned seed, int64_t coherence_ns, enum way way)
 {
     const unsigned count = number_from("OPS", 4000);
     struct model *m = malloc(sizeof(*m));
 
-    model_up(m, uid, seed, coherence_ns, changes);
+    model_up(m, uid, seed, coherence_ns, way);
     for (m->step = 0; m->step < count; m->step++) {
         SAY(m, "-");
         ops[pick(m, ARRAY_LEN(ops))](m);
@@ -821,20 +859,27 @@ static unsigned first_seed(void)
 TEST(fs_does_what_a_local_directory_does)
 {
     umask(0);
-    run(geteuid(), first_seed(), 1000000000, false);
+    run(geteuid(), first_seed(), 1000000000, PLAIN);
 }
 
 TEST(fs_does_what_a_local_directory_does_without_caching)
 {
     umask(0);
-    run(geteuid(), first_seed(), 0, false);
+    run(geteuid(), first_seed(), 0, PLAIN);
 }
 
 TEST(fs_does_what_a_local_directory_does_when_the_sandbox_tells_of_changes)
 {
     umask(0);
-    run(geteuid(), first_seed(), 1000000000, true);
-    run(geteuid(), first_seed(), 0, true);
+    run(geteuid(), first_seed(), 1000000000, CHANGES);
+    run(geteuid(), first_seed(), 0, CHANGES);
+}
+
+TEST(fs_does_what_a_local_directory_does_when_changes_wait_in_a_journal)
+{
+    umask(0);
+    run(geteuid(), first_seed(), 1000000000, JOURNAL);
+    run(geteuid(), first_seed(), 0, JOURNAL);
 }
 
 TEST(fs_does_what_a_local_directory_does_for_an_ordinary_user)
@@ -850,8 +895,8 @@ TEST(fs_does_what_a_local_directory_does_for_an_ordinary_user)
         umask(0);
         if (setgroups(0, NULL) < 0 || setgid(ID_USER) < 0 || setuid(ID_USER) < 0)
             _exit(2);
-        for (unsigned i = 0; i < 4; i++)
-            run(ID_USER, seed + i / 2, i / 2 == 1 ? 0 : 1000000000, i % 2 == 1);
+        for (unsigned i = 0; i < 6; i++)
+            run(ID_USER, seed + i / 2, i / 3 == 1 ? 0 : 1000000000, (enum way)(i % 3));
         exit(0); /* so that a leak checker has its say */
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -864,8 +909,10 @@ int main(void)
         cmocka_unit_test(fs_does_what_a_local_directory_does),
         cmocka_unit_test(fs_does_what_a_local_directory_does_without_caching),
         cmocka_unit_test(fs_does_what_a_local_directory_does_when_the_sandbox_tells_of_changes),
+        cmocka_unit_test(fs_does_what_a_local_directory_does_when_changes_wait_in_a_journal),
         cmocka_unit_test(fs_does_what_a_local_directory_does_for_an_ordinary_user),
     };
 
+    cmocka_set_test_filter(getenv("ONLY"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

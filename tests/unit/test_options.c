@@ -81,7 +81,6 @@ TEST(a_wrong_option_is_explained)
         {"coherence", "needs a value"},
         {"ro=1", "takes no value"},
         {"wake=maybe", "use auto or never"},
-        {"durability=fsync", "needs the journal"},
         {"umask=99", "octal"},
         {"cache_size=lots", "use a size"},
         {"coherence=soon", "use a time"},

@@ -1,0 +1,219 @@
+#include "mount/journals.h"
+
+#include "mount/exitcode.h"
+#include "mount/place.h"
+#include "mount/registry.h"
+#include "util/cancel.h"
+#include "util/clock.h"
+#include "util/errtext.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    SLOTS = 16,        /* of one path: those before the last are kept for `recover` */
+    WAIT_STEP_MS = 50, /* between looks whether another process is gone */
+    GONE_S = 300,      /* for it to send what is left */
+};
+
+struct opening {
+    struct stack *s;
+    struct journal_options options;
+    struct buf *why;
+};
+
+static int refuse(struct opening *o, int r)
+{
+    const char *dir = o->options.base;
+
+    if (r == -EACCES || r == -ELOOP)
+        (void)buf_printf(o->why,
+                         "the journals in %s belong to somebody else, or are open to others: chmod "
+                         "700 it, or choose another place with -o journal_dir=",
+                         dir);
+    else if (r == -EBADMSG || r == -EPROTONOSUPPORT)
+        (void)buf_printf(o->why,
+                         "the journal of this mount in %s is %s: `daytonafs recover` saves what is "
+                         "in it, or choose another place with -o journal_dir=",
+                         dir, r == -EBADMSG ? "damaged" : "of another version of daytonafs");
+    else
+        (void)buf_printf(o->why,
+                         "no journal can be kept in %s (%s): choose another place with -o "
+                         "journal_dir=",
+                         dir, errtext_sentence(r));
+    return EXITCODE_OTHER;
+}
+
+/* Is that process's mount there, for others to use? Then it is not about to go. */
+static bool is_mounted(const struct journal_holder *h)
+{
+    struct registry_entry live;
+    char *type = NULL;
+    bool mounted = false;
+
+    if (!h->dir || !*h->dir || registry_find_path(h->dir, &live, NULL) < 0)
+        return false;
+    if (live.pid == h->pid && strcmp(live.dir, h->dir) == 0 && place_type(h->dir, &type) == 0)
+        mounted = strcmp(type, "fuse.daytonafs") == 0;
+    free(type);
+    registry_entry_done(&live);
+    return mounted;
+}
+
+static int pause_a_moment(void)
+{
+    const struct timespec step = {.tv_nsec = WAIT_STEP_MS * NS_PER_MS};
+
+    nanosleep(&step, NULL);
+    return cancel_fired(cancel_bound()) ? -EINTR : 0;
+}
+
+/* -EBUSY: it is in use, and why says by whom. */
+static int open_when_free(struct opening *o, const struct journal_key *key, struct journal **ret)
+{
+    const int64_t until_ns = clock_mono_ns() + GONE_S * NS_PER_S;
+    bool said = false;
+    int r;
+
+    for (;;) {
+        struct journal_holder holder = {0};
+
+        r = journal_open(&o->options, key, ret, &holder);
+        if (r == -EBUSY && is_mounted(&holder)) {
+            (void)buf_printf(o->why, "%s of sandbox '%s' is mounted already, at %s: use that",
+                             o->s->path, o->s->info.name, holder.dir);
+        } else if (r == -EBUSY && !said) {
+            fprintf(stderr,
+                    "daytonafs: waiting for the mount that was here before (process %d) to send "
+                    "what is left\n",
+                    holder.pid);
+            said = true;
+        }
+        journal_holder_done(&holder);
+        if (r != -EBUSY || o->why->len > 0)
+            return r;
+        r = clock_mono_ns() < until_ns ? pause_a_moment() : -ETIMEDOUT;
+        if (r < 0)
+            return r;
+    }
+}
+
+/* Everything in j, if there is anything. What is left stays in it. */
+static int send_left(struct opening *o, struct journal *j)
+{
+    const struct flush_config config = {.op_timeout_ns = o->s->options->op_timeout_ns};
+    struct buf left = BUF_INIT(1 << 16);
+    struct flush_usage usage;
+    struct flush *f;
+    int r;
+
+    r = flush_new(&config, j, o->s->remote, &f);
+    if (r < 0)
+        return r;
+    flush_usage(f, &usage);
+    if (usage.waiting > 0) {
+        fprintf(stderr,
+                "daytonafs: sending %zu changes (%" PRIu64 " bytes of data) that an earlier mount "
+                "of %s left\n",
+                usage.waiting, usage.bytes, journal_key(j).slot);
+        r = flush_barrier(f, NULL, &left);
+        flush_usage(f, &usage);
+        if (usage.waiting > 0 || r < 0)
+            fprintf(stderr, "daytonafs: not all of them are in the sandbox (%s):\n%s",
+                    errtext_sentence(r < 0 ? r : -EIO), buf_str(&left));
+        if (usage.waiting > 0)
+            r = r < 0 ? r : -EIO;
+        else if (r == -EIO) /* what the sandbox refused is kept, and shown, in its journal */
+            r = 0;
+    }
+    buf_done(&left);
+    flush_free(f);
+    return r;
+}
+
+/* Those of other paths of this sandbox, and of this one. One that is in use is its own mount's. */
+static int send_others(struct opening *o, const char *api_url)
+{
+    struct journal_found *list;
+    struct journal *j;
+    size_t count;
+    int r;
+
+    r = journal_find(o->options.base, api_url, o->s->info.id, &list, &count);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        if (list[i].err || journal_open_name(&o->options, list[i].name, &j, NULL) < 0)
+            continue; /* in use; or one for `recover`, which says more of it than we can here */
+        r = send_left(o, j) == -EINTR ? -EINTR : 0;
+        journal_free(j);
+    }
+    journal_found_free(list, count);
+    return r;
+}
+
+static size_t waiting_in(struct journal *j)
+{
+    struct journal_usage usage;
+
+    journal_usage(j, &usage);
+    return usage.changes;
+}
+
+/* The first of this path's that is empty: one that could not be sent is kept as it is. */
+static int open_own(struct opening *o, const char *api_url)
+{
+    struct stack *s = o->s;
+    char slot[8192];
+    int r = -EBUSY;
+
+    for (unsigned i = 0; i < SLOTS; i++) {
+        const struct journal_key key = {.api_url = api_url, .sandbox_id = s->info.id, .slot = slot};
+
+        if (snprintf(slot, sizeof(slot), i > 0 ? "%s (%u)" : "%s", s->path, i + 1) >=
+            (int)sizeof(slot))
+            return -ENAMETOOLONG;
+        r = open_when_free(o, &key, &s->journal);
+        if (r < 0 || waiting_in(s->journal) == 0)
+            return r;
+        (void)send_left(o, s->journal); /* it came meanwhile, or did not go before */
+        if (waiting_in(s->journal) == 0)
+            return 0;
+        fprintf(stderr, "daytonafs: they are kept: `daytonafs recover` lists them\n");
+        s->journal = journal_free(s->journal);
+    }
+    return -EBUSY;
+}
+
+int journals_open(struct stack *s, struct buf *why)
+{
+    const struct options *options = s->options;
+    const struct flush_config config = {.op_timeout_ns = options->op_timeout_ns};
+    const char *api_url = daytona_client_api_url(s->client);
+    char *base = options_journal_dir(options);
+    struct opening o = {
+        .s = s,
+        .options = {.base = base,
+                    .mount_dir = s->dir,
+                    .limits = {.soft_bytes = options->journal_bytes / 4,
+                               .hard_bytes = options->journal_bytes}},
+        .why = why,
+    };
+    int code = EXITCODE_OK, r;
+
+    r = base ? send_others(&o, api_url) : -ENOENT;
+    if (r == 0)
+        r = open_own(&o, api_url);
+    if (r == 0)
+        r = flush_new(&config, s->journal, s->remote, &s->flush);
+    if (r == -EBUSY && why->len > 0)
+        code = EXITCODE_CONFLICT;
+    else if (r < 0)
+        code = refuse(&o, r);
+    free(base);
+    return code;
+}

@@ -1,0 +1,15 @@
+/* journals.h - the journal of a mount, and what earlier ones left. */
+#ifndef MOUNT_JOURNALS_H
+#define MOUNT_JOURNALS_H
+
+#include "mount/stack.h"
+
+/*
+ * Sends what earlier mounts of the sandbox could not, oldest first, and gives s a journal of its
+ * own with its queue. Says on stderr what it does that takes time, and what it could not. A mount
+ * of the same path that is going away is waited for; one that is not is refused, with its
+ * directory. An enum exitcode, and why as in stack_build.
+ */
+int journals_open(struct stack *s, struct buf *why);
+
+#endif
