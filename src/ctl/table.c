@@ -154,6 +154,22 @@ static int verb_refresh(struct ctl *ctl, void *obj, int count, char *const *v, s
     return r;
 }
 
+static int verb_warm(struct ctl *ctl, void *obj, int count, char *const *v, struct buf *why)
+{
+    size_t failed = 0;
+    char *path;
+    int r = path_given(ctl, count, v, &path);
+
+    if (r == 0)
+        r = fs_warm(ctl->fs, path, &failed);
+    free(path);
+    if (r == -EXDEV)
+        (void)buf_puts(why, "that is not below the mount's root");
+    else if (r < 0 && failed > 0)
+        (void)buf_printf(why, "%zu could not be read, the first: %s", failed, errtext_sentence(r));
+    return r;
+}
+
 static int verb_trace(struct ctl *ctl, void *obj, int count, char *const *v, struct buf *why)
 {
     const bool on = strcmp(v[0], "on") == 0;
@@ -191,6 +207,12 @@ static const struct ctl_verb ctl_verbs[] = {
      .takes = "",
      .run = verb_retry,
      .help = "tries now, without the pause that follows a failure to reach the sandbox"},
+    {.name = "warm",
+     .takes = "PATH",
+     .min = 1,
+     .max = 1,
+     .run = verb_warm,
+     .help = "fetches all that is at and below it, as far as the cache holds it"},
     {.name = "trace",
      .takes = "on|off",
      .min = 1,

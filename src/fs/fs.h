@@ -188,6 +188,13 @@ void fs_retry(struct fs *fs);
 /* Is there something unsent, or open for writing? */
 bool fs_busy(struct fs *fs);
 
+/*
+ * Fetches what is at and below the sandbox path, as one who reads all of it. -EXDEV: it is not
+ * below the mount's root. *ret_failed: how many could not be read; the first one's errno is
+ * returned.
+ */
+int fs_warm(struct fs *fs, const char *path, size_t *ret_failed);
+
 /* Forgets what is known of metadata at and below the sandbox path (NULL: of everything), so that
  * the next access asks. Tells the kernel. Unsent data stays. */
 void fs_refresh(struct fs *fs, const char *path);

@@ -41,6 +41,24 @@ is "no more lines" "$(grep -c ' exec ' "$CTL/trace")" 1
 fails "something else" sh -c "echo trace maybe >'$CTL/ctl'"
 check "nothing is to be retried" verb retry
 
+mkdir -p "$SBX/tree/sub"
+i=0
+while [ $i -lt 20 ]; do
+    echo $i >"$SBX/tree/f$i"
+    i=$((i + 1))
+done
+dd if=/dev/zero of="$SBX/tree/sub/large" bs=1024 count=3000 2>/dev/null
+echo secret >"$SBX/tree/sub/small"
+sleep 1.1
+check "warm" verb warm tree
+check "trace on again" verb trace on
+is "what is warm" "$(cat tree/f7 tree/sub/small)" "7
+secret"
+is "and what is large" "$(wc -c <tree/sub/large | tr -d ' ')" 3072000
+is "is read without asking" "$(grep -c ' fetch' "$CTL/trace")" 0
+fails "what is not there" sh -c "echo warm none >'$CTL/ctl'"
+fails "what is not below the mount" sh -c "echo warm /etc >'$CTL/ctl'"
+
 # ---- settings ----
 
 check "autostop in minutes" verb autostop 25

@@ -93,6 +93,20 @@ timeout -s INT 1 cat "$s/two/commands/$id/follow"
 is "a follower can be interrupted" $? 124
 check "ls goes on" test -n "$(timeout 10 ls -l "$s/two/commands/$id")"
 
+# ---- what the service makes of exit ----
+
+mkdir "$s/gone"
+is "( exit N ) sets a code" "$(ask_in gone '( exit 5 )'; cat "$s/gone/exit")" 5
+(
+    exec 3<>"$s/gone/run"
+    echo exit >&3
+    timeout -s INT 1 cat <&3
+)
+is "exit never ends, and can be interrupted" $? 124
+fails "the shell is gone" timeout 20 sh -c "echo 'echo x' >'$s/gone/run' && cat '$s/gone/run'"
+check "which is said" errors_say "shell has ended, as exit and exec end it"
+check "and it can be removed" rmdir "$s/gone"
+
 # ---- deleted ----
 
 check "rmdir ends all" rmdir "$s/two"

@@ -151,6 +151,13 @@ void fs_retry(struct fs *fs)
     note(fs, "retry", NULL);
 }
 
+int fs_warm(struct fs *fs, const char *path, size_t *ret_failed)
+{
+    note(fs, "warm", path);
+    *ret_failed = strcmp(path, "/home/bad") == 0 ? 3 : 0;
+    return *ret_failed ? -EACCES : 0;
+}
+
 void fs_refresh(struct fs *fs, const char *path)
 {
     note(fs, "refresh", path);
@@ -875,6 +882,9 @@ TEST(verbs_run_in_order_up_to_the_first_bad_line)
     expect_error(&w->fs, "\"sync\" takes [PATH]");
     assert_int_equal(file_write(f, "sync 'a\n"), -EINVAL);
     assert_int_equal(file_write_n(f, "sync\0", 5), -EINVAL);
+    assert_int_equal(file_write(f, "warm src\nretry\n"), 15);
+    assert_int_equal(file_write(f, "warm bad\n"), -EACCES);
+    expect_error(&w->fs, "3 could not be read, the first: Permission denied");
     assert_int_equal(file_write(f, "start\n"), -EHOSTDOWN);
     expect_error(&w->fs, "the sandbox was not started");
     assert_int_equal(file_write(f, "stop\n"), -EINVAL); /* the host has no such thing */
