@@ -107,10 +107,24 @@ static int put_env(const struct cli_job *j, const char *const *env)
     return r;
 }
 
+/* Local, and so cheaper than to be refused, which errors would tell of. */
+static bool has_jobs(const struct target *t)
+{
+    struct buf text = BUF_INIT(TEXT_MAX);
+    const bool none =
+        target_ask(t, "capabilities", NULL, 0, &text) == 0 && strstr(buf_str(&text), "jobs no");
+
+    buf_done(&text);
+    return !none;
+}
+
 int cli_job_mount_begin(struct cli_job *j, const struct cli_job_spec *spec)
 {
-    int r = spec->name ? make_named(j, spec->name) : make_unnamed(j);
+    int r;
 
+    if (!has_jobs(&j->place->target))
+        return -EOPNOTSUPP;
+    r = spec->name ? make_named(j, spec->name) : make_unnamed(j);
     if (r == 0 && spec->passing)
         r = order(j, "passing\n");
     if (r == 0 && spec->input_open)
@@ -121,6 +135,8 @@ int cli_job_mount_begin(struct cli_job *j, const struct cli_job_spec *spec)
         r = put_env(j, spec->env);
     if (r == 0)
         r = write_file(j, "cmd", spec->script, strlen(spec->script));
+    if (r < 0 && j->ctl >= 0)
+        (void)cli_job_mount_remove(j); /* it was not started */
     return r;
 }
 

@@ -200,6 +200,8 @@ int job_start(struct job *job, const char *cmd, size_t len, struct buf *why)
     job_unlock(job);
     if (r == 0) {
         r = begin(job, &s, &now);
+        if (r == -EOPNOTSUPP)
+            (void)buf_puts(why, "jobs need the helper in the sandbox, see capabilities");
         job_lock(job);
         job->state = r < 0 ? JOB_NEW : JOB_STARTED;
         if (r == 0) {
