@@ -36,6 +36,7 @@ struct node {
 struct group {
     uint64_t id;
     uint64_t ready_seq; /* up to here they may go */
+    uint64_t skipped;   /* stamp: what comes before must not go without what was left out */
     bool rewrites;      /* it has more than a name and what is added at the end */
     size_t count;       /* in the queue */
     UT_hash_handle hh;

@@ -79,8 +79,12 @@ static uint64_t mark_newest(struct flush *f, int64_t now_ns)
 
         if (c->wanted != stamp && !meets(c, stamp)) {
             if (c->state != CHANGE_WAITS || change_held(c) || cost > left ||
-                c->since_ns + f->config.linger_ns > now_ns)
+                c->since_ns + f->config.linger_ns > now_ns ||
+                (c->group && c->group->skipped == stamp)) {
+                if (c->group)
+                    c->group->skipped = stamp;
                 continue;
+            }
             left -= cost;
         }
         want(f, c, stamp);
