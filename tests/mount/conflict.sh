@@ -1,0 +1,62 @@
+# Somebody in the sandbox replaces a file that an editor here has open: theirs stays, ours is kept
+# beside it in .ctl/conflicts, and nothing is lost whichever is chosen.
+if [ "${HELPER:-require}" = off ]; then
+    echo "skip: without the helper the last close wins"
+    exit 77
+fi
+MOUNT_OPTS=coherence=30s
+. "$(dirname "$0")/lib.sh"
+
+theirs() {
+    echo "theirs $1" >"$SBX/$1.theirs" && mv "$SBX/$1.theirs" "$SBX/$1"
+}
+conflict() {
+    fails "$1: sync says so" "$DAYTONAFS" sync "$MNT"
+    is "$1: the sandbox's version stays" "$(cat "$SBX/$1")" "theirs $1"
+    is "$1: ours is kept" "$(cat "$CTL/conflicts/$1")" "$2"
+    check "$1: it is told" grep -q "$1" "$CTL/errors"
+}
+
+# A program that rewrites the file, and one that replaces it.
+for f in rewritten replaced given-up removed; do
+    echo "first $f" >"$SBX/$f"
+done
+echo refresh >"$CTL/ctl"
+cat rewritten replaced given-up removed >"$WORK/known"
+theirs rewritten
+echo "ours rewritten" >rewritten
+conflict rewritten "ours rewritten"
+theirs replaced
+echo "ours replaced" >replaced.new && mv replaced.new replaced
+"$DAYTONAFS" sync "$MNT" 2>/dev/null
+is "replaced: the sandbox's version stays" "$(cat "$SBX/replaced")" "theirs replaced"
+check "replaced: ours is somewhere" grep -rq "ours replaced" "$CTL/conflicts" "$SBX"
+
+# A removal of what is another file by now.
+theirs removed
+rm removed
+"$DAYTONAFS" sync "$MNT" 2>/dev/null
+is "removed: it stays" "$(cat "$SBX/removed")" "theirs removed"
+
+# Choosing.
+echo "keep mine rewritten" >"$CTL/ctl"
+is "keep mine" "$(cat "$SBX/rewritten" rewritten)" "ours rewritten
+ours rewritten"
+theirs given-up
+echo "ours given-up" >given-up
+conflict given-up "ours given-up"
+echo "keep theirs given-up" >"$CTL/ctl"
+is "keep theirs" "$(cat "$SBX/given-up" given-up)" "theirs given-up
+theirs given-up"
+fails "and then it is gone" cat "$CTL/conflicts/given-up"
+
+if have vim; then
+    echo "first" >"$SBX/edited"
+    echo refresh >"$CTL/ctl"
+    vim -Nu NONE -es edited -c 'normal oours' \
+        -c "silent !echo theirs edited >$SBX/e && mv $SBX/e $SBX/edited" -c 'w!' -c 'qa!' \
+        >/dev/null 2>&1
+    "$DAYTONAFS" sync "$MNT" 2>/dev/null
+    is "vim: the sandbox's version stays" "$(cat "$SBX/edited")" "theirs edited"
+    check "vim: ours is kept" grep -rq ours "$CTL/conflicts"
+fi
