@@ -1,9 +1,9 @@
 /* The files and verbs of .ctl: one row each. */
 #include "ctl/box.h"
 #include "ctl/ctl_internal.h"
-#include "ctl/parked.h"
 #include "ctl/ctltext.h"
 #include "ctl/job.h"
+#include "ctl/parked.h"
 #include "ctl/reach.h"
 #include "ctl/session.h"
 #include "util/errtext.h"
@@ -224,7 +224,7 @@ static const struct ctl_verb ctl_verbs[] = {
      .min = 2,
      .max = 2,
      .run = ctl_verb_keep,
-     .help = "settles a conflict: mine overwrites what the sandbox has, theirs gives ours up"},
+     .help = "settles a conflict: mine is sent after all, theirs stays"},
     {.name = "discard",
      .takes = "[PATH]",
      .max = 1,
@@ -382,7 +382,7 @@ static const struct ctl_row rows[] = {
      .kind = CTL_DIR,
      .waits = true,
      .dir = &ctl_conflicts,
-     .help = "what was written here to files that the sandbox changed meanwhile: it has its own"},
+     .help = "our versions of files that the sandbox changed meanwhile"},
     {.name = "rejected",
      .mode = 0700,
      .kind = CTL_DIR,

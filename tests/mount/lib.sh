@@ -164,7 +164,8 @@ sent() {
     [ "$HELPER" = off ] || ! mountpoint -q "$MNT" || echo sync 2>/dev/null >"$CTL/ctl"
 }
 
-# Before a script looks at, or changes, what is in the sandbox. Without control files it waits itself.
+# Before a script looks at, or changes, what is in the sandbox. Without control files it waits
+# itself.
 # shellcheck disable=SC2154
 trap 'case $BASH_COMMAND in *\$SBX*) { sent; } 2>/dev/null ;; esac' DEBUG
 

@@ -478,9 +478,9 @@ static void echo(struct world *w, const char *text, const char *name)
 
 TEST(every_file_is_found_and_listed_once)
 {
-    static const char *const here[] = {"help",       "version", "status", "status.json", "stats",
-                                       "stats.json", "errors",  "exit",   "ctl",         "run",
-                                       "exists",     "watch",   "jobs"};
+    static const char *const here[] = {
+        "help", "version", "status",    "status.json", "stats", "stats.json", "errors", "exit",
+        "ctl",  "queue",   "conflicts", "rejected",    "run",   "exists",     "watch",  "jobs"};
     struct world *w = world_new();
     struct ctl_list *list;
     const char *name;
@@ -497,7 +497,9 @@ TEST(every_file_is_found_and_listed_once)
         assert_int_equal(again.st_size, 0);
         assert_int_equal(again.st_uid, 1);
         assert_int_equal(again.st_mode & 077, 0);
-        assert_int_equal(S_ISDIR(again.st_mode), strcmp(name, "jobs") == 0);
+        assert_int_equal(S_ISDIR(again.st_mode), strcmp(name, "jobs") == 0 ||
+                                                     strcmp(name, "conflicts") == 0 ||
+                                                     strcmp(name, "rejected") == 0);
         ctl_forget(w->ctl, again.st_ino, 1);
     }
     ctl_closedir(list);
