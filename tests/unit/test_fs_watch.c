@@ -480,5 +480,9 @@ int main(void)
         cmocka_unit_test(and_so_they_do_when_calls_fail),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+    rig_with_journal = true;
+    failed += cmocka_run_group_tests(tests, NULL, NULL);
+    return failed;
 }
