@@ -1,0 +1,50 @@
+# Edit and run, run and read: never a wrong round, and few requests. ROUNDS may be given.
+if [ "${HELPER:-require}" = off ]; then
+    echo "skip: this is what the helper promises"
+    exit 77
+fi
+. "$(dirname "$0")/lib.sh"
+trap - DEBUG # what is pending is sent by the commands
+
+requests() {
+    sed -n 's/^total //p' "$CTL/stats"
+}
+run() {
+    printf '%s\n' "$1" >&3
+    # One line is all that these commands print.
+    IFS= read -r answer <&3 || answer=
+    cat <&3 >/dev/null
+}
+
+exec 3<>"$CTL/run"
+for delay in "" latency=40ms; do
+    fault "$delay"
+    rounds=${ROUNDS:-25}
+    echo start >file
+    run "cat file; echo start >made"
+    cat made >/dev/null
+    wrong=0
+    before=$(requests)
+    i=0
+    while [ $i -lt "$rounds" ]; do
+        i=$((i + 1))
+        echo "edit $i $delay" >file
+        run "cat file"
+        [ "$answer" = "edit $i $delay" ] || wrong=$((wrong + 1))
+    done
+    is "wrong rounds of edit and run ($delay)" $wrong 0
+    used=$(($(requests) - before))
+    check "at most 2 requests a round ($used in $rounds)" test $used -le $((2 * rounds))
+
+    before=$(requests)
+    i=0
+    while [ $i -lt "$rounds" ]; do
+        i=$((i + 1))
+        run "echo 'run $i $delay' >made; echo done"
+        [ "$(cat made)" = "run $i $delay" ] || wrong=$((wrong + 1))
+    done
+    is "wrong rounds of run and read ($delay)" $wrong 0
+    used=$(($(requests) - before))
+    check "at most 3 requests a round ($used in $rounds)" test $used -le $((3 * rounds))
+done
+exec 3>&-
