@@ -243,7 +243,7 @@ static const struct ctl_row conflict_file = {
     .waits = true,
     .pread = pread_file,
     .stat = stat_file,
-    .help = "what was written here; the sandbox's version is at PATH; rm gives this one up",
+    .help = "what was written here; PATH itself is the sandbox's; rm gives this up",
 };
 static const struct ctl_row rejected_file = {
     .mode = 0400,

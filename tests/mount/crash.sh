@@ -41,7 +41,8 @@ for round in 1 2 3 4; do
     ls -l >/dev/null
     crash check "the work of round $round" work $round
     again
-    [ $round = 4 ] || check "round $round: the mount says what it sends" grep -q 'earlier mount' "$WORK/mount.err"
+    [ $round = 4 ] ||
+        check "round $round: the mount says what it sends" grep -q 'earlier mount' "$WORK/mount.err"
     check "round $round: a file in a new directory" cmp "$WORK/data" "$SBX/new$round/deep/file"
     is "round $round: a line, once" "$(grep -c "round $round" "$SBX/log")" 1
     is "round $round: what was saved by a rename" "$(cat "$SBX/saved")" "saved $round"
