@@ -146,9 +146,9 @@ static int remote_rename_sure(struct fs *fs, const char *from, const char *to, u
     return 0;
 }
 
-/* attr NULL: as it was. */
+/* attr NULL: as it was. other: of what was exchanged for it, NULL: not known. */
 static int moved_locked(struct fs *fs, const struct renaming *r, const struct remote_attr *attr,
-                        int64_t start_ns)
+                        const struct remote_attr *other_attr, int64_t start_ns)
 {
     struct node *n = r->n, *target = r->target;
     int err;
@@ -158,7 +158,10 @@ static int moved_locked(struct fs *fs, const struct renaming *r, const struct re
         err = node_move_locked(fs, n, r->new_dir, r->new_name);
         if (err == 0)
             err = node_move_locked(fs, target, r->dir, r->name);
-        node_stale_locked(target); /* its ctime */
+        if (other_attr)
+            tree_own_attr_locked(fs, target, other_attr, start_ns, false);
+        else
+            node_stale_locked(target); /* its ctime */
     } else {
         struct node *other = node_child_locked(r->new_dir, r->new_name);
 
@@ -218,7 +221,7 @@ static int rename_waiting_locked(struct fs *fs, const struct renaming *r)
         r->n->file->ctime_ns = fs_sandbox_now(fs);
     else
         change_shown_locked(r->n, timespec_to_ns(shown.st_mtim), fs_sandbox_now(fs));
-    err = moved_locked(fs, r, NULL, 0);
+    err = moved_locked(fs, r, NULL, NULL, 0);
     change_dir_locked(fs, r->dir, r->n->dir ? -1 : 0);
     change_dir_locked(fs, r->new_dir, r->n->dir ? 1 : 0);
     return err;
@@ -228,8 +231,9 @@ static int rename_in_op(struct fs *fs, const struct renaming *r)
 {
     const struct remote_attr source = r->n->attr;
     const int64_t start_ns = clock_mono_ns();
-    struct remote_attr attr;
+    struct remote_attr attr, other;
     char *from = NULL, *to = NULL;
+    bool other_known = false;
     int err;
 
     if (node_child_locked(r->dir, r->name) != r->n ||
@@ -247,9 +251,12 @@ static int rename_in_op(struct fs *fs, const struct renaming *r)
     if (err == 0) {
         fs_unlock(fs);
         err = remote_rename_sure(fs, from, to, r->flags, &source, &attr);
+        /* Its ctime moved: a change of it must not be taken for one of another version. */
+        if (err == 0 && (r->flags & RENAME_EXCHANGE))
+            other_known = remote_stat(fs->remote, from, &other, NULL) == 0;
         fs_lock(fs);
         if (err == 0)
-            err = moved_locked(fs, r, &attr, start_ns);
+            err = moved_locked(fs, r, &attr, other_known ? &other : NULL, start_ns);
         else
             failed_locked(fs, r, err);
     }
