@@ -302,8 +302,9 @@ struct staging *staging_new(const struct flush *f, const struct sending *s);
 struct staging *staging_free(struct staging *g);
 /* Where that byte is: its slice, or NULL. */
 const struct slice *staging_find(const struct staging *g, uint64_t seq, uint64_t at);
-/* Puts all blobs into the sandbox, those that are there, too. Without the lock. */
-int staging_again(struct flush *f, struct staging *g, bool background);
+/* Puts all blobs into the sandbox, those that are there, too. Without the lock. Sets *ret_other if
+ * they are not the same bytes any more: some that nobody needs are gone. */
+int staging_again(struct flush *f, struct staging *g, bool background, bool *ret_other);
 /* Appends bytes of a record's data, checked. */
 int staging_read(struct flush *f, uint64_t seq, uint64_t at, uint64_t len, struct buf *out);
 

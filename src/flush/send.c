@@ -292,9 +292,12 @@ static enum next apply(struct flush *f, struct sending *s, int *ret_err)
     const bool was = remote_bind_background(!s->waited && !had_failures(f));
     struct remote_applied a = {0};
     enum next next;
-    int r = s->staged || !s->staging ? 0 : staging_again(f, s->staging, !s->waited);
+    bool other = false;
+    int r = s->staged || !s->staging ? 0 : staging_again(f, s->staging, !s->waited, &other);
 
     s->staged = r == 0;
+    if (other && s->begun) /* only the same bytes may go under its number */
+        s->batch.mode = REMOTE_BATCH_CLOSE;
     if (r == 0 && !s->begun)
         r = batch_begin(f, s);
     if (r == 0)

@@ -149,6 +149,34 @@ struct source {
     uint64_t window_at; /* in it */
 };
 
+/* What ended meanwhile, with somebody who could not wait, has no data any more: nothing in the
+ * batch refers to it. */
+static bool is_gone(struct flush *f, uint64_t seq)
+{
+    bool gone;
+
+    lock_take(&f->lock);
+    gone = !change_find(f, seq);
+    lock_drop(&f->lock);
+    return gone;
+}
+
+static int read_slice(struct flush *f, uint64_t seq, uint64_t at, uint64_t len, struct buf *out)
+{
+    static const char zeros[4096];
+    int r = staging_read(f, seq, at, len, out);
+
+    if (r != -ENOENT || !is_gone(f, seq))
+        return r;
+    for (r = 0; r == 0 && len > 0;) {
+        const size_t n = len < sizeof(zeros) ? (size_t)len : sizeof(zeros);
+
+        r = buf_append(out, zeros, n);
+        len -= n;
+    }
+    return r;
+}
+
 /* The window is what one read of the journal checks: reading on in it costs nothing. */
 static int look(struct source *x, size_t i, uint64_t off)
 {
@@ -160,8 +188,8 @@ static int look(struct source *x, size_t i, uint64_t off)
         return 0;
     buf_truncate(&x->window, 0);
     x->slice = SIZE_MAX;
-    r = staging_read(x->f, s->seq, at, left < JOURNAL_EXTENT_MAX ? left : JOURNAL_EXTENT_MAX,
-                     &x->window);
+    r = read_slice(x->f, s->seq, at, left < JOURNAL_EXTENT_MAX ? left : JOURNAL_EXTENT_MAX,
+                   &x->window);
     if (r == 0) {
         x->slice = i;
         x->window_at = off;
@@ -216,7 +244,7 @@ static int stage_blob(struct flush *f, const struct staging *g, size_t i, bool b
     return r;
 }
 
-int staging_again(struct flush *f, struct staging *g, bool background)
+int staging_again(struct flush *f, struct staging *g, bool background, bool *ret_other)
 {
     int r = 0;
 
@@ -224,8 +252,10 @@ int staging_again(struct flush *f, struct staging *g, bool background)
         struct remote_blob blob;
 
         r = stage_blob(f, g, i, background, &blob);
-        if (r == 0)
-            g->blobs[i] = blob;
+        if (r < 0)
+            break;
+        *ret_other = *ret_other || blob.crc != g->blobs[i].crc;
+        g->blobs[i] = blob;
     }
     return r;
 }

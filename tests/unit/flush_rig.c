@@ -41,7 +41,7 @@ struct gate_remote {
     struct remote *inner;
     struct lock lock; /* guards what follows */
     pthread_cond_t cond;
-    bool hold;
+    uint64_t hold; /* uploads up to this length */
     unsigned held;
 };
 
@@ -58,7 +58,7 @@ static int gate_stage(struct remote *r, const struct remote_stage *stage, struct
     lock_take(&gate->lock);
     gate->held++;
     pthread_cond_broadcast(&gate->cond);
-    while (gate->hold)
+    while (stage->len <= gate->hold)
         lock_wait(&gate->lock, &gate->cond);
     gate->held--;
     lock_drop(&gate->lock);
@@ -81,6 +81,11 @@ static struct remote *gate_new(struct remote *inner)
 }
 
 void fr_hold(struct flush_rig *g, bool hold)
+{
+    fr_hold_short(g, hold ? UINT64_MAX : 0);
+}
+
+void fr_hold_short(struct flush_rig *g, uint64_t hold)
 {
     struct gate_remote *gate = (struct gate_remote *)g->gate;
 

@@ -56,9 +56,10 @@ uint64_t fr_change(struct flush_rig *g, enum journal_kind kind, const char *path
 
 bool fr_end(struct flush_rig *g, uint64_t seq, struct flush_rig_end *ret); /* false: not yet */
 void fr_await_end(struct flush_rig *g, uint64_t seq, enum journal_outcome outcome, int err);
-void fr_sync(struct flush_rig *g);            /* a barrier that succeeds */
-unsigned fr_requests(struct flush_rig *g);    /* since the last call */
-void fr_hold(struct flush_rig *g, bool hold); /* uploads do not end meanwhile */
+void fr_sync(struct flush_rig *g);                     /* a barrier that succeeds */
+unsigned fr_requests(struct flush_rig *g);             /* since the last call */
+void fr_hold(struct flush_rig *g, bool hold);          /* uploads do not end meanwhile */
+void fr_hold_short(struct flush_rig *g, uint64_t max); /* only those of up to so many bytes */
 void fr_await_held(struct flush_rig *g, unsigned uploads);
 
 /* The file in the sandbox, past all faults. NULL: there is none. */

@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct flush_config paused = {.paused = true};
+static const struct flush_config ready = {.paused = true, .linger_ns = 1, .lot_bytes = 4 << 20};
 static const struct flush_config eager = {.linger_ns = 1, .lot_bytes = 4 << 20};
 
 static char *text_of(size_t len)
@@ -96,12 +98,12 @@ TEST(who_waits_for_a_part_of_what_is_being_staged_does_not_wait_for_the_rest)
     struct flush_rig g;
     uint64_t big, small;
 
-    fr_up(&g, &paused);
+    fr_up(&g, &ready);
     small = write_file(&g, "/small", 1000);
     big = write_file(&g, "/big", 1 << 20);
     fr_hold(&g, true);
     flush_resume(g.flush);
-    fr_await_held(&g, 1); /* both in it */
+    fr_await_held(&g, 2); /* both in them */
     assert_int_equal(flush_wait(g.flush, small, true), 0);
     assert_int_equal(fr_stat(&g, "/small").size, 1000);
     assert_false(fr_end(&g, big, NULL));
@@ -109,6 +111,41 @@ TEST(who_waits_for_a_part_of_what_is_being_staged_does_not_wait_for_the_rest)
     fr_sync(&g);
     assert_int_equal(fr_stat(&g, "/big").size, 1 << 20);
     assert_int_equal(remote_mem_blobs(g.mem, false), 0);
+    fr_down(&g);
+}
+
+static void await_blobs(struct flush_rig *g, size_t blobs)
+{
+    const int64_t until_ns = clock_mono_ns() + 20 * NS_PER_S;
+
+    while (remote_mem_blobs(g->mem, false) < blobs) {
+        assert_true(clock_mono_ns() < until_ns);
+        usleep(1000);
+    }
+}
+
+/* Its bytes were staged, but are not here any more to be staged once more. */
+TEST(blobs_that_are_lost_after_a_part_went_ahead_are_staged_again)
+{
+    struct flush_rig g;
+    uint64_t small;
+
+    fr_up(&g, &ready);
+    small = write_file(&g, "/small", 1000);
+    write_file(&g, "/big", 1 << 20);
+    fr_hold_short(&g, 1000);
+    flush_resume(g.flush);
+    fr_await_held(&g, 1);
+    await_blobs(&g, 1);
+    assert_int_equal(flush_wait(g.flush, small, false), 0);
+    remote_fault_set(g.fault, 2, REMOTE_FAULT_BEFORE, -ECONNRESET); /* the batch */
+    flush_pause(g.flush);
+    fr_hold(&g, false);
+    assert_int_equal(flush_barrier(g.flush, NULL, NULL), -EHOSTDOWN);
+    assert_int_equal(remote_mem_blobs(g.mem, true), 2);
+    fr_sync(&g);
+    assert_int_equal(fr_stat(&g, "/small").size, 1000);
+    assert_int_equal(fr_stat(&g, "/big").size, 1 << 20);
     fr_down(&g);
 }
 
@@ -328,6 +365,7 @@ int main(void)
         cmocka_unit_test(what_is_small_goes_past_a_large_file),
         cmocka_unit_test(what_comes_last_goes_past_a_large_tree),
         cmocka_unit_test(who_waits_for_a_part_of_what_is_being_staged_does_not_wait_for_the_rest),
+        cmocka_unit_test(blobs_that_are_lost_after_a_part_went_ahead_are_staged_again),
         cmocka_unit_test(blobs_that_are_lost_are_staged_again),
         cmocka_unit_test(an_open_file_stays_here_until_it_is_closed),
         cmocka_unit_test(a_file_that_is_only_added_to_is_seen_while_it_is_open),
