@@ -148,12 +148,14 @@ static struct journal_object object_of(const struct node *n)
         return (struct journal_object){.means = JOURNAL_MADE, .made_by = n->ours->seq};
     if (a->ino == 0)
         return (struct journal_object){.means = JOURNAL_ANY};
-    return (struct journal_object){.means = JOURNAL_IS,
-                                   .identity = {.dev = a->dev,
-                                                .ino = a->ino,
-                                                .size = a->size,
-                                                .mtime_ns = a->mtime_ns,
-                                                .ctime_ns = a->ctime_ns}};
+    /* What another name of it went through here moved its times, and is no other version. */
+    return (struct journal_object){
+        .means = JOURNAL_IS,
+        .identity = {.dev = a->dev,
+                     .ino = a->ino,
+                     .size = a->size,
+                     .mtime_ns = a->mtime_ns,
+                     .ctime_ns = node_suspect(n) || a->nlink > 1 ? 0 : a->ctime_ns}};
 }
 
 static void free_change_locked(struct fs *fs, struct change *c, uint64_t seq)
