@@ -493,6 +493,8 @@ int batch_build_fsync(struct flush *f, struct sending **ret)
     for (struct waiter *w = f->waiters; w && r == 0 && s->count < AT_ONCE; w = w->next)
         if (w->fsync_path && !w->done && !fsync_op(s, w))
             r = -ENOMEM;
+    if (r == 0 && s->count > 0)
+        f->sending = s; /* who leaves from now on takes himself out of it */
     lock_drop(&f->lock);
     for (size_t i = 0; r == 0 && i < s->count; i++)
         s->v[i] = s->ops[i].change;

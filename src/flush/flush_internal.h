@@ -287,7 +287,7 @@ int plan_batch(struct flush *f, struct sending *s, struct end **ret_dropped, siz
  * its op with an err is why. */
 int batch_build(struct flush *f, struct change **list, size_t count, struct staging *staging,
                 struct sending **ret);
-/* Of what flush_fsync asks for. */
+/* Of what flush_fsync asks for; it is f->sending then. */
 int batch_build_fsync(struct flush *f, struct sending **ret);
 int batch_begin(struct flush *f, struct sending *s);
 int batch_forget(struct flush *f, struct sending *s); /* its changes are sent anew */

@@ -629,9 +629,6 @@ static int send_fsyncs(struct flush *f)
 
     if (r < 0 || !s)
         return r;
-    lock_take(&f->lock);
-    f->sending = s;
-    lock_drop(&f->lock);
     attempt(f, s);
     return 0;
 }
