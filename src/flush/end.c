@@ -19,6 +19,7 @@ struct ending {
     size_t count, cap;
     uint64_t rejected, conflict; /* stamps */
     bool bad;                    /* some failed */
+    uint64_t seen;               /* spread: up to here */
 };
 
 static int end_add(struct ending *x, const struct end *e)
@@ -41,10 +42,14 @@ static bool is_bad(const struct end *e)
     return e->outcome == JOURNAL_REJECTED || e->outcome == JOURNAL_CONFLICT;
 }
 
-static void mark_bad(struct ending *x, struct change *c, enum journal_outcome outcome)
+static void set_bad(struct ending *x, struct change *c, enum journal_outcome outcome)
 {
     x->bad = true;
     c->bad = outcome == JOURNAL_CONFLICT ? x->conflict : x->rejected;
+}
+
+static void mark_paths(struct change *c)
+{
     node_mark(c->at, c->bad);
     if (c->at2)
         node_mark(c->at2, c->bad);
@@ -71,7 +76,7 @@ static enum journal_outcome inherits(struct ending *x, const struct change *c)
     return made_by_rejected || under(c, x->rejected) ? JOURNAL_REJECTED : JOURNAL_OPEN;
 }
 
-/* Adds what is lost with those that failed. */
+/* Adds what is lost with those that failed: only later ones. */
 static int spread(struct ending *x)
 {
     int r = 0;
@@ -81,6 +86,10 @@ static int spread(struct ending *x)
     for (struct change *c = x->f->head; c && r == 0; c = c->next) {
         enum journal_outcome outcome;
 
+        if (c->seq <= x->seen)
+            continue;
+        if (c->ended && (c->bad == x->rejected || c->bad == x->conflict))
+            mark_paths(c);
         if (c->state != CHANGE_WAITS || c->ended)
             continue;
         outcome = inherits(x, c);
@@ -88,8 +97,10 @@ static int spread(struct ending *x)
             continue;
         r = end_add(x, &(struct end){.c = c, .outcome = outcome, .err = -ECANCELED});
         c->ended = true;
-        mark_bad(x, c, outcome);
+        set_bad(x, c, outcome);
+        mark_paths(c);
     }
+    x->seen = x->f->tail ? x->f->tail->seq : 0;
     return r;
 }
 
@@ -103,9 +114,17 @@ static void mark_all(struct ending *x)
         if (e->outcome == JOURNAL_REJECTED && e->err == -ECANCELED &&
             inherits(x, e->c) == JOURNAL_CONFLICT)
             e->outcome = JOURNAL_CONFLICT;
-        if (is_bad(e))
-            mark_bad(x, e->c, e->outcome);
+        if (is_bad(e)) {
+            set_bad(x, e->c, e->outcome);
+            mark_paths(e->c);
+        }
     }
+    /* Anew, for spread: what came before one that failed does not stand on it. */
+    x->rejected = ++x->f->stamp;
+    x->conflict = ++x->f->stamp;
+    for (size_t i = 0; i < x->count; i++)
+        if (is_bad(&x->v[i]))
+            set_bad(x, x->v[i].c, x->v[i].outcome);
 }
 
 /* ---- telling ---- */

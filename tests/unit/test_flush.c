@@ -178,6 +178,27 @@ TEST(what_stands_on_a_failed_change_is_kept_with_it)
     fr_down(&g);
 }
 
+TEST(what_came_before_a_failed_change_is_not_lost_with_it)
+{
+    struct flush_rig g;
+    uint64_t gone, failed, late;
+
+    fr_up(&g, &paused);
+    fr_put(&g, "/f", "theirs");
+    fr_put(&g, "/g", "old");
+    failed = fr_create(&g, "/f");
+    assert_int_equal(flush_barrier(g.flush, NULL, NULL), -EIO);
+    fr_await_end(&g, failed, JOURNAL_CONFLICT, -EBUSY);
+    gone = fr_change(&g, JOURNAL_UNLINK, "/g", NULL, 0);
+    late = fr_change(&g, JOURNAL_RENAME, "/f", "/g", failed); /* of what is not there */
+    fr_await_end(&g, late, JOURNAL_REJECTED, -ECANCELED);
+    assert_int_equal(flush_wait(g.flush, gone, false), 0);
+    fr_await_end(&g, gone, JOURNAL_DONE, 0);
+    fr_expect(&g, "/g", NULL);
+    fr_expect(&g, "/f", "theirs");
+    fr_down(&g);
+}
+
 TEST(theirs_or_mine)
 {
     struct flush_rig g;
@@ -394,6 +415,7 @@ int main(void)
         cmocka_unit_test(a_lost_answer_costs_one_more_request),
         cmocka_unit_test(larger_data_is_staged),
         cmocka_unit_test(what_stands_on_a_failed_change_is_kept_with_it),
+        cmocka_unit_test(what_came_before_a_failed_change_is_not_lost_with_it),
         cmocka_unit_test(theirs_or_mine),
         cmocka_unit_test(content_that_is_known_is_no_conflict),
         cmocka_unit_test(both_who_append_are_there),
