@@ -187,7 +187,8 @@ static int read_pieces(struct flush *f, const struct content *x, uint64_t off, c
 {
     int r = 0;
 
-    memset(p, 0, n);
+    if (n > 0) /* p may be NULL then */
+        memset(p, 0, n);
     for (size_t i = 0; i < x->count && r == 0; i++) {
         const struct piece *v = &x->v[i];
         const uint64_t from = v->off > off ? v->off : off;

@@ -42,6 +42,7 @@ for d in range(int(sys.argv[3])):
         with open(f'tree/t{d % 10}/u{d}/f{i}', 'w') as f:
             f.write(f'{d} {i}')
 END
+settle
 before=$(rss_kib)
 names many >"$WORK/shown"
 names "$SBX/many" >"$WORK/there"
