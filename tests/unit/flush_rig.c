@@ -253,8 +253,13 @@ void fr_await_end(struct flush_rig *g, uint64_t seq, enum journal_outcome outcom
 void fr_sync(struct flush_rig *g)
 {
     struct buf left = BUF_INIT(1 << 20);
-    const int r = flush_barrier(g->flush, NULL, &left);
+    int r = -EHOSTDOWN;
 
+    /* After a failure who waits is told so early: not only of a line that is down. */
+    for (int i = 0; i < 20 && r == -EHOSTDOWN; i++) {
+        buf_truncate(&left, 0);
+        r = flush_barrier(g->flush, NULL, &left);
+    }
     if (r < 0)
         fail_msg("%d: %s", r, buf_str(&left));
     buf_done(&left);
