@@ -13,7 +13,7 @@ scenario() {
 }
 
 round=0
-for action in 502 reset reset-after-commit cut; do
+for action in 502 reset reset-after-commit cut replay 429; do
     n=0
     while [ $n -lt 14 ]; do
         n=$((n + 1))
