@@ -129,18 +129,31 @@ static bool is_empty(const char *dir)
     return empty;
 }
 
+/* It was mounted here and is unmounted: its process only has not ended yet. */
+static bool is_leaving(const char *dir, const struct registry_entry *e)
+{
+    char *type = NULL;
+    const bool mounted = place_type(dir, &type) == 0;
+
+    free(type);
+    return !mounted && strcmp(e->dir, dir) == 0;
+}
+
 static int check_directory(const char *dir, struct buf *why)
 {
     struct registry_entry around;
     struct stat st;
 
     if (registry_find_path(dir, &around, NULL) == 0) {
-        const int r = refuse(why, -EBUSY,
-                             "%s is inside a mount of sandbox '%s': choose a directory outside it",
-                             dir, around.sandbox_name);
+        int r = 0;
 
+        if (!is_leaving(dir, &around))
+            r = refuse(why, -EBUSY,
+                       "%s is inside a mount of sandbox '%s': choose a directory outside it", dir,
+                       around.sandbox_name);
         registry_entry_done(&around);
-        return r;
+        if (r < 0)
+            return r;
     }
     if (stat(dir, &st) < 0) {
         const int err = -errno;
