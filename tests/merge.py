@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Makes one ctest list out of several build directories.
 
-usage: merge.py OUT NAME=BUILD_DIR[:LABEL,...]...
+usage: merge.py OUT NAME=BUILD_DIR[:LABEL,...[:REGEX]]...
 
-Writes OUT/CTestTestfile.cmake with every test of each build (or those that have one of the labels),
-called NAME.TEST, so that `ctest --test-dir OUT` runs all of them and sums them up once.
+Writes OUT/CTestTestfile.cmake with every test of each build (or those that have one of the labels,
+without those whose name the regular expression matches), called NAME.TEST, so that `ctest --test-dir OUT` runs all of them and sums them up once.
 """
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -44,12 +45,15 @@ def main():
     for argument in sys.argv[2:]:
         name, _, rest = argument.partition("=")
         build, _, labels = rest.partition(":")
+        labels, _, left_out = labels.partition(":")
         wanted = set(labels.split(",")) if labels else None
         taken = 0
         for test in tests_of(build):
             properties = {p["name"]: value_of(p) for p in test.get("properties", [])}
             own = set(properties.get("LABELS", "").split(";"))
             if "command" not in test or (wanted is not None and not wanted & own):
+                continue
+            if left_out and re.search(left_out, test["name"]):
                 continue
             taken += 1
             title = quoted(f"{name}.{test['name']}")
