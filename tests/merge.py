@@ -4,7 +4,8 @@
 usage: merge.py OUT NAME=BUILD_DIR[:LABEL,...[:REGEX]]...
 
 Writes OUT/CTestTestfile.cmake with every test of each build (or those that have one of the labels,
-without those whose name the regular expression matches), called NAME.TEST, so that `ctest --test-dir OUT` runs all of them and sums them up once.
+without those whose name the regular expression matches), called NAME.TEST, so that `ctest
+--test-dir OUT` runs all of them and sums them up once.
 """
 import json
 import os
