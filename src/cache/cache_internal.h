@@ -39,6 +39,10 @@ bool blob_changed(struct blob *b);
 struct keeper *keeper_free(struct keeper *s);
 int keeper_dir(const struct keeper *s); /* its folder, locked; the keeper's own */
 
+/* All n bytes, or -errno; _read: -EBADMSG if the file ends before. */
+int cache_write_all(int fd, const void *p, size_t n, uint64_t off);
+int cache_read_all(int fd, void *p, size_t n, uint64_t off);
+
 /* An unlinked file in the cache's folder: a descriptor, or -errno. */
 int cache_file(struct cache *c);
 

@@ -198,7 +198,7 @@ static int scan(struct keeper *s)
 
 /* ---- writing one ---- */
 
-static int write_all(int fd, const void *p, size_t n, uint64_t off)
+int cache_write_all(int fd, const void *p, size_t n, uint64_t off)
 {
     for (size_t done = 0; done < n;) {
         const ssize_t put = pwrite(fd, (const char *)p + done, n - done, (off_t)(off + done));
@@ -235,12 +235,12 @@ static int copy_blob(int fd, const struct cache_key *key, struct blob *b, uint64
             break;
         }
         kept_put_row(head, i, crc32c(0, data, len));
-        r = write_all(fd, data, len, off);
+        r = cache_write_all(fd, data, len, off);
         off += len;
     }
     if (r == 0) {
         kept_end(head);
-        r = write_all(fd, head, kept_head_bytes(blocks), 0);
+        r = cache_write_all(fd, head, kept_head_bytes(blocks), 0);
     }
     *ret_bytes = off;
     free(head);
@@ -351,7 +351,7 @@ bool cache_has(struct cache *c, const struct cache_key *key)
     return has;
 }
 
-static int read_all(int fd, void *p, size_t n, uint64_t off)
+int cache_read_all(int fd, void *p, size_t n, uint64_t off)
 {
     for (size_t done = 0; done < n;) {
         const ssize_t got = pread(fd, (char *)p + done, n - done, (off_t)(off + done));
@@ -385,7 +385,7 @@ static int read_head(int fd, struct kept *ret, uint8_t **ret_head)
         if (!more)
             return -ENOMEM;
         *ret_head = more;
-        r = read_all(fd, more, need, 0);
+        r = cache_read_all(fd, more, need, 0);
         if (r == 0)
             r = kept_decode(more, need, (uint64_t)st.st_size, ret, &need);
     }
@@ -405,12 +405,12 @@ static int fill(int fd, const struct kept *k, struct blob *b)
 
         if (!kept_row(k, i, &crc))
             continue;
-        r = read_all(fd, data, len, off);
+        r = cache_read_all(fd, data, len, off);
         off += len;
         if (r == 0 && crc32c(0, data, len) != crc)
             r = -EBADMSG;
         if (r == 0 && blob_take(b, (uint64_t)i * BLOB_BLOCK, 1, &at, &bytes) == 1) {
-            r = write_all(blob_fd(b), data, len, at);
+            r = cache_write_all(blob_fd(b), data, len, at);
             blob_settle(b, at, bytes, r == 0);
         }
     }

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #define NEW_NAME "note.new"
@@ -32,20 +31,11 @@ static void put_head(uint8_t head[HEAD], const void *p, size_t n)
 static int write_note(int fd, const void *p, size_t n)
 {
     uint8_t head[HEAD];
+    int r;
 
     put_head(head, p, n);
-    if (write(fd, head, HEAD) != HEAD)
-        return -EIO;
-    for (size_t done = 0; done < n;) {
-        const ssize_t put = write(fd, (const char *)p + done, n - done);
-
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return put < 0 ? -errno : -EIO;
-        done += (size_t)put;
-    }
-    return 0;
+    r = cache_write_all(fd, head, HEAD, 0);
+    return r < 0 ? r : cache_write_all(fd, p, n, HEAD);
 }
 
 int cache_note_put(struct cache *c, const char *name, const void *p, size_t n)
@@ -77,26 +67,19 @@ static int read_note(int fd, struct buf *out)
     const size_t start = out->len;
     uint8_t head[HEAD], want[HEAD];
     struct stat st;
+    size_t n;
     int r;
 
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_size < HEAD ||
         st.st_size > HEAD + CACHE_NOTE_MAX)
         return -ENOENT;
-    if (read(fd, head, HEAD) != HEAD)
-        return -ENOENT;
-    r = buf_reserve(out, (size_t)st.st_size - HEAD);
+    n = (size_t)st.st_size - HEAD;
+    r = buf_reserve(out, n);
     if (r < 0)
         return r;
-    for (size_t left = (size_t)st.st_size - HEAD; left > 0;) {
-        const ssize_t got = read(fd, out->data + out->len, left);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return -ENOENT;
-        out->len += (size_t)got;
-        left -= (size_t)got;
-    }
+    if (cache_read_all(fd, head, HEAD, 0) < 0 || cache_read_all(fd, out->data + start, n, HEAD) < 0)
+        return -ENOENT;
+    out->len += n;
     out->data[out->len] = '\0';
     put_head(want, out->data + start, out->len - start);
     return memcmp(head, want, HEAD) == 0 ? 0 : -ENOENT;

@@ -1,5 +1,6 @@
 #include "cli/target.h"
 
+#include "mount/order.h"
 #include "util/errtext.h"
 #include "util/path.h"
 
@@ -133,18 +134,7 @@ void target_done(struct target *t)
 
 int target_open(const struct target *t, const char *file, int flags)
 {
-    char *dir = path_join(t->mount.dir, t->mount.ctl_name);
-    char *path = dir ? path_join(dir, file) : NULL;
-    int fd = -ENOMEM;
-
-    if (path) {
-        fd = open(path, flags | O_CLOEXEC);
-        if (fd < 0)
-            fd = -errno;
-    }
-    free(path);
-    free(dir);
-    return fd;
+    return order_open(t->mount.dir, t->mount.ctl_name, file, flags);
 }
 
 int fd_write_all(int fd, const void *p, size_t n)

@@ -102,10 +102,16 @@ static int find_name(struct walk *w, const char *name, size_t len, bool file)
 
 static const struct ctl_row conflict_file, rejected_file, conflict_dir, rejected_dir;
 
+static const struct ctl_row *row_of(enum journal_outcome outcome, bool file)
+{
+    if (outcome == JOURNAL_CONFLICT)
+        return file ? &conflict_file : &conflict_dir;
+    return file ? &rejected_file : &rejected_dir;
+}
+
 static int find(struct ctl *ctl, void *owner, const char *name, enum journal_outcome outcome,
                 struct ctl_entry *ret)
 {
-    const bool conflict = outcome == JOURNAL_CONFLICT;
     const struct place *above = owner;
     struct walk w = {.ctl = ctl, .outcome = outcome, .fn = find_name, .name = name};
     struct buf path = BUF_INIT(JOURNAL_PATH_MAX + 512);
@@ -117,9 +123,7 @@ static int find(struct ctl *ctl, void *owner, const char *name, enum journal_out
         r = buf_printf(&path, "%s%s%s", above ? above->path : "", above ? "/" : "", name);
     if (r == 0) {
         ret->obj = place_new(buf_str(&path), w.file);
-        ret->row = conflict ? w.file ? &conflict_file : &conflict_dir
-                   : w.file ? &rejected_file
-                            : &rejected_dir;
+        ret->row = row_of(outcome, w.file);
         ret->id = w.file;
         r = ret->obj ? 0 : -ENOMEM;
     }
@@ -129,13 +133,8 @@ static int find(struct ctl *ctl, void *owner, const char *name, enum journal_out
 
 static int list_name(struct walk *w, const char *name, size_t len, bool file)
 {
-    const bool conflict = w->outcome == JOURNAL_CONFLICT;
     char *copy = strndup(name, len);
-    int r = copy ? ctl_list_add(w->list, copy,
-                                conflict ? file ? &conflict_file : &conflict_dir
-                                : file   ? &rejected_file
-                                         : &rejected_dir)
-                 : -ENOMEM;
+    int r = copy ? ctl_list_add(w->list, copy, row_of(w->outcome, file)) : -ENOMEM;
 
     free(copy);
     return r;

@@ -471,7 +471,6 @@ static struct op *fsync_op(struct sending *s, struct waiter *w)
     op->waiter = w;
     op->change.kind = REMOTE_CHANGE_FSYNC;
     op->change.path = op->path;
-    w->sent = true;
     s->count++;
     return op;
 }

@@ -118,7 +118,6 @@ struct waiter {
     size_t remaining;  /* of a barrier */
     char *fsync_path;  /* owned; then only this */
     bool fsync;
-    bool sent; /* what it waits for is under way */
     bool done, interrupted;
     int err;
     int64_t since_ns; /* the last time that something moved for it */

@@ -20,7 +20,7 @@ enum { STATUS_MAX = 64 << 10, QUEUE_MAX = 4 << 20, LIST_LINES = 20, BAR = 20 };
 #define LOOK_NS (200 * NS_PER_MS)
 #define SETTLE_NS (500 * NS_PER_MS) /* what is sooner over needs no bar */
 
-static int open_control(const char *dir, const char *ctl_name, const char *file, int flags)
+int order_open(const char *dir, const char *ctl_name, const char *file, int flags)
 {
     struct buf path = BUF_INIT(PATH_LEN_MAX);
     int fd = buf_printf(&path, "%s/%s/%s", dir, ctl_name, file);
@@ -36,7 +36,7 @@ static int open_control(const char *dir, const char *ctl_name, const char *file,
 
 static int read_control(const char *dir, const char *ctl_name, const char *file, struct buf *out)
 {
-    const int fd = open_control(dir, ctl_name, file, O_RDONLY);
+    const int fd = order_open(dir, ctl_name, file, O_RDONLY);
     char bytes[16384];
     ssize_t n;
     int r = 0;
@@ -209,7 +209,7 @@ int order_sync(const char *dir, const char *ctl_name, const char *line, int64_t 
     pthread_t thread;
     int r;
 
-    o.fd = open_control(dir, ctl_name, "ctl", O_WRONLY);
+    o.fd = order_open(dir, ctl_name, "ctl", O_WRONLY);
     if (o.fd < 0)
         return o.fd;
     lock_init(&o.lock);

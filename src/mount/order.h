@@ -4,6 +4,9 @@
 
 #include <stdint.h>
 
+/* Opens a control file of the mount at dir: a file descriptor, or -errno. */
+int order_open(const char *dir, const char *ctl_name, const char *file, int flags);
+
 /*
  * Writes line ("sync PATH\n") to the control file ctl of the mount at dir and waits for the answer,
  * at most timeout_ns (0: as long as it takes). Meanwhile stderr, if it is a terminal, has a bar of
