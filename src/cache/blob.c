@@ -242,21 +242,21 @@ ssize_t blob_read(struct blob *b, uint64_t off, void *p, size_t n)
 }
 
 /* Before the first byte moves: whoever reads it to keep it looks at this afterwards. */
-static void set_changed(struct blob *b)
+static void note_change(struct blob *b)
 {
     lock_take(&b->cache->lock);
-    b->changed = true;
+    b->changes++;
     lock_drop(&b->cache->lock);
 }
 
-bool blob_changed(struct blob *b)
+uint64_t blob_changes(struct blob *b)
 {
-    bool changed;
+    uint64_t changes;
 
     lock_take(&b->cache->lock);
-    changed = b->changed;
+    changes = b->changes;
     lock_drop(&b->cache->lock);
-    return changed;
+    return changes;
 }
 
 int blob_write(struct blob *b, uint64_t off, const void *p, size_t n)
@@ -265,7 +265,7 @@ int blob_write(struct blob *b, uint64_t off, const void *p, size_t n)
 
     if (off > BLOB_MAX || n > BLOB_MAX - off)
         return -EFBIG;
-    set_changed(b);
+    note_change(b);
     while (done < n) {
         const ssize_t put = pwrite(b->fd, (const char *)p + done, n - done, (off_t)(off + done));
 
@@ -295,7 +295,7 @@ int blob_resize(struct blob *b, uint64_t size)
 {
     if (size > BLOB_MAX)
         return -EFBIG;
-    set_changed(b);
+    note_change(b);
     if (ftruncate(b->fd, (off_t)size) < 0)
         return -errno;
     lock_take(&b->cache->lock);

@@ -55,7 +55,7 @@ struct cache_key {
 int cache_keep(struct cache *c, const char *owner);
 bool cache_has(struct cache *c, const struct cache_key *key); /* perhaps: it is not read */
 /*
- * Keeps what is local of b, which is that version of the file, in a thread of its own. If b is
+ * Keeps what is local of b, which is that version of the file now, in a thread of its own. If b is
  * written to before that is done, nothing is kept.
  */
 void cache_put(struct cache *c, const struct cache_key *key, struct blob *b);

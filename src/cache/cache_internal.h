@@ -27,14 +27,14 @@ struct blob {
     int fd;              /* -1 once dropped; stays while held */
     unsigned refs, holds;
     uint64_t size;
-    bool changed;             /* since it was made, or will be: not what was fetched */
+    uint64_t changes;         /* +1 before its content is changed here */
     uint64_t charged;         /* what it adds to cache.used */
     uint8_t *map;             /* enum block, one per BLOB_BLOCK; NULL: whole */
     size_t blocks, local;     /* of map: how many there are, and how many are BLOCK_LOCAL */
     struct blob *prev, *next; /* in cache.idle */
 };
 
-bool blob_changed(struct blob *b);
+uint64_t blob_changes(struct blob *b);
 
 struct keeper *keeper_free(struct keeper *s);
 int keeper_dir(const struct keeper *s); /* its folder, locked; the keeper's own */

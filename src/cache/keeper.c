@@ -41,6 +41,7 @@ struct entry {
 struct pending {
     struct blob *blob; /* counted and held */
     struct cache_key key;
+    uint64_t changes; /* of the blob, when it was that version */
     struct pending *prev, *next;
 };
 
@@ -252,7 +253,7 @@ static int copy_blob(int fd, const struct cache_key *key, struct blob *b, uint64
  * blob_write says that it changes the blob before it does: so if nothing was said when all was
  * read, all that was read is of the version in key.
  */
-static void keep(struct keeper *s, const struct cache_key *key, struct blob *b)
+static void keep(struct keeper *s, const struct cache_key *key, struct blob *b, uint64_t changes)
 {
     char name[NAME_BYTES];
     uint64_t bytes = 0;
@@ -265,7 +266,8 @@ static void keep(struct keeper *s, const struct cache_key *key, struct blob *b)
     r = copy_blob(fd, key, b, &bytes);
     if (close(fd) < 0 && r == 0)
         r = -errno;
-    if (r == 0 && !blob_changed(b) && renameat(s->dir_fd, TEMP_NAME, s->dir_fd, name) == 0) {
+    if (r == 0 && blob_changes(b) == changes &&
+        renameat(s->dir_fd, TEMP_NAME, s->dir_fd, name) == 0) {
         note(s, name, bytes, 0);
         trim(s);
     } else {
@@ -288,7 +290,7 @@ static void *work(void *arg)
         DL_DELETE(s->pending, p);
         s->pending_count--;
         lock_drop(&s->lock);
-        keep(s, &p->key, p->blob);
+        keep(s, &p->key, p->blob, p->changes);
         blob_release(p->blob);
         blob_unref(p->blob);
         free(p);
@@ -309,7 +311,7 @@ void cache_put(struct cache *c, const struct cache_key *key, struct blob *b)
     struct keeper *s = c->keeper;
     struct pending *p;
 
-    if (!s || !may_keep(key) || blob_changed(b) || blob_size(b) != key->size)
+    if (!s || !may_keep(key) || blob_size(b) != key->size)
         return;
     p = calloc(1, sizeof(*p));
     if (!p)
@@ -320,6 +322,7 @@ void cache_put(struct cache *c, const struct cache_key *key, struct blob *b)
     }
     p->blob = blob_ref(b);
     p->key = *key;
+    p->changes = blob_changes(b);
     lock_take(&s->lock);
     if (s->pending_count < PENDING_MAX) {
         DL_APPEND(s->pending, p);

@@ -295,6 +295,8 @@ static void learn_locked(struct fs *fs, struct change *c, const struct ours *o,
         node_stale_locked(n);
         return;
     }
+    if (nf)
+        nf->kept_id = 0; /* what is kept of it is another version by now */
     if (n->shown_ino == 0 && was.ino != now->ino)
         node_show_ino_locked(fs, n, was.ino);
     if (nf && nf->local) {
@@ -322,6 +324,8 @@ static void learn_locked(struct fs *fs, struct change *c, const struct ours *o,
     n->attr = *now;
     node_known_locked(n, c->start_ns);
     data_check_locked(fs, n);
+    if (nf && nf->opens == 0)
+        data_keep_locked(fs, n);
     if (n->dir && n->dir->listed && !n->dir->covered && fs->serves) {
         n->dir->covered = true; /* and is told of in full by the next answer about changes */
         n->dir->covered_ns = now->ctime_ns;

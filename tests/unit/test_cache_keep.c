@@ -210,15 +210,43 @@ TEST(what_is_written_to_is_not_kept)
     struct blob *b = blob_with(c, 1, 10, 1);
 
     assert_int_equal(blob_write(b, 0, "x", 1), 0);
-    cache_put(c, &key, b);
-    let_go(b);
-    b = blob_with(c, 2, 10, 1);
     assert_int_equal(blob_resize(b, 5), 0);
-    assert_int_equal(blob_resize(b, 10), 0);
-    cache_put(c, &key, b);
+    cache_put(c, &key, b); /* its size alone says that it is another version */
     let_go(b);
     cache_free(c);
     assert_int_equal(count_kept(), 0);
+}
+
+/* While it is copied: what is found is right, or nothing is found. */
+TEST(what_is_written_to_meanwhile_is_not_kept)
+{
+    enum { SIZE = 30 * BLOB_BLOCK };
+    const struct cache_key key = key_of(1, SIZE);
+    struct cache *c = open_cache(64 * MIB);
+    struct blob *b = blob_with(c, 1, SIZE, ~0u);
+
+    cache_put(c, &key, b);
+    for (uint64_t off = SIZE - 1; off > 0; off -= off < 4096 ? off : 4096)
+        assert_int_equal(blob_write(b, off, "\xff", 1), 0);
+    let_go(b);
+    cache_free(c);
+    (void)found_again(1, SIZE);
+}
+
+TEST(what_was_written_here_is_kept_as_the_version_it_became)
+{
+    const struct cache_key key = key_of(1, 10);
+    struct cache *c = open_cache(64 * MIB);
+    struct blob *b = blob_with(c, 2, 10, 1);
+    uint8_t p[10];
+
+    for (size_t i = 0; i < sizeof(p); i++)
+        p[i] = (uint8_t)byte_at(1, i);
+    assert_int_equal(blob_write(b, 0, p, sizeof(p)), 0);
+    cache_put(c, &key, b);
+    let_go(b);
+    cache_free(c);
+    assert_int_equal(found_again(1, 10), 1);
 }
 
 /* With any one byte wrong there is less than before, never anything wrong (found looks at it). */
@@ -422,6 +450,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_kept_in_part_is_found_in_part, up, down),
         cmocka_unit_test_setup_teardown(another_version_is_not_found_and_takes_the_place, up, down),
         cmocka_unit_test_setup_teardown(what_is_written_to_is_not_kept, up, down),
+        cmocka_unit_test_setup_teardown(what_is_written_to_meanwhile_is_not_kept, up, down),
+        cmocka_unit_test_setup_teardown(what_was_written_here_is_kept_as_the_version_it_became, up,
+                                        down),
         cmocka_unit_test_setup_teardown(damage_at_any_byte_is_noticed, up, down),
         cmocka_unit_test_setup_teardown(a_file_cut_at_any_length_is_noticed, up, down),
         cmocka_unit_test_setup_teardown(damage_in_one_block_leaves_those_before_it, up, down),
