@@ -482,6 +482,19 @@ static void ended_locked(struct fs *fs, struct change *c, const struct flush_end
     free_change_locked(fs, c, seq);
 }
 
+/* Only flush's thread ends changes, so it stays. One whose content is being written here is in the
+ * journal before it is in the cache: until it is there, too, what the sandbox has is not compared
+ * with it. That waits for nothing but the local disk. */
+static struct change *find_ended_locked(struct fs *fs, uint64_t seq)
+{
+    struct change *c;
+
+    HASH_FIND(hh, fs->changes, &seq, sizeof(seq), c);
+    while (c && c->node->file && c->node->file->writing)
+        lock_wait(&fs->lock, &fs->cond);
+    return c;
+}
+
 static void on_ended(void *arg, const struct flush_end *v, size_t count)
 {
     struct fs *fs = arg;
@@ -489,7 +502,7 @@ static void on_ended(void *arg, const struct flush_end *v, size_t count)
 
     fs_lock(fs);
     for (size_t i = 0; i < count; i++) {
-        HASH_FIND(hh, fs->changes, &v[i].seq, sizeof(v[i].seq), c);
+        c = find_ended_locked(fs, v[i].seq);
         if (c)
             ended_locked(fs, c, &v[i], v[0].seq);
         else if (v[i].outcome == JOURNAL_REJECTED || v[i].outcome == JOURNAL_CONFLICT)

@@ -1137,6 +1137,33 @@ TEST(a_write_during_a_put_is_sent_by_the_next)
     rig_down(&g);
 }
 
+/* Cutting a large file off takes a while here, and its change is small. */
+TEST(a_change_that_is_there_before_its_content_is_here_leaves_nothing_behind)
+{
+    enum { SIZE = 24 << 20, PART = 1 << 20 };
+    char *data = calloc(1, PART);
+    struct fs_file *f;
+    struct fs_entry e;
+    struct rig g;
+
+    UP(&g, .journal = true);
+    assert_int_equal(rig_create(&g, "/a", O_RDWR, &f), 0);
+    for (unsigned i = 0; i < SIZE / PART; i++)
+        assert_int_equal(fs_write(f, (uint64_t)i * PART, data, PART), PART);
+    assert_int_equal(fs_fsync(f), 0);
+    for (unsigned size = 3; size > 0; size--) {
+        const struct stat want = {.st_size = size};
+
+        assert_int_equal(fs_setattr(g.fs, fs_file_ino(f), NULL, FS_SET_SIZE, &want, &e), 0);
+        assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
+        assert_false(node_local(f->node));
+        assert_int_equal(stat_of(&g, "/a").st_size, size);
+    }
+    assert_int_equal(rig_close(f), 0);
+    rig_down(&g);
+    free(data);
+}
+
 struct worker {
     struct rig *g;
     unsigned number;
@@ -1230,6 +1257,7 @@ int main(void)
         cmocka_unit_test(one_who_waits_for_anothers_answer_can_be_stopped),
         cmocka_unit_test(an_answer_that_a_local_change_overtook_is_not_believed),
         cmocka_unit_test(a_write_during_a_put_is_sent_by_the_next),
+        cmocka_unit_test(a_change_that_is_there_before_its_content_is_here_leaves_nothing_behind),
         cmocka_unit_test(many_threads_keep_the_tree_true),
     };
 
