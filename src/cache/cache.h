@@ -61,6 +61,8 @@ bool cache_has(struct cache *c, const struct cache_key *key); /* perhaps: it is 
 void cache_put(struct cache *c, const struct cache_key *key, struct blob *b);
 /* Fills b, which is held, with what is kept; -ENOENT if that is nothing. Uses the disk. */
 int cache_get(struct cache *c, const struct cache_key *key, struct blob *b);
+/* What is kept, or is being kept, of these files (whichever version) goes. Uses the disk. */
+void cache_drop(struct cache *c, const struct cache_key *keys, size_t count);
 
 /*
  * A note to those who come after us, up to CACHE_NOTE_MAX bytes: it takes the place of the one of

@@ -55,7 +55,8 @@ struct keeper {
     uint64_t bytes;
     struct pending *pending;
     size_t pending_count;
-    pthread_cond_t work;
+    uint64_t put, settled; /* how many were ever pending, and how many of them no longer are */
+    pthread_cond_t work, done;
     pthread_t thread;
     bool runs, stopping;
 };
@@ -295,6 +296,8 @@ static void *work(void *arg)
         blob_unref(p->blob);
         free(p);
         lock_take(&s->lock);
+        s->settled++;
+        pthread_cond_broadcast(&s->done);
     }
     lock_drop(&s->lock);
     return NULL;
@@ -327,6 +330,7 @@ void cache_put(struct cache *c, const struct cache_key *key, struct blob *b)
     if (s->pending_count < PENDING_MAX) {
         DL_APPEND(s->pending, p);
         s->pending_count++;
+        s->put++;
         p = NULL;
         pthread_cond_signal(&s->work);
     }
@@ -335,6 +339,32 @@ void cache_put(struct cache *c, const struct cache_key *key, struct blob *b)
         blob_release(p->blob);
         blob_unref(p->blob);
         free(p);
+    }
+}
+
+void cache_drop(struct cache *c, const struct cache_key *keys, size_t count)
+{
+    struct keeper *s = c->keeper;
+    char name[NAME_BYTES];
+    uint64_t put;
+
+    if (!s)
+        return;
+    lock_take(&s->lock);
+    for (put = s->put; s->settled < put;)
+        lock_wait(&s->lock, &s->done);
+    lock_drop(&s->lock);
+    for (size_t i = 0; i < count; i++) {
+        struct entry *e;
+
+        name_of(&keys[i], name);
+        lock_take(&s->lock);
+        e = find_file_locked(s, name);
+        if (e)
+            memcpy(name, e->name, sizeof(name));
+        lock_drop(&s->lock);
+        if (e)
+            drop(s, name);
     }
 }
 
@@ -509,6 +539,7 @@ struct keeper *keeper_free(struct keeper *s)
         free(e);
     close(s->dir_fd);
     pthread_cond_destroy(&s->work);
+    pthread_cond_destroy(&s->done);
     lock_done(&s->lock);
     free(s);
     return NULL;
@@ -541,6 +572,7 @@ int cache_keep(struct cache *c, const char *owner)
     s->max_bytes = c->max_bytes - c->max_bytes / 4;
     lock_init(&s->lock);
     lock_cond_init(&s->work);
+    lock_cond_init(&s->done);
     r = scan(s);
     if (r == 0) {
         r = -pthread_create(&s->thread, NULL, work, s);

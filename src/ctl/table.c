@@ -171,6 +171,22 @@ static int verb_warm(struct ctl *ctl, void *obj, int count, char *const *v, stru
     return r;
 }
 
+static int verb_evict(struct ctl *ctl, void *obj, int count, char *const *v, struct buf *why)
+{
+    size_t kept = 0;
+    char *path;
+    int r = path_given(ctl, count, v, &path);
+
+    if (r == 0)
+        r = fs_evict(ctl->fs, path, &kept);
+    free(path);
+    if (r == -EXDEV)
+        (void)buf_puts(why, "that is not below the mount's root");
+    else if (kept > 0)
+        (void)buf_printf(why, "%zu with changes that are not yet sent: they stay here", kept);
+    return r;
+}
+
 static int verb_trace(struct ctl *ctl, void *obj, int count, char *const *v, struct buf *why)
 {
     const bool on = strcmp(v[0], "on") == 0;
@@ -214,6 +230,12 @@ static const struct ctl_verb ctl_verbs[] = {
      .max = 1,
      .run = verb_warm,
      .help = "fetches all that is at and below it, as far as the cache holds it"},
+    {.name = "evict",
+     .takes = "PATH",
+     .min = 1,
+     .max = 1,
+     .run = verb_evict,
+     .help = "drops the content kept of it and below; what is not yet sent stays"},
     {.name = "pause",
      .takes = "",
      .run = ctl_verb_pause,

@@ -194,7 +194,7 @@ int data_fetch_all(struct fs *fs, struct node *n)
  * file never gets an earlier ctime back. Two versions within one tick of the clock are told apart
  * by `verified`. So nobody looks for what is wrong.
  */
-static struct cache_key key_of(const struct remote_attr *a)
+struct cache_key data_key_of(const struct remote_attr *a)
 {
     return (struct cache_key){.dev = a->dev,
                               .ino = a->ino,
@@ -205,14 +205,14 @@ static struct cache_key key_of(const struct remote_attr *a)
 
 bool data_kept_locked(const struct fs *fs, const struct node *n)
 {
-    const struct cache_key key = key_of(&n->attr);
+    const struct cache_key key = data_key_of(&n->attr);
 
     return cache_has(fs->cache, &key);
 }
 
 void data_recall(struct fs *fs, struct node *n)
 {
-    const struct cache_key key = key_of(&n->attr);
+    const struct cache_key key = data_key_of(&n->attr);
     struct node_file *nf = n->file;
     struct blob *b;
 
@@ -239,7 +239,7 @@ void data_recall(struct fs *fs, struct node *n)
 void data_keep_locked(struct fs *fs, struct node *n)
 {
     const struct node_file *nf = n->file;
-    const struct cache_key key = key_of(&nf->version);
+    const struct cache_key key = data_key_of(&nf->version);
 
     lock_assert_held(&fs->lock);
     if (!nf->blob || nf->local || !nf->verified || nf->kept_id == blob_id(nf->blob))

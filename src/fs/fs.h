@@ -199,6 +199,14 @@ int fs_warm(struct fs *fs, const char *path, size_t *ret_failed);
  * the next access asks. Tells the kernel. Unsent data stays. */
 void fs_refresh(struct fs *fs, const char *path);
 
+/*
+ * Gives up what is here of the content of files at and below the sandbox path (NULL: of all), on
+ * disk and in the kernel; nobody who comes to read it later finds it. Content that somebody has
+ * open stays, and so does what is not yet sent: *ret_kept is how many files of those there are, and
+ * if there are any the result is -EBUSY. -EXDEV: it is not below the mount's root.
+ */
+int fs_evict(struct fs *fs, const char *path, size_t *ret_kept);
+
 /* fs_sync of everything, explained in errors: what must be before a command starts. */
 int fs_barrier(struct fs *fs);
 /* For what fs has no meaning for: jobs. As long as fs lives. */

@@ -547,6 +547,7 @@ int data_fetch_range(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes
 void data_recall(struct fs *fs, struct node *n);
 /* Leaves what is here to the mounts that come. */
 void data_keep_locked(struct fs *fs, struct node *n);
+struct cache_key data_key_of(const struct remote_attr *version);
 bool data_kept_locked(const struct fs *fs, const struct node *n); /* perhaps */
 /* Before the name goes: all of what is open. Only -EINTR stops it. May wait. */
 int data_keep_for_handles(struct fs *fs, struct node *n);

@@ -50,6 +50,10 @@ again() {
 again 10m
 costs "grep -r, cold" 8 $((DATA * 115 / 100 + 262144)) grep -r needle tree
 costs "grep -r again" 0 0 grep -r needle tree
+echo "evict tree/d00" >"$CTL/ctl"
+received=$(stat_of bytes_received)
+costs "what was evicted" 8 131072 grep -r needle tree
+check "it is fetched again" test $(($(stat_of bytes_received) - received)) -ge 51200
 costs "64 MiB in order, cold" 24 $((LARGE / 100 * 102)) cmp large "$SBX/large"
 have git && GIT_OPTIONAL_LOCKS=0 costs "git status, cold" 12 $((2 * DATA)) git -C repo status -s
 

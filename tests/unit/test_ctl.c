@@ -158,6 +158,13 @@ int fs_warm(struct fs *fs, const char *path, size_t *ret_failed)
     return *ret_failed ? -EACCES : 0;
 }
 
+int fs_evict(struct fs *fs, const char *path, size_t *ret_kept)
+{
+    note(fs, "evict", path);
+    *ret_kept = strcmp(path, "/home/bad") == 0 ? 2 : 0;
+    return *ret_kept ? -EBUSY : 0;
+}
+
 void fs_refresh(struct fs *fs, const char *path)
 {
     note(fs, "refresh", path);
@@ -887,6 +894,10 @@ TEST(verbs_run_in_order_up_to_the_first_bad_line)
     assert_int_equal(file_write(f, "warm src\nretry\n"), 15);
     assert_int_equal(file_write(f, "warm bad\n"), -EACCES);
     expect_error(&w->fs, "3 could not be read, the first: Permission denied");
+    assert_int_equal(file_write(f, "evict\n"), -EINVAL);
+    assert_int_equal(file_write(f, "evict src\n"), 10);
+    assert_int_equal(file_write(f, "evict bad\n"), -EBUSY);
+    expect_error(&w->fs, "2 with changes that are not yet sent: they stay here");
     assert_int_equal(file_write(f, "start\n"), -EHOSTDOWN);
     expect_error(&w->fs, "the sandbox was not started");
     assert_int_equal(file_write(f, "stop\n"), -EINVAL); /* the host has no such thing */

@@ -634,6 +634,44 @@ TEST(what_was_read_needs_no_bytes_after_a_remount)
     rig_down_kept(&g);
 }
 
+TEST(what_is_evicted_is_fetched_again_here_and_after_a_remount)
+{
+    struct fs_file *open, *written;
+    struct rig g;
+    size_t kept;
+
+    up(&g);
+    remount(&g);
+    make_tree(&g, 3, 10, FILE_BYTES);
+    list_tree(&g, 3);
+    expect_tree(&g, 3, 10, FILE_BYTES);
+    assert_int_equal(rig_open(&g, "/d001/f001", O_RDONLY, &open), 0);
+    assert_int_equal(rig_create(&g, "/d001/new", O_WRONLY, &written), 0);
+    assert_int_equal(fs_write(written, 0, "unsent", 6), 6);
+    assert_int_equal(fs_evict(g.fs, "/d001/f002", &kept), 0);
+    assert_int_equal(fs_evict(g.fs, "/d001/none", &kept), 0);
+    assert_int_equal(fs_evict(g.fs, "/d001", &kept), -EBUSY);
+    assert_int_equal(kept, 1);
+    count_from_here();
+    expect_file(&g, 1, 1, FILE_BYTES); /* somebody has it open */
+    expect_file(&g, 0, 1, FILE_BYTES);
+    expect_file(&g, 2, 1, FILE_BYTES);
+    assert_int_equal(requests(), 0);
+    expect_file(&g, 1, 2, FILE_BYTES);
+    assert_int_equal(requests(), 1);
+    assert_int_equal(rig_close(open), 0);
+    assert_int_equal(rig_close(written), 0);
+    rig_expect(&g, "/d001/new", "unsent");
+    remount(&g);
+    count_from_here();
+    expect_file(&g, 0, 1, FILE_BYTES);
+    expect_file(&g, 1, 2, FILE_BYTES); /* it was read, and kept, once more */
+    assert_int_equal(requests(), 0);
+    expect_file(&g, 1, 3, FILE_BYTES);
+    assert_int_equal(requests(), 1);
+    rig_down_kept(&g);
+}
+
 TEST(what_changed_between_two_mounts_is_fetched)
 {
     struct rig g;
@@ -699,6 +737,7 @@ int main(void)
         cmocka_unit_test(who_reads_only_the_beginning_gets_little_more),
         cmocka_unit_test(a_window_that_nobody_will_read_is_not_begun),
         cmocka_unit_test(what_was_read_needs_no_bytes_after_a_remount),
+        cmocka_unit_test(what_is_evicted_is_fetched_again_here_and_after_a_remount),
         cmocka_unit_test(what_changed_between_two_mounts_is_fetched),
         cmocka_unit_test(what_was_written_to_while_it_was_kept_is_not_found),
     };
