@@ -1,4 +1,5 @@
 /* sandbox.c - the life of a sandbox: states, and the processes behind them. */
+#include "server/interpreter.h"
 #include "server/pty.h"
 #include "server/server_internal.h"
 #include "server/session.h"
@@ -307,6 +308,7 @@ static void end_processes(struct sandbox *sb, struct jail *jail)
     jail_end(jail);
     session_end_all(sb);
     pty_end_all(sb);
+    interpreter_end_all(sb);
     jail_unref(jail);
 }
 

@@ -2,8 +2,8 @@
  * server_internal.h - what the server's parts share: the request, the reply, sandboxes, routes.
  *
  * A connection has a thread of its own (libmicrohttpd), so handlers may block. Lock order,
- * outermost first: server.live, session.lock or pty.lock, server.lock, fault.lock. No lock is held
- * over I/O but small local files: the sandbox store, the log of a session.
+ * outermost first: server.live, the lock of a session, pty or interpreter, server.lock, fault.lock.
+ * No lock is held over I/O but small local files: the sandbox store, the log of a session.
  */
 #ifndef SERVER_SERVER_INTERNAL_H
 #define SERVER_SERVER_INTERNAL_H
@@ -74,8 +74,9 @@ struct sandbox {
     struct jail *jail;      /* one reference; use sandbox_enter */
     char preview_token[33]; /* new at each start; "": never started */
 
-    struct session *sessions; /* server.live */
-    struct pty *ptys;         /* server.live */
+    struct session *sessions;         /* server.live */
+    struct pty *ptys;                 /* server.live */
+    struct interpreter *interpreters; /* server.live */
 };
 
 struct server {
@@ -435,6 +436,11 @@ void pty_delete(struct request *rq);
 void pty_post_size(struct request *rq);
 void pty_connect(struct request *rq);
 void pty_create_connect(struct request *rq);
+
+void interpreter_post(struct request *rq);
+void interpreter_get_all(struct request *rq);
+void interpreter_remove(struct request *rq);
+void interpreter_execute(struct request *rq);
 
 void info_version(struct request *rq);
 void info_work_dir(struct request *rq);

@@ -211,6 +211,11 @@ void wsock_on_message(struct wsock *ws, wsock_message fn, void *arg)
     ws->arg = arg;
 }
 
+void wsock_message_limit(struct wsock *ws, uint64_t bytes)
+{
+    wslay_event_config_set_max_recv_msg_length(ws->ctx, bytes);
+}
+
 static bool is_stopping(struct wsock *ws)
 {
     struct server *s = ws->rq->srv;

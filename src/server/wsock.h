@@ -33,6 +33,8 @@ const char *wsock_offered(const struct request *rq, const char *prefix, char *ou
 
 typedef void (*wsock_message)(void *arg, const uint8_t *p, size_t n);
 void wsock_on_message(struct wsock *ws, wsock_message fn, void *arg); /* default: ignored */
+/* From now on, instead of WSOCK_MESSAGE_MAX. */
+void wsock_message_limit(struct wsock *ws, uint64_t bytes);
 
 /* 0 when the kernel has taken it. -EPIPE: the connection is over; -ETIMEDOUT: the peer is stuck. */
 int wsock_send_text(struct wsock *ws, const char *text);

@@ -94,8 +94,11 @@ if command -v git >/dev/null; then
     [ "$("$tmp/repository" box "$tmp/tree")" = "on main
 Untracked f" ] || fail "repository says something else"
 fi
+if [ -x /usr/bin/python3 ]; then
+    [ "$("$tmp/interpreter" box 'x = 6' 'print(x * 7)')" = 42 ] || fail "interpreter says otherwise"
+fi
 # What the local server does not have is said to be so.
-for example in "interpreter box x" "symbols box /p /p/f" "storage new data"; do
+for example in "symbols box /p /p/f" "storage new data"; do
     code=0
     # shellcheck disable=SC2086 # words are meant
     "$tmp/"$example 2>"$tmp/errors" || code=$?
