@@ -10,6 +10,7 @@
 
 #include "daytona/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -69,6 +70,13 @@ DAYTONA_API struct daytona_client *daytona_client_free(struct daytona_client *cl
 
 /* The API base in use; valid as long as the client. */
 DAYTONA_API const char *daytona_client_api_url(const struct daytona_client *client);
+
+/*
+ * Says of the calling thread whether what it asks from now on is asked in the background: then it
+ * does not count as activity, and the sandbox may still stop by itself. Returns what was said
+ * before.
+ */
+DAYTONA_API bool daytona_background_bind(bool background);
 
 #ifdef __cplusplus
 }

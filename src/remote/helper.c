@@ -107,7 +107,8 @@ static int write_full(int fd, const char *p, size_t n, uint64_t off)
 static int fetch_small(struct helper *h, const char *path, const struct remote_attr *expect,
                        uint64_t off, uint64_t len, int fd, uint64_t *ret_len)
 {
-    const struct helper_way way = {.answer_max = READ_TEXT_MAX};
+    const struct helper_way way = {.answer_max = READ_TEXT_MAX,
+                                   .background = remote_in_background()};
     struct buf raw = BUF_INIT(READ_TEXT_MAX), data = BUF_INIT(READ_MAX);
     char *dir = path_dir(path), *paths[] = {(char *)path_base(path)};
     const struct proto_request req = {.verb = PROTO_VERB_READ,

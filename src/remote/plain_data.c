@@ -5,6 +5,7 @@
 #include "util/clock.h"
 #include "util/path.h"
 
+#include <daytona/client.h>
 #include <daytona/files.h>
 
 #include <errno.h>
@@ -70,10 +71,11 @@ bool plain_is_utf8(const char *s)
 static int fetch_download(struct plain *p, const char *path, const struct remote_attr *expect,
                           uint64_t off, uint64_t len, int fd, uint64_t *ret_len)
 {
+    const bool was = daytona_background_bind(remote_in_background());
     struct daytona_download_info info = {0};
-    int r;
+    int r = daytona_files_download(p->sandbox, path, off, len, sink_to_fd, &fd, &info);
 
-    r = daytona_files_download(p->sandbox, path, off, len, sink_to_fd, &fd, &info);
+    (void)daytona_background_bind(was);
     if (r < 0)
         return plain_file_error(p, path, r);
     if (expect && info.size != UINT64_MAX && info.size != expect->size)

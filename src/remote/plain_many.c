@@ -3,6 +3,7 @@
 
 #include "util/path.h"
 
+#include <daytona/client.h>
 #include <daytona/files.h>
 
 #include <errno.h>
@@ -88,6 +89,7 @@ int plain_fetch_many(struct remote *r, const struct remote_many *many)
     struct plain *p = (struct plain *)r;
     struct fetch f = {.many = many, .index = calloc(many->count, sizeof(*f.index))};
     const char **paths = calloc(many->count, sizeof(*paths));
+    bool was;
     size_t count = 0;
     int err = f.index && paths ? 0 : -ENOMEM;
 
@@ -104,8 +106,10 @@ int plain_fetch_many(struct remote *r, const struct remote_many *many)
         f.index[count] = i;
         paths[count++] = path;
     }
+    was = daytona_background_bind(remote_in_background());
     if (err == 0)
         err = daytona_files_download_many(p->sandbox, paths, count, &take, &f);
+    (void)daytona_background_bind(was);
     free(paths);
     free(f.index);
     return err < 0 && err != -ENOMEM ? plain_net_error(err) : err;

@@ -103,7 +103,18 @@ static int not_taken(struct daytona_client *c, int r, const struct call *call, c
     return r;
 }
 
-enum { HEADERS_MAX = 8 };
+static const char background_header[] = CALL_BACKGROUND;
+static __thread bool in_background;
+
+bool daytona_background_bind(bool background)
+{
+    const bool before = in_background;
+
+    in_background = background;
+    return before;
+}
+
+enum { HEADERS_MAX = 9 };
 
 static void list_headers(const struct daytona_client *c, const struct call *call,
                          const char *list[HEADERS_MAX])
@@ -118,7 +129,9 @@ static void list_headers(const struct daytona_client *c, const struct call *call
         list[n++] = c->organization_header;
     if (call->json)
         list[n++] = "Content-Type: application/json";
-    if (call->header)
+    if (in_background)
+        list[n++] = background_header;
+    if (call->header && (!in_background || strcmp(call->header, background_header) != 0))
         list[n++] = call->header;
     list[n] = NULL;
 }

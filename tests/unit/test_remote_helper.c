@@ -603,6 +603,72 @@ TEST(a_small_read_of_a_young_file_knows_its_version_exactly)
     close(fd);
 }
 
+/* When the sandbox was last used, as its service says. The caller frees. */
+static char *last_activity(void)
+{
+    struct daytona_sandbox_info info;
+    char *at_last;
+
+    usleep(2000); /* it counts milliseconds */
+    assert_int_equal(daytona_sandbox_refresh(fx.box), 0);
+    assert_int_equal(daytona_sandbox_info(fx.box, &info), 0);
+    at_last = strdup(info.last_activity_at);
+    daytona_sandbox_info_done(&info);
+    return at_last;
+}
+
+static int fetch_old(const struct remote_attr *a, int fd)
+{
+    struct remote_attr old = *a;
+    uint64_t len;
+
+    old.ctime_ns -= 60 * NS_PER_S; /* a young one comes another way */
+    return remote_fetch(world.r, at("f"), &old, 0, 3, fd, &len);
+}
+
+static int fetch_young(const struct remote_attr *a, int fd)
+{
+    uint64_t len;
+
+    return remote_fetch(world.r, at("f"), a, 0, 3, fd, &len);
+}
+
+static int fetch_many(const struct remote_attr *a, int fd)
+{
+    struct remote_want want = {.path = at("f"), .expect = a, .fd = fd};
+    const int r = remote_fetch_many(world.r, &(struct remote_many){.v = &want, .count = 1});
+
+    return r < 0 ? r : want.err;
+}
+
+TEST(what_is_fetched_in_the_background_is_no_activity)
+{
+    static int (*const fetches[])(const struct remote_attr *, int) = {fetch_old, fetch_young,
+                                                                      fetch_many};
+    const int fd = memfd_create("got", MFD_CLOEXEC);
+    struct remote_attr a;
+    char *before, *after;
+
+    have_file("f", "one");
+    a = attr_of("f");
+    for (size_t i = 0; i < 2 * ARRAY_LEN(fetches); i++) {
+        const bool background = i % 2 == 0;
+
+        before = last_activity();
+        (void)remote_bind_background(background);
+        assert_int_equal(fetches[i / 2](&a, fd), 0);
+        (void)remote_bind_background(false);
+        after = last_activity();
+        if (background)
+            assert_string_equal(after, before);
+        else
+            assert_string_not_equal(after, before);
+        free(before);
+        free(after);
+    }
+    close(fd);
+}
+
 /* ---- the network ---- */
 
 TEST(a_question_survives_one_reset)
@@ -647,6 +713,7 @@ int main(void)
         REMOTE_CASE(paths_beyond_one_request_are_split),
         REMOTE_CASE(what_is_ours_is_not_shown),
         REMOTE_CASE(a_small_read_of_a_young_file_knows_its_version_exactly),
+        REMOTE_CASE(what_is_fetched_in_the_background_is_no_activity),
         REMOTE_CASE(a_question_survives_one_reset),
         REMOTE_CASE(a_stopped_sandbox_is_down_and_the_helper_is_found_again),
         REMOTE_TREE_CASES,
