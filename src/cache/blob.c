@@ -165,19 +165,28 @@ bool blob_whole(struct blob *b)
     return whole;
 }
 
-bool blob_has(struct blob *b, uint64_t off, uint64_t bytes)
+uint64_t blob_local_to(struct blob *b, uint64_t off, uint64_t bytes)
 {
-    bool has = true;
+    uint64_t end = off;
 
     lock_take(&b->cache->lock);
-    if (b->map && bytes > 0 && off < b->size) {
-        const uint64_t end = bytes < b->size - off ? off + bytes : b->size;
+    if (off < b->size) {
+        const uint64_t most = bytes < b->size - off ? off + bytes : b->size;
 
-        for (size_t i = (size_t)(off / BLOB_BLOCK); has && i < blocks_of(end); i++)
-            has = b->map[i] == BLOCK_LOCAL;
+        while (end < most && b->map && b->map[end / BLOB_BLOCK] == BLOCK_LOCAL)
+            end = (end / BLOB_BLOCK + 1) * BLOB_BLOCK;
+        if (!b->map || end > most)
+            end = most;
     }
     lock_drop(&b->cache->lock);
-    return has;
+    return end;
+}
+
+bool blob_has(struct blob *b, uint64_t off, uint64_t bytes)
+{
+    const uint64_t size = blob_size(b);
+
+    return off >= size || blob_local_to(b, off, bytes) == (bytes < size - off ? off + bytes : size);
 }
 
 int blob_take(struct blob *b, uint64_t off, uint64_t max, uint64_t *ret_off, uint64_t *ret_bytes)

@@ -25,7 +25,9 @@
 struct cache;
 struct blob;
 
-enum { BLOB_BLOCK = 1 << 16 }; /* bytes: what is local is known in these steps */
+/* Bytes: what is local is known, and fetched, in these steps. A database reads pages of this size
+ * here and there: whatever is fetched beside one is waited for. */
+enum { BLOB_BLOCK = 1 << 12 };
 
 /*
  * dir is made with mode 0700; -EACCES if it is another user's or open to others, -ENOTDIR if it is
@@ -90,6 +92,8 @@ int blob_fd(const struct blob *b); /* the blob's own: do not close */
 uint64_t blob_size(struct blob *b);
 bool blob_whole(struct blob *b);                             /* all of it is local */
 bool blob_has(struct blob *b, uint64_t off, uint64_t bytes); /* up to the end of the blob */
+/* Where that of what begins at off ends which is local, at most bytes further on. */
+uint64_t blob_local_to(struct blob *b, uint64_t off, uint64_t bytes);
 
 /*
  * Takes the blocks from off on, at most max bytes and up to the next block that is local or taken:

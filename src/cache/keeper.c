@@ -29,6 +29,7 @@
 #define TEMP_NAME "new"
 
 enum { FILE_BYTES = 33, NAME_BYTES = FILE_BYTES + 10, PENDING_MAX = 10000, KEPT_MAX = 1000000 };
+enum { RUN_BYTES = 64 * BLOB_BLOCK }; /* copied at a time, at most */
 
 struct entry {
     char name[NAME_BYTES]; /* DEVICE-INODE-VERSION: 16, 16 and 8 hexadecimal digits */
@@ -214,31 +215,39 @@ int cache_write_all(int fd, const void *p, size_t n, uint64_t off)
     return 0;
 }
 
+/* Blocks of len bytes at off, which are there: appended to the file's data, and their rows made. */
+static int copy_run(int fd, uint8_t *head, struct blob *b, uint64_t off, size_t len, uint8_t *data,
+                    uint64_t to)
+{
+    const ssize_t got = blob_read(b, off, data, len);
+
+    if (got != (ssize_t)len)
+        return got < 0 ? (int)got : -EIO;
+    for (size_t done = 0; done < len; done += BLOB_BLOCK) {
+        const size_t n = len - done < BLOB_BLOCK ? len - done : BLOB_BLOCK;
+
+        kept_put_row(head, (uint32_t)((off + done) / BLOB_BLOCK), crc32c(0, data + done, n));
+    }
+    return cache_write_all(fd, data, len, to);
+}
+
 /* Copies what is local of b behind the head, which it makes. *ret_bytes: the length of the file. */
 static int copy_blob(int fd, const struct cache_key *key, struct blob *b, uint64_t *ret_bytes)
 {
     const uint32_t blocks = kept_blocks(key->size);
-    uint8_t *head = malloc(kept_head_bytes(blocks)), *data = malloc(BLOB_BLOCK);
-    uint64_t off = kept_head_bytes(blocks);
+    uint8_t *head = malloc(kept_head_bytes(blocks)), *data = malloc(RUN_BYTES);
+    uint64_t off = kept_head_bytes(blocks), at = 0;
     int r = head && data ? 0 : -ENOMEM;
 
     if (r == 0)
         kept_begin(head, key);
-    for (uint32_t i = 0; r == 0 && i < blocks; i++) {
-        const uint64_t at = (uint64_t)i * BLOB_BLOCK;
-        const size_t len = (size_t)kept_block_bytes(key->size, i);
-        ssize_t got;
+    while (r == 0 && at < key->size) {
+        const size_t len = (size_t)(blob_local_to(b, at, RUN_BYTES) - at);
 
-        if (!blob_has(b, at, len))
-            continue;
-        got = blob_read(b, at, data, len);
-        if (got != (ssize_t)len) {
-            r = got < 0 ? (int)got : -EIO;
-            break;
-        }
-        kept_put_row(head, i, crc32c(0, data, len));
-        r = cache_write_all(fd, data, len, off);
+        if (len > 0)
+            r = copy_run(fd, head, b, at, len, data, off);
         off += len;
+        at += len > 0 ? len : BLOB_BLOCK;
     }
     if (r == 0) {
         kept_end(head);
@@ -425,27 +434,68 @@ static int read_head(int fd, struct kept *ret, uint8_t **ret_head)
     return r == -EAGAIN ? -EBADMSG : r;
 }
 
+/* The bytes of blocks that follow each other in the file, from the i-th on; 0: that is not here. */
+static size_t kept_run(const struct kept *k, uint32_t i)
+{
+    size_t len = 0;
+    uint32_t crc;
+
+    while (i < k->blocks && len < RUN_BYTES && kept_row(k, i, &crc))
+        len += (size_t)kept_block_bytes(k->key.size, i++);
+    return len;
+}
+
+/* How many of the first bytes are what was written. */
+static size_t good_bytes(const struct kept *k, uint32_t i, const uint8_t *data, size_t len)
+{
+    size_t done = 0, n;
+    uint32_t crc;
+
+    for (; done < len && kept_row(k, i, &crc); done += n, i++) {
+        n = len - done < BLOB_BLOCK ? len - done : BLOB_BLOCK;
+        if (crc32c(0, data + done, n) != crc)
+            break;
+    }
+    return done;
+}
+
 /* -EBADMSG: a block is not what was written. Those before it are good, and stay. */
+static int fill_run(int fd, const struct kept *k, struct blob *b, uint32_t i, size_t len,
+                    uint8_t *data, uint64_t from)
+{
+    const int r = cache_read_all(fd, data, len, from);
+    const size_t good = r == 0 ? good_bytes(k, i, data, len) : 0;
+    uint64_t at = (uint64_t)i * BLOB_BLOCK, bytes;
+    const uint64_t start = at, end = at + good;
+    int err = 0;
+
+    while (err == 0 && at < end) {
+        if (blob_take(b, at, end - at, &at, &bytes) != 1) {
+            at += BLOB_BLOCK; /* it is here, or somebody fetches it */
+            continue;
+        }
+        err = cache_write_all(blob_fd(b), data + (at - start), bytes, at);
+        blob_settle(b, at, bytes, err == 0);
+        at += bytes;
+    }
+    if (err == 0 && r == 0 && good < len)
+        err = -EBADMSG;
+    return err < 0 ? err : r;
+}
+
 static int fill(int fd, const struct kept *k, struct blob *b)
 {
-    uint8_t *data = malloc(BLOB_BLOCK);
-    uint64_t off = kept_head_bytes(k->blocks), at, bytes;
-    uint32_t crc;
+    uint8_t *data = malloc(RUN_BYTES);
+    uint64_t off = kept_head_bytes(k->blocks);
     int r = data ? 0 : -ENOMEM;
 
-    for (uint32_t i = 0; r == 0 && i < k->blocks; i++) {
-        const size_t len = (size_t)kept_block_bytes(k->key.size, i);
+    for (uint32_t i = 0; r == 0 && i < k->blocks;) {
+        const size_t len = kept_run(k, i);
 
-        if (!kept_row(k, i, &crc))
-            continue;
-        r = cache_read_all(fd, data, len, off);
+        if (len > 0)
+            r = fill_run(fd, k, b, i, len, data, off);
         off += len;
-        if (r == 0 && crc32c(0, data, len) != crc)
-            r = -EBADMSG;
-        if (r == 0 && blob_take(b, (uint64_t)i * BLOB_BLOCK, 1, &at, &bytes) == 1) {
-            r = cache_write_all(blob_fd(b), data, len, at);
-            blob_settle(b, at, bytes, r == 0);
-        }
+        i += len > 0 ? kept_blocks(len) : 1;
     }
     free(data);
     return r;

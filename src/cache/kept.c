@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-static const char magic[8] = {'d', 't', 'c', 'a', 'c', 'h', 'e', '1'};
+static const char magic[8] = {'d', 't', 'c', 'a', 'c', 'h', 'e', '2'};
 
 static void put_le(uint8_t *p, uint64_t v, size_t n)
 {

@@ -6,15 +6,15 @@
 
 /*
  * Little-endian:
- *    0  8  magic "dtcache1"                32  8  size of the file, bytes
+ *    0  8  magic "dtcache2"                32  8  size of the file, bytes
  *    8  4  crc32c of bytes 12 to the data  40  8  its mtime, ns since the epoch
- *   12  4  n, blocks: size / 64 KiB, up    48  8  its ctime
+ *   12  4  n, blocks: size / 4 KiB, up     48  8  its ctime
  *   16  8  device                          56 8n  for each block: 4  1, it is here, or 0
  *   24  8  inode number                           4  crc32c of its bytes, or 0
  * Then the blocks that are here, one after the other; the last of the file may be short. A file
  * whose length, head or table is wrong counts as missing, and so does a block whose crc is.
  */
-enum { KEPT_HEAD = 56, KEPT_ROW = 8, KEPT_BLOCKS_MAX = 1 << 12 }; /* of files up to 256 MiB */
+enum { KEPT_HEAD = 56, KEPT_ROW = 8, KEPT_BLOCKS_MAX = 1 << 16 }; /* of files up to 256 MiB */
 
 struct kept {
     struct cache_key key;

@@ -176,8 +176,7 @@ int data_fetch_all(struct fs *fs, struct node *n)
         if (data_whole_locked(n))
             return 0;
         before = n->file->blob;
-        while (off < blob_size(before) && blob_has(before, off, 1))
-            off += BLOB_BLOCK;
+        off = blob_local_to(before, off, blob_size(before));
         if (off >= blob_size(before))
             off = 0;
         r = data_fetch(fs, n, off, FS_WINDOW_MAX, &stale);

@@ -255,15 +255,6 @@ void fs_release(struct fs_file *file)
 
 /* ---- reading ---- */
 
-static uint64_t first_missing(struct blob *b, uint64_t off, uint64_t len)
-{
-    const uint64_t end = off + len;
-
-    while (off < end && blob_has(b, off, 1))
-        off = (off / BLOB_BLOCK + 1) * BLOB_BLOCK;
-    return off;
-}
-
 /* Nothing but the local disk is waited for. Drops the lock meanwhile. */
 static ssize_t read_blob(struct fs *fs, struct node *n, uint64_t off, void *p, size_t n_bytes)
 {
@@ -326,7 +317,7 @@ static ssize_t read_locked(struct fs_file *file, uint64_t off, void *p, size_t n
         }
         if (!wait)
             return -EAGAIN;
-        missing = first_missing(n->file->blob, off, len);
+        missing = blob_local_to(n->file->blob, off, len);
         r = data_fetch(fs, n, missing, window_of_locked(file, off, len, missing), &stale);
         if (r < 0)
             return r;

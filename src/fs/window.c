@@ -6,10 +6,10 @@
 /*
  * Who reads a large file in order has windows under way beyond where they are, so that the line
  * never waits for the next question. How far grows with what was read in order: a reader that
- * stops, or seeks, leaves at most twice of what it used. Elsewhere only the blocks that are asked
- * for are fetched.
+ * stops, or seeks, leaves at most twice of what it used. A read somewhere else fetches only the
+ * blocks that it asks for; one that goes on from there, in small steps, a little more.
  */
-enum { WINDOWS = 3 };
+enum { WINDOWS = 3, LITTLE = 64 << 10 };
 
 struct window {
     struct job job;
@@ -55,8 +55,10 @@ uint64_t window_of_locked(struct fs_file *file, uint64_t off, uint64_t len, uint
         }
     if (off == 0)
         return FS_WINDOW; /* from the beginning: most go on */
-    if (off != file->next_off || file->run < 2 * asked)
+    if (off != file->next_off)
         return asked;
+    if (file->run < 2 * asked)
+        return asked > LITTLE ? asked : LITTLE;
     return asked + up_to_block(at_most(file->run, FS_WINDOW_MAX - FS_WINDOW));
 }
 

@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     if (!copy)
         return 0;
     memcpy(copy, p, n);
-    memcpy(copy, "dtcache1", 8);
+    memcpy(copy, "dtcache2", 8);
     for (size_t head = KEPT_HEAD; head <= n && head <= KEPT_HEAD + 8 * KEPT_ROW; head += KEPT_ROW) {
         const uint32_t crc = crc32c(0, copy + 12, head - 12);
 

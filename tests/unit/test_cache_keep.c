@@ -371,22 +371,24 @@ TEST(one_process_at_a_time_has_the_folder)
 
 TEST(the_oldest_use_goes_first)
 {
+    enum { BYTES = 32 * BLOB_BLOCK };
+    const unsigned all = UINT32_MAX;
     struct cache *c = open_cache(MIB);
     struct cache_key key;
 
     for (uint64_t ino = 1; ino <= 8; ino++) {
-        struct blob *b = blob_with(c, ino, 2 * BLOB_BLOCK, 3);
+        struct blob *b = blob_with(c, ino, BYTES, all);
 
-        key = key_of(ino, 2 * BLOB_BLOCK);
+        key = key_of(ino, BYTES);
         cache_put(c, &key, b);
         let_go(b);
     }
     cache_free(c);
     c = open_cache(MIB);
-    key = key_of(1, 2 * BLOB_BLOCK);
+    key = key_of(1, BYTES);
     assert_false(cache_has(c, &key));
-    key = key_of(8, 2 * BLOB_BLOCK);
-    assert_int_equal(found(c, &key), 3);
+    key = key_of(8, BYTES);
+    assert_int_equal(found(c, &key), all);
     cache_free(c);
     assert_true(count_kept() <= 6);
 }

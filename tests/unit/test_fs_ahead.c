@@ -537,9 +537,26 @@ TEST(random_reads_fetch_little_more_than_they_ask_for)
     assert_int_equal(rig_open(&g, "/large", O_RDONLY, &f), 0);
     count_from_here();
     for (unsigned i = 1; i <= 100; i++)
-        expect_large(f, (uint64_t)(i * 7919 % 255) << 18, 4096);
+        expect_large(f, ((uint64_t)(i * 7919 % 255) << 18) + 1, 4096);
     assert_true(requests() <= 100);
-    assert_true(meter->bytes <= 100 * (128 << 10));
+    assert_true(meter->bytes <= 100 * (8 << 10));
+    fs_release(f);
+    rig_down(&g);
+}
+
+TEST(small_steps_in_order_fetch_more_than_a_step)
+{
+    struct fs_file *f;
+    struct rig g;
+
+    up(&g);
+    make_large(&g, "/large");
+    assert_int_equal(rig_open(&g, "/large", O_RDONLY, &f), 0);
+    count_from_here();
+    for (uint64_t off = 0; off < 1 << 18; off += 4096)
+        expect_large(f, (8 << 20) + off, 4096);
+    assert_true(requests() <= 6);
+    assert_true(meter->bytes <= 1 << 19);
     fs_release(f);
     rig_down(&g);
 }
@@ -734,6 +751,7 @@ int main(void)
         cmocka_unit_test(a_cache_without_room_fetches_alone),
         cmocka_unit_test(a_large_file_in_order_keeps_the_line_full),
         cmocka_unit_test(random_reads_fetch_little_more_than_they_ask_for),
+        cmocka_unit_test(small_steps_in_order_fetch_more_than_a_step),
         cmocka_unit_test(who_reads_only_the_beginning_gets_little_more),
         cmocka_unit_test(a_window_that_nobody_will_read_is_not_begun),
         cmocka_unit_test(what_was_read_needs_no_bytes_after_a_remount),
