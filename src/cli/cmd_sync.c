@@ -59,7 +59,9 @@ const struct cli_command cmd_sync = {
     .usage = "[MOUNT|SANDBOX|PATH]",
     .summary = "wait until what was written has arrived in the sandbox",
     .text = "With a path below a mount only that file or directory. The exit code is 8 if "
-            "something could not be sent; what is left is listed, and is still sent later.",
+            "something could not be sent; what is left is listed, and is still sent later. It is "
+            "8, too, as long as .ctl/conflicts or .ctl/rejected has something there: `keep` and "
+            "`discard` written to .ctl/ctl settle that.",
     .options = options,
     .max = 1,
 };

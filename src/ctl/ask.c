@@ -85,14 +85,18 @@ struct answer *answer_ask_locked(struct ctl *ctl, struct ctl_node *node, const c
 int ask_run(struct ctl *ctl, void *obj, const char *text, size_t len, struct buf *out,
             struct buf *why)
 {
+    struct buf left = BUF_INIT(why->max / 2);
     int code = EXIT_NOT_RUN, r;
 
     if (memchr(text, '\0', len)) {
         r = -EINVAL;
         (void)buf_puts(why, "not run: a script cannot hold a NUL byte");
     } else {
-        r = fs_exec(ctl->fs, text, NULL, ctl->output_max, out, &code);
-        if (r == -EINTR)
+        r = fs_exec(ctl->fs, text, NULL, ctl->output_max, out, &code, &left);
+        if (r < 0 && left.len > 0) {
+            (void)buf_puts(why, "not started: ");
+            ctl_left_why(why, r, &left);
+        } else if (r == -EINTR)
             (void)buf_puts(why, "nobody waited for the command any more: how it ended is not "
                                 "known");
         else if (r == -EFBIG)
@@ -101,6 +105,7 @@ int ask_run(struct ctl *ctl, void *obj, const char *text, size_t len, struct buf
             (void)buf_printf(why, "the command was not run, or how it ended is not known: %s",
                              errtext_sentence(r));
     }
+    buf_done(&left);
     lock_take(&ctl->lock);
     ctl->exit_code = r == 0 ? code : r == -EINTR ? EXIT_INTERRUPTED : EXIT_NOT_RUN;
     lock_drop(&ctl->lock);

@@ -30,8 +30,9 @@ void ctl_sdk_why(struct buf *why, int r, const char *what)
 {
     const struct daytona_error *e = daytona_last_error();
 
-    (void)buf_printf(why, "%s: %s", what,
-                     e->err == r && *e->message ? e->message : errtext_sentence(r));
+    if (why->len == 0)
+        (void)buf_printf(why, "%s: %s", what,
+                         e->err == r && *e->message ? e->message : errtext_sentence(r));
 }
 
 /* *ret is the caller's. */

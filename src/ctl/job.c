@@ -145,10 +145,10 @@ static int fill_locked(struct job *job, struct starting *s)
     return s->cwd && s->start.line ? 0 : -ENOMEM;
 }
 
-static int begin(struct job *job, struct starting *s, struct remote_job *ret)
+static int begin(struct job *job, struct starting *s, struct remote_job *ret, struct buf *why)
 {
     struct remote_outage outage = {0};
-    int r = fs_barrier(jobs_fs(job->jobs)), again = 0;
+    int r = ctl_barrier(jobs_fs(job->jobs), why), again = 0;
 
     if (r < 0)
         return r;
@@ -199,7 +199,7 @@ int job_start(struct job *job, const char *cmd, size_t len, struct buf *why)
         job->state = JOB_STARTING;
     job_unlock(job);
     if (r == 0) {
-        r = begin(job, &s, &now);
+        r = begin(job, &s, &now, why);
         if (r == -EOPNOTSUPP)
             (void)buf_puts(why, "jobs need the helper in the sandbox, see capabilities");
         job_lock(job);

@@ -15,7 +15,7 @@
 
 enum { QUEUE_LINES = 10000 };
 
-/* A file, or a directory above one. */
+/* A file, or a directory: one that was to be made, or one above others. */
 struct place {
     bool file;
     char path[]; /* as fs_mount_path gives it */
@@ -63,7 +63,7 @@ static int walk_one(void *arg, const struct flush_parked *p)
     char *shown;
     int r = 0;
 
-    if (p->outcome != w->outcome || !has_content(p->kind))
+    if (p->outcome != w->outcome || !(has_content(p->kind) || p->kind == JOURNAL_MKDIR))
         return 0;
     shown = fs_mount_path(w->ctl->fs, p->path);
     if (!shown)
@@ -73,7 +73,7 @@ static int walk_one(void *arg, const struct flush_parked *p)
         const size_t len = strcspn(name, "/");
 
         if (len > 0)
-            r = w->fn(w, name, len, name[len] == '\0');
+            r = w->fn(w, name, len, name[len] == '\0' && has_content(p->kind));
     }
     free(shown);
     return r;
@@ -203,19 +203,37 @@ static int stat_file(struct ctl *ctl, void *obj, struct stat *st)
     return 0;
 }
 
-/* Ours is given up. A directory goes by itself with what is below it. */
-static int remove_place(struct ctl *ctl, void *obj, struct buf *why)
+static int find_any(struct walk *w, const char *name, size_t len, bool file)
 {
-    const struct place *p = obj;
-    char *path;
-    int r;
+    w->found = true;
+    return 0;
+}
 
-    if (!p->file)
-        return -ENOTEMPTY;
+/* Ours is given up. A directory that nobody was to make goes by itself with what is below it. */
+static int remove_place(struct ctl *ctl, const struct place *p, enum journal_outcome outcome)
+{
+    struct walk w = {.ctl = ctl, .outcome = outcome, .fn = find_any};
+    char *path;
+    int r = p->file ? 0 : walk(&w, p);
+
+    if (r == 0 && w.found)
+        r = -ENOTEMPTY;
+    if (r < 0)
+        return r;
     path = fs_sandbox_path(ctl->fs, p->path);
     r = path ? fs_discard(ctl->fs, path) : -ENOMEM;
     free(path);
     return r;
+}
+
+static int remove_conflict(struct ctl *ctl, void *obj, struct buf *why)
+{
+    return remove_place(ctl, obj, JOURNAL_CONFLICT);
+}
+
+static int remove_rejected(struct ctl *ctl, void *obj, struct buf *why)
+{
+    return remove_place(ctl, obj, JOURNAL_REJECTED);
 }
 
 const struct ctl_dir ctl_conflicts = {
@@ -223,7 +241,7 @@ const struct ctl_dir ctl_conflicts = {
     .takes = "PATH",
     .find = find_conflict,
     .list = list_conflicts,
-    .remove = remove_place,
+    .remove = remove_conflict,
     .release = place_release,
 };
 
@@ -232,7 +250,7 @@ const struct ctl_dir ctl_rejected = {
     .takes = "PATH",
     .find = find_rejected,
     .list = list_rejected,
-    .remove = remove_place,
+    .remove = remove_rejected,
     .release = place_release,
 };
 

@@ -204,7 +204,7 @@ int ask_url(struct ctl *ctl, void *obj, const char *text, size_t len, struct buf
         r = ctl_path_asked(ctl, text, len, &path, why);
         if (r == 0) {
             /* Whoever follows the link finds what was written. */
-            r = fs_barrier(ctl->fs);
+            r = ctl_barrier(ctl->fs, why);
             if (r == 0)
                 r = ask_path_url(ctl, path, out, why);
             free(path);

@@ -61,11 +61,11 @@ typedef int (*search_fn)(struct daytona_sandbox *sandbox, const char *path, cons
 
 /* What was written before is found; a sandbox that sleeps is woken, as by any question. */
 static int search(struct ctl *ctl, search_fn fn, const char *pattern, const char *below,
-                  struct daytona_match **ret, size_t *ret_count)
+                  struct daytona_match **ret, size_t *ret_count, struct buf *why)
 {
     struct daytona_sandbox *sandbox = ctl->host.sandbox;
     char *path = fs_sandbox_path(ctl->fs, below);
-    int r = path ? fs_barrier(ctl->fs) : -ENOMEM;
+    int r = path ? ctl_barrier(ctl->fs, why) : -ENOMEM;
 
     if (r == 0)
         r = fn(sandbox, path, pattern, ret, ret_count);
@@ -86,7 +86,7 @@ static int ask_search(struct ctl *ctl, const char *text, size_t len, search_fn f
     r = words_of(text, len, 1, 2, &words, &word_count, &copy, usage, why);
     if (r < 0)
         return r;
-    r = search(ctl, fn, words[0], word_count > 1 ? words[1] : ".", &list, &count);
+    r = search(ctl, fn, words[0], word_count > 1 ? words[1] : ".", &list, &count, why);
     if (r < 0)
         ctl_sdk_why(why, r, "not searched");
     for (size_t i = 0; i < count && r == 0; i++)
@@ -135,7 +135,7 @@ static int replace(struct ctl *ctl, char *const *words, size_t count, struct buf
         r = files[i - 2] ? 0 : -ENOMEM;
     }
     if (r == 0)
-        r = fs_barrier(ctl->fs);
+        r = ctl_barrier(ctl->fs, why);
     if (r == 0) {
         r = daytona_files_replace(ctl->host.sandbox, files, count - 2, words[0], words[1], &list,
                                   &done);

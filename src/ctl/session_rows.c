@@ -226,7 +226,7 @@ static int execute(struct ctl *ctl, struct session *s, const char *text, size_t 
     int r = script_of(text, len, &script, why);
 
     if (r == 0)
-        r = fs_barrier(ctl->fs);
+        r = ctl_barrier(ctl->fs, why);
     if (r == 0) {
         e.command = script;
         r = daytona_session_execute(ctl->host.sandbox, s->name, &e, ret);

@@ -115,19 +115,39 @@ static int path_given(struct ctl *ctl, int count, char *const *v, char **ret)
     return count > 0 && !*ret ? -ENOMEM : 0;
 }
 
+void ctl_left_why(struct buf *why, int err, const struct buf *left)
+{
+    (void)buf_printf(why, "not everything was sent (%s)", errtext_sentence(err));
+    for (const char *p = buf_str(left); *p; p += *p == '\n') {
+        const size_t len = strcspn(p, "\n");
+
+        (void)buf_printf(why, "; %.*s", (int)len, p);
+        p += len;
+    }
+    if (err == -EIO)
+        (void)buf_puts(why, "; conflicts/ and rejected/ have what was written, `keep` and "
+                            "`discard PATH` settle it");
+}
+
 int ctl_sync(struct ctl *ctl, const char *path, struct buf *why)
 {
     struct buf left = BUF_INIT(why->max / 2);
     int r = fs_sync(ctl->fs, path, &left);
 
-    if (r < 0) {
-        (void)buf_printf(why, "not everything was sent (%s)", errtext_sentence(r));
-        for (const char *p = buf_str(&left); *p; p += *p == '\n') {
-            const size_t len = strcspn(p, "\n");
+    if (r < 0)
+        ctl_left_why(why, r, &left);
+    buf_done(&left);
+    return r;
+}
 
-            (void)buf_printf(why, "; %.*s", (int)len, p);
-            p += len;
-        }
+int ctl_barrier(struct fs *fs, struct buf *why)
+{
+    struct buf left = BUF_INIT(why->max / 2);
+    int r = fs_barrier(fs, &left);
+
+    if (r < 0) {
+        (void)buf_puts(why, "not started: ");
+        ctl_left_why(why, r, &left);
     }
     buf_done(&left);
     return r;

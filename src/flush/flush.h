@@ -103,11 +103,11 @@ int flush_wait(struct flush *f, uint64_t seq, bool fsync);
 int flush_fsync(struct flush *f, const char *path);
 /*
  * Waits until every change appended before the call, at or below path (NULL: all), has ended. 0 if
- * none of them is left; -EIO if some were parked since the last such call, else -errno as
- * flush_wait. One line for each change that is left, or was parked, is appended to left (may be
- * NULL).
+ * none of them is left; -EIO if some are parked, else -errno as flush_wait. One line for each
+ * change that is left, or parked, is appended to left (may be NULL). since: only those count that
+ * were parked after the call before that had the same *since, which begins as 0; NULL: all.
  */
-int flush_barrier(struct flush *f, const char *path, struct buf *left);
+int flush_barrier(struct flush *f, const char *path, uint64_t *since, struct buf *left);
 
 /* Background sending only; those who wait are served all the same. */
 void flush_pause(struct flush *f);

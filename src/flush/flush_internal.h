@@ -105,7 +105,7 @@ struct parked {
     int64_t when_ns;
     uint64_t bytes;
     char *path, *path2;         /* owned */
-    bool told;                  /* by a barrier */
+    uint64_t nth;               /* counts those of this process; 0: from before */
     struct parked *prev, *next; /* by seq */
 };
 
@@ -209,6 +209,7 @@ struct flush {
     struct group *groups;
     struct parked *parked, *parked_tail; /* by seq */
     size_t parked_count;
+    uint64_t parked_ever; /* by this process */
     struct recent *recent;
     struct waiter *waiters;
     uint64_t stamp;
@@ -331,9 +332,9 @@ void end_done(struct flush *f);
 
 /* ---- park.c: with the lock held ---- */
 
-/* told: no barrier is to speak of it. */
+/* known: the journal had it before this process came. */
 int park_add(struct flush *f, const struct journal_record *rec, enum journal_outcome outcome,
-             int err, bool told);
+             int err, bool known);
 struct parked *park_find(struct flush *f, uint64_t seq);
 void park_done(struct flush *f);
 

@@ -44,7 +44,7 @@ static uint64_t bytes_of(const struct journal_record *rec)
 }
 
 int park_add(struct flush *f, const struct journal_record *rec, enum journal_outcome outcome,
-             int err, bool told)
+             int err, bool known)
 {
     struct parked *p = calloc(1, sizeof(*p));
 
@@ -56,7 +56,7 @@ int park_add(struct flush *f, const struct journal_record *rec, enum journal_out
                          .err = err,
                          .when_ns = rec->when_ns,
                          .bytes = bytes_of(rec),
-                         .told = told,
+                         .nth = known ? 0 : ++f->parked_ever,
                          .path = strdup(rec->path),
                          .path2 = rec->path2 ? strdup(rec->path2) : NULL};
     if (!p->path || (rec->path2 && !p->path2)) {

@@ -219,16 +219,16 @@ static int tell_left(struct flush *f, const struct waiter *w, struct buf *left)
     return r;
 }
 
-/* Those that no barrier has told of; true if there is any. */
-static bool tell_parked(struct flush *f, const char *path, struct buf *left)
+/* Those parked since; true if there is any. */
+static bool tell_parked(struct flush *f, const char *path, const uint64_t *since, struct buf *left)
 {
     bool any = false;
 
     for (struct parked *p = f->parked; p; p = p->next) {
-        if (p->told ||
+        if ((since && p->nth <= *since) ||
             (path && !path_is_below(p->path, path) && !(p->path2 && path_is_below(p->path2, path))))
             continue;
-        any = p->told = true;
+        any = true;
         if (left)
             (void)text_line(left, p->seq, p->outcome == JOURNAL_CONFLICT ? "conflict" : "rejected",
                             p->kind, p->bytes, p->path, p->path2); /* no room: the code says it */
@@ -236,7 +236,7 @@ static bool tell_parked(struct flush *f, const char *path, struct buf *left)
     return any;
 }
 
-int flush_barrier(struct flush *f, const char *path, struct buf *left)
+int flush_barrier(struct flush *f, const char *path, uint64_t *since, struct buf *left)
 {
     struct cancel *cancel = cancel_bound();
     struct waiter w = {.flush = f, .barrier = true};
@@ -264,8 +264,10 @@ int flush_barrier(struct flush *f, const char *path, struct buf *left)
                 (void)tell_left(f, &w, left); /* no room: the code says it */
             w.node = node_put(f, w.node);
         }
-        if (tell_parked(f, path, left) && r == 0)
+        if (tell_parked(f, path, since, left) && r == 0)
             r = -EIO;
+        if (since)
+            *since = f->parked_ever;
     }
     lock_drop(&f->lock);
     cancel_unhook(cancel);

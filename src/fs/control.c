@@ -80,7 +80,7 @@ int fs_sync(struct fs *fs, const char *path, struct buf *left)
     int first = 0, r;
 
     if (fs->flush)
-        return flush_barrier(fs->flush, path, left);
+        return flush_barrier(fs->flush, path, NULL, left);
     fs_lock(fs);
     r = collect_unsent(fs, path, &v, &count);
     if (r < 0) {
@@ -164,12 +164,22 @@ void fs_refresh(struct fs *fs, const char *path)
 
 /* ---- commands and questions ---- */
 
-int fs_barrier(struct fs *fs)
+/* What a command was refused for once is known: the next may start all the same. */
+int fs_barrier(struct fs *fs, struct buf *left)
 {
-    int r = fs_sync(fs, NULL, NULL);
+    uint64_t since;
+    int r;
 
-    if (r < 0)
-        fs_report(fs, 0, "", r, "the command was not started: not everything before it is sent");
+    if (!fs->flush)
+        return fs_sync(fs, NULL, left);
+    fs_lock(fs);
+    since = fs->commands_told;
+    fs_unlock(fs);
+    r = flush_barrier(fs->flush, NULL, &since, left);
+    fs_lock(fs);
+    if (since > fs->commands_told)
+        fs->commands_told = since;
+    fs_unlock(fs);
     return r;
 }
 
@@ -179,13 +189,13 @@ struct remote *fs_remote(struct fs *fs)
 }
 
 int fs_exec(struct fs *fs, const char *script, const char *cwd, size_t output_max, struct buf *out,
-            int *ret_exit)
+            int *ret_exit, struct buf *left)
 {
     const struct remote_exec exec = {
         .script = script, .cwd = cwd ? cwd : fs->root_path, .output_max = output_max};
     int r;
 
-    r = fs_barrier(fs);
+    r = fs_barrier(fs, left);
     if (r < 0)
         return r;
     r = remote_exec(fs->remote, &exec, out, ret_exit);
@@ -199,7 +209,7 @@ int fs_exists(struct fs *fs, const char *path)
     int r;
 
     if (fs->flush) /* what was parked before is no reason not to look */
-        (void)flush_barrier(fs->flush, path, NULL);
+        (void)flush_barrier(fs->flush, path, NULL, NULL);
     r = remote_stat(fs->remote, path, &attr, NULL);
     if (r == -ENOENT || r == -ENOTDIR)
         return 0;

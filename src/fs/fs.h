@@ -177,8 +177,8 @@ char *fs_mount_path(struct fs *fs, const char *path);
 
 /*
  * Sends every pending change (path NULL) or those at and below the sandbox path. 0 when all of it
- * is applied; else the first failure, and one line for each file that is left is appended to left
- * (may be NULL).
+ * is applied; else the first failure (-EIO: something is in conflicts or rejected), and one line
+ * for each change or file that is left is appended to left (may be NULL).
  */
 int fs_sync(struct fs *fs, const char *path, struct buf *left);
 
@@ -207,18 +207,19 @@ void fs_refresh(struct fs *fs, const char *path);
  */
 int fs_evict(struct fs *fs, const char *path, size_t *ret_kept);
 
-/* fs_sync of everything, explained in errors: what must be before a command starts. */
-int fs_barrier(struct fs *fs);
+/* fs_sync of everything: what must be before a command starts. Of what the sandbox refused each
+ * change stops one command only. */
+int fs_barrier(struct fs *fs, struct buf *left);
 /* For what fs has no meaning for: jobs. As long as fs lives. */
 struct remote *fs_remote(struct fs *fs);
 
 /*
  * A barrier, the command, and fs_refresh: what was written before is there when it starts (else it
- * does not start: the failure of fs_sync, explained in errors), what it changed is seen by whoever
- * looks after this returns. cwd NULL: the mount's root. Output as remote_exec.
+ * does not start: the failure of fs_barrier, and left is not empty), what it changed is seen by
+ * whoever looks after this returns. cwd NULL: the mount's root. Output as remote_exec.
  */
 int fs_exec(struct fs *fs, const char *script, const char *cwd, size_t output_max, struct buf *out,
-            int *ret_exit);
+            int *ret_exit, struct buf *left);
 
 /* lstat without the cache: 1 exists, 0 not, -errno unknown. */
 int fs_exists(struct fs *fs, const char *path);

@@ -222,6 +222,7 @@ struct fs {
     struct remote *remote;   /* borrowed */
     struct cache *cache;     /* borrowed */
     struct flush *flush;     /* owned; NULL: there is no journal, every change is made at once */
+    uint64_t commands_told;  /* of what flush has parked: see flush_barrier */
     struct remote_info info;
     struct errors *errors; /* has its own lock */
     struct node *root;

@@ -428,7 +428,7 @@ int fs_watch_next(struct fs_watch *w, int64_t wait_ns, struct fs_watch_news *ret
     if (w->state != WATCH_UNKNOWN)
         r = ask_changes(w, wait_ns);
     else if (w->fs->flush) /* what was made before is no news */
-        (void)flush_barrier(w->fs->flush, w->path, NULL);
+        (void)flush_barrier(w->fs->flush, w->path, NULL, NULL);
     for (int i = 0; i < LOOKS_MAX && (r == -ESTALE || r == -EAGAIN); i++)
         r = look(w);
     if (r < 0 && w->seen.before_count + w->seen.after_count == 0)

@@ -120,7 +120,7 @@ static int send_left(struct opening *o, struct journal *j)
                 "daytonafs: sending %zu changes (%" PRIu64 " bytes of data) that an earlier mount "
                 "of %s left\n",
                 usage.waiting, usage.bytes, journal_key(j).slot);
-        r = flush_barrier(f, NULL, &left);
+        r = flush_barrier(f, NULL, NULL, &left);
         flush_usage(f, &usage);
         if (usage.waiting > 0 || r < 0)
             fprintf(stderr, "daytonafs: not all of them are in the sandbox (%s):\n%s",

@@ -258,7 +258,7 @@ void fr_sync(struct flush_rig *g)
     /* After a failure who waits is told so early: not only of a line that is down. */
     for (int i = 0; i < 20 && r == -EHOSTDOWN; i++) {
         buf_truncate(&left, 0);
-        r = flush_barrier(g->flush, NULL, &left);
+        r = flush_barrier(g->flush, NULL, NULL, &left);
     }
     if (r < 0)
         fail_msg("%d: %s", r, buf_str(&left));

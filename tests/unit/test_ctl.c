@@ -171,7 +171,7 @@ void fs_refresh(struct fs *fs, const char *path)
 }
 
 /* A script is words: `wait` until the gate opens, `exit N`, `fail N` (errno), others are output. */
-int fs_barrier(struct fs *fs)
+int fs_barrier(struct fs *fs, struct buf *left)
 {
     return 0;
 }
@@ -186,7 +186,7 @@ struct remote *fs_remote(struct fs *fs)
 }
 
 int fs_exec(struct fs *fs, const char *script, const char *cwd, size_t output_max, struct buf *out,
-            int *ret_exit)
+            int *ret_exit, struct buf *left)
 {
     char *copy = strdup(script), *save = NULL;
     int r = 0, code = 0;

@@ -258,7 +258,7 @@ TEST(a_command_does_not_start_when_something_could_not_be_sent)
     show(&g, "exit", text);
     assert_string_equal(text, "125\n");
     show(&g, "errors", text);
-    assert_non_null(strstr(text, " 42 .ctl/run ENOSPC: the command was not run"));
+    assert_non_null(strstr(text, " 42 .ctl/run ENOSPC: not started: not everything was sent"));
     ask(&g, "exists", "made\n", 0, "no\n");
     ask(&g, "run", "exit 3\n", 0, "");
     show(&g, "exit", text);

@@ -69,7 +69,7 @@ TEST(what_the_sandbox_has_changed_is_not_overwritten)
         .kind = JOURNAL_PATCH, .path = "/f", .data = "ours", .data_len = 4, .when_ns = 1};
     struct journal_identity *id = &rec.object[JOURNAL_AT].identity;
     struct remote_attr attr;
-    uint64_t seq, next;
+    uint64_t seq, next, since = 0;
     char text[16];
     uint64_t size;
 
@@ -87,9 +87,11 @@ TEST(what_the_sandbox_has_changed_is_not_overwritten)
     fr_expect(&g, "/f", "theirs");
     assert_int_equal(flush_parked_read(g.flush, "/f", 0, text, sizeof(text), &size), 5);
     assert_memory_equal(text, "ours!", 5);
-    assert_int_equal(flush_barrier(g.flush, NULL, NULL), -EIO);
-    assert_int_equal(flush_barrier(g.flush, NULL, NULL), 0);
+    assert_int_equal(flush_barrier(g.flush, NULL, &since, NULL), -EIO);
+    assert_int_equal(flush_barrier(g.flush, NULL, &since, NULL), 0); /* it has been told */
+    assert_int_equal(flush_barrier(g.flush, NULL, NULL, NULL), -EIO);
     assert_int_equal(flush_keep(g.flush, "/f", true), 0);
+    assert_int_equal(flush_barrier(g.flush, NULL, NULL, NULL), 0);
     fr_expect(&g, "/f", "oursrs!");
     fr_down(&g);
 }
@@ -173,7 +175,7 @@ TEST(what_stands_on_a_failed_change_is_kept_with_it)
     fr_restart(&g); /* they stay */
     assert_int_equal(flush_discard(g.flush, "/d"), 0);
     assert_int_equal(flush_discard(g.flush, "/d"), -ENOENT);
-    assert_int_equal(flush_barrier(g.flush, NULL, NULL), 0);
+    assert_int_equal(flush_barrier(g.flush, NULL, NULL, NULL), 0);
     fr_expect(&g, "/d", "in the way");
     fr_down(&g);
 }
@@ -187,7 +189,7 @@ TEST(what_came_before_a_failed_change_is_not_lost_with_it)
     fr_put(&g, "/f", "theirs");
     fr_put(&g, "/g", "old");
     failed = fr_create(&g, "/f");
-    assert_int_equal(flush_barrier(g.flush, NULL, NULL), -EIO);
+    assert_int_equal(flush_barrier(g.flush, NULL, NULL, NULL), -EIO);
     fr_await_end(&g, failed, JOURNAL_CONFLICT, -EBUSY);
     gone = fr_change(&g, JOURNAL_UNLINK, "/g", NULL, 0);
     late = fr_change(&g, JOURNAL_RENAME, "/f", "/g", failed); /* of what is not there */

@@ -89,7 +89,7 @@ static void meddle(struct flush_rig *g, struct flush_model *m, unsigned *seed, b
 
     switch (next(seed) % 24) {
     case 0:
-        r = flush_barrier(g->flush, "/d", NULL);
+        r = flush_barrier(g->flush, "/d", NULL, NULL);
         break;
     case 1:
     case 2:
@@ -129,7 +129,7 @@ static void drain(struct flush_rig *g)
 {
     remote_fault_set(g->fault, 0, REMOTE_FAULT_BEFORE, 0);
     remote_mem_stop_after(g->mem, SIZE_MAX, 0);
-    for (int i = 0; i < 10 && flush_barrier(g->flush, NULL, NULL) == -EHOSTDOWN; i++)
+    for (int i = 0; i < 10 && flush_barrier(g->flush, NULL, NULL, NULL) == -EHOSTDOWN; i++)
         flush_retry(g->flush);
     fr_sync(g);
 }

@@ -141,7 +141,7 @@ TEST(blobs_that_are_lost_after_a_part_went_ahead_are_staged_again)
     remote_fault_set(g.fault, 2, REMOTE_FAULT_BEFORE, -ECONNRESET); /* the batch */
     flush_pause(g.flush);
     fr_hold(&g, false);
-    assert_int_equal(flush_barrier(g.flush, NULL, NULL), -EHOSTDOWN);
+    assert_int_equal(flush_barrier(g.flush, NULL, NULL, NULL), -EHOSTDOWN);
     assert_int_equal(remote_mem_blobs(g.mem, true), 2);
     fr_sync(&g);
     assert_int_equal(fr_stat(&g, "/small").size, 1000);
@@ -156,7 +156,7 @@ TEST(blobs_that_are_lost_are_staged_again)
     fr_up(&g, &paused);
     write_file(&g, "/big", 1 << 20);
     remote_fault_set(g.fault, 2, REMOTE_FAULT_BEFORE, -ECONNRESET); /* the batch */
-    assert_int_equal(flush_barrier(g.flush, NULL, NULL), -EHOSTDOWN);
+    assert_int_equal(flush_barrier(g.flush, NULL, NULL, NULL), -EHOSTDOWN);
     assert_int_equal(remote_mem_blobs(g.mem, true), 1);
     fr_sync(&g);
     assert_int_equal(fr_stat(&g, "/big").size, 1 << 20);
@@ -308,7 +308,7 @@ TEST(who_waits_may_be_interrupted)
     cancel_bind(cancel);
     pthread_create(&thread, NULL, fire, cancel);
     assert_int_equal(flush_wait(g.flush, seq, false), -EINTR);
-    assert_int_equal(flush_barrier(g.flush, NULL, NULL), -EINTR);
+    assert_int_equal(flush_barrier(g.flush, NULL, NULL, NULL), -EINTR);
     pthread_join(thread, NULL);
     cancel_bind(NULL);
     fr_hold(&g, false);

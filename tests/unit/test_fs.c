@@ -939,12 +939,12 @@ TEST(a_command_starts_after_what_was_written_is_there)
     UP(&g, .uid = 0);
     assert_int_equal(rig_create(&g, "/a", O_WRONLY, &f), 0);
     assert_int_equal(fs_write(f, 0, "open", 4), 4);
-    assert_int_equal(fs_exec(g.fs, "true", NULL, 4096, &out, &code), 0);
+    assert_int_equal(fs_exec(g.fs, "true", NULL, 4096, &out, &code, NULL), 0);
     assert_int_equal(code, 127); /* remote_mem understands nothing */
     rig_expect(&g, "/a", "open");
     assert_int_equal(fs_write(f, 0, "more", 4), 4);
     remote_fault_set(g.fault, 1, REMOTE_FAULT_BEFORE, ENOSPC);
-    assert_int_equal(fs_exec(g.fs, "true", NULL, 4096, &out, &code), -ENOSPC);
+    assert_int_equal(fs_exec(g.fs, "true", NULL, 4096, &out, &code, NULL), -ENOSPC);
     assert_int_equal(CALLS(&g), 1); /* it was not started */
     assert_int_equal(rig_close(f), 0);
     buf_done(&out);

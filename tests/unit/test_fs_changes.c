@@ -322,7 +322,7 @@ TEST(after_a_command_one_request_tells_what_it_did)
     expect_text(&g, "/d5/f5", "before");
     write_in(&g, "/d5/f5", "after"); /* as the command would */
     make(&g, "/d6/new");
-    assert_int_equal(fs_exec(g.fs, "true", NULL, 1000, &out, &exit_code), 0);
+    assert_int_equal(fs_exec(g.fs, "true", NULL, 1000, &out, &exit_code, NULL), 0);
     tally_take(g.tally);
     assert_int_equal(walk(&g, FS_ROOT), 1101);
     assert_int_equal(tally_take(g.tally).all, 1);
