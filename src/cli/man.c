@@ -1,6 +1,7 @@
 /* The manual as roff, from the rows of the commands, of the mount options and of .ctl. */
 #include "cli/cli.h"
 
+#include "cli/semantics.h"
 #include "ctl/ctl.h"
 #include "mount/options.h"
 #include "util/array.h"
@@ -165,7 +166,8 @@ static void page_1(struct buf *out)
                   "124: --timeout was over, 125: it could not be started, 126: it cannot be "
                   "executed, 127: it was not found.\n");
     put_sections(out, tail);
-    put(out, ".SH SEE ALSO\n.BR daytonafs\\-ctl (5),\n.BR fusermount3 (1)\n");
+    put(out, ".SH SEE ALSO\n.BR daytonafs\\-ctl (5),\n.BR daytonafs\\-semantics (7),\n"
+             ".BR fusermount3 (1)\n");
 }
 
 static const struct section ctl_head[] = {
@@ -246,12 +248,58 @@ static void page_5(struct buf *out)
     put(out, ".SH SEE ALSO\n.BR daytonafs (1)\n");
 }
 
+static const struct section semantics_head[] = {
+    {"description",
+     "What programs may rely on when they work on a mount. Each promise is followed by the tests "
+     "that show it, which are in tests/ of the source."},
+    {NULL, NULL},
+};
+static const struct section semantics_tail[] = {
+    {"without the helper",
+     "With helper=off, or where the helper cannot run (see .ctl/capabilities), there is no "
+     "journal: "
+     "names, modes and times are changed in the sandbox before the call returns, the content of a "
+     "file when it is closed or synced, and each has its error at once. What was not closed when "
+     "daytonafs died is lost; what could not be sent is kept in a directory that the log names. "
+     "Who closes last wins: there are no conflicts. A file that is sent appears as one "
+     "replacement."},
+    {"not promised",
+     "Locks (flock, fcntl) are between programs on this machine. inotify tells nothing of changes "
+     "made in the sandbox: watch does. sync(2) does not reach FUSE, fsync(2) and the verb sync do. "
+     "Extended attributes, ACLs and device files are not supported."},
+    {NULL, NULL},
+};
+
+static void page_7(struct buf *out)
+{
+    put(out, ".TH DAYTONAFS\\-SEMANTICS 7 \"\" \"daytonafs " DAYTONAFS_VERSION "\"\n"
+             ".SH NAME\ndaytonafs\\-semantics \\- what a daytonafs mount promises\n");
+    put_sections(out, semantics_head);
+    for (const struct semantics_row *row = semantics_rows; row->when; row++) {
+        if (!row->promise) {
+            put_heading(out, row->when);
+            continue;
+        }
+        put_item(out, row->when, row->promise);
+        put(out, ".nh\n");
+        for (const char *p = row->tests; *p; p += *p == ' ') {
+            const size_t len = strcspn(p, " ");
+
+            (void)buf_printf(out, ".br\n\\(bu %.*s\n", (int)len, p);
+            p += len;
+        }
+        put(out, ".hy\n");
+    }
+    put_sections(out, semantics_tail);
+    put(out, ".SH SEE ALSO\n.BR daytonafs (1),\n.BR daytonafs\\-ctl (5)\n");
+}
+
 int cli_man(struct buf *out, const char *page)
 {
     static const struct {
         const char *name;
         void (*write)(struct buf *out);
-    } pages[] = {{"daytonafs", page_1}, {"daytonafs-ctl", page_5}};
+    } pages[] = {{"daytonafs", page_1}, {"daytonafs-ctl", page_5}, {"daytonafs-semantics", page_7}};
 
     for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
         if (strcmp(pages[i].name, page) == 0) {

@@ -218,6 +218,27 @@ def check_words():
                     problem(path, number, f"names {what}: {line.strip()}")
 
 
+def check_promises():
+    """Every test that the page of promises names is there."""
+    table = os.path.join(source, "src/cli/semantics.c")
+    if not os.path.exists(table):
+        return
+    known = set()
+    for path in files(".c", ".py", ".sh", trees=("tests",)):
+        text = "\n".join(lines(path))
+        known.update(re.findall(r"^TEST\((\w+)\)", text, re.M))
+        if os.path.basename(os.path.dirname(path)) == "mount":
+            known.update(re.findall(r"^def (\w+)\(\):", text, re.M))
+            known.add(os.path.basename(path))
+    text = re.sub(r'"\s*"', "", "\n".join(lines(table)))
+    for when, _, tests in re.findall(r'\{"([^"]*)",\s*"([^"]*)",\s*"([^"]*)"\}', text):
+        if not tests.split():
+            problem(table, 1, f"no test shows: {when}")
+        for name in tests.split():
+            if name not in known:
+                problem(table, 1, f"there is no test {name}")
+
+
 def check_main():
     for path in files(".c", trees=("src",)):
         if os.path.relpath(path, source) in ("src/cli/main.c", "src/helper/main.c"):
@@ -294,6 +315,7 @@ BAD = {
     "text": ("src/util/x.c", "int a;\t\n"),
     "words": ("contrib/x", "cp /wo" "rk/x .\n"),
     "main": ("src/util/x.c", "int main(void)\n"),
+    "promises": ("src/cli/semantics.c", '{"close",\n "all is well", "no_" "such_test"},\n'),
     "scripts": ("contrib/x", "#!/bin/sh\nif then\n"),
     "format": ("src/util/x.c", "int  a;\n"),
     "cppcheck": ("src/util/x.c", "int f(void)\n{\n    int a[2];\n    return a[2];\n}\n"),

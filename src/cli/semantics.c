@@ -1,0 +1,125 @@
+#include "cli/semantics.h"
+
+#include <stddef.h>
+
+const struct semantics_row semantics_rows[] = {
+    {"calls", NULL, NULL},
+    {"write, create, mkdir, rename, unlink, chmod, ... has returned",
+     "The change is in the journal on this machine: it survives the death of daytonafs, and is on "
+     "its way. With durability=sync it is in the sandbox.",
+     "a_process_that_stops_at_any_step_of_its_journal_loses_nothing crash.sh "
+     "with_durability_sync_a_write_is_there_when_it_returns"},
+    {"close has returned",
+     "The same; an earlier failure to send this file is reported, once on each handle. With "
+     "durability=close or sync the file is in the sandbox.",
+     "a_refusal_is_told_once_on_each_handle a_conflict_is_told_by_fsync_and_by_close"},
+    {"fsync has returned",
+     "This file and what it stands on (its own earlier changes, its parents, its renames) are in "
+     "the sandbox, and the file and its directory entry on the sandbox's disk. What else waits "
+     "does not delay it.",
+     "who_waits_is_served_while_the_rest_is_paused what_is_small_goes_past_a_large_file "
+     "sqlite.sh"},
+    {"rename of a directory has returned",
+     "It is done in the sandbox, or has failed with the sandbox's errno, unless the directory was "
+     "made here and is not sent yet.",
+     "a_directory_is_renamed_at_once_and_with_the_real_error"},
+    {"a command through .ctl or daytonafs exec starts",
+     "Every earlier change is in the sandbox; else it does not start, and the error names what is "
+     "not. Of what the sandbox refused, each change stops one command only.",
+     "a_command_does_not_start_when_an_earlier_change_cannot_be_sent edit_run.sh "
+     "a_command_sees_what_was_written_and_what_it_changes_is_seen"},
+    {"a command has ended", "What it changed is seen by the next access here.",
+     "edit_run.sh after_a_command_one_request_tells_what_it_did"},
+    {"sync written to .ctl/ctl, daytonafs sync, daytonafs umount",
+     "Everything is in the sandbox; else the exit code is 8, and what is left is listed.",
+     "cli.sh what_stands_on_a_refused_change_is_kept_with_it_as_a_tree "
+     "sync_says_what_is_left"},
+    {"fusermount3 -u, SIGTERM",
+     "What waits is sent for drain_timeout; the rest stays in the journal, and the log says so.",
+     "crash.sh"},
+    {"kill -9, crash",
+     "Every change whose call had returned is made by the next mount of that sandbox, once.",
+     "crash.sh a_process_that_stops_before_any_request_loses_nothing "
+     "a_process_that_stops_after_any_request_does_nothing_twice "
+     "a_batch_that_was_cut_off_at_any_change_is_done_once "
+     "killed_at_any_step_it_goes_on_where_it_was "
+     "every_torn_tail_is_dropped_and_no_more"},
+
+    {"what is seen", NULL, NULL},
+    {"what was done here", "It is seen here by every call that starts after it returned.",
+     "fs_does_what_a_local_directory_does_when_changes_wait_in_a_journal model.sh fsx.sh"},
+    {"what was done in the sandbox",
+     "It is seen by an open, stat or readdir that starts more than coherence (1 s) later. Not so "
+     "what a program there stores through a shared mapping, which moves no time stamp, and what "
+     "happens in trees that take longer than that to look through: status says so.",
+     "coherence.sh whatever_happens_inside_is_seen_after_the_window "
+     "a_moved_in_tree_is_walked_in_full_although_nothing_in_it_changed"},
+    {"a file replaced in the sandbox",
+     "It is another file: a handle keeps the version it opened, or gets ESTALE.",
+     "a_replaced_file_is_a_new_node_and_an_open_handle_keeps_what_it_has "
+     "a_replaced_large_file_that_is_not_all_here_is_stale"},
+    {"a file changed in place in the sandbox", "Handles follow it, and never go back.",
+     "a_file_changed_in_place_is_followed_by_its_handles "
+     "a_large_file_changed_under_a_reader_never_mixes_versions"},
+    {"a file saved here, as the sandbox sees it",
+     "What one handle writes between open and close appears as one replacement, whole for every "
+     "reader; mode, owner, times and hard links survive. In place are: appends, patches of large "
+     "files, files with several links or of another owner, and what lies in directories that "
+     "cannot be written to.",
+     "reader.sh a_reader_sees_whole_versions_only "
+     "a_file_is_replaced_by_a_new_inode_with_the_old_ones_mode a_file_with_two_names_keeps_both "
+     "little_in_a_large_file_is_written_in_place"},
+    {"a file that is open and unlinked, or replaced", "It can be read and written on.",
+     "an_unlinked_open_file_works_on_and_is_never_sent what_is_replaced_while_open_stays_readable"},
+    {"times, inode numbers",
+     "Times are in the sandbox's clock. What a change showed when it was made (mtime, ctime, inode "
+     "number) stays, also after a remount, until the sandbox changes the file.",
+     "what_a_save_showed_does_not_change_when_it_is_sent "
+     "what_a_save_showed_stays_until_the_sandbox_changes_it remember.sh"},
+
+    {"two who write", NULL, NULL},
+    {"the sandbox has changed what a change from here means",
+     "Nothing is overwritten or removed: theirs stays, ours goes to .ctl/conflicts, and what "
+     "stands "
+     "on it goes with it; fsync and close say EIO. keep mine PATH or keep theirs PATH settles it.",
+     "conflict.sh two_writers.sh what_the_sandbox_has_changed_is_not_overwritten "
+     "another_object_is_never_touched a_save_of_theirs_is_never_replaced_unseen theirs_or_mine"},
+    {"both append to one file", "Every line of both is there.",
+     "both_who_append_are_there appends_of_both_all_survive"},
+    {"the sandbox was restored, and holds the same content in new files", "That is no conflict.",
+     "the_same_content_is_the_same_file_whatever_its_inode content_that_is_known_is_no_conflict"},
+    {"O_EXCL, mkdir, link, RENAME_NOREPLACE",
+     "They are decided by what is known, at most coherence old, and again in the sandbox: a lock "
+     "file keeps out a program in the sandbox only with durability=sync.",
+     "an_exclusive_create_is_checked_again_in_the_sandbox what_is_new_must_not_be_there_yet"},
+    {"a change that the sandbox refuses after its call has returned",
+     "It is told once by the next fsync or close of each handle, in .ctl/errors, and by the exit "
+     "codes of sync and umount until it is settled; it is kept, with what stands on it, in "
+     ".ctl/rejected.",
+     "a_refusal_is_told_once_on_each_handle what_stands_on_a_failed_change_is_poisoned_and_nothing_"
+     "else what_stands_on_a_refused_change_is_kept_with_it_as_a_tree"},
+    {"permissions",
+     "They are checked here, as the sandbox's user has them, before anything is sent.",
+     "permissions_are_checked_before_anything_is_sent model_user.sh "
+     "fs_does_what_a_local_directory_does_for_an_ordinary_user"},
+
+    {"when things go wrong", NULL, NULL},
+    {"the line is down, or slow",
+     "An operation ends within op_timeout without progress (ETIMEDOUT), and when its caller is "
+     "interrupted; after that the next fail at once (EHOSTDOWN) until the sandbox answers again. "
+     "What is known is shown, and what is written waits.",
+     "faults.sh blocked.sh who_waits_without_progress_is_told_in_time who_waits_may_be_interrupted "
+     "what_nobody_closes_any_more_is_sent_in_the_background"},
+    {"a request is lost, repeated, or cut", "Each change is made exactly once all the same.",
+     "faults.sh a_line_that_breaks_changes_nothing "
+     "sent_twice_it_is_done_once_and_answered_the_same "
+     "sent_twice_at_once_one_waits_and_gets_the_answer"},
+    {"the local disk is full",
+     "Writers wait, then are refused (ENOSPC), before the journal loses anything.",
+     "writers_wait_then_are_refused_before_the_disk_is_full"},
+    {"nobody uses the mount",
+     "Nothing is sent, so that the sandbox can stop by itself. While it is stopped, what is known "
+     "is shown; what is not starts it (wake=auto) or fails with EHOSTDOWN (wake=never).",
+     "an_idle_mount_asks_nothing long_idle.sh lifecycle.sh options.sh"},
+    {NULL, NULL, NULL},
+};
