@@ -54,7 +54,7 @@ enum intent_stage { /* on disk: append, never renumber */
 struct intent {
     enum intent_stage stage; /* 0: none */
     bool beside;             /* the temporary name is beside the file */
-    uint64_t ino, off;
+    uint64_t ino, off;       /* WRITE, APPEND: ino is data_open's */
     uint64_t old_ino, old_size;
     int64_t old_mtime_ns, when_ns;
 };

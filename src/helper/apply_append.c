@@ -151,6 +151,8 @@ static int append_to(struct apply *a, const struct batch_change *c, struct place
                      const struct intent *doubt, struct batch_result *ret)
 {
     const bool make = !p->there && c->at.means <= BATCH_ABSENT;
+    const int flags = O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    struct intent intent = *doubt;
     struct batch_change made = *c;
     uint64_t off = 0;
     struct stat st;
@@ -162,13 +164,13 @@ static int append_to(struct apply *a, const struct batch_change *c, struct place
         return result_failed(ret, S_ISDIR(p->st.st_mode)   ? -EISDIR
                                   : S_ISLNK(p->st.st_mode) ? -ELOOP
                                                            : -EINVAL);
-    fd = openat(p->dir, p->name,
-                O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (make ? O_CREAT : 0),
-                c->set & BATCH_SET_MODE ? c->mode : 0644);
-    if (fd < 0 && errno == EACCES && !make) /* one may be able to write, and not to read */
-        fd = openat(p->dir, p->name, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (doubt->stage == 0 && p->there)
+        intent = (struct intent){
+            .stage = INTENT_APPEND, .old_ino = p->st.st_ino, .old_size = (uint64_t)p->st.st_size};
+    fd = data_open(a, p, flags | (make ? O_CREAT : 0), c->set & BATCH_SET_MODE ? c->mode : 0644,
+                   &intent);
     if (fd < 0)
-        return result_failed(ret, -errno);
+        return fd == -EAGAIN ? fd : result_failed(ret, fd);
     r = fstat(fd, &st) < 0 ? -errno : 0;
     p->st = st;
     if (!make)

@@ -1,5 +1,7 @@
 #include "helper/apply_data.h"
 
+#include "helper/text.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -142,6 +144,58 @@ static int put_old(struct apply *a, int old, int fd, uint64_t *off, uint64_t end
     if (r == 0)
         *off = end;
     return r;
+}
+
+/* ---- opening ---- */
+
+enum { LIFTED = 1 << 12, MODE_BITS = LIFTED - 1 };
+
+/* Through its O_PATH descriptor, so that it is that file and no other. */
+static int open_lifted(const struct place *p, int flags)
+{
+    const int path_fd = openat(p->dir, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    char path[32];
+    struct stat st;
+    int fd = -1;
+
+    if (path_fd < 0)
+        return -1;
+    text_make(path, sizeof(path), "/proc/self/fd/%d", path_fd);
+    if (fstat(path_fd, &st) == 0 && st.st_ino == p->st.st_ino &&
+        chmod(path, (st.st_mode & MODE_BITS) | S_IRUSR | S_IWUSR) == 0) {
+        apply_step();
+        fd = open(path, flags & ~O_NOFOLLOW);
+    }
+    close(path_fd);
+    return fd;
+}
+
+static int open_as_is(const struct place *p, int flags, mode_t made)
+{
+    const int fd = openat(p->dir, p->name, flags, made);
+
+    if (fd >= 0 || errno != EACCES || (flags & O_ACCMODE) != O_RDWR)
+        return fd;
+    return openat(p->dir, p->name, (flags & ~O_ACCMODE) | O_WRONLY, made);
+}
+
+int data_open(struct apply *a, const struct place *p, int flags, mode_t made, struct intent *intent)
+{
+    int fd = open_as_is(p, flags, made), r;
+
+    if (fd < 0 && errno == EACCES && p->there && S_ISREG(p->st.st_mode) &&
+        p->st.st_uid == geteuid()) {
+        intent->ino = LIFTED | (p->st.st_mode & MODE_BITS);
+        r = apply_intent(a, intent);
+        if (r < 0)
+            return r;
+        fd = open_lifted(p, flags);
+    }
+    if (fd < 0)
+        return -errno;
+    if (intent->ino & LIFTED)
+        (void)fchmod(fd, intent->ino & MODE_BITS); /* it was ours to lift */
+    return fd;
 }
 
 int data_build(struct apply *a, const struct batch_change *c, const struct shape *s, int old,

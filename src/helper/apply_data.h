@@ -26,5 +26,12 @@ int data_gather(struct apply *a, const struct batch_change *c, uint64_t off, cha
 /* True if the file has the pieces, and is as large. */
 bool data_is_there(struct apply *a, const struct batch_change *c, const struct shape *s, int fd);
 bool is_about_the_batch(int r); /* not about the file */
+/*
+ * Opens it for writing. A file of ours whose mode does not allow that was opened by who wrote to it
+ * before the mode came: it is written down in the intent and lifted for a moment. O_RDWR takes
+ * O_WRONLY, too. The descriptor, or -errno; -EAGAIN: `stopped` is set.
+ */
+int data_open(struct apply *a, const struct place *p, int flags, mode_t made,
+              struct intent *intent);
 
 #endif

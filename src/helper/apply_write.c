@@ -69,21 +69,16 @@ static int write_fd(struct apply *a, const struct batch_change *c, int fd, struc
     return r < 0 ? result_failed(ret, r) : finish_fd(fd, c, ret);
 }
 
-static int open_to_write(const struct place *p, int flags)
-{
-    const int fd = openat(p->dir, p->name,
-                          O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags, 0600);
-
-    return fd < 0 ? -errno : fd;
-}
-
 static int write_in_place(struct apply *a, const struct batch_change *c, struct place *p,
                           struct intent *intent, struct batch_result *ret)
 {
+    const int flags = O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
     struct stat st;
     int fd, r;
 
-    fd = open_to_write(p, p->there ? 0 : O_CREAT | O_EXCL);
+    fd = data_open(a, p, flags | (p->there ? 0 : O_CREAT | O_EXCL), 0600, intent);
+    if (fd == -EAGAIN)
+        return fd;
     if (fd == -EEXIST) {
         (void)place_look(p);
         return result_conflict(ret, p);

@@ -243,11 +243,12 @@ static int make_write(struct mem *m, const struct remote_batch *b, const struct 
     if (old && !mem_may(m, old, W_OK) && old->attr.uid != m->uid)
         return -EACCES;
     r = fill(m, b, c, old, &d);
-    if (r == 0 && in_place && old) {
+    if (r == 0 && !(in_place && old))
+        r = mem_put_node(m, c->path, &(struct remote_put){.replace = &made}, &d, &n);
+    if (old && ((r == 0 && in_place) || r == -EACCES)) {
         mem_data_done(&old->data);
         old->data = d;
-    } else if (r == 0) {
-        r = mem_put_node(m, c->path, &(struct remote_put){.replace = &made}, &d, &n);
+        r = 0;
     }
     if (r < 0) {
         mem_data_done(&d);

@@ -15,6 +15,7 @@ struct apply_rig {
     uint64_t number;    /* of the next batch */
     long dies_at;       /* at which step; 0: it does not */
     long limit_ms;      /* 0: as long as the real one */
+    unsigned uid;       /* who it runs as; arig_own has given all to that one. 0: the test */
     unsigned asked;     /* questions since it was set to 0 */
 };
 extern struct apply_rig arig;
@@ -47,6 +48,7 @@ struct remote_object arig_same(const char *name);
 #define ARIG_ANY ((struct remote_object){.means = REMOTE_ANY})
 #define ARIG_LEFT(i) ((struct remote_object){.means = REMOTE_LEFT_BY, .change = (i)})
 
+void arig_own(unsigned uid); /* all that is there is that user's, who does the rest; as root only */
 void arig_put(const char *name, const char *text);
 char *arig_get(const char *name); /* NULL: there is none; lives until the test ends */
 struct stat arig_stat(const char *name);

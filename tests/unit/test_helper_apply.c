@@ -264,6 +264,47 @@ TEST(a_file_with_two_names_keeps_both)
     assert_true(arig_stat("f").st_ino == ino);
 }
 
+/* Who wrote it had it open before it got that mode, as git's packs; killed at any step of it. */
+TEST(a_mode_that_came_later_does_not_stop_what_was_written)
+{
+    enum { USER = 65534 };
+    const struct remote_change append = {.kind = REMOTE_CHANGE_WRITE,
+                                         .flags = REMOTE_CHANGE_APPEND,
+                                         .path = arig_path("f"),
+                                         .keep = REMOTE_ALL,
+                                         .size = REMOTE_ALL,
+                                         .pieces = &(struct remote_piece){.len = 3},
+                                         .piece_count = 1};
+    bool died = true;
+
+    if (geteuid() != 0)
+        skip();
+    arig_put("f", "one");
+    assert_int_equal(link("f", "g"), 0);
+    arig_own(USER);
+    for (long step = 1; died; step++) {
+        struct remote_change v[2] = {arig_write("f", arig_same("f"), "two"), append};
+        struct remote_batch b;
+        struct remote_applied a;
+        bool more;
+
+        assert_int_equal(chmod("f", 0444), 0);
+        v[1].at = ARIG_LEFT(0);
+        b = arig_batch(v, 2, "two");
+        arig.dies_at = step;
+        died = arig_ask(&b, true, &a, &more) == -EPIPE;
+        arig.dies_at = 0;
+        if (died)
+            assert_int_equal(arig_apply(&b, &a), 0);
+        expect_done(a.v[0]);
+        expect_now(a.v[1], "f");
+        remote_applied_done(&a);
+        arig.number++;
+        expect_file("g", "twotwo");
+        assert_int_equal(arig_stat("f").st_mode & 07777, 0444);
+    }
+}
+
 TEST(little_in_a_large_file_is_written_in_place)
 {
     enum { SIZE = 32 << 20 };
@@ -642,6 +683,7 @@ int main(void)
         CASE(a_rename_replaces_what_was_expected_or_exchanges),
         CASE(an_append_goes_to_the_end_as_it_is_then),
         CASE(a_file_with_two_names_keeps_both),
+        CASE(a_mode_that_came_later_does_not_stop_what_was_written),
         CASE(little_in_a_large_file_is_written_in_place),
         CASE(holes_stay_holes_when_a_file_is_copied),
         CASE(another_object_is_never_touched),
