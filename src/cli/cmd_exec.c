@@ -12,8 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TIMED_OUT = 124 /* as timeout(1) has it */ };
-
 /* With --json the output waits for its end; else it goes out as it comes. */
 static int take_output(void *arg, bool err, const void *p, size_t n)
 {
@@ -79,6 +77,8 @@ static int read_options(struct exec *e, int64_t *ret_timeout_ns)
 
     if (cli_has(cli, "detach") && (cli_has(cli, "interactive") || cli_has(cli, "timeout")))
         return cli_fail_usage(cli, "--detach goes with neither --interactive nor --timeout");
+    if (cli_has(cli, "tty") && (cli_has(cli, "detach") || cli_has(cli, "json")))
+        return cli_fail_usage(cli, "--tty goes with neither --detach nor --json");
     if (cli_value(cli, "name") && !cli_has(cli, "detach"))
         return cli_fail_usage(cli, "--name goes with --detach");
     e->env = calloc(cli->value_count + 1, sizeof(*e->env));
@@ -174,7 +174,7 @@ static int run_and_wait(struct exec *e, int64_t timeout_ns)
     if (r < 0)
         return cli_job_place_fail(&e->place, EXEC_NOT_RUN, r, "cannot run the command");
     if (timed_out)
-        return cli_fail(TIMED_OUT, "the command took longer than --timeout=%s and was ended",
+        return cli_fail(EXEC_TIMED_OUT, "the command took longer than --timeout=%s and was ended",
                         cli_value(e->cli, "timeout"));
     if (e->exit_code < 0)
         return cli_fail(EXEC_NOT_RUN, "the command was cut off: the sandbox was stopped");
@@ -199,6 +199,10 @@ static int run(struct cli *cli)
         r = read_options(&e, &timeout_ns);
     if (r != EXITCODE_OK)
         goto out;
+    if (cli_has(cli, "tty")) {
+        r = exec_terminal(&e, word, timeout_ns);
+        goto out;
+    }
     relay_block_signals(); /* before any thread is there that might get them */
     r = cli_job_place_find(&e.place, cli, word);
     if (r != EXITCODE_OK)
@@ -228,6 +232,7 @@ out:
 static const struct cli_option options[] = {
     {"command", 'c', "LINE", "a line for the sandbox's shell, instead of words"},
     {"interactive", 'i', NULL, "pass stdin on, and its end"},
+    {"tty", 't', NULL, "give it a terminal; with -i what is typed here goes to it key by key"},
     {"workdir", 'w', "DIR", "where it starts; default: this directory's place in the sandbox"},
     {"env", 'e', "NAME=VALUE", "environment; may be given more than once"},
     {"timeout", 0, "TIME", "end it after so long, with exit code 124"},
@@ -251,7 +256,11 @@ const struct cli_command cmd_exec = {
         "over a connection that breaks. Ctrl-C sends SIGINT to the command, a second one ends it. "
         "The exit code is the command's, 128 and more if a signal ended it; 125: it could not be "
         "started, 126: it cannot be executed, 127: it was not found.\n\n"
-        "It gets no terminal: see `daytonafs shell`.\n\n"
+        "With --tty it gets a terminal of the size of this one, which follows; output and errors "
+        "are one then. With -it all keys are the command's, Ctrl-C and Ctrl-Z too; ~. at the start "
+        "of a line ends it, ~~ is a ~. It ends when the connection is lost or this program is "
+        "ended. A terminal is a login shell that becomes the command, so its profile is read "
+        "first.\n\n"
         "Without the helper in the sandbox output and errors come together when the command ends, "
         "at most 64 MiB, stdin is empty, and a broken connection is an error.",
     .options = options,

@@ -1,43 +1,22 @@
 /* daytonafs shell [MOUNT|SANDBOX] */
+#include "cli/converse.h"
 #include "cli/script.h"
 #include "cli/site.h"
-#include "cli/terminal.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { ID_MAX = 64, CTRL_D = 4, END_AGAIN_MS = 500 };
+enum { ID_MAX = 64 };
 
-/* Why it is over although the shell has not ended. */
-enum left { LEFT_NOT, LEFT_BY_KEY, LEFT_BY_SIGNAL };
-
-/*
- * Two threads: this one shows what comes, a second one types what the user types and looks after
- * signals. The second ends the wait of the first by its cancel, and is ended itself by the eventfd.
- */
 struct shell {
     const struct cli *cli;
     struct site site;
     char id[ID_MAX];
     bool named; /* by the user: it outlives a terminal that is closed */
-    bool raw;   /* stdin is a terminal */
-    struct daytona_pty *pty;
-    struct daytona_cancel *cancel; /* of the first thread */
-    int signals, stop;             /* signalfd, eventfd */
-    pthread_t typist;
-    enum left left; /* written before cancel is fired */
-    int signal;
-
-    /* The typist's. */
-    bool line_start, tilde, eof;
+    struct converse talk;
 };
 
 static int show(void *arg, const void *p, size_t n)
@@ -45,187 +24,7 @@ static int show(void *arg, const void *p, size_t n)
     return fd_write_all(STDOUT_FILENO, p, n);
 }
 
-/* ---- the typist ---- */
-
-static void leave(struct shell *s, enum left why, int sig)
-{
-    s->left = why;
-    s->signal = sig;
-    daytona_cancel_fire(s->cancel);
-}
-
-/* Takes "~." at the start of a line out, as ssh does, and "~~" stands for "~". True: leave. */
-static bool take_escape(struct shell *s, const char *from, size_t n, struct buf *to)
-{
-    for (size_t i = 0; i < n; i++) {
-        const char c = from[i];
-
-        if (s->tilde) {
-            s->tilde = false;
-            if (c == '.')
-                return true;
-            if (c != '~')
-                (void)buf_putc(to, '~'); /* to has room for two bytes a byte */
-        } else if (c == '~' && s->line_start) {
-            s->tilde = true;
-            continue;
-        }
-        (void)buf_putc(to, c);
-        s->line_start = c == '\r' || c == '\n';
-    }
-    return false;
-}
-
-/* False: nothing more can be typed. */
-static bool type(struct shell *s)
-{
-    struct buf to = BUF_INIT(2 * 4096 + 1);
-    char bytes[4096];
-    ssize_t n;
-    bool go_on = true;
-
-    do
-        n = read(STDIN_FILENO, bytes, sizeof(bytes));
-    while (n < 0 && errno == EINTR);
-    if (n <= 0) {
-        s->eof = true;
-        return false;
-    }
-    if (buf_reserve(&to, 2 * (size_t)n) < 0) {
-        leave(s, LEFT_BY_KEY, 0);
-        return false;
-    }
-    if (!s->raw)
-        (void)buf_append(&to, bytes, (size_t)n);
-    else if (take_escape(s, bytes, (size_t)n, &to))
-        go_on = false;
-    /* An end of the connection is the other thread's to tell. */
-    if (to.len > 0 && daytona_pty_send(s->pty, to.data, to.len) < 0)
-        go_on = false;
-    else if (!go_on)
-        leave(s, LEFT_BY_KEY, 0);
-    explicit_bzero(bytes, sizeof(bytes)); /* people type passwords */
-    if (to.data)
-        explicit_bzero(to.data, to.cap);
-    buf_done(&to);
-    return go_on;
-}
-
-/* A size that is lost is no reason to end: the next one comes with the next change. */
-static void resize(const struct shell *s)
-{
-    unsigned cols, rows;
-
-    if (terminal_size(STDIN_FILENO, &cols, &rows))
-        (void)daytona_pty_resize(s->site.api.sandbox, s->id, cols, rows);
-}
-
-/* Somebody stopped this program, not what runs in the sandbox: there Ctrl-Z is a byte. */
-static void suspend(const struct shell *s)
-{
-    terminal_restore();
-    raise(SIGSTOP);
-    if (s->raw)
-        (void)terminal_raw(STDIN_FILENO);
-    resize(s);
-}
-
-static void take_signal(struct shell *s)
-{
-    struct signalfd_siginfo info;
-
-    if (read(s->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
-        return;
-    switch (info.ssi_signo) {
-    case SIGWINCH:
-        resize(s);
-        break;
-    case SIGTSTP:
-        suspend(s);
-        break;
-    case SIGCONT: /* whoever had the terminal meanwhile left it as it liked */
-        if (s->raw)
-            (void)terminal_raw(STDIN_FILENO);
-        resize(s);
-        break;
-    default:
-        leave(s, LEFT_BY_SIGNAL, (int)info.ssi_signo);
-    }
-}
-
-static void *typist(void *arg)
-{
-    struct shell *s = arg;
-    struct pollfd fds[] = {{.fd = s->stop, .events = POLLIN},
-                           {.fd = s->signals, .events = POLLIN},
-                           {.fd = STDIN_FILENO, .events = POLLIN}};
-
-    s->line_start = true;
-    for (;;) {
-        const int n = poll(fds, 3, s->eof ? END_AGAIN_MS : -1);
-
-        if ((n < 0 && errno != EINTR) || (n > 0 && fds[0].revents))
-            break;
-        /* Again until it is heard: a terminal forgets an end that came before its shell did. */
-        if (n == 0 && daytona_pty_send(s->pty, &(const char){CTRL_D}, 1) < 0)
-            s->eof = false;
-        if (n <= 0)
-            continue;
-        if (fds[1].revents)
-            take_signal(s);
-        if (fds[2].revents && !type(s))
-            fds[2].fd = -1;
-    }
-    return NULL;
-}
-
-/* ---- one conversation ---- */
-
-static int watch_signals(sigset_t *before)
-{
-    static const int ours[] = {SIGWINCH, SIGTSTP, SIGCONT, SIGINT, SIGQUIT, SIGTERM, SIGHUP};
-    sigset_t set;
-
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-        sigaddset(&set, ours[i]);
-    pthread_sigmask(SIG_BLOCK, &set, before);
-    return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
-/* Shows the terminal until it ends, or is left. -EINTR: left. */
-static int converse(struct shell *s, struct daytona_pty_exit *end)
-{
-    const uint64_t one = 1;
-    sigset_t before;
-    int r;
-
-    s->signals = watch_signals(&before);
-    s->stop = eventfd(0, EFD_CLOEXEC);
-    s->cancel = daytona_cancel_new();
-    r = s->signals < 0 || s->stop < 0 || !s->cancel ? -ENOMEM : 0;
-    if (r == 0 && isatty(STDIN_FILENO)) {
-        r = terminal_raw(STDIN_FILENO);
-        s->raw = r == 0;
-    }
-    if (r == 0)
-        r = -pthread_create(&s->typist, NULL, typist, s);
-    if (r == 0) {
-        daytona_cancel_bind(s->cancel);
-        r = daytona_pty_wait(s->pty, show, NULL, 0, end);
-        daytona_cancel_bind(NULL);
-        terminal_restore();
-        if (write(s->stop, &one, sizeof(one)) < 0)
-            r = -errno; /* cannot be: the counter is at 0 */
-        pthread_join(s->typist, NULL);
-    }
-    terminal_restore();
-    daytona_cancel_free(s->cancel);
-    close(s->signals);
-    close(s->stop);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return r;
-}
+/* ---- its end ---- */
 
 /* Where it goes on, and how one gets back there. */
 static int say_left(const struct shell *s, int code, const char *why)
@@ -241,7 +40,7 @@ static int end_by_signal(struct shell *s)
         (void)daytona_pty_kill(s->site.api.sandbox, s->id); /* it may be ending by itself */
     else
         say_left(s, 0, "ended by a signal");
-    return 128 + s->signal;
+    return 128 + s->talk.signal;
 }
 
 static int outcome(struct shell *s, int r, const struct daytona_pty_exit *end)
@@ -251,9 +50,9 @@ static int outcome(struct shell *s, int r, const struct daytona_pty_exit *end)
 
     if (r == 0)
         return end->code >= 0 && end->code <= 255 ? end->code : EXITCODE_OTHER;
-    if (r == -EINTR && s->left == LEFT_BY_SIGNAL)
+    if (r == -EINTR && s->talk.left == CONVERSE_SIGNAL)
         return end_by_signal(s);
-    if (r == -EINTR && s->left == LEFT_BY_KEY)
+    if (r == -EINTR && s->talk.left == CONVERSE_KEY)
         return say_left(s, EXITCODE_OK, "left");
     if (r == -EPIPE || r == -EIO) { /* nobody sees the output any more */
         (void)daytona_pty_kill(s->site.api.sandbox, s->id);
@@ -316,13 +115,13 @@ static int open_terminal(struct shell *s, const struct daytona_pty_params *param
     int r = -EEXIST;
 
     if (s->named) {
-        r = daytona_pty_attach(sandbox, s->id, &s->pty);
+        r = daytona_pty_attach(sandbox, s->id, &s->talk.pty);
         if (r == 0)
-            resize(s);
+            converse_resize(&s->talk);
         if (r != -ENOENT)
             return r;
     }
-    return daytona_pty_open(sandbox, params, &s->pty);
+    return daytona_pty_open(sandbox, params, &s->talk.pty);
 }
 
 static int use_shell(struct shell *s, struct daytona_pair *env, size_t env_count)
@@ -337,11 +136,13 @@ static int use_shell(struct shell *s, struct daytona_pair *env, size_t env_count
 
     if (!cwd && (workdir || t->mounted))
         return cli_fail_errno(-ENOMEM, "cannot start a shell");
-    (void)terminal_size(STDIN_FILENO, &params.cols, &params.rows);
+    converse_size(&params.cols, &params.rows);
+    s->talk =
+        (struct converse){.sandbox = s->site.api.sandbox, .id = s->id, .keys = true, .show = show};
     r = api_check(&s->site.api, open_terminal(s, &params));
     if (r == EXITCODE_OK)
-        r = outcome(s, converse(s, &end), &end);
-    daytona_pty_detach(s->pty);
+        r = outcome(s, converse(&s->talk, &end), &end);
+    daytona_pty_detach(s->talk.pty);
     site_changed(&s->site);
     free(cwd);
     return r;

@@ -1,10 +1,15 @@
-/* exec.h - one invocation of exec, for cmd_exec.c and exec_plain.c. */
+/* exec.h - one invocation of exec, for cmd_exec.c, exec_plain.c and exec_terminal.c. */
 #ifndef CLI_EXEC_H
 #define CLI_EXEC_H
 
 #include "cli/job.h"
 
-enum { EXEC_SCRIPT_MAX = 1 << 20, EXEC_OUTPUT_MAX = 64 << 20, EXEC_NOT_RUN = 125 };
+enum {
+    EXEC_SCRIPT_MAX = 1 << 20,
+    EXEC_OUTPUT_MAX = 64 << 20,
+    EXEC_NOT_RUN = 125,
+    EXEC_TIMED_OUT = 124 /* as timeout(1) has it */
+};
 
 struct exec {
     const struct cli *cli;
@@ -23,5 +28,11 @@ struct exec {
  * code; a failure has been explained.
  */
 int exec_plain(struct exec *e);
+
+/*
+ * With a terminal of its own in the sandbox, shown in this one. word: MOUNT|SANDBOX or NULL;
+ * place is not used. An exit code, the command's if it was started; a failure has been explained.
+ */
+int exec_terminal(struct exec *e, const char *word, int64_t timeout_ns);
 
 #endif

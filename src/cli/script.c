@@ -67,6 +67,16 @@ static int put_cd(struct buf *out, const char *cwd)
     return r == 0 ? buf_printf(out, " || exit %d\n", SCRIPT_NOT_RUN) : r;
 }
 
+/* The beginning of a shell of its own: its variables and its directory. */
+static int put_place(struct buf *out, const struct script *s)
+{
+    int r = buf_puts(out, "(\n");
+
+    for (size_t i = 0; r == 0 && s->env && s->env[i]; i++)
+        r = put_env(out, s->env[i]);
+    return r == 0 && s->cwd ? put_cd(out, s->cwd) : r;
+}
+
 /*
  * The command in a shell of its own that cannot eat the rest of the script from stdin. What goes on
  * in the background holds the file, not the way to the caller, who need not wait for it. The
@@ -74,12 +84,8 @@ static int put_cd(struct buf *out, const char *cwd)
  */
 static int put_group(struct buf *out, const struct script *s)
 {
-    int r = buf_puts(out, "(\n");
+    int r = put_place(out, s);
 
-    for (size_t i = 0; r == 0 && s->env && s->env[i]; i++)
-        r = put_env(out, s->env[i]);
-    if (r == 0 && s->cwd)
-        r = put_cd(out, s->cwd);
     if (r == 0)
         r = buf_puts(out, s->command);
     if (r == 0)
@@ -108,6 +114,29 @@ int script_build(struct buf *out, const struct script *s)
     if (r == 0)
         r = buf_printf(out, "printf '\\n%%s %%s\\n' '%s' \"$dfs_exit\"\n", s->token);
     return r == 0 ? buf_puts(out, "exit \"$dfs_exit\"\n") : r;
+}
+
+/*
+ * Signals that keys send are for the command: the shell around it lives on to tell its end. The
+ * command is for the shell that the terminal began with, whose name is $0 here, as login shells
+ * have it. The service may lose what is printed in the last moment.
+ */
+int script_terminal(struct buf *out, const struct script *s)
+{
+    int r = buf_printf(out,
+                       "unset " SCRIPT_TERMINAL_ENV " HISTFILE\n"
+                       "trap : INT QUIT\n"
+                       "dfs_sh=${0#-}; command -v \"$dfs_sh\" >/dev/null 2>&1 || dfs_sh=sh\n"
+                       "printf %%s '%s'\n",
+                       s->token);
+
+    if (r == 0)
+        r = put_place(out, s);
+    if (r == 0)
+        r = buf_puts(out, "exec \"$dfs_sh\" -c ");
+    if (r == 0)
+        r = words_quote(out, s->command);
+    return r == 0 ? buf_puts(out, "\n)\ndfs_exit=$?\nsleep 0.1 2>/dev/null\nexit $dfs_exit\n") : r;
 }
 
 size_t script_tail(const char *p, size_t len, const char *token, int *ret_exit)

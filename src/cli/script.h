@@ -36,6 +36,15 @@ bool script_env_valid(const char *pair);
 int script_build(struct buf *out, const struct script *s);
 
 /*
+ * The same for a terminal, whose shell is to be typed SCRIPT_TERMINAL_LINE with the text in the
+ * environment as SCRIPT_TERMINAL_ENV: it prints the token when the command begins, and ends with
+ * it. The echo of the line does not have the token.
+ */
+#define SCRIPT_TERMINAL_ENV "DAYTONAFS_EXEC"
+#define SCRIPT_TERMINAL_LINE " exec sh -c \"$" SCRIPT_TERMINAL_ENV "\" \"$0\"\n"
+int script_terminal(struct buf *out, const struct script *s);
+
+/*
  * Where in the answer the tail begins that holds the exit code; the command's own output is what
  * comes before. *ret_exit is set only if there is a whole one; else returns len.
  */

@@ -29,6 +29,40 @@ is "environment and directory" \
     '<a b /usr>'
 fails "a directory that is not there" "$D" shell box -w /nowhere
 fails "a name that is none" "$D" shell box --name a/b
+
+# ---- a terminal for one command ----
+T='timeout 30'
+in_terminal() {
+    $T "$D" exec "$@" >"$WORK/out"
+    echo "code $?" >>"$WORK/out"
+    tr -d '\r' <"$WORK/out"
+}
+echo 'written for it' >fresh
+is "output, exit code and nothing of the shell around it" \
+    "$(cd sub && in_terminal -t -e 'V=a b' -- \
+        sh -c 'test -t 0 && test -t 1 && test -t 2 && echo all; echo "$V"; cat ../fresh; exit 7')" \
+    "all
+a b
+written for it
+code 7"
+is "what is typed comes from stdin, and ends" \
+    "$(printf 'x y\nz' | in_terminal -it -- sh -c 'read a; echo "<$a>"; cat; echo "."' |
+        grep -c -e '^<x y>$' -e 'z\.$' -e '^code 0$')" 3
+is "a line for the shell, killed by a signal" \
+    "$(in_terminal -t box -c 'echo a | tr a b; kill -9 $$' | grep -v Killed)" "b
+code 137"
+is "not found" "$(in_terminal -t -- no-such-command | tail -n 1)" "code 127"
+is "in time" "$(in_terminal -t --timeout 1s -- sleep 20 2>"$WORK/err")" "code 124"
+is "a directory that is not there" "$(in_terminal -t box -w /nowhere -- true 2>"$WORK/err")" \
+    "code 125"
+# The first SIGINT is its Ctrl-C.
+"$D" exec -t -- sh -c 'trap "echo heard; exit 3" INT; echo up; while :; do sleep 0.1; done' \
+    >"$WORK/int" &
+pid=$!
+check "it runs" within 10 grep -q up "$WORK/int"
+kill -INT $pid
+wait $pid
+is "Ctrl-C is the command's" "$? $(grep -c heard "$WORK/int")" "3 1"
 is "nothing is left" "$("$D" shell --list --json box)" '[]'
 
 have tmux || exit 0
@@ -37,7 +71,7 @@ have setsid || exit 0
 # ---- in a terminal ----
 export TMUX_TMPDIR=$WORK/home
 unset TMUX
-T="tmux -f /dev/null"
+T="timeout 30 tmux -f /dev/null"
 
 # A shell of our own around it shows what it leaves behind: the exit code, and how the terminal is.
 cat >"$WORK/rc" <<EOF
@@ -82,6 +116,30 @@ type 'echo af"ter"' '^after'
 type 'exit 9' 'code <9>'
 type 'stty -g >'"$WORK"'/tty.2; echo ag"ain"' '^again'
 is "the terminal is as it was" "$(cat "$WORK/tty.2")" "$(cat "$WORK/tty.1")"
+
+# ---- exec -it: all keys are the command's, and the terminal is as it was ----
+cat >"$WORK/keys" <<EOF
+stty size
+trap 'echo inter' INT
+cat
+echo waiting
+cat
+exit 6
+EOF
+type 'clear; "$D" exec -it -c "$(cat '"$WORK"'/keys)"; echo "code <$?>"' '^20 70'
+type 'typ"ed' '^typ"ed'
+$T send-keys C-c
+check "Ctrl-C went to it" within 8 shows '^waiting'
+check "and its handler ran" shows inter
+$T send-keys C-d
+check "and its end, too" within 8 shows 'code <6>'
+type 'stty -g >'"$WORK"'/tty.5; echo si"xth"' '^sixth'
+is "the terminal is as it was after exec" "$(cat "$WORK/tty.5")" "$(cat "$WORK/tty.1")"
+type 'clear; "$D" exec -it box -- sh -c "echo up; sleep 100"; echo "code <$?>"' '^up'
+$T send-keys Enter
+$T send-keys -l '~.'
+check "it can be left" within 8 shows 'code <1>'
+check "which ends it" within 10 sh -c '[ "$("$0" shell box --list --json)" = "[]" ]' "$D"
 
 # ---- leaving, and coming back by name ----
 type 'clear; "$D" shell box --name work; echo "code <$?>"' '[$#%] *$'
