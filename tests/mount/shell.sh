@@ -47,7 +47,7 @@ written for it
 code 7"
 is "what is typed comes from stdin, and ends" \
     "$(printf 'x y\nz' | in_terminal -it -- sh -c 'read a; echo "<$a>"; cat; echo "."' |
-        grep -c -e '^<x y>$' -e 'z\.$' -e '^code 0$')" 3
+        grep -c -e '<x y>$' -e 'z\.$' -e '^code 0$')" 3
 is "a line for the shell, killed by a signal" \
     "$(in_terminal -t box -c 'echo a | tr a b; kill -9 $$' | grep -v Killed)" "b
 code 137"
