@@ -27,8 +27,9 @@ bool write_blind_locked(const struct fs *fs, const struct node *n)
 {
     const struct node_file *nf = n->file;
 
+    /* Of an empty file all is here; one that was just made, and is there by now, is such. */
     return fs->flush && !n->deleted && !node_gone_locked(n) && !nf->local && !nf->reading &&
-           !nf->writing && !(nf->blob && blob_whole(nf->blob));
+           !nf->writing && n->attr.size > 0 && !(nf->blob && blob_whole(nf->blob));
 }
 
 void write_blindly_locked(struct fs *fs, struct node *n, uint64_t size)

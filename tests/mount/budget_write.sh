@@ -56,6 +56,12 @@ lock_write_rename() {
     done
 }
 
+# It is made, and sent, before anything is written to it.
+write_then_read() {
+    exec 5<>edit/log && echo sync >$ctl/ctl && cat "$WORK/tree.tar" >&5 && exec 5>&- &&
+        cmp edit/log "$WORK/tree.tar"
+}
+
 temp_files() {
     for i in $(seq 1000); do
         echo "$i" >"edit/tmp$i" && rm "edit/tmp$i" || return 1
@@ -101,6 +107,8 @@ costs "4 KiB in the middle of them, fsync" 2 131072 \
     dd if="$WORK/tree/d0/f0" of=large bs=4096 count=1 seek=5000 conv=notrunc,fsync status=none
 check "they are in the middle" cmp -n 4096 "$WORK/tree/d0/f0" "$SBX/large" 0 $((5000 * 4096))
 is "its size" "$(stat -c %s "$SBX/large")" $(((64 << 20) + 5))
+costs "written to after it was made, and read" 4 $(($(stat -c %s "$WORK/tree.tar") * 102 / 100)) \
+    write_then_read
 costs "1,000 temporary files" 2 $LOTS temp_files
 is "none is there" "$(find "$SBX/edit" -name 'tmp*')" ""
 if have vim; then
