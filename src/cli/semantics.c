@@ -29,7 +29,7 @@ const struct semantics_row semantics_rows[] = {
      "a_command_does_not_start_when_an_earlier_change_cannot_be_sent edit_run.sh "
      "a_command_sees_what_was_written_and_what_it_changes_is_seen"},
     {"a command has ended", "What it changed is seen by the next access here.",
-     "edit_run.sh after_a_command_one_request_tells_what_it_did"},
+     "edit_run.sh a_command_tells_what_it_did_together_with_its_end"},
     {"sync written to .ctl/ctl, daytonafs sync, daytonafs umount",
      "Everything is in the sandbox; else the exit code is 8, and what is left is listed.",
      "cli.sh what_stands_on_a_refused_change_is_kept_with_it_as_a_tree "

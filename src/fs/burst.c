@@ -3,7 +3,7 @@
  * since the last one, and what the answer does not mention is as it was. Directories that nobody
  * looked at lately are asked about when somebody does.
  */
-#include "fs/fs_internal.h"
+#include "fs/burst.h"
 
 #include "util/clock.h"
 #include "util/path.h"
@@ -22,25 +22,12 @@ enum {
  * is about everything since the oldest. */
 static const int64_t together_ns = 300 * NS_PER_S;
 
-struct asked {
-    struct node *dir; /* counted; its flight is ours */
-    char *path;
-    struct flight flight;
-};
-
-struct burst {
-    struct asked *v; /* in the order of strcmp: parents before what is in them */
-    size_t count, cap;
-    int64_t since_ns;
-    bool lost; /* no memory */
-};
-
 static bool may_pick(const struct burst *b, const struct node *n, int64_t covered_ns)
 {
     const struct node_dir *d = n->dir;
 
-    if (d->picked || d->flight || !d->listed || !d->covered || b->count >= BURST_DIRS_MAX ||
-        change_moving_locked(n))
+    if (d->picked || (d->flight && !b->late) || !d->listed || !d->covered ||
+        b->count >= BURST_DIRS_MAX || change_moving_locked(n))
         return false;
     if (d->covered_ns == covered_ns)
         return true;
@@ -79,7 +66,8 @@ static int pick_locked(struct fs *fs, struct burst *b, struct node *n)
     b->count++;
     if (n->dir->covered_ns < b->since_ns)
         b->since_ns = n->dir->covered_ns;
-    unuse_locked(fs, n->dir);
+    if (!b->late)
+        unuse_locked(fs, n->dir);
     return 0;
 }
 
@@ -92,7 +80,7 @@ static void pick_up_locked(struct fs *fs, struct burst *b, struct node *n, int64
             (void)pick_locked(fs, b, n);
 }
 
-static void pick_used_locked(struct fs *fs, struct burst *b, int64_t covered_ns)
+void burst_pick_used_locked(struct fs *fs, struct burst *b, int64_t covered_ns)
 {
     struct node_dir *d, *next;
 
@@ -147,10 +135,23 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const struct asked *)a)->path, ((const struct asked *)b)->path);
 }
 
+void burst_begin_locked(struct fs *fs, struct burst *b)
+{
+    struct flight now;
+
+    qsort(b->v, b->count, sizeof(*b->v), by_path);
+    flight_start_locked(fs, &now);
+    for (size_t i = 0; i < b->count; i++) {
+        b->v[i].flight = now;
+        if (!b->late)
+            b->v[i].dir->dir->flight = &b->v[i].flight;
+        b->v[i].dir->dir->picked = false;
+    }
+}
+
 static int put_together(struct fs *fs, struct burst *b, struct node *dir)
 {
     const int64_t covered_ns = dir->dir->covered_ns;
-    struct flight now;
     int r;
 
     *b = (struct burst){.since_ns = INT64_MAX};
@@ -158,20 +159,14 @@ static int put_together(struct fs *fs, struct burst *b, struct node *dir)
     if (r < 0)
         return r;
     pick_up_locked(fs, b, dir->parent, covered_ns);
-    pick_used_locked(fs, b, covered_ns);
+    burst_pick_used_locked(fs, b, covered_ns);
     widen_locked(fs, b, dir, covered_ns);
-    qsort(b->v, b->count, sizeof(*b->v), by_path);
-    flight_start_locked(fs, &now);
-    for (size_t i = 0; i < b->count; i++) {
-        b->v[i].flight = now;
-        b->v[i].dir->dir->flight = &b->v[i].flight;
-        b->v[i].dir->dir->picked = false;
-    }
-    fs->burst_ns = now.start_ns;
+    burst_begin_locked(fs, b);
+    fs->burst_ns = b->v[0].flight.start_ns;
     return 0;
 }
 
-static void burst_done_locked(struct fs *fs, struct burst *b)
+void burst_done_locked(struct fs *fs, struct burst *b)
 {
     for (size_t i = 0; i < b->count; i++) {
         struct asked *a = &b->v[i];
@@ -186,21 +181,30 @@ static void burst_done_locked(struct fs *fs, struct burst *b)
     free(b->v);
 }
 
-static int send(struct fs *fs, const struct burst *b, struct remote_tree *ret)
+int burst_question(const struct fs *fs, const struct burst *b, struct remote_ask *ret)
 {
-    const char **paths = malloc(b->count * sizeof(*paths));
-    struct remote_ask ask = {
-        .root = fs->root_path, .paths = paths, .path_count = b->count, .since_ns = b->since_ns};
-    int r;
+    const char **paths = malloc((b->count + 1) * sizeof(*paths));
 
     if (!paths)
         return -ENOMEM;
     for (size_t i = 0; i < b->count; i++)
         paths[i] = path_below(b->v[i].path, fs->root_path);
+    *ret = (struct remote_ask){
+        .root = fs->root_path, .paths = paths, .path_count = b->count, .since_ns = b->since_ns};
+    return 0;
+}
+
+static int send(struct fs *fs, const struct burst *b, struct remote_tree *ret)
+{
+    struct remote_ask ask;
+    int r = burst_question(fs, b, &ask);
+
+    if (r < 0)
+        return r;
     (void)remote_bind_optional(true);
     r = remote_changes(fs->remote, &ask, ret);
     (void)remote_bind_optional(false);
-    free(paths);
+    free((void *)ask.paths);
     return r;
 }
 
@@ -215,7 +219,7 @@ static void forget_clock_locked(struct fs *fs)
         }
 }
 
-bool burst_clock_locked(struct fs *fs, const struct remote_tree *t)
+bool burst_clock_locked(struct fs *fs, const struct remote_tree *t, int64_t start_ns)
 {
     const int64_t boot_ns = t->now_ns - t->uptime_ns;
     const char *boot = t->boot ? t->boot : "";
@@ -231,6 +235,8 @@ bool burst_clock_locked(struct fs *fs, const struct remote_tree *t)
         fs->boot = strdup(boot);
     }
     fs->boot_ns = boot_ns;
+    fs->answer_ns = start_ns;
+    fs->uptime_ns = t->uptime_ns;
     return moved;
 }
 
@@ -246,14 +252,18 @@ void burst_covered_locked(struct node *dir, const struct flight *f, int64_t now_
         d->covered_ns = now_ns;
 }
 
-static void apply_locked(struct fs *fs, struct asked *a, const struct remote_dir *dir,
-                         const struct remote_tree *t)
+static void apply_locked(struct fs *fs, const struct burst *b, struct asked *a,
+                         const struct remote_dir *dir, const struct remote_tree *t)
 {
     const int64_t covered_ns = a->dir->dir->covered_ns;
     struct node_dir *d = a->dir->dir;
     struct flight *f = &a->flight;
 
     if (f->lost || !d->listed || flight_overtaken_locked(f, a->dir) || node_gone_locked(a->dir))
+        return;
+    /* Which names changed while it was under way, nobody has remembered. */
+    if (b->late && (!d->covered || covered_ns < b->since_ns || d->list_ns >= f->start_ns ||
+                    flight_names_moved_locked(fs, f, a->dir)))
         return;
     if (dir && dir->err) {
         d->listed = false;
@@ -284,7 +294,7 @@ static int dir_by_path(const void *a, const void *b)
 }
 
 /* Both are in order, so they meet. */
-static int apply_all_locked(struct fs *fs, struct burst *b, const struct remote_tree *t)
+int burst_apply_locked(struct fs *fs, struct burst *b, const struct remote_tree *t)
 {
     const struct remote_dir **dirs = malloc((t->dir_count + 1) * sizeof(*dirs));
     size_t at = 0;
@@ -299,7 +309,7 @@ static int apply_all_locked(struct fs *fs, struct burst *b, const struct remote_
 
         while (at < t->dir_count && strcmp(dirs[at]->path, path) < 0)
             at++;
-        apply_locked(fs, &b->v[i],
+        apply_locked(fs, b, &b->v[i],
                      at < t->dir_count && strcmp(dirs[at]->path, path) == 0 ? dirs[at] : NULL, t);
     }
     free(dirs);
@@ -337,9 +347,9 @@ static int burst_once(struct fs *fs, struct node *dir, bool *ret_again)
         fs_lock(fs);
     }
     if (r == 0)
-        *ret_again = burst_clock_locked(fs, &t) && b.since_ns != FS_NEVER;
+        *ret_again = burst_clock_locked(fs, &t, b.v[0].flight.start_ns) && b.since_ns != FS_NEVER;
     if (r == 0 && !*ret_again)
-        r = apply_all_locked(fs, &b, &t);
+        r = burst_apply_locked(fs, &b, &t);
     if (r == 0)
         fs_looked_locked(fs, b.v[0].flight.start_ns, entries_locked(&b));
     if (r == -EHOSTDOWN) {

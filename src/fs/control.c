@@ -126,38 +126,50 @@ struct node *node_at_locked(struct fs *fs, const char *path)
     return n;
 }
 
-static void forget_node_locked(struct fs *fs, struct node *n)
+/* What is known of it, or of its names, from before ns. */
+static void forget_node_locked(struct fs *fs, struct node *n, int64_t ns)
 {
-    node_doubt_locked(n);
-    if (n->dir) {
+    const bool known = node_known_ns(n) >= ns && !node_suspect(n);
+    const bool listed = n->dir && n->dir->listed && n->dir->list_ns >= ns;
+
+    if (n->dir && !listed) {
         n->dir->list_ns = FS_NEVER;
         n->dir->by_stat = n->dir->by_stat && n->dir->listed; /* refused before: ask again */
     }
-    fs_tell_inode_locked(fs, n);
-    if (n->parent && n->nlookup > 0 && n->attached)
+    if (n->dir && n->dir->flight && n->dir->flight->start_ns < ns)
+        n->dir->flight->lost = true;
+    if (!known)
+        node_doubt_locked(n);
+    if (!known || (n->dir && !listed))
+        fs_tell_inode_locked(fs, n);
+    if (!known && n->parent && n->nlookup > 0 && n->attached)
         fs_tell_entry_locked(fs, n->parent, n->name);
+}
+
+void doubt_since_locked(struct fs *fs, struct node *top, int64_t ns)
+{
+    struct node *n;
+
+    fs->doubt_ns = ns;
+    fs->seq++; /* what is being fetched now may be old */
+    for (n = index_next(&fs->by_id, NULL); n; n = index_next(&fs->by_id, n))
+        if (top == fs->root || node_is_below_locked(n, top)) {
+            n->changed_seq = fs->seq;
+            forget_node_locked(fs, n, ns);
+        }
+    negative_drop_locked(fs, top);
 }
 
 void fs_refresh(struct fs *fs, const char *path)
 {
-    struct node *top, *n;
+    struct node *top;
 
     fs_lock(fs);
     top = path ? node_at_locked(fs, path) : fs->root;
     if (path && !top && path_is_below(fs->root_path, path))
         top = fs->root; /* the mount lies below it */
-    if (top) {
-        fs->doubt_ns = clock_mono_ns();
-        fs->seq++; /* what is being fetched now may be old */
-        for (n = index_next(&fs->by_id, NULL); n; n = index_next(&fs->by_id, n))
-            if (top == fs->root || node_is_below_locked(n, top)) {
-                n->changed_seq = fs->seq;
-                forget_node_locked(fs, n);
-                if (n->dir && n->dir->flight)
-                    n->dir->flight->lost = true;
-            }
-        negative_drop_locked(fs, top);
-    }
+    if (top)
+        doubt_since_locked(fs, top, clock_mono_ns());
     fs_unlock(fs);
     fs_drain_notify(fs);
 }
@@ -191,15 +203,19 @@ struct remote *fs_remote(struct fs *fs)
 int fs_exec(struct fs *fs, const char *script, const char *cwd, size_t output_max, struct buf *out,
             int *ret_exit, struct buf *left)
 {
-    const struct remote_exec exec = {
+    struct remote_exec exec = {
         .script = script, .cwd = cwd ? cwd : fs->root_path, .output_max = output_max};
+    struct fs_after *after;
     int r;
 
     r = fs_barrier(fs, left);
     if (r < 0)
         return r;
+    after = fs_after_new(fs);
+    exec.after = fs_after_ask(after);
     r = remote_exec(fs->remote, &exec, out, ret_exit);
-    fs_refresh(fs, NULL);
+    fs_after_end(fs, after);
+    fs_after_free(after);
     return r;
 }
 

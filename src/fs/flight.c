@@ -67,6 +67,19 @@ bool flight_overtaken_locked(const struct flight *f, const struct node *n)
     return false;
 }
 
+bool flight_names_moved_locked(const struct fs *fs, const struct flight *f, const struct node *dir)
+{
+    const struct op *op;
+
+    if (dir->dir->names_seq > f->seq)
+        return true;
+    for (op = fs->ops; op; op = op->next)
+        for (unsigned i = 0; i < op->count; i++)
+            if (op->names && op->slot[i].dir == dir)
+                return true;
+    return false;
+}
+
 /* Another object than the one we know, not a newer version of it. */
 static bool replaced(const struct node *n, const struct remote_attr *attr)
 {

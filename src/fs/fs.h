@@ -45,7 +45,8 @@ struct fs_notify {
      * memory. May be NULL, may be lost. */
     void (*forget)(void *arg, uint64_t parent, const char *name);
     /* Waits (not for long) until what was told before is done. May block, may be NULL. fs_exec,
-     * fs_refresh, fs_scan and fs_watch_next call it last: somebody will look right after. */
+     * fs_after_end, fs_refresh, fs_scan and fs_watch_next call it last: somebody will look right
+     * after. */
     void (*drain)(void *arg);
 };
 
@@ -210,6 +211,16 @@ int fs_evict(struct fs *fs, const char *path, size_t *ret_kept);
 /* fs_sync of everything: what must be before a command starts. Of what the sandbox refused each
  * change stops one command only. */
 int fs_barrier(struct fs *fs, struct buf *left);
+/*
+ * A look at what a command, that is about to start, will have changed, for the request that tells
+ * of its end. NULL where that cannot be asked; the others take it.
+ */
+struct fs_after *fs_after_new(struct fs *fs);
+struct remote_after *fs_after_ask(struct fs_after *a); /* for one request; then a is its owner */
+/* It has ended: what it changed is seen by whoever looks after this returns. What was not answered
+ * is as after fs_refresh of everything. */
+void fs_after_end(struct fs *fs, struct fs_after *a);
+struct fs_after *fs_after_free(struct fs_after *a); /* returns NULL; before fs goes */
 /* For what fs has no meaning for: jobs. As long as fs lives. */
 struct remote *fs_remote(struct fs *fs);
 

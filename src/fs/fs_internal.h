@@ -245,6 +245,8 @@ struct fs {
     int64_t window_set_ns; /* monotonic */
     char *boot;            /* of the last answer; NULL: there was none */
     int64_t boot_ns;       /* sandbox's clock when its host started: moves when that is set */
+    int64_t answer_ns;     /* start of the request for the last answer; monotonic */
+    int64_t uptime_ns;     /* of the sandbox's host, when that was made */
     int64_t burst_ns;      /* start of the last request for changes; monotonic */
     int64_t doubt_ns;      /* when all that was known was last put in doubt; monotonic */
     unsigned misses;       /* such requests in a row that something not in the one before caused */
@@ -412,9 +414,9 @@ void tree_list_failed_locked(struct fs *fs, struct flight *f, struct node *dir, 
 /* dir, and all else that was used lately. dir is listed and covered, and has no flight. May wait.
  */
 int burst_ask(struct fs *fs, struct node *dir);
-/* An answer's view of the sandbox's clock. True: it is another than before, and all times with it.
- */
-bool burst_clock_locked(struct fs *fs, const struct remote_tree *t);
+/* An answer's view of the sandbox's clock; it was asked for at start_ns. True: it is another than
+ * before, and all times with it. */
+bool burst_clock_locked(struct fs *fs, const struct remote_tree *t, int64_t start_ns);
 /* A directory of an answer is now the state of dir's content. */
 void burst_covered_locked(struct node *dir, const struct flight *f, int64_t now_ns);
 
@@ -445,6 +447,9 @@ bool flight_apply_list_locked(struct fs *fs, struct flight *f, struct node *dir,
 /* The same of entries that are not all. */
 void flight_apply_some_locked(struct fs *fs, struct flight *f, struct node *dir,
                               const struct remote_entry *v, size_t count);
+/* Of a directory whose flight it is not nobody remembers which names changed meanwhile: none did.
+ */
+bool flight_names_moved_locked(const struct fs *fs, const struct flight *f, const struct node *dir);
 /* False: another directory is there by now; and that is known from here on. */
 bool flight_same_dir_locked(struct fs *fs, struct flight *f, struct node *dir,
                             const struct remote_attr *self);
@@ -610,6 +615,9 @@ void send_stop(struct fs *fs);                /* joins the retrier; without the 
 /* ---- control.c ---- */
 
 struct node *node_at_locked(struct fs *fs, const char *path); /* not counted; NULL: not known */
+/* What is known of top, and of what is below it, from before ns is asked for again, and the kernel
+ * asks us. */
+void doubt_since_locked(struct fs *fs, struct node *top, int64_t ns);
 /* Somebody will look right after: by then the kernel has heard of it. Without the lock. */
 void fs_drain_notify(struct fs *fs);
 

@@ -125,27 +125,13 @@ static struct node *dir_at_locked(struct fs *fs, const char *path)
     return n && n->dir ? n : NULL;
 }
 
-/* Of a directory without a flight of its own nobody remembers which names changed meanwhile. */
-static bool names_moved_locked(const struct fs *fs, const struct flight *f, const struct node *dir)
-{
-    const struct op *op;
-
-    if (dir->dir->names_seq > f->seq)
-        return true;
-    for (op = fs->ops; op; op = op->next)
-        for (unsigned i = 0; i < op->count; i++)
-            if (op->names && op->slot[i].dir == dir)
-                return true;
-    return false;
-}
-
 static bool may_apply_locked(const struct fs *fs, const struct flight *f, const struct node *dir)
 {
     const struct node_dir *d = dir->dir;
 
     if (f->lost || flight_overtaken_locked(f, dir) || (d->listed && d->list_ns >= f->start_ns))
         return false;
-    return d->flight ? d->flight == f : !names_moved_locked(fs, f, dir);
+    return d->flight ? d->flight == f : !flight_names_moved_locked(fs, f, dir);
 }
 
 /* False: the directory is as unknown as before. */
@@ -171,7 +157,8 @@ static bool apply_dir_locked(struct fs *fs, struct flight *f, struct node *dir,
 
 static void apply_all_locked(struct fs *fs, struct flight *f, const struct remote_tree *t)
 {
-    (void)burst_clock_locked(fs, t); /* what is not in the answer is asked for in full again */
+    (void)burst_clock_locked(
+        fs, t, f->start_ns); /* what is not in the answer is asked for in full again */
     for (size_t i = 0; i < t->dir_count; i++) {
         struct node *dir = dir_at_locked(fs, t->dirs[i].path), *n, *tmp;
 

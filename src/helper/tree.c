@@ -100,10 +100,21 @@ static void emit_dir(struct emit *e, const char *path, unsigned flags, const str
     EMIT(e, proto_put_dir, &d);
 }
 
+static uint64_t limit(uint64_t asked, uint64_t most)
+{
+    return asked == 0 || asked > most ? most : asked;
+}
+
+static uint64_t answer_len(const struct emit *e)
+{
+    return e->sent + e->raw.len + e->entries.len;
+}
+
 struct listing {
     struct emit *e;
     struct queue *queue; /* gets the directories found; NULL: one level */
     const char *path;
+    uint64_t max_len; /* of the answer: too long is -E2BIG */
 };
 
 static int list_entry(void *arg, const char *name, const struct stat *st, const char *target)
@@ -114,17 +125,9 @@ static int list_entry(void *arg, const char *name, const struct stat *st, const 
     emit_entry(l->e, &entry);
     if (l->e->err < 0)
         return l->e->err;
+    if (answer_len(l->e) > l->max_len)
+        return -E2BIG;
     return l->queue && S_ISDIR(st->st_mode) ? queue_push(l->queue, l->path, name) : 0;
-}
-
-static uint64_t limit(uint64_t asked, uint64_t most)
-{
-    return asked == 0 || asked > most ? most : asked;
-}
-
-static uint64_t answer_len(const struct emit *e)
-{
-    return e->sent + e->raw.len + e->entries.len;
 }
 
 int verb_tree(struct emit *e, const struct proto_request *req, bool *ret_more)
@@ -140,7 +143,7 @@ int verb_tree(struct emit *e, const struct proto_request *req, bool *ret_more)
         r = queue_push(&queue, req->paths[i], "");
     while (r == 0 && queue.head < queue.count) {
         char *path = queue.paths[queue.head];
-        struct listing l = {.e = e, .queue = &queue, .path = path};
+        struct listing l = {.e = e, .queue = &queue, .path = path, .max_len = UINT64_MAX};
         struct stat self;
         int dir;
 
@@ -173,6 +176,7 @@ struct difference {
     const char *path;
     const struct stat *self;
     int64_t since_ns;
+    uint64_t max_len;
     bool any; /* the directory has been announced */
 };
 
@@ -187,13 +191,13 @@ static int list_changed(void *arg, const char *name, const struct stat *st, cons
         emit_dir(d->e, d->path, 0, d->self);
     d->any = true;
     emit_entry(d->e, &entry);
-    return d->e->err;
+    return d->e->err < 0 ? d->e->err : answer_len(d->e) > d->max_len ? -E2BIG : 0;
 }
 
-static int scan_dir(struct emit *e, int root, const char *path, int64_t since_ns)
+static int scan_dir(struct emit *e, int root, const char *path, int64_t since_ns, uint64_t max_len)
 {
-    struct difference d = {.e = e, .path = path, .since_ns = since_ns};
-    struct listing whole = {.e = e, .path = path};
+    struct difference d = {.e = e, .path = path, .since_ns = since_ns, .max_len = max_len};
+    struct listing whole = {.e = e, .path = path, .max_len = max_len};
     struct stat self;
     const int dir = open_dir(e, root, path, &self);
     int r;
@@ -207,7 +211,7 @@ static int scan_dir(struct emit *e, int root, const char *path, int64_t since_ns
     } else {
         r = walk_list(dir, list_changed, &d);
     }
-    if (r == 0 || r == -ENOMEM || e->err < 0)
+    if (r == 0 || r == -ENOMEM || r == -E2BIG || e->err < 0)
         return r;
     emit_failed_dir(e, path, r);
     return 0;
@@ -216,12 +220,13 @@ static int scan_dir(struct emit *e, int root, const char *path, int64_t since_ns
 /* One look at everything. What it emits is what changed. */
 static int scan(struct emit *e, int root, const struct proto_request *req)
 {
+    const uint64_t max_len = req->max_bytes > 0 ? answer_len(e) + req->max_bytes : UINT64_MAX;
     const int64_t since_ns =
         req->since_ns < INT64_MIN + ctime_slack_ns ? INT64_MIN : req->since_ns - ctime_slack_ns;
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < req->path_count; i++)
-        r = scan_dir(e, root, req->paths[i], since_ns);
+        r = scan_dir(e, root, req->paths[i], since_ns, max_len);
     return r;
 }
 

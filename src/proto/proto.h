@@ -92,7 +92,8 @@ struct proto_request {
     enum proto_verb verb;
     char *root;           /* absolute; owned */
     uint64_t max_entries; /* stop between directories once there are so many; 0: PROTO's limit */
-    uint64_t max_bytes;   /* the same for bytes of the answer before base64; data: never more */
+    uint64_t max_bytes;   /* the same for bytes of the answer before base64; data: never more;
+                             CHANGES: one that is longer ends with E2BIG */
     int64_t since_ns;     /* sandbox's clock; INT64_MIN: everything counts as changed */
     uint64_t wait_ms;     /* CHANGES: answer at the first change, or after so long */
     uint64_t off, len;    /* READ */

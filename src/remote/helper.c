@@ -216,12 +216,6 @@ static int helper_setattr(struct remote *r, const char *path, const struct remot
     return remote_setattr(helper_of(r)->plain, path, set, ret);
 }
 
-static int helper_exec(struct remote *r, const struct remote_exec *exec, struct buf *out,
-                       int *ret_exit)
-{
-    return remote_exec(helper_of(r)->plain, exec, out, ret_exit);
-}
-
 /* ---- making and freeing ---- */
 
 /* Not the remote that it wraps: that is only ours once everything has worked. */

@@ -76,8 +76,8 @@ static int put_call(struct buf *out, const char *dir, const char *hash, const ch
                       dir, hash, token, word);
 }
 
-static int put_command(struct helper *h, const char *dir, const char *hash, const char *token,
-                       const struct buf *word, bool left, struct buf *out)
+static int put_command(const char *dir, const char *hash, const char *token, const struct buf *word,
+                       bool left, struct buf *out)
 {
     int r;
 
@@ -95,6 +95,18 @@ static int put_command(struct helper *h, const char *dir, const char *hash, cons
     return r < 0 ? r : buf_printf(out, " <<%s\n%s\n%s\n", token, word->data, token);
 }
 
+int helper_command(struct helper *h, const char *token, const struct buf *word, struct buf *out)
+{
+    char dir[HELPER_DIR_MAX];
+    const char *hash;
+
+    lock_take(&h->lock);
+    memcpy(dir, h->dir, sizeof(dir));
+    hash = h->program->hash;
+    lock_drop(&h->lock);
+    return put_command(dir, hash, token, word, false, out);
+}
+
 /* -ENODATA: the helper did not run. */
 static int ask_once(struct helper *h, const char *dir, const char *hash, const struct buf *word,
                     bool left, const struct helper_way *way, struct buf *raw)
@@ -104,7 +116,7 @@ static int ask_once(struct helper *h, const char *dir, const char *hash, const s
     int r = helper_token(token);
 
     if (r == 0)
-        r = put_command(h, dir, hash, token, word, left, &command);
+        r = put_command(dir, hash, token, word, left, &command);
     if (r == 0)
         r = helper_run(h, buf_str(&command), way, &text);
     if (r == 0)

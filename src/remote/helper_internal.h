@@ -101,8 +101,28 @@ int helper_ask(struct helper *h, const struct proto_request *req, const struct h
 int helper_ask_word(struct helper *h, const struct buf *word, const struct helper_way *way,
                     struct buf *raw);
 
+/* The command that asks the helper as it was found last, for a shell that has something else to do
+ * on its stdin. The answer is framed by token. */
+int helper_command(struct helper *h, const char *token, const struct buf *word, struct buf *out);
+
+/* ---- helper_after.c: commands, and what they changed ---- */
+
+enum {
+    HELPER_AFTER_BYTES = 1 << 20, /* of an answer: more is not told with a command's end */
+    HELPER_AFTER_WORD = 64 << 10, /* of a question: longer ones are asked by themselves */
+};
+
+int helper_exec(struct remote *r, const struct remote_exec *exec, struct buf *out, int *ret_exit);
+/* The question as a request; its strings are the asker's. */
+struct proto_request helper_after_request(const struct remote_ask *ask);
+/* raw is the answer to it. */
+void helper_after_take(struct helper *h, const struct buf *raw, struct remote_after *after);
+
 /* ---- helper_tree.c ---- */
 
+/* An answer to the request, without what is the helper's own. */
+int helper_tree_take(struct helper *h, const struct buf *raw, const struct proto_request *req,
+                     struct remote_tree *ret);
 int helper_tree(struct remote *r, const struct remote_ask *ask, struct remote_tree *ret);
 int helper_changes(struct remote *r, const struct remote_ask *ask, struct remote_tree *ret);
 int helper_list(struct remote *r, const char *path, unsigned depth, size_t max,

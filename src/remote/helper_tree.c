@@ -41,19 +41,28 @@ static size_t piece(const struct remote_ask *ask, size_t first)
     return i - first;
 }
 
-static int ask_piece(struct helper *h, struct proto_request *req, const struct helper_way *way,
+int helper_tree_take(struct helper *h, const struct buf *raw, const struct proto_request *req,
                      struct remote_tree *ret)
 {
     char dir[HELPER_DIR_MAX];
     const struct answer_hide hide = {.temps = true, .dir = dir};
-    struct buf raw = BUF_INIT(ANSWER_MAX);
-    int r = helper_ask(h, req, way, &raw);
+    int r;
 
     lock_take(&h->lock);
     memcpy(dir, h->dir, sizeof(dir));
     lock_drop(&h->lock);
+    r = answer_tree(raw, req, &hide, ret);
+    return r == -EPROTO ? -EIO : r;
+}
+
+static int ask_piece(struct helper *h, struct proto_request *req, const struct helper_way *way,
+                     struct remote_tree *ret)
+{
+    struct buf raw = BUF_INIT(ANSWER_MAX);
+    int r = helper_ask(h, req, way, &raw);
+
     if (r == 0)
-        r = answer_tree(&raw, req, &hide, ret);
+        r = helper_tree_take(h, &raw, req, ret);
     buf_done(&raw);
     return r == -EPROTO ? -EIO : r;
 }

@@ -832,6 +832,8 @@ static int mem_exec(struct remote *r, const struct remote_exec *exec, struct buf
                     int *ret_exit)
 {
     *ret_exit = MEM_EXIT_NOT_FOUND;
+    if (exec->after)
+        exec->after->answered = mem_changes(r, exec->after->ask, &exec->after->tree) == 0;
     return 0;
 }
 

@@ -84,13 +84,21 @@ int plain_file_error(struct plain *p, const char *path, int r)
     }
 }
 
-int plain_run(struct plain *p, struct shcmd *s, size_t answer_max, struct shcmd_answer *ret)
+/* command becomes both of them; false: as it was. */
+static bool add_more(char **command, const struct plain_more *more)
 {
-    return plain_run_for(p, s, answer_max, p->op_timeout_s, ret);
+    char *both;
+
+    if (strlen(*command) + strlen(more->command) > SHCMD_MAX ||
+        asprintf(&both, "%s;%s", *command, more->command) < 0)
+        return false;
+    free(*command);
+    *command = both;
+    return true;
 }
 
-int plain_run_for(struct plain *p, struct shcmd *s, size_t answer_max, uint32_t timeout_s,
-                  struct shcmd_answer *ret)
+static int run(struct plain *p, struct shcmd *s, size_t answer_max, uint32_t timeout_s,
+               const struct plain_more *more, struct shcmd_answer *ret)
 {
     struct daytona_execute execute = {.cwd = "/", .output_max = answer_max, .timeout_s = timeout_s};
     struct daytona_result result = {0};
@@ -100,6 +108,10 @@ int plain_run_for(struct plain *p, struct shcmd *s, size_t answer_max, uint32_t 
     r = shcmd_command(s, &command);
     if (r < 0)
         goto out;
+    if (more && add_more(&command, more))
+        execute.output_max += more->output_max;
+    else
+        more = NULL;
     execute.command = command;
     execute.background = remote_in_background();
     r = daytona_process_execute(p->sandbox, &execute, &result);
@@ -110,11 +122,24 @@ int plain_run_for(struct plain *p, struct shcmd *s, size_t answer_max, uint32_t 
     r = shcmd_decode(s->token, result.output ? result.output : "", result.len, ret);
     if (r == -EBADMSG) /* the shell was not started, was killed, or somebody lies */
         r = -EIO;
+    if (r == 0 && more)
+        more->take(more->arg, result.output ? result.output : "", result.len);
 out:
     daytona_result_done(&result);
     free(command);
     shcmd_done(s);
     return r;
+}
+
+int plain_run(struct plain *p, struct shcmd *s, size_t answer_max, struct shcmd_answer *ret)
+{
+    return run(p, s, answer_max, p->op_timeout_s, NULL, ret);
+}
+
+int plain_run_long(struct plain *p, struct shcmd *s, size_t answer_max,
+                   const struct plain_more *more, struct shcmd_answer *ret)
+{
+    return run(p, s, answer_max, 0, more, ret);
 }
 
 char *plain_temp_in(struct plain *p, const char *dir)
@@ -381,6 +406,11 @@ static const struct remote_ops plain_ops = {
     .exec = plain_exec,
     .free = plain_free,
 };
+
+struct plain *remote_plain_of(struct remote *r)
+{
+    return r->ops == &plain_ops ? plain_of(r) : NULL;
+}
 
 uint32_t remote_plain_op_timeout_s(const struct remote *r)
 {

@@ -54,7 +54,12 @@ static int take_output(const struct shcmd_answer *answer, size_t max, struct buf
 
 int plain_exec(struct remote *r, const struct remote_exec *exec, struct buf *out, int *ret_exit)
 {
-    struct plain *p = plain_of(r);
+    return plain_exec_more(plain_of(r), exec, NULL, out, ret_exit);
+}
+
+int plain_exec_more(struct plain *p, const struct remote_exec *exec, const struct plain_more *more,
+                    struct buf *out, int *ret_exit)
+{
     const size_t len = strlen(exec->script);
     const size_t max = exec->output_max < PLAIN_LIST_MAX ? exec->output_max : PLAIN_LIST_MAX;
     struct buf text = BUF_INIT(2 * PLAIN_SCRIPT_MAX);
@@ -80,7 +85,7 @@ int plain_exec(struct remote *r, const struct remote_exec *exec, struct buf *out
         goto out;
     }
     add_run(p, &s, temp ? "\"$t\"" : "-c \"$x\"", exec->cwd, max);
-    err = plain_run_for(p, &s, 2 * max + PLAIN_SMALL, 0, &answer);
+    err = plain_run_long(p, &s, 2 * max + PLAIN_SMALL, more, &answer);
     if (err < 0)
         goto out;
     err = take_output(&answer, max, out, ret_exit);

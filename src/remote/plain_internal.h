@@ -57,6 +57,14 @@ static inline struct plain *plain_of(struct remote *r)
     return (struct plain *)r;
 }
 
+/* A command that follows another in the same request. */
+struct plain_more {
+    const char *command;
+    size_t output_max;
+    void (*take)(void *arg, const char *out, size_t len); /* gets what both have printed */
+    void *arg;
+};
+
 /* ---- plain.c: running scripts ---- */
 
 /*
@@ -64,9 +72,9 @@ static inline struct plain *plain_of(struct remote *r)
  * caller calls shcmd_answer_done after 0.
  */
 int plain_run(struct plain *p, struct shcmd *s, size_t answer_max, struct shcmd_answer *ret);
-/* The same for as long as timeout_s; 0: without end, for a user's own command. */
-int plain_run_for(struct plain *p, struct shcmd *s, size_t answer_max, uint32_t timeout_s,
-                  struct shcmd_answer *ret);
+/* The same without end, for a user's own command; more (may be NULL) runs after it. */
+int plain_run_long(struct plain *p, struct shcmd *s, size_t answer_max,
+                   const struct plain_more *more, struct shcmd_answer *ret);
 
 /* What a failed daytona_ call means for a file system, when the call was not about a file. */
 int plain_net_error(int r);
@@ -77,6 +85,7 @@ int plain_file_error(struct plain *p, const char *path, int r);
 char *plain_temp_beside(struct plain *p, const char *path);
 char *plain_temp_in(struct plain *p, const char *dir);
 
+struct plain *remote_plain_of(struct remote *r); /* NULL: it is none */
 /* 0: none, or r is no remote_plain. */
 uint32_t remote_plain_op_timeout_s(const struct remote *r);
 
@@ -130,6 +139,10 @@ int plain_rename(struct remote *r, const char *from, const char *to, unsigned fl
 /* ---- plain_exec.c ---- */
 
 int plain_exec(struct remote *r, const struct remote_exec *exec, struct buf *out, int *ret_exit);
+/* exec->after is not looked at. more is not run, and take not called, where both together would be
+ * too long. */
+int plain_exec_more(struct plain *p, const struct remote_exec *exec, const struct plain_more *more,
+                    struct buf *out, int *ret_exit);
 
 /* ---- plain_api.c: the same through the file API alone, for sandboxes without a shell ---- */
 

@@ -413,6 +413,8 @@ int remote_exec(struct remote *r, const struct remote_exec *exec, struct buf *ou
 
     if (err < 0)
         return err;
+    if (exec->after)
+        exec->after->answered = false;
     return r->ops->exec ? r->ops->exec(r, exec, out, ret_exit) : -EOPNOTSUPP;
 }
 

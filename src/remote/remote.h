@@ -155,10 +155,22 @@ struct remote_statfs {
     uint64_t block_size, blocks, blocks_free, blocks_avail, files, files_free;
 };
 
+/*
+ * What a command has changed: a question for `changes` that is asked in the sandbox as soon as the
+ * command has ended, within the request that tells of its end. Not every backend can, and too much
+ * is not told: then answered stays false, and remote_changes is to be asked.
+ */
+struct remote_after {
+    const struct remote_ask *ask; /* without waiting */
+    bool answered;                /* set by the call; then tree is the caller's */
+    struct remote_tree tree;
+};
+
 struct remote_exec {
     const char *script; /* as a user would write it, any number of lines; the sandbox's shell */
     const char *cwd;    /* absolute */
     size_t output_max;  /* bytes; -EFBIG beyond */
+    struct remote_after *after; /* NULL: nothing more */
 };
 
 enum remote_rename_flags { REMOTE_RENAME_NOREPLACE = 1 << 0, REMOTE_RENAME_EXCHANGE = 1 << 1 };

@@ -15,6 +15,8 @@ struct tally {
     int64_t clock_off_ns;
     bool hold;
     unsigned waiting;
+    void (*on_exec)(void *arg);
+    void *arg;
 };
 
 static bool asks_dirs(const struct wrap_call *call)
@@ -39,6 +41,13 @@ static void count(struct tally *t, const struct wrap_call *call)
     lock_drop(&t->lock);
 }
 
+static void bend_locked(const struct tally *t, struct remote_tree *tree)
+{
+    if (t->boot)
+        tree->boot = t->boot;
+    tree->now_ns += t->clock_off_ns;
+}
+
 static void answered(struct tally *t, struct remote_tree *tree)
 {
     lock_take(&t->lock);
@@ -47,9 +56,28 @@ static void answered(struct tally *t, struct remote_tree *tree)
     while (t->hold)
         lock_wait(&t->lock, &t->cond);
     t->waiting--;
-    if (t->boot)
-        tree->boot = t->boot;
-    tree->now_ns += t->clock_off_ns;
+    bend_locked(t, tree);
+    lock_drop(&t->lock);
+}
+
+static void before_exec(struct tally *t)
+{
+    void (*fn)(void *arg);
+    void *arg;
+
+    lock_take(&t->lock);
+    fn = t->on_exec;
+    arg = t->arg;
+    lock_drop(&t->lock);
+    if (fn)
+        fn(arg);
+}
+
+static void executed(struct tally *t, struct remote_after *after)
+{
+    lock_take(&t->lock);
+    if (after && after->answered)
+        bend_locked(t, &after->tree);
     lock_drop(&t->lock);
 }
 
@@ -59,7 +87,11 @@ static int around(struct wrap *w, const struct wrap_call *call)
     int r;
 
     count(t, call);
+    if (call->op == WRAP_EXEC)
+        before_exec(t);
     r = wrap_forward(w, call);
+    if (call->op == WRAP_EXEC)
+        executed(t, call->exec->after);
     if (r == 0 && asks_dirs(call))
         answered(t, call->ret);
     if (r == 0 && call->op == WRAP_INFO && t->plain)
@@ -105,6 +137,14 @@ void tally_bend(struct tally *t, const char *boot, int64_t clock_off_ns)
     lock_take(&t->lock);
     t->boot = boot;
     t->clock_off_ns = clock_off_ns;
+    lock_drop(&t->lock);
+}
+
+void tally_on_exec(struct tally *t, void (*fn)(void *arg), void *arg)
+{
+    lock_take(&t->lock);
+    t->on_exec = fn;
+    t->arg = arg;
     lock_drop(&t->lock);
 }
 

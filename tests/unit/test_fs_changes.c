@@ -309,25 +309,158 @@ TEST(what_does_not_fit_the_first_answer_comes_in_the_background)
     rig_down(&g);
 }
 
-TEST(after_a_command_one_request_tells_what_it_did)
+static void run_command(struct rig *g, void (*fn)(void *arg))
 {
     struct buf out = BUF_INIT(1000);
     int exit_code;
+
+    tally_on_exec(g->tally, fn, g);
+    assert_int_equal(fs_exec(g->fs, "true", NULL, 1000, &out, &exit_code, NULL), 0);
+    tally_on_exec(g->tally, NULL, NULL);
+    buf_done(&out);
+}
+
+static void up_with_100_dirs(struct rig *g)
+{
+    UP(g, .coherence_ns = 600 * NS_PER_S);
+    make_tree(g, "", 100, 10);
+    write_in(g, "/d5/f5", "before");
+    assert_int_equal(walk(g, FS_ROOT), 1100);
+    expect_text(g, "/d5/f5", "before");
+    tally_take(g->tally);
+}
+
+static void change_and_make(void *arg)
+{
+    write_in(arg, "/d5/f5", "after");
+    make(arg, "/d6/new");
+    assert_int_equal(remote_unlink(((struct rig *)arg)->inside, "/d7/f1"), 0);
+}
+
+TEST(a_command_tells_what_it_did_together_with_its_end)
+{
+    struct tally_counts c;
     struct rig g;
 
-    UP(&g, .coherence_ns = 600 * NS_PER_S);
-    make_tree(&g, "", 100, 10);
-    write_in(&g, "/d5/f5", "before");
-    walk(&g, FS_ROOT);
-    expect_text(&g, "/d5/f5", "before");
-    write_in(&g, "/d5/f5", "after"); /* as the command would */
-    make(&g, "/d6/new");
-    assert_int_equal(fs_exec(g.fs, "true", NULL, 1000, &out, &exit_code, NULL), 0);
-    tally_take(g.tally);
-    assert_int_equal(walk(&g, FS_ROOT), 1101);
-    assert_int_equal(tally_take(g.tally).all, 1);
+    up_with_100_dirs(&g);
+    run_command(&g, change_and_make);
+    assert_int_equal(walk(&g, FS_ROOT), 1100);
+    assert_int_equal(rig_find(&g, "/d7/f1", &(struct fs_entry){0}), -ENOENT);
+    assert_int_equal(tally_take(g.tally).all, 1); /* it itself */
     expect_text(&g, "/d5/f5", "after");
-    buf_done(&out);
+    c = tally_take(g.tally);
+    assert_int_equal(c.all, 1);
+    assert_int_equal(c.data, 1);
+    for (unsigned i = 0; i < 3; i++)
+        run_command(&g, NULL);
+    assert_int_equal(walk(&g, FS_ROOT), 1100);
+    assert_int_equal(tally_take(g.tally).all, 3);
+    rig_same_tree(&g, "/");
+    rig_down(&g);
+}
+
+TEST(what_nobody_used_before_a_command_is_asked_about_after_it)
+{
+    struct fs_entry e;
+    struct rig g;
+
+    up_with_100_dirs(&g);
+    fs_refresh(g.fs, NULL);
+    assert_int_equal(rig_find(&g, "/d5/f5", &e), 0);
+    rig_drop(&g, &e);
+    assert_int_equal(tally_take(g.tally).all, 1);
+    run_command(&g, change_and_make);
+    assert_int_equal(rig_find(&g, "/d5/f6", &e), 0);
+    rig_drop(&g, &e);
+    assert_int_equal(tally_take(g.tally).all, 1); /* the command */
+    assert_int_equal(walk(&g, FS_ROOT), 1100);
+    assert_true(tally_take(g.tally).all > 0);
+    expect_text(&g, "/d5/f5", "after");
+    rig_same_tree(&g, "/");
+    rig_down(&g);
+}
+
+static void change_here_and_there(void *arg)
+{
+    struct rig *g = arg;
+
+    change_and_make(g);
+    assert_int_equal(rig_write(g, "/d6/mine", "x"), 0);
+    assert_int_equal(rig_rename(g, "/d5/f5", "/d5/moved", 0), 0);
+    assert_int_equal(rig_rename(g, "/d8", "/renamed", 0), 0);
+    rig_settle(g);
+    make(g, "/renamed/theirs");
+}
+
+TEST(a_command_tells_nothing_of_what_was_changed_here_while_it_ran)
+{
+    struct rig g;
+
+    up_with_100_dirs(&g);
+    run_command(&g, change_here_and_there);
+    assert_int_equal(walk(&g, FS_ROOT), 1102);
+    expect_text(&g, "/d5/moved", "after");
+    expect_text(&g, "/d6/mine", "x");
+    rig_same_tree(&g, "/");
+    rig_down(&g);
+}
+
+static void look_and_then_change(void *arg)
+{
+    struct fs_entry e;
+
+    assert_int_equal(rig_find(arg, "/d5/f5", &e), 0);
+    rig_drop(arg, &e);
+    fs_refresh(((struct rig *)arg)->fs, NULL);
+    assert_int_equal(walk(arg, FS_ROOT), 1100);
+    change_and_make(arg);
+}
+
+TEST(what_was_asked_while_a_command_ran_is_not_what_it_left)
+{
+    struct rig g;
+
+    up_with_100_dirs(&g);
+    run_command(&g, look_and_then_change);
+    assert_int_equal(walk(&g, FS_ROOT), 1100);
+    expect_text(&g, "/d5/f5", "after");
+    rig_same_tree(&g, "/");
+    rig_down(&g);
+}
+
+TEST(a_command_that_sets_the_clock_tells_nothing)
+{
+    static const int64_t steps_ns[] = {-3600 * NS_PER_S, 3600 * NS_PER_S};
+
+    for (size_t i = 0; i < ARRAY_LEN(steps_ns); i++) {
+        struct rig g;
+
+        up_with_100_dirs(&g);
+        tally_bend(g.tally, steps_ns[i] < 0 ? NULL : "another", steps_ns[i]);
+        run_command(&g, change_and_make);
+        assert_int_equal(walk(&g, FS_ROOT), 1100);
+        expect_text(&g, "/d5/f5", "after");
+        rig_same_tree(&g, "/");
+        rig_down(&g);
+    }
+}
+
+TEST(only_what_a_command_changed_is_told_to_the_kernel)
+{
+    struct fs_entry changed, same;
+    struct rig g;
+
+    up_with_100_dirs(&g);
+    assert_int_equal(rig_find(&g, "/d5/f5", &changed), 0);
+    assert_int_equal(rig_find(&g, "/d5/f6", &same), 0);
+    g.inode_events = g.entry_events = 0;
+    run_command(&g, NULL);
+    assert_int_equal(g.inode_events + g.entry_events, 0);
+    assert_int_equal(walk(&g, FS_ROOT), 1100);
+    run_command(&g, change_and_make);
+    assert_true(g.inode_events > 0);
+    rig_drop(&g, &changed);
+    rig_drop(&g, &same);
     rig_down(&g);
 }
 
@@ -788,7 +921,12 @@ int main(void)
         cmocka_unit_test(a_walk_over_what_nobody_used_for_long_costs_few_requests),
         cmocka_unit_test(a_large_directory_is_kept_up_by_one_request),
         cmocka_unit_test(what_does_not_fit_the_first_answer_comes_in_the_background),
-        cmocka_unit_test(after_a_command_one_request_tells_what_it_did),
+        cmocka_unit_test(a_command_tells_what_it_did_together_with_its_end),
+        cmocka_unit_test(what_nobody_used_before_a_command_is_asked_about_after_it),
+        cmocka_unit_test(a_command_tells_nothing_of_what_was_changed_here_while_it_ran),
+        cmocka_unit_test(what_was_asked_while_a_command_ran_is_not_what_it_left),
+        cmocka_unit_test(a_command_that_sets_the_clock_tells_nothing),
+        cmocka_unit_test(only_what_a_command_changed_is_told_to_the_kernel),
         cmocka_unit_test(local_changes_cost_no_listings),
         cmocka_unit_test(whatever_happens_inside_is_seen_after_the_window),
         cmocka_unit_test(a_moved_in_tree_is_walked_in_full_although_nothing_in_it_changed),

@@ -353,6 +353,29 @@ TEST(changes_are_those_since_then)
     answer_done(&a);
 }
 
+TEST(changes_that_are_too_many_to_tell_end_in_time)
+{
+    struct proto_request req = about(PROTO_VERB_CHANGES, whole, 1);
+    struct answer a;
+    char name[32];
+
+    for (unsigned i = 0; i < 2000; i++) {
+        snprintf(name, sizeof(name), "file-%u", i);
+        write_file(name, "");
+    }
+    req.since_ns = INT64_MIN;
+    req.max_bytes = 8 << 10;
+    a = ask(&req);
+    assert_int_equal(a.end.err, E2BIG);
+    assert_true(a.raw.len < 80 << 10); /* a frame of entries more */
+    answer_done(&a);
+    req.max_bytes = 4 << 20;
+    a = ask(&req);
+    assert_int_equal(a.end.err, 0);
+    assert_int_equal(a.end.entries, 2000);
+    answer_done(&a);
+}
+
 TEST(a_forged_mtime_does_not_hide_a_change)
 {
     const struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
@@ -678,6 +701,7 @@ int main(void)
         ROOTED(depth_1000_and_a_crowded_directory_are_walked),
         ROOTED(what_cannot_be_read_is_said_and_the_rest_goes_on),
         ROOTED(changes_are_those_since_then),
+        ROOTED(changes_that_are_too_many_to_tell_end_in_time),
         ROOTED(a_forged_mtime_does_not_hide_a_change),
         ROOTED(waiting_ends_at_the_first_change),
         ROOTED(what_is_mounted_below_the_root_makes_another_start),

@@ -444,6 +444,56 @@ static void ask_much(void)
     free(paths);
 }
 
+/* A command, and a question of so many directories about what it changed. */
+static void run_and_ask(unsigned dirs, const char *script, bool answered)
+{
+    const char **paths = calloc(dirs + 1, sizeof(*paths));
+    struct remote_ask ask = {.root = world.dir, .paths = paths, .path_count = dirs};
+    struct remote_after after = {.ask = &ask};
+    const struct remote_exec exec = {
+        .script = script, .cwd = world.dir, .output_max = 4096, .after = &after};
+    struct buf out = BUF_INIT(4096);
+    int code;
+
+    paths[0] = "d";
+    for (unsigned i = 1; i < dirs; i++) {
+        char *p;
+
+        assert_true(asprintf(&p, "gone-%04u", i) > 0);
+        paths[i] = p;
+    }
+    ask.since_ns = quiet_now();
+    (void)requests();
+    assert_int_equal(remote_exec(world.r, &exec, &out, &code), 0);
+    assert_int_equal(requests(), 1);
+    assert_int_equal(code, 3);
+    assert_string_equal(buf_str(&out), "said");
+    assert_int_equal(after.answered, answered);
+    if (answered) {
+        assert_int_equal(after.tree.dir_count, dirs);
+        assert_non_null(name_in(&after.tree, "d", "made"));
+        remote_tree_done(&after.tree);
+    }
+    buf_done(&out);
+    for (unsigned i = 1; i < dirs; i++)
+        free((char *)paths[i]);
+    free(paths);
+}
+
+static void commands_tell_what_they_changed(void)
+{
+    run_and_ask(1, "echo x >d/made; printf said; exit 3", true);
+    run_and_ask(1500, "rm d/made; echo y >d/made; printf said; exit 3", true);
+}
+
+TEST(what_a_command_changed_is_told_unless_it_is_much)
+{
+    have_dir("d");
+    run_and_ask(30000, "echo x >d/made; printf said; exit 3", false);
+    run_and_ask(1, "cd d && seq -f %0200g 6000 | xargs touch; printf said; exit 3", false);
+    do_shell("rm -r d");
+}
+
 TEST(short_and_long_questions_come_through_every_shell)
 {
     static const char *const shells[] = {"/usr/bin/zsh", "/bin/bash", "/bin/dash", "ash"};
@@ -469,6 +519,7 @@ TEST(short_and_long_questions_come_through_every_shell)
         assert_int_equal(requests(), 1);
         ask_much();
         assert_int_equal(requests(), 1);
+        commands_tell_what_they_changed();
         if (i < 2)
             continue;
         /* A shell that reads ahead, though we took it for one that does not. */
@@ -707,6 +758,7 @@ int main(void)
         REMOTE_CASE(of_many_that_miss_it_one_puts_it_back),
         REMOTE_CASE(a_program_that_cannot_run_there_means_plain_mode),
         REMOTE_CASE(without_a_shell_there_is_no_helper),
+        REMOTE_CASE(what_a_command_changed_is_told_unless_it_is_much),
         REMOTE_CASE(short_and_long_questions_come_through_every_shell),
         REMOTE_CASE(a_crowded_directory_and_many_directories),
         REMOTE_CASE(names_of_every_byte_arrive),
