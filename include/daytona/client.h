@@ -11,6 +11,7 @@
 #include "daytona/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -67,6 +68,10 @@ DAYTONA_API int daytona_client_new(const struct daytona_config *config,
 /* Ends running calls with -ECANCELED. Sandboxes made from it must be unreferenced before. NULL is
  * fine; returns NULL. */
 DAYTONA_API struct daytona_client *daytona_client_free(struct daytona_client *client);
+
+/* Takes some bytes of a text: 0 to go on, or -errno to end the call with it. On a thread of the
+ * client's; must not call daytona_ functions. */
+typedef int (*daytona_text)(void *arg, const void *p, size_t n);
 
 /* The API base in use; valid as long as the client. */
 DAYTONA_API const char *daytona_client_api_url(const struct daytona_client *client);

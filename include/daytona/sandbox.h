@@ -46,10 +46,13 @@ struct daytona_sandbox_info {
     char *toolbox_url;  /* base of the toolbox, without the id */
     char *daemon_version;
     char *created_at, *updated_at, *last_activity_at; /* ISO 8601 */
+    char *sandbox_class;                              /* "container", "linux-vm", "windows" … */
+    char *backup_state; /* "None", "Pending", "InProgress", "Completed", "Error" */
+    char *network_allow_list, *network_allow_domains; /* as in struct daytona_network */
     enum daytona_state state;
-    bool recoverable, is_public;
-    double cpu, memory_gib, disk_gib;
-    int64_t auto_stop_min, auto_archive_min, auto_delete_min; /* -1: off */
+    bool recoverable, is_public, network_block_all;
+    double cpu, gpu, memory_gib, disk_gib;
+    int64_t auto_stop_min, auto_archive_min, auto_delete_min, auto_pause_min; /* -1: off */
     struct daytona_pair *labels, *env;
     size_t label_count, env_count;
 };
@@ -70,7 +73,9 @@ struct daytona_sandbox_params {
     size_t env_count, label_count;
     double cpu, memory_gib, disk_gib;                                  /* not with a snapshot */
     const int64_t *auto_stop_min, *auto_archive_min, *auto_delete_min; /* NULL: default */
+    const int64_t *auto_pause_min, *ttl_min; /* as in daytona_sandbox_set_auto_pause, _set_ttl */
     bool is_public, ephemeral, network_block_all;
+    const char *network_allow_list, *network_allow_domains; /* as in struct daytona_network */
     const struct daytona_volume_mount *volumes;
     size_t volume_count;
 };
@@ -183,9 +188,6 @@ DAYTONA_API void daytona_metrics_done(struct daytona_metrics *metrics);
 DAYTONA_API int daytona_sandbox_metrics(struct daytona_sandbox *sandbox,
                                         struct daytona_metrics *ret);
 
-/* Takes some bytes of a text: 0 to go on, or -errno to end the call with it. On a thread of the
- * client's; must not call daytona_ functions. */
-typedef int (*daytona_text)(void *arg, const void *p, size_t n);
 /* GET /sandbox/{id}/build-logs-url and what is there: how the image was built. follow: until the
  * build ends. -ENOENT: it has not begun. */
 DAYTONA_API int daytona_sandbox_build_logs(struct daytona_sandbox *sandbox, bool follow,

@@ -49,6 +49,10 @@ DAYTONA_API int daytona_snapshot_create(struct daytona_client *client,
                                         int64_t timeout_ms, struct daytona_snapshot *ret);
 /* DELETE /snapshots/{id}: the id, not the name. */
 DAYTONA_API int daytona_snapshot_delete(struct daytona_client *client, const char *id);
+/* GET /snapshots/{id}/build-logs-url and what is there: how it was built. follow: until the build
+ * ends. -ENOENT: no such id, or it is not from a Dockerfile. */
+DAYTONA_API int daytona_snapshot_build_logs(struct daytona_client *client, const char *id,
+                                            bool follow, daytona_text text, void *arg);
 /* POST /snapshots/{id}/activate, for one that is inactive; /deactivate. */
 DAYTONA_API int daytona_snapshot_activate(struct daytona_client *client, const char *id);
 DAYTONA_API int daytona_snapshot_deactivate(struct daytona_client *client, const char *id);

@@ -489,6 +489,10 @@ static int write_create(const struct daytona_client *client, const struct dayton
         .auto_stop_min = given(p->auto_stop_min),
         .auto_archive_min = given(p->auto_archive_min),
         .auto_delete_min = p->ephemeral ? 0 : given(p->auto_delete_min),
+        .auto_pause_min = given(p->auto_pause_min),
+        .ttl_min = given(p->ttl_min),
+        .network_allow_list = (char *)p->network_allow_list,
+        .domain_allow_list = (char *)p->network_allow_domains,
     };
     int r = 0;
 

@@ -157,6 +157,10 @@ static const struct {
     COPY(created_at, created_at),
     COPY(updated_at, updated_at),
     COPY(last_activity_at, last_activity_at),
+    COPY(sandbox_class, sandbox_class),
+    COPY(backup_state, backup_state),
+    COPY(network_allow_list, network_allow_list),
+    COPY(network_allow_domains, domain_allow_list),
 #undef COPY
 };
 
@@ -180,12 +184,15 @@ int sandbox_info_fill(const struct wire_sandbox *data, struct daytona_sandbox_in
         .state = public_state(data->state),
         .recoverable = data->recoverable,
         .is_public = data->is_public,
+        .network_block_all = data->network_block_all,
         .cpu = data->cpu,
+        .gpu = data->gpu,
         .memory_gib = data->memory_gib,
         .disk_gib = data->disk_gib,
         .auto_stop_min = interval(data->auto_stop_min, 0), /* the service's "never" */
         .auto_archive_min = interval(data->auto_archive_min, -1),
         .auto_delete_min = interval(data->auto_delete_min, -1),
+        .auto_pause_min = interval(data->auto_pause_min, 0),
     };
     int r;
 

@@ -1,5 +1,6 @@
 /* control.c - the control plane: sandboxes as the API shows and changes them. */
 #include "server/server_internal.h"
+#include "server/tree.h"
 
 #include "util/clock.h"
 #include "wire/sandbox.h"
@@ -16,16 +17,34 @@
 enum { LIST_DEFAULT = 100, LIST_MAX = 200 };
 
 static const char *const state_names[] = {
-    [SB_CREATING] = "creating",   [SB_STARTING] = "starting",   [SB_STARTED] = "started",
-    [SB_STOPPING] = "stopping",   [SB_STOPPED] = "stopped",     [SB_DESTROYING] = "destroying",
-    [SB_DESTROYED] = "destroyed", [SB_ARCHIVING] = "archiving", [SB_ARCHIVED] = "archived",
-    [SB_RESTORING] = "restoring", [SB_ERROR] = "error",
+    [SB_CREATING] = "creating",
+    [SB_STARTING] = "starting",
+    [SB_STARTED] = "started",
+    [SB_STOPPING] = "stopping",
+    [SB_STOPPED] = "stopped",
+    [SB_DESTROYING] = "destroying",
+    [SB_DESTROYED] = "destroyed",
+    [SB_ARCHIVING] = "archiving",
+    [SB_ARCHIVED] = "archived",
+    [SB_RESTORING] = "restoring",
+    [SB_ERROR] = "error",
+    [SB_BUILDING] = "building_snapshot",
+    [SB_BUILD_FAILED] = "build_failed",
+    [SB_PAUSING] = "pausing",
+    [SB_PAUSED] = "paused",
+    [SB_RESUMING] = "resuming",
+    [SB_RESIZING] = "resizing",
+    [SB_SNAPSHOTTING] = "snapshotting",
+    [SB_FORKING] = "forking",
 };
 static const char *const desired_names[] = {
-    [SB_CREATING] = "started",    [SB_STARTING] = "started",   [SB_STARTED] = "started",
-    [SB_STOPPING] = "stopped",    [SB_STOPPED] = "stopped",    [SB_DESTROYING] = "destroyed",
-    [SB_DESTROYED] = "destroyed", [SB_ARCHIVING] = "archived", [SB_ARCHIVED] = "archived",
-    [SB_RESTORING] = "started",   [SB_ERROR] = "started",
+    [SB_CREATING] = "started",     [SB_STARTING] = "started",   [SB_STARTED] = "started",
+    [SB_STOPPING] = "stopped",     [SB_STOPPED] = "stopped",    [SB_DESTROYING] = "destroyed",
+    [SB_DESTROYED] = "destroyed",  [SB_ARCHIVING] = "archived", [SB_ARCHIVED] = "archived",
+    [SB_RESTORING] = "started",    [SB_ERROR] = "started",      [SB_BUILDING] = "started",
+    [SB_BUILD_FAILED] = "started", [SB_PAUSING] = "paused",     [SB_PAUSED] = "paused",
+    [SB_RESUMING] = "started",     [SB_RESIZING] = "resized",   [SB_SNAPSHOTTING] = "started",
+    [SB_FORKING] = "started",
 };
 
 static void put_time(char out[40], int64_t ms)
@@ -38,7 +57,7 @@ static void put_time(char out[40], int64_t ms)
 }
 
 /* The DTO borrows everything. */
-static void put_sandbox_locked(struct json_out *o, const struct sandbox *sb, bool as_item)
+void api_put_sandbox_locked(struct json_out *o, const struct sandbox *sb, bool as_item)
 {
     struct server *s = sb->srv;
     char created[40], updated[40], active[40], toolbox[512];
@@ -51,10 +70,13 @@ static void put_sandbox_locked(struct json_out *o, const struct sandbox *sb, boo
         .target = sb->target,
         .state = (char *)state_names[sb->state],
         .desired_state = (char *)desired_names[sb->state],
-        .error_reason = (char *)(sb->state == SB_ERROR ? "an error was asked for" : ""),
+        .error_reason = (char *)(sb->state == SB_ERROR          ? "an error was asked for"
+                                 : sb->state == SB_BUILD_FAILED ? "the Dockerfile does not begin "
+                                                                  "with FROM"
+                                                                : ""),
         .recoverable = sb->state == SB_ERROR,
         .backup_state = (char *)(sb->archived ? "Completed" : "None"),
-        .sandbox_class = (char *)"container",
+        .sandbox_class = sb->sandbox_class,
         .created_at = created,
         .updated_at = updated,
         .last_activity_at = active,
@@ -65,12 +87,15 @@ static void put_sandbox_locked(struct json_out *o, const struct sandbox *sb, boo
         .labels = sb->labels,
         .is_public = sb->is_public,
         .network_block_all = sb->network_block_all,
-        .cpu = 1,
-        .memory_gib = 1,
-        .disk_gib = 3,
+        .network_allow_list = sb->network_allow_list,
+        .domain_allow_list = sb->domain_allow_list,
+        .cpu = sb->cpu,
+        .memory_gib = sb->memory_gib,
+        .disk_gib = sb->disk_gib,
         .auto_stop_min = sb->auto_stop_min,
         .auto_archive_min = sb->auto_archive_min,
         .auto_delete_min = sb->auto_delete_min,
+        .auto_pause_min = sandbox_is_vm(sb) ? sb->auto_pause_min : JSON_ABSENT,
     };
 
     put_time(created, sb->created_ms);
@@ -86,7 +111,7 @@ void api_answer_sandbox(struct request *rq, int status)
 
     lock_take(&rq->srv->lock);
     sandbox_sweep_locked(rq->srv);
-    put_sandbox_locked(&o, rq->sandbox, false);
+    api_put_sandbox_locked(&o, rq->sandbox, false);
     lock_drop(&rq->srv->lock);
     reply_json_end(rq, &o);
 }
@@ -121,38 +146,76 @@ static bool name_allowed(const char *name)
     return !strstr(name, "://");
 }
 
-static void create_from(struct request *rq, const struct wire_create *c)
+static bool params_allowed(struct request *rq, const struct wire_create *c)
 {
-    struct buf why = BUF_INIT(1024);
+    const bool build = c->dockerfile && *c->dockerfile, snapshot = c->snapshot && *c->snapshot;
+
+    if (c->name && !name_allowed(c->name))
+        reply_api_error(rq, 400, "name must not contain HTML tags, URLs or control characters");
+    else if (build && snapshot)
+        reply_api_error(rq, 400, "Cannot specify a snapshot when using a build info entry");
+    else if (!build && snapshot && (c->cpu || c->memory_gib || c->disk_gib))
+        reply_api_error(rq, 400, "Cannot specify Sandbox resources when using a snapshot");
+    else
+        return volumes_check(rq, c);
+    return false;
+}
+
+static int take_snapshot(struct sandbox *sb, struct snapshot_use *use)
+{
+    if (use->sandbox_class) {
+        char *before = sb->sandbox_class;
+
+        lock_take(&sb->srv->lock);
+        sb->sandbox_class = use->sandbox_class;
+        sb->cpu = use->cpu;
+        sb->memory_gib = use->memory_gib;
+        sb->disk_gib = use->disk_gib;
+        lock_drop(&sb->srv->lock);
+        use->sandbox_class = before;
+    }
+    return use->dir ? tree_copy_path(use->dir, sb->folder) : 0;
+}
+
+static void start_new(struct request *rq, const struct wire_create *c, struct snapshot_use *use)
+{
     const bool build = c->dockerfile && *c->dockerfile;
+    struct buf why = BUF_INIT(1024);
     int r;
 
-    if (c->name && !name_allowed(c->name)) {
-        reply_api_error(rq, 400, "name must not contain HTML tags, URLs or control characters");
-        return;
-    }
-    if (build && c->snapshot && *c->snapshot) {
-        reply_api_error(rq, 400, "Cannot specify a snapshot when using a build info entry");
-        return;
-    }
-    if (!build && c->snapshot && *c->snapshot && (c->cpu || c->memory_gib || c->disk_gib)) {
-        reply_api_error(rq, 400, "Cannot specify Sandbox resources when using a snapshot");
-        return;
-    }
-    r = sandbox_create(rq->srv, c, NULL, &rq->sandbox);
-    if (r == -EEXIST) {
-        reply_api_error(rq, 409, "Sandbox with name %s already exists", c->name);
-        return;
-    }
-    if (r == 0)
+    r = take_snapshot(rq->sandbox, use);
+    if (r < 0)
+        (void)buf_printf(&why, "copying the snapshot: %s", strerror(-r));
+    if (r == 0 && build && !build_possible(c->dockerfile))
+        sandbox_fail_build(rq->sandbox);
+    else if (r == 0)
         r = sandbox_start(rq->sandbox, &why);
     if (r < 0) {
         reply_api_error(rq, 400, "The sandbox could not be started: %s", buf_str(&why));
     } else {
-        api_wait_started(rq);
+        if (!build) /* who builds is answered at once */
+            api_wait_started(rq);
         api_answer_sandbox(rq, 200);
     }
     buf_done(&why);
+}
+
+static void create_from(struct request *rq, const struct wire_create *c)
+{
+    struct snapshot_use use;
+    int r;
+
+    if (!params_allowed(rq, c) || !snapshot_check(rq, c, &use))
+        return;
+    r = sandbox_create(rq->srv, c, NULL, &rq->sandbox);
+    if (r == -EEXIST)
+        reply_api_error(rq, 409, "Sandbox with name %s already exists", c->name);
+    else if (r < 0)
+        reply_api_error(rq, 400, "The sandbox could not be created: %s", strerror(-r));
+    else
+        start_new(rq, c, &use);
+    free(use.dir);
+    free(use.sandbox_class);
 }
 
 void api_create(struct request *rq)
@@ -263,7 +326,7 @@ static size_t put_items_locked(struct request *rq, struct json_out *o, const str
         if (!wanted(rq, f, sb))
             continue;
         if (seen >= f->skip && seen < f->skip + f->limit)
-            put_sandbox_locked(o, sb, true);
+            api_put_sandbox_locked(o, sb, true);
         seen++;
     }
     json_close(o, ']');

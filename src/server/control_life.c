@@ -15,7 +15,7 @@ void api_wait_started(struct request *rq)
     sandbox_wait_settled(rq->sandbox, clock_mono_ns() + settings.state_wait_ns);
 }
 
-static void answer_change(struct request *rq, int r, const char *invalid)
+void api_answer_change(struct request *rq, int r, const char *invalid)
 {
     if (r == -EBUSY)
         reply_api_error(rq, 409, "Sandbox state change in progress");
@@ -37,23 +37,32 @@ void api_start(struct request *rq)
     r = sandbox_start(rq->sandbox, &why);
     if (r == 0 && !archived) /* a restore is not waited for */
         api_wait_started(rq);
-    answer_change(rq, r, why.len ? buf_str(&why) : "Sandbox is not in valid state");
+    api_answer_change(rq, r, why.len ? buf_str(&why) : "Sandbox is not in valid state");
     buf_done(&why);
 }
 
 void api_stop(struct request *rq)
 {
-    answer_change(rq, sandbox_stop(rq->sandbox), "Sandbox is not in a stoppable state");
+    api_answer_change(rq, sandbox_stop(rq->sandbox), "Sandbox is not in a stoppable state");
 }
 
 void api_delete(struct request *rq)
 {
-    answer_change(rq, sandbox_delete(rq->sandbox), "Sandbox is not in valid state");
+    bool forks;
+
+    lock_take(&rq->srv->lock);
+    sandbox_sweep_locked(rq->srv);
+    forks = sandbox_has_forks_locked(rq->sandbox);
+    lock_drop(&rq->srv->lock);
+    if (forks)
+        reply_api_error(rq, 400, "Sandbox has forks: delete them first");
+    else
+        api_answer_change(rq, sandbox_delete(rq->sandbox), "Sandbox is not in valid state");
 }
 
 void api_archive(struct request *rq)
 {
-    answer_change(rq, sandbox_archive(rq->sandbox), "Sandbox is not stopped");
+    api_answer_change(rq, sandbox_archive(rq->sandbox), "Sandbox is not stopped");
 }
 
 void api_recover(struct request *rq)
@@ -68,36 +77,14 @@ void api_recover(struct request *rq)
         if (r == 0)
             api_wait_started(rq);
     }
-    answer_change(rq, r, why.len ? buf_str(&why) : "Sandbox is not in an error state");
+    api_answer_change(rq, r, why.len ? buf_str(&why) : "Sandbox is not in an error state");
     buf_done(&why);
-}
-
-/* What needs a virtual machine, and what a folder has no measure for. */
-void api_unsupported(struct request *rq)
-{
-    reply_api_error(rq, 422, "Operation %s is not supported for sandbox class container",
-                    rq->route->name);
-}
-
-/* Nothing here is a fork. */
-void api_forks(struct request *rq)
-{
-    struct json_out o = reply_json(rq, 200);
-
-    json_open(&o, '[');
-    json_close(&o, ']');
-    reply_json_end(rq, &o);
-}
-
-void api_parent(struct request *rq)
-{
-    reply_api_error(rq, 404, "Sandbox with ID or name %s has no parent", rq->capture[0]);
 }
 
 /* The server's own: as if something had gone wrong with it. */
 void api_break(struct request *rq)
 {
-    answer_change(rq, sandbox_break(rq->sandbox), "Sandbox is not in valid state");
+    api_answer_change(rq, sandbox_break(rq->sandbox), "Sandbox is not in valid state");
 }
 
 /* ---- intervals ---- */
@@ -113,6 +100,7 @@ static const struct interval intervals[] = {
     {"autoarchive", offsetof(struct sandbox, auto_archive_min), false, 43200},
     {"ttl", offsetof(struct sandbox, ttl_min), false, 0},
     {"autodelete", offsetof(struct sandbox, auto_delete_min), true, 0},
+    {"autopause", offsetof(struct sandbox, auto_pause_min), false, 0},
 };
 
 void api_interval(struct request *rq)
@@ -129,6 +117,12 @@ void api_interval(struct request *rq)
             continue;
         if (errno || *end || end == rq->capture[2] || (v < 0 && !row->negative)) {
             reply_api_error(rq, 400, "%s interval must be a non-negative number", row->name);
+            return;
+        }
+        if (row->offset == offsetof(struct sandbox, auto_pause_min) &&
+            !sandbox_is_vm(rq->sandbox)) {
+            reply_api_error(rq, 422, "Operation autopause is not supported for sandbox class %s",
+                            rq->sandbox->sandbox_class);
             return;
         }
         if (row->max && (v == 0 || v > row->max))

@@ -97,6 +97,14 @@ static int fill_plan(const struct jail_config *config, int control, struct jail_
         snprintf(plan->mountpoint, PATH_MAX, "%s", config->mountpoint) >= PATH_MAX)
         return -ENAMETOOLONG;
     snprintf(plan->hostname, sizeof(plan->hostname), "%s", config->hostname);
+    for (; plan->bind_count < config->bind_count; plan->bind_count++) {
+        const struct jail_bind *b = &config->binds[plan->bind_count];
+
+        if (snprintf(plan->binds[plan->bind_count].from, PATH_MAX, "%s", b->from) >= PATH_MAX ||
+            snprintf(plan->binds[plan->bind_count].sub, PATH_MAX, "%s", b->sub) >= PATH_MAX ||
+            snprintf(plan->binds[plan->bind_count].to, PATH_MAX, "%s", b->to) >= PATH_MAX)
+            return -ENAMETOOLONG;
+    }
     if (!realpath("/etc/resolv.conf", plan->resolver) ||
         strncmp(plan->resolver, "/run/", strlen("/run/")) != 0)
         plan->resolver[0] = '\0';
@@ -342,16 +350,16 @@ int jail_kill_group(struct jail *j, uint32_t id)
     return send_request(j, &rq, NULL, 0);
 }
 
-int jail_kill_tree(struct jail *j, uint32_t id, int sig)
+/* Sends a request that is answered with a number. */
+static int ask(struct jail *j, const struct jail_request *rq)
 {
-    const struct jail_request rq = {.kind = JAIL_KILL_TREE, .id = id, .sig = sig};
     struct jail_event event;
     struct pollfd pfd;
     int pipes[2], r;
 
     if (pipe2(pipes, O_CLOEXEC) < 0)
         return -errno;
-    r = send_request(j, &rq, &pipes[1], 1);
+    r = send_request(j, rq, &pipes[1], 1);
     close(pipes[1]);
     if (r < 0)
         goto out;
@@ -368,6 +376,21 @@ int jail_kill_tree(struct jail *j, uint32_t id, int sig)
 out:
     close(pipes[0]);
     return r;
+}
+
+int jail_kill_tree(struct jail *j, uint32_t id, int sig)
+{
+    const struct jail_request rq = {.kind = JAIL_KILL_TREE, .id = id, .sig = sig};
+
+    return ask(j, &rq);
+}
+
+int jail_freeze(struct jail *j, bool on)
+{
+    const struct jail_request rq = {.kind = JAIL_SIGNAL_ALL, .sig = on ? SIGSTOP : SIGCONT};
+    const int r = ask(j, &rq);
+
+    return r < 0 ? r : 0;
 }
 
 void jail_forget(struct jail *j, uint32_t id)

@@ -16,11 +16,19 @@ struct jail;
 
 #define JAIL_HOME "/home/daytona"
 
+enum { JAIL_BINDS_MAX = 16 };
+
 struct jail_config {
     const char *folder;     /* the sandbox's home, on the host */
     const char *tmp;        /* its /tmp, on the host */
     const char *mountpoint; /* an empty directory to build the root on; may be shared */
     const char *hostname;
+    /* More folders that it sees; only with isolation. Paths are absolute and clean. */
+    struct jail_bind {
+        const char *from;     /* a directory on the host; nobody else may change what leads there */
+        const char *sub, *to; /* below it, "": itself; in the sandbox: made if they are not there */
+    } binds[JAIL_BINDS_MAX];
+    size_t bind_count;
     bool isolate; /* false: processes see the host, folder is where they start */
 };
 
@@ -78,5 +86,7 @@ int jail_kill_group(struct jail *j, uint32_t id);
  */
 int jail_kill_tree(struct jail *j, uint32_t id, int sig);
 void jail_forget(struct jail *j, uint32_t id);
+/* SIGSTOP to every process in it, or SIGCONT. Those that were stopped before go on, too. */
+int jail_freeze(struct jail *j, bool on);
 
 #endif

@@ -320,6 +320,18 @@ static int kill_tree(uint32_t id, int sig)
     return hit;
 }
 
+/* Init is not among them: a signal to everybody spares who sends it. */
+static int signal_all(int sig, bool isolate)
+{
+    if (isolate)
+        return kill(-1, sig) < 0 && errno != ESRCH ? -errno : 0;
+    for (size_t i = 0; i < JAIL_JOBS_MAX; i++) {
+        if (jobs[i].pid)
+            (void)kill_tree(jobs[i].id, sig);
+    }
+    return 0;
+}
+
 static void forget(uint32_t id)
 {
     for (size_t i = 0; i < JAIL_JOBS_MAX; i++) {
@@ -332,7 +344,7 @@ static void forget(uint32_t id)
 }
 
 /* False when the server has gone. */
-static bool take_request(int control)
+static bool take_request(int control, bool isolate)
 {
     struct jail_request rq;
     struct iovec iov = {.iov_base = &rq, .iov_len = sizeof(rq)};
@@ -363,6 +375,9 @@ static bool take_request(int control)
         spawn(&rq, fds, count);
     } else if (rq.kind == JAIL_KILL_TREE && count == 1) {
         report(fds[0], JAIL_COUNTED, kill_tree(rq.id, rq.sig));
+        close(fds[0]);
+    } else if (rq.kind == JAIL_SIGNAL_ALL && count == 1) {
+        report(fds[0], JAIL_COUNTED, signal_all(rq.sig, isolate));
         close(fds[0]);
     } else if (rq.kind == JAIL_FORGET) {
         forget(rq.id);
@@ -430,7 +445,7 @@ static void serve(const struct jail_plan *plan, int sigfd)
             (void)!read(sigfd, &info, sizeof(info));
             reap();
         }
-        if (fds[0].revents && !take_request(plan->control))
+        if (fds[0].revents && !take_request(plan->control, plan->isolate))
             break;
     }
     if (!plan->isolate)

@@ -12,7 +12,13 @@
 #include <sys/types.h>
 
 /* Requests to the init, one a packet. */
-enum jail_request_kind { JAIL_SPAWN = 1, JAIL_KILL = 2, JAIL_KILL_TREE = 3, JAIL_FORGET = 4 };
+enum jail_request_kind {
+    JAIL_SPAWN = 1,
+    JAIL_KILL = 2,
+    JAIL_KILL_TREE = 3,
+    JAIL_FORGET = 4,
+    JAIL_SIGNAL_ALL = 5,
+};
 struct jail_request {
     uint32_t kind;
     uint32_t id;
@@ -21,7 +27,7 @@ struct jail_request {
     uint32_t flags; /* enum jail_job_flags */
     int32_t sig;    /* of a kill */
 };
-/* In this order. With JAIL_KILL_TREE there is JAIL_FD_STATUS only. */
+/* In this order. With JAIL_KILL_TREE and JAIL_SIGNAL_ALL there is JAIL_FD_STATUS only. */
 enum { JAIL_FD_STATUS, JAIL_FD_SPEC, JAIL_FD_JOB, JAIL_FDS_MAX = JAIL_FD_JOB + JAIL_JOB_FDS_MAX };
 enum { JAIL_ARGV_MAX = 16, JAIL_ENV_MAX = 4096, JAIL_JOBS_MAX = 4096, JAIL_PROCESSES_MAX = 8192 };
 
@@ -36,6 +42,10 @@ struct jail_plan {
     char folder[PATH_MAX], tmp[PATH_MAX], mountpoint[PATH_MAX];
     char resolver[PATH_MAX]; /* what /etc/resolv.conf links to below /run; "": it does not */
     char hostname[65];
+    struct {
+        char from[PATH_MAX], sub[PATH_MAX], to[PATH_MAX];
+    } binds[JAIL_BINDS_MAX];
+    size_t bind_count;
     bool isolate, userns;
     uid_t uid;
     gid_t gid;

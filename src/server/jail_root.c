@@ -194,6 +194,55 @@ static int share_resolver(const char *path)
     return r < 0 ? r : bind(path, inner, true);
 }
 
+/*
+ * Makes the directory below root and what is above it; an O_PATH descriptor. Sandboxes have put
+ * there what they like, and may be changing it just now: no link is followed.
+ */
+static int make_place(const char *root, const char *path)
+{
+    char copy[PATH_MAX], *rest = copy, *name;
+    int at = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    snprintf(copy, sizeof(copy), "%s", path);
+    while (at >= 0 && (name = strsep(&rest, "/"))) {
+        int next;
+
+        if (!*name)
+            continue;
+        if (mkdirat(at, name, 0755) < 0 && errno != EEXIST)
+            next = -errno;
+        else
+            next = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (next == -1)
+            next = -errno;
+        close(at);
+        if (next < 0)
+            return next;
+        at = next;
+    }
+    return at < 0 ? -errno : at;
+}
+
+/* /proc is still the host's, and this process is in it. */
+static int bind_volume(const char *from, const char *below, const char *to)
+{
+    char source[64], place[64];
+    int from_fd, to_fd, r;
+
+    from_fd = make_place(from, below);
+    to_fd = make_place(".", to);
+    r = from_fd < 0 ? from_fd : to_fd < 0 ? to_fd : 0;
+    snprintf(source, sizeof(source), "/proc/self/fd/%d", from_fd);
+    snprintf(place, sizeof(place), "/proc/self/fd/%d", to_fd);
+    if (r == 0)
+        r = bind(source, place, false);
+    if (from_fd >= 0)
+        close(from_fd);
+    if (to_fd >= 0)
+        close(to_fd);
+    return r;
+}
+
 /* The working directory is the new root while it is being built. */
 static int fill_root(const struct jail_plan *plan, const char **ret_step)
 {
@@ -218,6 +267,12 @@ static int fill_root(const struct jail_plan *plan, const char **ret_step)
     r = bind(plan->tmp, "tmp", false);
     if (r < 0)
         return r;
+    *ret_step = "mounting a volume";
+    for (size_t i = 0; i < plan->bind_count; i++) {
+        r = bind_volume(plan->binds[i].from, plan->binds[i].sub, plan->binds[i].to);
+        if (r < 0)
+            return r;
+    }
     *ret_step = "mounting /proc";
     if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         return -errno;

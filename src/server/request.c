@@ -192,7 +192,8 @@ void request_refuse_state(struct request *rq, enum sandbox_state state)
                     "bad request: failed to get runner info: Sandbox with ID %s does not have a "
                     "runner",
                     rq->id);
-    else if (state == SB_STOPPED || state == SB_ERROR)
+    else if (state == SB_STOPPED || state == SB_ERROR || state == SB_PAUSED ||
+             state == SB_BUILD_FAILED)
         reply_error(rq, 400, "BAD_REQUEST",
                     "bad request: failed to resolve container IP after 3 attempts: no IP address "
                     "found. Is the Sandbox started?");
@@ -495,6 +496,7 @@ void request_completed(void *arg, struct MHD_Connection *conn, void **con_cls,
     *con_cls = NULL;
     wsock_forget(rq);
     follow_forget(rq);
+    build_forget(rq);
     proxy_forget(rq);
     upload_free(rq);
     bulk_free(rq);

@@ -16,6 +16,9 @@ static due_action due_locked(const struct sandbox *sb, int64_t now, int64_t minu
         return NULL;
     if (sb->ttl_min > 0 && now - sb->created_ms > sb->ttl_min * minute)
         return sandbox_delete;
+    if (sb->state == SB_STARTED && sb->auto_pause_min > 0 && sb->in_use == 0 &&
+        now - sb->active_ms > sb->auto_pause_min * minute)
+        return sandbox_pause;
     if (sb->state == SB_STARTED)
         return sb->auto_stop_min > 0 && sb->in_use == 0 &&
                        now - sb->active_ms > sb->auto_stop_min * minute

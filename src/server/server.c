@@ -170,7 +170,9 @@ static int add_folder(struct server *s, const struct server_folder *f, struct bu
     const struct wire_create params = {.name = (char *)f->name,
                                        .auto_stop_min = JSON_ABSENT,
                                        .auto_archive_min = JSON_ABSENT,
-                                       .auto_delete_min = JSON_ABSENT};
+                                       .auto_delete_min = JSON_ABSENT,
+                                       .auto_pause_min = JSON_ABSENT,
+                                       .ttl_min = JSON_ABSENT};
     struct sandbox *sb;
     struct stat st;
     char *dir;
@@ -368,6 +370,8 @@ int server_start(const struct server_config *config, struct server **ret, struct
     if (r == 0)
         r = take_key(s, config, why);
     if (r == 0)
+        r = catalog_load(s, why);
+    if (r == 0)
         r = store_load(s, why);
     if (r == 0 && s->isolate)
         r = try_isolation(s, why);
@@ -418,6 +422,7 @@ struct server *server_free(struct server *s)
     }
     lock_drop(&s->lock);
     links_free(s);
+    catalog_free(s);
     fault_free(s->fault);
     if (s->lock_fd >= 0)
         close(s->lock_fd);

@@ -19,6 +19,8 @@
 #include <microhttpd.h>
 #include <sys/stat.h>
 
+struct request;
+
 /* ---- sandboxes (sandbox.c, store.c) ---- */
 
 enum sandbox_state {
@@ -33,11 +35,22 @@ enum sandbox_state {
     SB_ARCHIVED,
     SB_RESTORING, /* as STARTING, from ARCHIVED */
     SB_ERROR,     /* by the server's own call only; recover leads out */
+    SB_BUILDING,  /* as CREATING, from a Dockerfile */
+    SB_BUILD_FAILED,
+    SB_PAUSING, /* its processes are stopped, and stay in memory */
+    SB_PAUSED,
+    SB_RESUMING,
+    SB_RESIZING, /* this and the next two: back to the state before */
+    SB_SNAPSHOTTING,
+    SB_FORKING,
 };
 
 /*
  * STOPPED -start-> STARTING -delay-> STARTED -stop-> STOPPING -delay-> STOPPED
  * STOPPED -archive-> ARCHIVING -delay-> ARCHIVED -start-> RESTORING -delay-> STARTED
+ * STARTED -pause-> PAUSING -delay-> PAUSED -start-> RESUMING -delay-> STARTED, or -stop-> as above
+ * STARTED or STOPPED -resize, snapshot-> RESIZING, SNAPSHOTTING -delay-> as before
+ * STARTED -fork-> FORKING -delay-> STARTED
  * a state that is not passing -delete-> DESTROYING -delay-> DESTROYED, out of the list
  * The processes live (jail != NULL) from the end of STARTING's work to the start of STOPPING. A
  * passing state ends by itself at settle_ns; whoever takes the lock to look calls
@@ -53,19 +66,28 @@ struct sandbox {
     char *folder; /* host path of the home */
     char *tmp;    /* host path of /tmp */
     char *user, *target, *snapshot;
-    struct json_pairs env;
+    char *sandbox_class; /* "container"; "linux-vm": it can pause and fork */
+    char *parent_id;     /* whose fork it is; "": nobody's */
+    char *dockerfile;    /* "": it was not built */
+    struct json_strings volume_ids, volume_paths, volume_subpaths; /* of equal length */
     int64_t created_ms;
     bool given; /* the folder came from the command line: never deleted */
 
     /* server.lock */
     char *name;
-    struct json_pairs labels;
+    struct json_pairs labels, env;
+    struct json_strings secrets; /* "ENV=name of the secret" */
+    char *network_allow_list,
+        *domain_allow_list;           /* noted, not enforced: the network is the host's */
+    double cpu, memory_gib, disk_gib; /* noted, too */
     enum sandbox_state state;
-    int64_t settle_ns; /* monotonic: when a passing state is over */
-    int64_t state_ms;  /* since when it is in that state */
-    unsigned in_use;   /* requests to its toolbox that are being answered */
+    enum sandbox_state back; /* where RESIZING and so on lead */
+    int64_t settle_ns;       /* monotonic: when a passing state is over */
+    int64_t state_ms;        /* since when it is in that state */
+    unsigned in_use;         /* requests to its toolbox that are being answered */
     int64_t updated_ms, active_ms;
     int64_t auto_stop_min, auto_archive_min, auto_delete_min; /* -1: off */
+    int64_t auto_pause_min;                                   /* 0: off */
     int64_t ttl_min;                                          /* from its creation on; 0: none */
     bool archived;                                            /* as it is saved */
     char *signing_key; /* of links to files; "": none has been asked for */
@@ -95,6 +117,7 @@ struct server {
     struct sandbox *sandboxes;        /* lock */
     bool stopping;                    /* lock */
     struct signed_link *signed_links; /* lock; links.c's */
+    struct stored *items;             /* lock; catalog.c's */
     bool ticking;
     pthread_t ticker; /* stops idle sandboxes */
 };
@@ -111,6 +134,8 @@ struct wire_create;
 /* From a create request; folder NULL: its own. -EEXIST: the name is taken. *ret has a reference. */
 int sandbox_create(struct server *s, const struct wire_create *params, const char *folder,
                    struct sandbox **ret);
+/* One that cannot be built: it will be in error. */
+void sandbox_fail_build(struct sandbox *sb);
 /* 0 when it starts or is started; -EBUSY another change is going on; why as in jail_start. */
 int sandbox_start(struct sandbox *sb, struct buf *why);
 /* An ephemeral one is deleted. -EBUSY; -EINVAL: it is not started. */
@@ -122,6 +147,14 @@ int sandbox_archive(struct sandbox *sb);
 int sandbox_break(struct sandbox *sb);
 /* Out of SB_ERROR, to stopped. -EINVAL: it is not in it. */
 int sandbox_recover(struct sandbox *sb);
+/* -EBUSY; -EINVAL: not started; -EOPNOTSUPP: of a class that cannot. sandbox_start resumes. */
+int sandbox_pause(struct sandbox *sb);
+/* Into a state that leads back, where nobody else changes it; then work, and sandbox_end_work.
+ * *ret (may be NULL) is a reference to the jail, or NULL. */
+int sandbox_begin_work(struct sandbox *sb, enum sandbox_state during, bool started_only,
+                       struct jail **ret);
+void sandbox_end_work(struct sandbox *sb);
+bool sandbox_is_vm(const struct sandbox *sb);
 /* One sandbox whose time has come is stopped, archived or deleted. False: there is none. */
 bool sandbox_do_due(struct server *s);
 /* Waits until the state is not passing, at most until_ns (monotonic). */
@@ -141,6 +174,59 @@ char *store_dir(const struct server *s, const char *id, const char *what);
 int store_make_dirs(struct sandbox *sb);
 void store_remove_dirs(struct sandbox *sb);
 void store_free(struct sandbox *sb);
+
+/* Another list in the state directory: an array of what put writes for each, and its reading. */
+int store_write_list(const struct server *s, const char *name, const struct buf *text);
+int store_read_list(struct server *s, const char *name, json_element fn, struct buf *why);
+
+/* ---- snapshots and volumes (catalog.c) ---- */
+
+/*
+ * A snapshot or a volume. Its state is a word of the API; a passing one becomes the next by itself
+ * at settle_ns, and "deleted" is its end.
+ */
+struct stored {
+    struct stored *next;
+    char *kind, *id, *name, *state, *error_reason;
+    char *image, *dockerfile, *sandbox_class, *source_id; /* snapshots */
+    struct json_strings entrypoint;
+    double cpu, memory_gib, disk_gib;
+    bool general; /* the server's own */
+    int64_t created_ms, updated_ms, used_ms, settle_ns;
+    const char *then; /* the state after a passing one; NULL: it is not passing */
+};
+#define ITEM_SNAPSHOT "snapshot"
+#define ITEM_VOLUME "volume"
+
+int catalog_load(struct server *s, struct buf *why);
+void catalog_free(struct server *s);
+/* By id, or name if that is not NULL; sweeps first. Under the lock as long as it is used. */
+struct stored *catalog_find_locked(struct server *s, const char *kind, const char *id,
+                                   const char *name);
+/* A new one in the list, with an id; the caller fills it in and saves. NULL: no memory. */
+struct stored *catalog_add_locked(struct server *s, const char *kind, const char *name);
+/* state, for the delay of all changes, and then the other. */
+void catalog_pass_locked(struct server *s, struct stored *item, const char *state,
+                         const char *then);
+void catalog_save_locked(struct server *s);
+void catalog_sweep_locked(struct server *s);
+/* Where the files of one are, on the host; a new string. */
+char *catalog_dir(const struct server *s, const char *id);
+void catalog_put_time(struct json_out *o, const char *key, int64_t ms);
+
+/* Mounts of a sandbox that is being created. False: refused. */
+bool volumes_check(struct request *rq, const struct wire_create *c);
+bool volume_in_use_locked(const struct server *s, const char *id);
+/* What a sandbox gets from its snapshot. Strings are the caller's. */
+struct snapshot_use {
+    char *dir; /* NULL: it begins empty */
+    char *sandbox_class;
+    double cpu, memory_gib, disk_gib;
+};
+/* False: refused. All NULL and 0 for what is built. */
+bool snapshot_check(struct request *rq, const struct wire_create *c, struct snapshot_use *ret);
+/* False: it will fail (build.c). */
+bool build_possible(const char *dockerfile);
 
 /* ---- requests and replies (request.c, reply.c) ---- */
 
@@ -166,8 +252,6 @@ struct piece {
     uint64_t len; /* bytes left; UINT64_MAX: to the end of the file */
     bool exact;   /* a file that ends early breaks the connection */
 };
-
-struct request;
 
 struct reply {
     int status;
@@ -216,6 +300,7 @@ struct request {
     struct proxy *proxy;     /* proxy.c's */
     struct upgrade *upgrade; /* wsock.c's */
     struct follow *follow;   /* session_calls.c's */
+    struct build *build;     /* build.c's */
 };
 
 enum route_flags {
@@ -359,7 +444,29 @@ void api_last_activity(struct request *rq);
 void api_toolbox_url(struct request *rq);
 void api_archive(struct request *rq);
 void api_recover(struct request *rq);
-void api_unsupported(struct request *rq);
+void api_pause(struct request *rq);
+void api_fork(struct request *rq);
+void api_resize(struct request *rq);
+void api_sandbox_snapshot(struct request *rq);
+void api_network(struct request *rq);
+void api_build_logs_url(struct request *rq);
+void api_build_logs(struct request *rq);
+void api_ancestors(struct request *rq);
+void snapshot_post(struct request *rq);
+void snapshot_get_all(struct request *rq);
+void snapshot_get(struct request *rq);
+void snapshot_delete(struct request *rq);
+void snapshot_activate(struct request *rq);
+void snapshot_deactivate(struct request *rq);
+void snapshot_logs_url(struct request *rq);
+void snapshot_logs(struct request *rq);
+void volume_post(struct request *rq);
+void volume_get_all(struct request *rq);
+void volume_get(struct request *rq);
+void volume_by_name(struct request *rq);
+void volume_delete(struct request *rq);
+void api_put_sandbox_locked(struct json_out *o, const struct sandbox *sb, bool as_item);
+bool sandbox_has_forks_locked(const struct sandbox *sb);
 void api_forks(struct request *rq);
 void api_parent(struct request *rq);
 void api_break(struct request *rq);
@@ -367,6 +474,8 @@ void api_answer_sandbox(struct request *rq, int status);
 /* As long as the settings say. */
 void api_wait_started(struct request *rq);
 void api_answer_saved(struct request *rq, int status);
+/* What sandbox_ functions returned; invalid: what -EINVAL means. */
+void api_answer_change(struct request *rq, int r, const char *invalid);
 void api_preview_url(struct request *rq);
 void api_signed_url(struct request *rq);
 void api_signed_expire(struct request *rq);
@@ -411,6 +520,7 @@ void session_logs(struct request *rq);
 void session_put_input(struct request *rq);
 
 void follow_forget(struct request *rq);
+void build_forget(struct request *rq);
 void git_clone(struct request *rq);
 void git_status(struct request *rq);
 void git_branches(struct request *rq);

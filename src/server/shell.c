@@ -133,8 +133,10 @@ int shell_env_fill(const struct request *rq, const struct json_pairs *given, str
     int r;
 
     r = env_add(env, &pairs);
+    lock_take(&rq->srv->lock);
     if (r == 0)
         r = env_add(env, &rq->sandbox->env);
+    lock_drop(&rq->srv->lock);
     return r < 0 ? r : env_add(env, given);
 }
 

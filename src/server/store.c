@@ -1,5 +1,6 @@
 /* store.c - sandboxes in the state directory: what of them outlives the server. */
 #include "server/server_internal.h"
+#include "server/tree.h"
 
 #include "util/array.h"
 #include "util/clock.h"
@@ -8,14 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { STORE_MAX = 64 << 20, OPEN_DIRS = 32 };
+enum { STORE_MAX = 64 << 20 };
 
 /* STATE/sandboxes.json is an array of these. Times are ms: JSON's numbers end at 2^53. */
 static const struct json_field fields[] = {
@@ -40,6 +40,19 @@ static const struct json_field fields[] = {
     JSON_FIELD(struct sandbox, signing_key, "signing_key", JSON_STRING, 0),
     JSON_FIELD(struct sandbox, is_public, "public", JSON_BOOL, 0),
     JSON_FIELD(struct sandbox, network_block_all, "network_block_all", JSON_BOOL, 0),
+    JSON_FIELD(struct sandbox, network_allow_list, "network_allow_list", JSON_STRING, 0),
+    JSON_FIELD(struct sandbox, domain_allow_list, "domain_allow_list", JSON_STRING, 0),
+    JSON_FIELD(struct sandbox, auto_pause_min, "auto_pause_min", JSON_INT, 0),
+    JSON_FIELD(struct sandbox, sandbox_class, "class", JSON_STRING, 0),
+    JSON_FIELD(struct sandbox, parent_id, "parent", JSON_STRING, 0),
+    JSON_FIELD(struct sandbox, dockerfile, "dockerfile", JSON_STRING, 0),
+    JSON_FIELD(struct sandbox, volume_ids, "volume_ids", JSON_STRINGS, 0),
+    JSON_FIELD(struct sandbox, volume_paths, "volume_paths", JSON_STRINGS, 0),
+    JSON_FIELD(struct sandbox, volume_subpaths, "volume_subpaths", JSON_STRINGS, 0),
+    JSON_FIELD(struct sandbox, secrets, "secrets", JSON_STRINGS, 0),
+    JSON_FIELD(struct sandbox, cpu, "cpu", JSON_DOUBLE, 0),
+    JSON_FIELD(struct sandbox, memory_gib, "memory_gib", JSON_DOUBLE, 0),
+    JSON_FIELD(struct sandbox, disk_gib, "disk_gib", JSON_DOUBLE, 0),
 };
 
 void store_free(struct sandbox *sb)
@@ -98,19 +111,12 @@ int store_make_dirs(struct sandbox *sb)
     return r;
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-    /* What cannot be removed is left: a folder of the state directory that nothing names. */
-    (void)remove(path);
-    return 0;
-}
-
 void store_remove_dirs(struct sandbox *sb)
 {
     char *dir = store_dir(sb->srv, sb->id, "");
 
     if (dir)
-        (void)nftw(dir, remove_one, OPEN_DIRS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+        tree_remove_path(dir);
     free(dir);
 }
 
@@ -144,17 +150,22 @@ out:
     return r;
 }
 
+int store_write_list(const struct server *s, const char *name, const struct buf *text)
+{
+    char *path = path_join(s->state_dir, name);
+    const int r = path ? write_file(path, text) : -ENOMEM;
+
+    free(path);
+    return r;
+}
+
 int store_save_locked(struct server *s)
 {
     struct buf text = BUF_INIT(STORE_MAX);
     struct json_out o = {.buf = &text};
-    char *path;
     int r;
 
     lock_assert_held(&s->lock);
-    path = path_join(s->state_dir, "sandboxes.json");
-    if (!path)
-        return -ENOMEM;
     json_open(&o, '[');
     for (const struct sandbox *sb = s->sandboxes; sb; sb = sb->next) {
         if (sb->state == SB_DESTROYING || sb->state == SB_DESTROYED)
@@ -166,9 +177,8 @@ int store_save_locked(struct server *s)
     json_close(&o, ']');
     r = o.err;
     if (r == 0)
-        r = write_file(path, &text);
+        r = store_write_list(s, "sandboxes.json", &text);
     buf_done(&text);
-    free(path);
     return r;
 }
 
@@ -181,6 +191,8 @@ static int load_one(void *arg, const cJSON *element)
     sb = calloc(1, sizeof(*sb));
     if (!sb)
         return -ENOMEM;
+    sb->cpu = sb->memory_gib = 1; /* what older files do not say */
+    sb->disk_gib = 3;
     r = json_load(element, fields, ARRAY_LEN(fields), sb);
     if (r < 0) {
         free(sb);
@@ -191,7 +203,9 @@ static int load_one(void *arg, const cJSON *element)
     sb->state = sb->archived ? SB_ARCHIVED : SB_STOPPED;
     sb->state_ms = clock_real_ns() / NS_PER_MS;
     sb->tmp = store_dir(s, sb->id, "tmp");
-    if (!path_name_valid(sb->id, strlen(sb->id)) || !sb->tmp) {
+    if (!path_name_valid(sb->id, strlen(sb->id)) || !sb->tmp ||
+        sb->volume_ids.count != sb->volume_paths.count ||
+        sb->volume_ids.count != sb->volume_subpaths.count) {
         store_free(sb);
         return -EPROTO;
     }
@@ -228,18 +242,18 @@ static int read_file(const char *path, struct buf *out)
     return r;
 }
 
-int store_load(struct server *s, struct buf *why)
+int store_read_list(struct server *s, const char *name, json_element fn, struct buf *why)
 {
     struct buf text = BUF_INIT(STORE_MAX);
     char *path;
     int r;
 
-    path = path_join(s->state_dir, "sandboxes.json");
+    path = path_join(s->state_dir, name);
     if (!path)
         return -ENOMEM;
     r = read_file(path, &text);
     if (r == 0)
-        r = json_array_each(text.data, text.len, load_one, s);
+        r = json_array_each(text.data, text.len, fn, s);
     else if (r == -ENOENT)
         r = 0; /* a new state directory */
     if (r < 0)
@@ -247,4 +261,9 @@ int store_load(struct server *s, struct buf *why)
     buf_done(&text);
     free(path);
     return r;
+}
+
+int store_load(struct server *s, struct buf *why)
+{
+    return store_read_list(s, "sandboxes.json", load_one, why);
 }

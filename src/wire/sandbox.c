@@ -72,6 +72,9 @@ static const struct json_field sandbox_fields[] = {
     FIELD(auto_stop_min, "autoStopInterval", JSON_INT, JSON_OMIT | JSON_LENIENT),
     FIELD(auto_archive_min, "autoArchiveInterval", JSON_INT, JSON_OMIT | JSON_LENIENT),
     FIELD(auto_delete_min, "autoDeleteInterval", JSON_INT, JSON_OMIT | JSON_LENIENT),
+    FIELD(auto_pause_min, "autoPauseInterval", JSON_INT, JSON_OMIT | JSON_LENIENT),
+    FIELD(network_allow_list, "networkAllowList", JSON_STRING, JSON_OMIT | JSON_LENIENT),
+    FIELD(domain_allow_list, "domainAllowList", JSON_STRING, JSON_OMIT | JSON_LENIENT),
     FIELD(created_at, "createdAt", JSON_STRING, JSON_OMIT | JSON_LENIENT),
     FIELD(updated_at, "updatedAt", JSON_STRING, JSON_OMIT | JSON_LENIENT),
     FIELD(last_activity_at, "lastActivityAt", JSON_STRING, JSON_OMIT | JSON_LENIENT),
@@ -101,6 +104,7 @@ static int load_sandbox(const cJSON *json, struct wire_sandbox *ret)
         .auto_stop_min = JSON_ABSENT,
         .auto_archive_min = JSON_ABSENT,
         .auto_delete_min = JSON_ABSENT,
+        .auto_pause_min = JSON_ABSENT,
     };
     int r;
 
@@ -225,6 +229,10 @@ static const struct json_field create_fields[] = {
     FIELD(auto_stop_min, "autoStopInterval", JSON_INT),
     FIELD(auto_archive_min, "autoArchiveInterval", JSON_INT),
     FIELD(auto_delete_min, "autoDeleteInterval", JSON_INT),
+    FIELD(auto_pause_min, "autoPauseInterval", JSON_INT),
+    FIELD(ttl_min, "ttlMinutes", JSON_INT),
+    FIELD(network_allow_list, "networkAllowList", JSON_STRING),
+    FIELD(domain_allow_list, "domainAllowList", JSON_STRING),
 };
 
 #undef FIELD
@@ -276,6 +284,8 @@ int wire_create_read(const void *text, size_t len, struct wire_create *ret)
         .auto_stop_min = JSON_ABSENT,
         .auto_archive_min = JSON_ABSENT,
         .auto_delete_min = JSON_ABSENT,
+        .auto_pause_min = JSON_ABSENT,
+        .ttl_min = JSON_ABSENT,
     };
     cJSON *json = NULL;
     int r;

@@ -41,10 +41,11 @@ struct wire_sandbox {
     char *state, *desired_state, *error_reason, *backup_state, *sandbox_class;
     char *created_at, *updated_at, *last_activity_at;
     char *daemon_version, *runner_id, *toolbox_url;
+    char *network_allow_list, *domain_allow_list;
     struct json_pairs env, labels;
     bool is_public, network_block_all, recoverable;
     double cpu, gpu, memory_gib, disk_gib;
-    int64_t auto_stop_min, auto_archive_min, auto_delete_min;
+    int64_t auto_stop_min, auto_archive_min, auto_delete_min, auto_pause_min;
 };
 
 void wire_sandbox_done(struct wire_sandbox *s);
@@ -71,10 +72,11 @@ struct wire_volume_mount {
 struct wire_create {
     char *name, *snapshot, *user, *target;
     char *dockerfile; /* buildInfo.dockerfileContent */
+    char *network_allow_list, *domain_allow_list;
     struct json_pairs env, labels;
     bool is_public, network_block_all;
     double cpu, memory_gib, disk_gib;
-    int64_t auto_stop_min, auto_archive_min, auto_delete_min;
+    int64_t auto_stop_min, auto_archive_min, auto_delete_min, auto_pause_min, ttl_min;
     struct wire_volume_mount *volumes;
     size_t volume_count;
 };

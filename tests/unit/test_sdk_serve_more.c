@@ -210,7 +210,8 @@ TEST(a_sandbox_is_archived_and_comes_back)
     EXPECT(daytona_sandbox_start(fx.box, 20000), 0);
     EXPECT(daytona_files_exists(fx.box, at("f")), 1);
     EXPECT(daytona_sandbox_pause(fx.box, 20000), -EOPNOTSUPP);
-    EXPECT(daytona_sandbox_resize(fx.box, 2, 0, 0, 20000), -EOPNOTSUPP);
+    EXPECT(daytona_sandbox_fork(fx.box, NULL, 20000, &fx.box), -EOPNOTSUPP);
+    EXPECT(daytona_sandbox_set_auto_pause(fx.box, 5), -EOPNOTSUPP);
 }
 
 TEST(code_is_run_and_the_machine_described)

@@ -760,6 +760,8 @@ TEST(create_bodies_say_only_what_was_given)
         .auto_stop_min = 0,
         .auto_archive_min = JSON_ABSENT,
         .auto_delete_min = -1,
+        .auto_pause_min = JSON_ABSENT,
+        .ttl_min = JSON_ABSENT,
     };
     struct wire_create back = {0};
     struct buf out = BUF_INIT(512);
