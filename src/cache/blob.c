@@ -268,15 +268,82 @@ uint64_t blob_changes(struct blob *b)
     return changes;
 }
 
-int blob_write(struct blob *b, uint64_t off, const void *p, size_t n)
+/* ---- writing ---- */
+
+/* More of a blob that is not whole: what comes new is zeros, until it is written to. */
+static int grow_locked(struct blob *b, uint64_t size)
+{
+    const size_t blocks = blocks_of(size);
+
+    if (b->map && blocks > b->blocks) {
+        uint8_t *map = realloc(b->map, blocks);
+
+        if (!map)
+            return -ENOMEM;
+        memset(map + b->blocks, BLOCK_LOCAL, blocks - b->blocks);
+        b->map = map;
+        b->local += blocks - b->blocks;
+        b->blocks = blocks;
+    }
+    b->size = size;
+    return 0;
+}
+
+/* Those that are covered up to their end are local now. False: some block of the range is not. */
+static bool cover_locked(struct blob *b, uint64_t off, uint64_t end)
+{
+    bool all = true;
+
+    if (!b->map)
+        return true;
+    for (size_t i = (size_t)(off / BLOB_BLOCK); i < blocks_of(end); i++) {
+        const uint64_t start = (uint64_t)i * BLOB_BLOCK;
+
+        if (b->map[i] != BLOCK_LOCAL && off <= start && start + block_bytes(b, i) <= end) {
+            b->map[i] = BLOCK_LOCAL;
+            b->local++;
+            charge_locked(b, b->charged + block_bytes(b, i));
+        }
+        all = all && b->map[i] == BLOCK_LOCAL;
+    }
+    return all;
+}
+
+static void settle_map_locked(struct blob *b)
+{
+    if (b->map && b->local == b->blocks) {
+        free(b->map);
+        b->map = NULL;
+    }
+}
+
+/* Is what was the last block still the same, although the blob ends elsewhere now? */
+static bool tail_local_locked(const struct blob *b, uint64_t size)
+{
+    return !b->map || size % BLOB_BLOCK == 0 || b->map[size / BLOB_BLOCK] == BLOCK_LOCAL;
+}
+
+bool blob_taken(struct blob *b, uint64_t off, uint64_t bytes)
+{
+    bool taken = false;
+
+    lock_take(&b->cache->lock);
+    if (b->map && bytes > 0 && off < b->size) {
+        const uint64_t end = bytes < b->size - off ? off + bytes : b->size;
+
+        for (size_t i = (size_t)(off / BLOB_BLOCK); !taken && i < blocks_of(end); i++)
+            taken = b->map[i] == BLOCK_TAKEN;
+    }
+    lock_drop(&b->cache->lock);
+    return taken;
+}
+
+static int write_fd(struct blob *b, uint64_t off, const char *p, size_t n)
 {
     size_t done = 0;
 
-    if (off > BLOB_MAX || n > BLOB_MAX - off)
-        return -EFBIG;
-    note_change(b);
     while (done < n) {
-        const ssize_t put = pwrite(b->fd, (const char *)p + done, n - done, (off_t)(off + done));
+        const ssize_t put = pwrite(b->fd, p + done, n - done, (off_t)(off + done));
 
         if (put < 0 && errno == EINTR)
             continue;
@@ -290,27 +357,62 @@ int blob_write(struct blob *b, uint64_t off, const void *p, size_t n)
         }
         done += (size_t)put;
     }
-    lock_take(&b->cache->lock);
-    if (n > 0 && off + n > b->size)
-        b->size = off + n;
-    if (b->size > b->charged)
-        charge_locked(b, b->size);
-    lock_drop(&b->cache->lock);
-    cache_trim(b->cache);
     return 0;
+}
+
+int blob_write(struct blob *b, uint64_t off, const void *p, size_t n)
+{
+    const uint64_t end = off + n;
+    bool all = true;
+    int r;
+
+    if (off > BLOB_MAX || n > BLOB_MAX - off)
+        return -EFBIG;
+    if (n == 0)
+        return 0;
+    note_change(b);
+    r = write_fd(b, off, p, n);
+    if (r < 0)
+        return r;
+    lock_take(&b->cache->lock);
+    if (end > b->size) {
+        all = tail_local_locked(b, b->size);
+        r = grow_locked(b, end);
+    }
+    if (r == 0) {
+        all = cover_locked(b, off, end) && all;
+        settle_map_locked(b);
+        if (!b->map && b->size > b->charged)
+            charge_locked(b, b->size);
+    }
+    lock_drop(&b->cache->lock);
+    if (r < 0) /* as after a write that failed */
+        (void)ftruncate(b->fd, (off_t)blob_size(b));
+    cache_trim(b->cache);
+    return r < 0 ? r : !all;
 }
 
 int blob_resize(struct blob *b, uint64_t size)
 {
+    bool all;
+    int r = 0;
+
     if (size > BLOB_MAX)
         return -EFBIG;
     note_change(b);
     if (ftruncate(b->fd, (off_t)size) < 0)
         return -errno;
     lock_take(&b->cache->lock);
-    b->size = size;
+    all = tail_local_locked(b, size < b->size ? size : b->size);
+    if (size > b->size)
+        r = grow_locked(b, size);
+    for (; size < b->size && b->map && b->blocks > blocks_of(size); b->blocks--)
+        b->local -= b->map[b->blocks - 1] == BLOCK_LOCAL;
+    if (r == 0)
+        b->size = size;
     if (b->charged > size)
         charge_locked(b, size);
+    settle_map_locked(b);
     lock_drop(&b->cache->lock);
-    return 0;
+    return r < 0 ? r : !all;
 }

@@ -102,10 +102,15 @@ uint64_t blob_local_to(struct blob *b, uint64_t off, uint64_t bytes);
  */
 int blob_take(struct blob *b, uint64_t off, uint64_t max, uint64_t *ret_off, uint64_t *ret_bytes);
 void blob_settle(struct blob *b, uint64_t off, uint64_t bytes, bool local);
+bool blob_taken(struct blob *b, uint64_t off, uint64_t bytes); /* by anybody, some of it */
 
 /* Bytes, or -errno; short only at the end. */
 ssize_t blob_read(struct blob *b, uint64_t off, void *p, size_t n);
-/* These two want it whole. Writing beyond the end leaves zeros between; all n bytes or -errno. */
+/*
+ * Nobody may have taken what these two touch. All of it or -errno; writing beyond the end leaves
+ * zeros between. A block that is not local becomes so when it is covered up to its end; else what
+ * it should hold is not all here: then they return 1.
+ */
 int blob_write(struct blob *b, uint64_t off, const void *p, size_t n);
 int blob_resize(struct blob *b, uint64_t size);
 

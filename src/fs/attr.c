@@ -238,14 +238,13 @@ static void predict_locked(struct fs *fs, struct node *n, const struct remote_se
         n->file->ctime_ns = n->shown_ctime_ns;
 }
 
-/* In the journal. A size comes alone, for what has no content here. */
+/* In the journal. */
 static int set_waiting(struct fs *fs, struct node *n, const struct remote_setattr *set)
 {
     /* The same bits in both. */
     const unsigned same = REMOTE_SET_MODE | REMOTE_SET_UID | REMOTE_SET_GID;
     struct journal_record rec = {
-        .kind = set->mask & REMOTE_SET_SIZE ? JOURNAL_TRUNCATE : JOURNAL_SETATTR,
-        .size = set->attr.size,
+        .kind = JOURNAL_SETATTR,
         .group = n->file && n->file->wopens > 0 ? n->file->group : 0,
         .attr = {.mask = (set->mask & same) |
                          (set->mask & REMOTE_SET_ATIME ? JOURNAL_ATTR_ATIME : 0) |
@@ -266,13 +265,6 @@ static int set_waiting(struct fs *fs, struct node *n, const struct remote_setatt
     if (r < 0)
         return r;
     predict_locked(fs, n, set);
-    if (set->mask & REMOTE_SET_SIZE) {
-        n->ours->blind = true;
-        n->attr.size = set->attr.size;
-        change_shown_locked(n, rec.when_ns, rec.when_ns);
-        data_drop_locked(fs, n);
-        fs_tell_inode_locked(fs, n);
-    }
     return change_links(fs, n);
 }
 
@@ -341,7 +333,7 @@ static int set_size(struct fs *fs, struct node *n, const struct fs_file *file, u
 
     if (size > INT64_MAX)
         return -EFBIG;
-    if (file || node_local(n) || open)
+    if (file || node_local(n) || open || fs->flush)
         return truncate_here(fs, n, size, !open || n->attr.nlink > 1, file ? file->group : 0);
     r = set_there(fs, n, &set);
     /* Where only whole files can be put, that is done. */

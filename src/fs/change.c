@@ -309,14 +309,9 @@ static void learn_locked(struct fs *fs, struct change *c, const struct ours *o,
         nf->local = false;
         nf->unsynced = true;
         nf->version = *now;
-        nf->verified = true;
         if (!same)
             data_drop_locked(fs, n);
         data_rehold_locked(nf);
-    } else if (o->blind) {
-        if (nf)
-            nf->unsynced = true;
-        data_drop_locked(fs, n);
     } else if (nf && nf->blob && remote_attr_same(&nf->version, &was) && now->size == was.size &&
                (o->mtime_set || now->mtime_ns == was.mtime_ns)) {
         nf->version = *now; /* only what we did differs: the data is what it was */
@@ -539,6 +534,11 @@ bool change_moving_locked(const struct node *n)
         if (n->ours && n->ours->moving > 0)
             return true;
     return false;
+}
+
+bool change_hidden_locked(const struct node *n)
+{
+    return (n->ours && (n->ours->blind || n->ours->unborn)) || change_moving_locked(n);
 }
 
 bool change_unborn_locked(const struct node *dir)

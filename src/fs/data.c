@@ -62,8 +62,7 @@ void data_open_locked(struct node *n)
 
 void data_close_locked(struct node *n)
 {
-    if (--n->file->opens == 0)
-        n->file->reading = false;
+    n->file->opens--;
     data_rehold_locked(n->file);
 }
 
@@ -81,13 +80,14 @@ int data_blob_locked(struct fs *fs, struct node *n)
     lock_assert_held(&fs->lock);
     if (nf->blob)
         return 0;
-    r = blob_new(fs->cache, n->attr.size, &b);
+    r = blob_new(fs->cache, node_size(n), &b);
     if (r < 0)
         return r;
     data_set_blob_locked(nf, b);
     nf->held = true;
     nf->version = n->attr;
-    nf->verified = n->attr.ctime_ns + RACY_NS < fs_sandbox_now(fs);
+    /* Of nothing there is one version only. */
+    nf->verified = node_size(n) == 0 || n->attr.ctime_ns + RACY_NS < fs_sandbox_now(fs);
     return 0;
 }
 
@@ -123,18 +123,23 @@ int data_fetch_range(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes
     return r;
 }
 
+static int settle(struct fs *fs, struct node *n)
+{
+    const int r = change_settle_path(fs, n);
+
+    return r < 0 ? r : change_settle(fs, n);
+}
+
 int data_fetch(struct fs *fs, struct node *n, uint64_t off, uint64_t window, unsigned *stale)
 {
     uint64_t start, bytes;
     int r;
 
-    /* What is there is of the version, and at the path, that we know only when all of it has ended.
-     */
-    r = change_settle_path(fs, n);
-    if (r == 0)
-        r = change_settle(fs, n);
-    if (r == 0)
-        r = data_blob_locked(fs, n);
+    if (n->file->writing) /* what is written now must not be overtaken by what was there */
+        return fs_wait(fs);
+    if (change_hidden_locked(n))
+        return settle(fs, n); /* then whoever wants it looks again */
+    r = data_blob_locked(fs, n);
     if (r < 0)
         return r;
     r = blob_take(n->file->blob, off, window, &start, &bytes);
@@ -153,6 +158,8 @@ int data_fetch(struct fs *fs, struct node *n, uint64_t off, uint64_t window, uns
     /* Changed in place: what comes next is of the new version. Replaced, or gone: the end. */
     if ((*stale)-- == 0)
         return -ESTALE;
+    if (n->ours) /* some of it is there already: what that is, is known when all of it is */
+        return settle(fs, n);
     if (!node_local(n))
         node_stale_locked(n);
     r = tree_refresh(fs, n, fs_since(fs), false);
@@ -216,7 +223,7 @@ void data_recall(struct fs *fs, struct node *n)
     struct blob *b;
 
     lock_assert_held(&fs->lock);
-    if (nf->blob || !cache_has(fs->cache, &key))
+    if (nf->blob || nf->local || !cache_has(fs->cache, &key))
         return;
     if (data_blob_locked(fs, n) < 0)
         return; /* whoever fetches it meets the failure */
@@ -252,7 +259,7 @@ int data_keep_for_handles(struct fs *fs, struct node *n)
 {
     int r;
 
-    if (!n->file || n->file->opens == 0 || node_local(n))
+    if (!n->file || n->file->opens == 0 || (node_local(n) && data_whole_locked(n)))
         return 0;
     data_open_locked(n);
     r = data_fetch_all(fs, n);

@@ -111,8 +111,8 @@ static int open_content(struct fs *fs, struct node *n, int flags, uint64_t group
         return r;
     }
     data_recall(fs, n);
-    if (write_blind_locked(fs, n) && (flags & O_ACCMODE) == O_WRONLY && node_size(n) > 0)
-        return 0;
+    if (write_in_parts(fs, n) && (flags & O_ACCMODE) == O_WRONLY)
+        return data_blob_locked(fs, n);
     scan_open(fs, n);
     r = data_blob_locked(fs, n);
     if (r < 0 || node_size(n) > FS_SMALL)
@@ -298,7 +298,6 @@ static ssize_t read_locked(struct fs_file *file, uint64_t off, void *p, size_t n
 
     if ((file->flags & O_ACCMODE) == O_WRONLY)
         return -EBADF;
-    n->file->reading = true;
     for (;;) {
         uint64_t size, len, missing;
         ssize_t r = content_valid(fs, n, wait);
@@ -346,19 +345,26 @@ ssize_t fs_read_cached(struct fs_file *file, uint64_t off, void *p, size_t n)
 
 /* ---- writing ---- */
 
-/* It is our turn, all of it is local. */
+/* It is our turn. */
 static ssize_t write_blob(struct fs *fs, struct node *n, uint64_t off, const void *p, size_t bytes)
 {
+    const bool journaled = write_in_parts(fs, n);
     struct blob *b = blob_ref(n->file->blob);
     int r;
 
-    /* Marked before, so that no refresh takes the blob away; and after, so that a put that began
-     * meanwhile does not count as having sent this. */
+    /* Marked before, so that no refresh takes the blob away. */
     write_mark_locked(fs, n);
+    if (journaled && off + bytes > n->file->size)
+        n->file->size = off + bytes;
     fs_unlock(fs);
     r = blob_write(b, off, p, bytes);
     blob_unref(b);
     fs_lock(fs);
+    if (journaled) { /* it is written, whatever has become of it here */
+        write_hidden_locked(fs, n, r);
+        return (ssize_t)bytes;
+    }
+    /* And after, so that a put that began meanwhile does not count as having sent this. */
     write_mark_locked(fs, n);
     if (r == 0 && off + bytes > n->file->size)
         n->file->size = off + bytes;
@@ -378,22 +384,6 @@ static int write_journaled(struct fs_file *file, uint64_t off, const void *p, si
     return write_journal_locked(file->fs, file->node, &rec);
 }
 
-static ssize_t write_blind(struct fs_file *file, uint64_t off, const void *p, size_t bytes)
-{
-    struct node *n = file->node;
-    int r;
-
-    if (file->flags & O_APPEND)
-        off = n->attr.size;
-    if (off > INT64_MAX - bytes)
-        return -EFBIG;
-    r = write_journaled(file, off, p, bytes);
-    if (r < 0)
-        return r;
-    write_blindly_locked(file->fs, n, off + bytes > n->attr.size ? off + bytes : n->attr.size);
-    return (ssize_t)bytes;
-}
-
 static ssize_t write_file(struct fs_file *file, uint64_t off, const void *p, size_t bytes)
 {
     struct fs *fs = file->fs;
@@ -404,9 +394,7 @@ static ssize_t write_file(struct fs_file *file, uint64_t off, const void *p, siz
         return -EBADF;
     if (bytes == 0)
         return 0;
-    if (write_blind_locked(fs, n))
-        return write_blind(file, off, p, bytes);
-    r = write_begin(fs, n);
+    r = write_begin(fs, n, file->flags & O_APPEND ? UINT64_MAX : off, bytes);
     if (r < 0)
         return r;
     if (file->flags & O_APPEND)

@@ -51,13 +51,14 @@ struct waiting_name;
  * What only a regular file that was opened has. States of its content:
  *   clean    local is false. blob (may be NULL, may be incomplete) is of the version `version`.
  *   unsent   local is true and the node is not deleted: blob is whole and newer than the sandbox;
- *            size and times here count, not the node's attr. In fs.unsent.
+ *            size and times here count, not the node's attr. In fs.unsent, without a journal.
  *   private  local is true and the node is deleted: as unsent, but nobody will ever send it.
  * clean -> unsent: a write, truncate, O_TRUNC. unsent -> clean: a put of what `gen` was at its
  * start, if gen still is that. clean, unsent -> private: unlink, or a rename over it.
- * With a journal what is unsent is in it, piece by piece; fs.unsent is empty; unsent -> clean: the
- * last of its changes has ended. A change of content that is not here leaves it clean, without a
- * blob: what is read after it is fetched once it is applied.
+ * With a journal what is unsent is in it, piece by piece; unsent -> clean: the last of its changes
+ * has ended. The blob need not be whole then. What is missing is as it is in `version`, until a
+ * change is about a part of a block that is missing (ours.blind): what is missing is fetched, from
+ * then on, once all is applied.
  */
 struct node_file {
     struct node *node; /* whose it is */
@@ -78,7 +79,6 @@ struct node_file {
     uint64_t group;                /* of the handle that wrote last */
     int64_t when_ns;               /* of the last change in the journal: the file's time there */
     bool unsynced;                 /* applied, perhaps not on the sandbox's disk */
-    bool reading;                  /* somebody who has it open has read from it */
     int late_err;                  /* what became of a change after its caller was told 0 */
     unsigned late_gen;             /* +1 for each such */
     struct node_file *prev, *next; /* in fs.unsent */
@@ -158,7 +158,7 @@ struct ours {
     bool unborn;      /* it was made here, and is not there yet */
     bool mtime_set;   /* one of them sets it */
     bool appended;    /* one of them writes to the end, wherever that is by then */
-    bool blind;       /* one of them changes content that is not here */
+    bool blind;       /* one of them changes content of which not all is here */
     bool spoiled;     /* one of them did not succeed */
     uint64_t born_at; /* the first change that was told together with its creation; 0: none */
 };
@@ -494,6 +494,8 @@ void change_shown_locked(struct node *n, int64_t mtime_ns, int64_t ctime_ns);
 bool change_names_locked(const struct fs *fs, const struct node *dir, const char *name);
 /* Its path here is not the one there. */
 bool change_moving_locked(const struct node *n);
+/* What of its content is not here cannot be asked for yet. */
+bool change_hidden_locked(const struct node *n);
 /* What a listing of dir says is known best here, for ever. */
 bool change_unborn_locked(const struct node *dir);
 /* Waits until n, as far as it can be asked for at its path, is there. May wait. */
@@ -590,12 +592,13 @@ void window_close_locked(struct fs_file *file);
 
 /* ---- write.c: content, changed ---- */
 
-/* What is not here, and nobody reads, is changed in the journal only: nothing is fetched for it. */
-bool write_blind_locked(const struct fs *fs, const struct node *n);
-/* The content is of size bytes now. */
-void write_blindly_locked(struct fs *fs, struct node *n, uint64_t size);
-/* All of it local, and our turn; write_end_locked gives it back. May wait. -ESTALE: replaced. */
-int write_begin(struct fs *fs, struct node *n);
+/* Each change goes to the journal: what is not here need not come for it. */
+bool write_in_parts(const struct fs *fs, const struct node *n);
+/* Our turn, and all of it local, unless in parts; write_end_locked gives it back. May wait.
+ * -ESTALE: replaced. */
+int write_begin(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes);
+/* What blob_write or blob_resize said of what is in the journal. */
+void write_hidden_locked(struct fs *fs, struct node *n, int r);
 void write_end_locked(struct fs *fs, struct node *n);
 /* n is opened. May wait. */
 int write_truncate(struct fs *fs, struct node *n, uint64_t size, uint64_t group);

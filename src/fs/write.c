@@ -3,9 +3,14 @@
 #include <errno.h>
 #include <utlist.h>
 
-static int my_turn(struct fs *fs, struct node *n)
+#define REST UINT64_MAX /* all bytes up to the end, and beyond */
+
+/* Nobody else writes, or fetches what is to be written. */
+static int my_turn(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes)
 {
-    while (n->file->writing) {
+    const struct node_file *nf = n->file;
+
+    while (nf->writing || (nf->blob && blob_taken(nf->blob, off, bytes))) {
         const int r = fs_wait(fs);
 
         if (r < 0)
@@ -23,42 +28,40 @@ static int still_there(const struct node *n)
     return elsewhere || (!n->deleted && node_gone_locked(n)) ? -ESTALE : 0;
 }
 
-bool write_blind_locked(const struct fs *fs, const struct node *n)
+bool write_in_parts(const struct fs *fs, const struct node *n)
 {
-    const struct node_file *nf = n->file;
-
-    /* Of an empty file all is here; one that was just made, and is there by now, is such. */
-    return fs->flush && !n->deleted && !node_gone_locked(n) && !nf->local && !nf->reading &&
-           !nf->writing && n->attr.size > 0 && !(nf->blob && blob_whole(nf->blob));
+    return fs->flush && !n->deleted;
 }
 
-void write_blindly_locked(struct fs *fs, struct node *n, uint64_t size)
-{
-    lock_assert_held(&fs->lock);
-    n->ours->blind = true;
-    n->attr.size = size;
-    change_shown_locked(n, n->file->when_ns, n->file->when_ns);
-    data_drop_locked(fs, n);
-    if (n->file->opened_id) /* the kernel may have pages of it */
-        fs_tell_inode_locked(fs, n);
-    n->file->opened_id = 0;
-}
-
-int write_begin(struct fs *fs, struct node *n)
+int write_begin(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes)
 {
     int r;
 
     do {
-        r = data_fetch_all(fs, n);
+        const uint64_t size = node_size(n), last = size - (size > 0);
+
+        r = write_in_parts(fs, n) ? data_blob_locked(fs, n) : data_fetch_all(fs, n);
+        /* Beyond the end the block that this lies in grows. */
         if (r == 0)
-            r = my_turn(fs, n);
+            r = off < size && bytes <= size - off ? my_turn(fs, n, off, bytes)
+                                                  : my_turn(fs, n, off < last ? off : last, REST);
         if (r == 0)
             r = still_there(n);
         if (r < 0)
             return r;
-    } while (!n->file->blob || !data_whole_locked(n)); /* a new version came while we waited */
+        /* A new version may have come while we waited. */
+    } while (!n->file->blob || !(write_in_parts(fs, n) || data_whole_locked(n)));
     n->file->writing = true;
     return 0;
+}
+
+void write_hidden_locked(struct fs *fs, struct node *n, int r)
+{
+    lock_assert_held(&fs->lock);
+    if (r < 0)
+        data_drop_locked(fs, n);
+    if (r != 0 && n->ours)
+        n->ours->blind = true;
 }
 
 void write_end_locked(struct fs *fs, struct node *n)
@@ -141,7 +144,7 @@ static int truncate_to_nothing(struct fs *fs, struct node *n, uint64_t group)
     struct blob *b;
     int r;
 
-    r = my_turn(fs, n);
+    r = my_turn(fs, n, 0, 0);
     if (r == 0)
         r = still_there(n);
     if (r < 0)
@@ -165,18 +168,14 @@ static int truncate_to_nothing(struct fs *fs, struct node *n, uint64_t group)
 
 int write_truncate(struct fs *fs, struct node *n, uint64_t size, uint64_t group)
 {
+    bool journaled;
     struct blob *b;
     int r;
 
     if (size == 0)
         return truncate_to_nothing(fs, n, group);
-    if (write_blind_locked(fs, n)) {
-        r = journal_size(fs, n, size, group);
-        if (r == 0)
-            write_blindly_locked(fs, n, size);
-        return r;
-    }
-    r = write_begin(fs, n);
+    r = write_begin(fs, n, size, REST);
+    journaled = r == 0 && write_in_parts(fs, n);
     if (r < 0)
         return r;
     r = journal_size(fs, n, size, group);
@@ -185,14 +184,21 @@ int write_truncate(struct fs *fs, struct node *n, uint64_t size, uint64_t group)
         return r;
     }
     write_mark_locked(fs, n);
+    if (journaled)
+        n->file->size = size;
     b = blob_ref(n->file->blob);
     fs_unlock(fs);
     r = blob_resize(b, size);
     blob_unref(b);
     fs_lock(fs);
-    write_mark_locked(fs, n);
-    if (r == 0)
-        n->file->size = size;
+    if (journaled) {
+        write_hidden_locked(fs, n, r);
+        r = 0;
+    } else {
+        write_mark_locked(fs, n);
+        if (r == 0)
+            n->file->size = size;
+    }
     write_end_locked(fs, n);
     return r;
 }

@@ -39,18 +39,14 @@ static const struct fs_notify notify = {.inode = on_inode, .entry = on_entry, .f
 
 bool rig_with_journal;
 
-static void open_journal(struct rig *g, struct fs_config *fs)
+static void open_journal(struct rig *g)
 {
     const struct flush_config config = {.linger_ns = 1000000, .op_timeout_ns = INT64_C(5000000000)};
     const struct journal_key key = {.api_url = "test:", .sandbox_id = "box", .slot = "/"};
     struct journal_options options = {.base = g->journal_dir};
 
-    strcpy(g->journal_dir, "/tmp/test-rig-XXXXXX");
-    assert_non_null(mkdtemp(g->journal_dir));
     assert_int_equal(journal_open(&options, &key, &g->journal, NULL), 0);
-    assert_int_equal(flush_new(&config, g->journal, g->remote, &fs->flush), 0);
-    if (fs->durability == FS_DURABILITY_CLOSE)
-        fs->durability = FS_DURABILITY_FSYNC;
+    assert_int_equal(flush_new(&config, g->journal, g->remote, &g->fs_config.flush), 0);
 }
 
 static void remove_dir(const char *dir)
@@ -59,6 +55,16 @@ static void remove_dir(const char *dir)
 
     snprintf(command, sizeof(command), "rm -rf '%s'", dir);
     assert_int_equal(system(command), 0);
+}
+
+static void open_all(struct rig *g)
+{
+    assert_int_equal(cache_new(g->dir, g->cache_bytes, &g->cache), 0);
+    if (g->keep)
+        assert_int_equal(cache_keep(g->cache, "rig"), 0);
+    if (*g->journal_dir)
+        open_journal(g);
+    assert_int_equal(fs_new(&g->fs_config, g->remote, g->cache, &g->fs), 0);
 }
 
 void rig_up(struct rig *g, const struct rig_config *config)
@@ -89,24 +95,51 @@ void rig_up(struct rig *g, const struct rig_config *config)
                                                   : config->coherence_ns;
     fs.notify = &notify;
     fs.notify_arg = g;
-    assert_int_equal(
-        cache_new(g->dir, config->cache_bytes ? config->cache_bytes : 64 << 20, &g->cache), 0);
-    if (journal && fs.durability != FS_DURABILITY_SYNC && !fs.read_only)
-        open_journal(g, &fs);
-    assert_int_equal(fs_new(&fs, g->remote, g->cache, &g->fs), 0);
+    if (journal && fs.durability != FS_DURABILITY_SYNC && !fs.read_only) {
+        strcpy(g->journal_dir, "/tmp/test-rig-XXXXXX");
+        assert_non_null(mkdtemp(g->journal_dir));
+        if (fs.durability == FS_DURABILITY_CLOSE)
+            fs.durability = FS_DURABILITY_FSYNC;
+    }
+    g->fs_config = fs;
+    g->cache_bytes = config->cache_bytes ? config->cache_bytes : 64 << 20;
+    g->keep = config->keep;
+    open_all(g);
+}
+
+static void close_all(struct rig *g)
+{
+    g->fs = fs_free(g->fs);
+    g->journal = journal_free(g->journal);
+    g->cache = cache_free(g->cache);
+}
+
+void rig_restart(struct rig *g)
+{
+    struct flush *left;
+
+    close_all(g);
+    if (*g->journal_dir) {
+        open_journal(g);
+        left = g->fs_config.flush;
+        assert_int_equal(flush_barrier(left, NULL, NULL, NULL), 0);
+        flush_free(left);
+        g->journal = journal_free(g->journal);
+    }
+    open_all(g);
 }
 
 void rig_down(struct rig *g)
 {
-    g->fs = fs_free(g->fs);
-    if (g->journal) {
-        g->journal = journal_free(g->journal);
+    close_all(g);
+    if (*g->journal_dir)
         remove_dir(g->journal_dir);
-    }
-    g->cache = cache_free(g->cache);
     g->remote = remote_free(g->remote);
     lock_done(&g->lock);
-    assert_int_equal(rmdir(g->dir), 0); /* nothing was left in it */
+    if (g->keep)
+        remove_dir(g->dir);
+    else
+        assert_int_equal(rmdir(g->dir), 0); /* nothing was left in it */
 }
 
 /* ---- the sandbox ---- */

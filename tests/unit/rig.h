@@ -22,6 +22,9 @@ struct rig {
     char journal_dir[64];
     struct journal *journal; /* NULL: none */
     struct fs *fs;
+    struct fs_config fs_config;
+    uint64_t cache_bytes;
+    bool keep;
     struct lock lock; /* guards what follows while other threads use fs */
     unsigned inode_events, entry_events, forget_events;
     char last_entry[256];
@@ -35,6 +38,7 @@ struct rig_config {
     struct fs_config fs;  /* what is zero is filled in */
     struct remote *under; /* NULL: remote_mem_new(uid, uid) */
     bool journal;         /* changes wait in one; implies that the sandbox tells of changes */
+    bool keep;            /* the cache outlives rig_restart */
 };
 
 /* As if every rig_up said so: for tests that are true both ways. */
@@ -42,6 +46,8 @@ extern bool rig_with_journal;
 
 void rig_up(struct rig *g, const struct rig_config *config);
 void rig_down(struct rig *g);
+/* What a mount does after kill -9: no handle is left, what was in the journal is sent first. */
+void rig_restart(struct rig *g);
 
 /* Straight into the sandbox, past fs, once all that waits is there; they fail the test themselves.
  */
