@@ -45,8 +45,7 @@ struct http_call {
     char *url;          /* owned: where a redirect led, or NULL */
     unsigned redirects; /* so far */
     unsigned attempts;  /* so far; a redirect is none */
-    unsigned timeouts;
-    bool fresh; /* the next attempt wants a new connection */
+    bool fresh;         /* the next attempt wants a new connection */
     bool maybe_repeated;
     int64_t start_ns;  /* of the first attempt */
     int64_t until_ns;  /* WAITING: for what */
@@ -64,7 +63,9 @@ struct http {
     struct http_call *incoming; /* NEW */
     bool stop;
 
-    struct http_call *calls; /* the engine's: RUNNING and WAITING */
+    /* the engine's */
+    struct http_call *calls; /* RUNNING and WAITING */
+    bool suspect; /* a connection was silent: those in the pool may be as dead, until one answers */
 };
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
@@ -145,7 +146,7 @@ static void start(struct http *h, struct http_call *call)
         .user_agent = h->user_agent,
         .share = h->share,
         .connect_timeout_ns = h->config.connect_timeout_ns,
-        .fresh = call->fresh,
+        .fresh = call->fresh || h->suspect,
         .owner = call,
         .transfer = &call->transfer,
     };
@@ -179,7 +180,7 @@ static int64_t total_deadline_ns(const struct http_call *call)
 static int64_t plan_retry(struct http *h, struct http_call *call, int r)
 {
     const struct attempt *a = &call->attempt;
-    struct retry_facts facts = {
+    const struct retry_facts facts = {
         .flags = call->req->flags,
         .attempt = call->attempts,
         .max_attempts = h->config.max_attempts,
@@ -191,8 +192,6 @@ static int64_t plan_retry(struct http *h, struct http_call *call, int r)
     uint32_t spread = UINT32_MAX / 2;
     int64_t delay_ns;
 
-    call->timeouts += r == -ETIMEDOUT;
-    facts.timeouts = call->timeouts;
     (void)getrandom(&spread, sizeof(spread), GRND_NONBLOCK); /* at boot: no jitter then */
     delay_ns = retry_delay_ns(&facts, spread);
     if (delay_ns == RETRY_NO || delay_ns >= total_deadline_ns(call) - clock_mono_ns())
@@ -212,6 +211,8 @@ static void attempt_over(struct http *h, struct http_call *call, int r)
 
     r = attempt_end(&call->attempt, h->multi, r, &to);
     observe(h, call, r);
+    if (r == 0 || r == -ETIMEDOUT)
+        h->suspect = r < 0;
     if (to && call->redirects < REDIRECTS_MAX &&
         url_same_origin(call->url ? call->url : call->req->url, to)) {
         free(call->url);

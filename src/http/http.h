@@ -62,7 +62,7 @@ struct http_part {
 };
 
 enum http_flags {
-    /* Twice does no harm: retry after a reset, a stall (once), or 502 to 504 without a body */
+    /* Twice does no harm: retry after a reset, or 502 to 504 without a body */
     HTTP_IDEMPOTENT = 1 << 0,
     HTTP_CHUNKED = 1 << 1,  /* no Content-Length: proxies then do not replay the request */
     HTTP_NO_STALL = 1 << 2, /* the answer may take as long as it likes (execute) */

@@ -89,7 +89,6 @@ struct retry_facts {
     unsigned flags;   /* the request's */
     unsigned attempt; /* 1 after the first */
     unsigned max_attempts;
-    unsigned timeouts;                    /* attempts so far that ended for want of progress */
     int err;                              /* the attempt's, 0: an answer came */
     bool sent;                            /* some of the request left */
     int64_t waited_ns;                    /* for servers that asked for it, in earlier attempts */

@@ -2,10 +2,9 @@
  * When to send a request again, and after how long.
  *
  *   what happened                        again?
- *   not one byte of it was sent          yes: any request. Not after a timeout: what waited for the
- *                                        connection has tried again and again by itself
+ *   not one byte of it was sent          yes: any request. Not after a timeout
  *   cut, reset; sent                     if HTTP_IDEMPOTENT
- *   no progress; sent                    if HTTP_IDEMPOTENT, once: each costs a whole stall timeout
+ *   no progress; sent                    no: who waits has waited for as long as was agreed
  *   502, 503, 504 without a body         if HTTP_IDEMPOTENT: a proxy speaks, the sandbox may be
  *                                        coming up; 503 with Retry-After counts as well
  *   429                                  yes: it was not executed. As the server asks, up to 30 s
@@ -59,15 +58,11 @@ static int64_t after_answer(const struct retry_facts *f, uint32_t spread)
 
 static bool worth_it(const struct retry_facts *f)
 {
-    const bool harmless = !f->sent || (f->flags & HTTP_IDEMPOTENT);
-
     switch (f->err) {
     case -ECONNREFUSED:
     case -EHOSTUNREACH:
     case -ECONNRESET:
-        return harmless;
-    case -ETIMEDOUT:
-        return f->sent && harmless && f->timeouts <= 1;
+        return !f->sent || (f->flags & HTTP_IDEMPOTENT);
     default:
         return false;
     }

@@ -736,9 +736,9 @@ TEST(a_wait_without_progress_ends)
     f.req.stall_timeout_ns = 100 * NS_PER_MS;
     assert_int_equal(perform(&f), -ETIMEDOUT);
     assert_int_equal(atomic_load(&f.seen.attempts), 1);
-    f.req.flags = HTTP_IDEMPOTENT; /* once more, then enough */
+    f.req.flags = HTTP_IDEMPOTENT; /* what could be repeated ends as soon */
     assert_int_equal(perform(&f), -ETIMEDOUT);
-    assert_int_equal(atomic_load(&f.seen.attempts), 3);
+    assert_int_equal(atomic_load(&f.seen.attempts), 2);
     end(&f);
 
     begin(&f, say_nothing, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel");
@@ -746,6 +746,50 @@ TEST(a_wait_without_progress_ends)
     assert_int_equal(perform(&f), -ETIMEDOUT);
     end(&f);
     assert_true(clock_mono_ns() - start_ns < 4 * soon_ns);
+}
+
+/* Each connection is dead after its first answer, which comes when there are two of them. */
+static void answer_one_each(struct peer *p, void *arg)
+{
+    struct loopback_request req;
+
+    if (!peer_take(p, &req))
+        return;
+    loopback_request_done(&req);
+    for (int i = 0; i < 100 && atomic_load(&p->server->requests) < 2; i++)
+        cancel_sleep(20 * NS_PER_MS);
+    peer_send(p, OK_HELLO);
+    if (!peer_take(p, &req))
+        return;
+    loopback_request_done(&req);
+    peer_wait_closed(p);
+}
+
+static void *perform_once(void *arg)
+{
+    struct fixture *f = arg;
+    struct http_response res = {0};
+
+    assert_int_equal(http_perform(f->http, &f->req, &res), 0);
+    http_response_done(&res);
+    return NULL;
+}
+
+TEST(of_several_dead_connections_only_the_first_is_waited_for)
+{
+    struct fixture f;
+    pthread_t other;
+
+    begin(&f, answer_one_each, NULL);
+    assert_int_equal(pthread_create(&other, NULL, perform_once, &f), 0);
+    assert_int_equal(perform(&f), 0);
+    pthread_join(other, NULL);
+    assert_int_equal(atomic_load(&f.server.connections), 2);
+    f.req.stall_timeout_ns = 100 * NS_PER_MS;
+    assert_int_equal(perform(&f), -ETIMEDOUT);
+    assert_int_equal(perform(&f), 0);
+    assert_int_equal(atomic_load(&f.server.connections), 3);
+    end(&f);
 }
 
 /* A byte each 50 ms: slow, but alive. */
@@ -1066,6 +1110,7 @@ int main(void)
         cmocka_unit_test(a_connection_that_is_not_answered_ends),
         cmocka_unit_test(redirects_stay_at_home),
         cmocka_unit_test(a_wait_without_progress_ends),
+        cmocka_unit_test(of_several_dead_connections_only_the_first_is_waited_for),
         cmocka_unit_test(slow_is_not_stalled_but_may_take_too_long),
         cmocka_unit_test(an_answer_may_take_its_time_when_asked_to),
         cmocka_unit_test(an_upload_nobody_reads_ends),
