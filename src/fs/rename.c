@@ -63,10 +63,12 @@ static int check_rights(struct fs *fs, const struct renaming *r, int64_t since)
     return err;
 }
 
+/* A file with one name is no other one: of two that show the same inode one has been replaced in
+ * the sandbox, where the other then got its number. */
 static bool same_file(const struct node *a, const struct node *b)
 {
     return b && !a->dir && a->attr.ino != 0 && a->attr.ino == b->attr.ino &&
-           a->attr.dev == b->attr.dev;
+           a->attr.dev == b->attr.dev && a->attr.nlink > 1 && b->attr.nlink > 1;
 }
 
 /* What is saved here must be there before its name is: then a rename over a file is atomic there,
