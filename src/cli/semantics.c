@@ -84,6 +84,10 @@ const struct semantics_row semantics_rows[] = {
      "on it goes with it; fsync and close say EIO. keep mine PATH or keep theirs PATH settles it.",
      "conflict.sh two_writers.sh what_the_sandbox_has_changed_is_not_overwritten "
      "another_object_is_never_touched a_save_of_theirs_is_never_replaced_unseen theirs_or_mine"},
+    {"a file is saved again while an earlier save of it is in conflict",
+     "Each save that did not build on the one before is kept, at its path and as PATH.~2~ and so "
+     "on.",
+     "a_second_conflict_of_a_file_does_not_hide_the_first"},
     {"both append to one file", "Every line of both is there.",
      "both_who_append_are_there appends_of_both_all_survive"},
     {"the sandbox was restored, and holds the same content in new files", "That is no conflict.",

@@ -1,7 +1,7 @@
 /*
  * parked.c - /.ctl/conflicts and /.ctl/rejected: our versions of the files that the sandbox did not
  * take, as a tree; and the verbs for what waits. Names are those below the mount's root, or below
- * "/" for what lies outside of it.
+ * "/" for what lies outside of it; further versions of a file are NAME.~2~ and so on.
  */
 #include "ctl/parked.h"
 
@@ -38,12 +38,6 @@ static struct place *place_new(const char *path, bool file)
     return p;
 }
 
-static bool has_content(enum journal_kind kind)
-{
-    return kind == JOURNAL_PUT || kind == JOURNAL_PATCH || kind == JOURNAL_APPEND ||
-           kind == JOURNAL_TRUNCATE || kind == JOURNAL_CREATE;
-}
-
 /* ---- the trees ---- */
 
 struct walk {
@@ -63,9 +57,9 @@ static int walk_one(void *arg, const struct flush_parked *p)
     char *shown;
     int r = 0;
 
-    if (p->outcome != w->outcome || !(has_content(p->kind) || p->kind == JOURNAL_MKDIR))
+    if (p->outcome != w->outcome || !(p->shown || p->kind == JOURNAL_MKDIR))
         return 0;
-    shown = fs_mount_path(w->ctl->fs, p->path);
+    shown = fs_mount_path(w->ctl->fs, p->shown ? p->shown : p->path);
     if (!shown)
         return -ENOMEM;
     if (strncmp(shown, w->below, below) == 0) {
@@ -73,7 +67,7 @@ static int walk_one(void *arg, const struct flush_parked *p)
         const size_t len = strcspn(name, "/");
 
         if (len > 0)
-            r = w->fn(w, name, len, name[len] == '\0' && has_content(p->kind));
+            r = w->fn(w, name, len, name[len] == '\0' && p->shown);
     }
     free(shown);
     return r;

@@ -138,12 +138,14 @@ struct flush_parked {
     enum journal_kind kind;
     int64_t when_ns;          /* sandbox's clock */
     const char *path, *path2; /* NULL if it has none */
+    const char *shown;        /* of content: the path for flush_parked_read; else NULL */
     uint64_t bytes;           /* of data */
 };
 /* Tells each, in their order; fn may call flush_parked_read. Ends with fn's error. */
 int flush_parked(struct flush *f, int (*fn)(void *arg, const struct flush_parked *p), void *arg);
-/* Our version of the file at path (as it was written down): all parked writes to it, one over the
- * other. Up to n bytes from off. -ENOENT: none. *ret_size (may be NULL): of the whole. */
+/* Our version of a file: all parked writes that are shown at path, one over the other. That is
+ * where they were written down, with ".~2~" and so on behind it for saves that did not build on
+ * those before. Up to n bytes from off. -ENOENT: none. *ret_size (may be NULL): of the whole. */
 ssize_t flush_parked_read(struct flush *f, const char *path, uint64_t off, void *p, size_t n,
                           uint64_t *ret_size);
 /*
@@ -151,6 +153,7 @@ ssize_t flush_parked_read(struct flush *f, const char *path, uint64_t off, void 
  * (whatever it is); waits for it. Not mine: ours is given up. -ENOENT: nothing is parked there.
  */
 int flush_keep(struct flush *f, const char *path, bool mine);
-int flush_discard(struct flush *f, const char *path); /* rejected ones, too; NULL: all */
+/* What is shown at path or below it, rejected or not; NULL: all. */
+int flush_discard(struct flush *f, const char *path);
 
 #endif

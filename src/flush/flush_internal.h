@@ -105,8 +105,24 @@ struct parked {
     int64_t when_ns;
     uint64_t bytes;
     char *path, *path2;         /* owned */
+    char *shown;                /* owned: where its content is shown */
+    struct parked_name *name;   /* of content: counts it; else NULL */
     uint64_t nth;               /* counts those of this process; 0: from before */
     struct parked *prev, *next; /* by seq */
+};
+
+/*
+ * Several versions of one file may be parked: each save that did not build on the one before is
+ * shown by itself, the first at the file's own path, the others beside it, as PATH.~2~ and so on.
+ */
+struct parked_name {
+    char *path;       /* owned, the key */
+    unsigned version; /* that of the last one */
+    uint64_t group;   /* who wrote that; 0: nobody else is the same */
+    bool known;       /* that was in an earlier process, whose groups were others */
+    bool filled;      /* the last one has bytes */
+    size_t count;     /* of parked content, in all versions */
+    UT_hash_handle hh;
 };
 
 /* Somebody who waits. On the stack of the one who does. */
@@ -208,6 +224,7 @@ struct flush {
     uint64_t waiting_bytes;
     struct group *groups;
     struct parked *parked, *parked_tail; /* by seq */
+    struct parked_name *parked_names;
     size_t parked_count;
     uint64_t parked_ever; /* by this process */
     struct recent *recent;

@@ -7,10 +7,86 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void parked_free(struct parked *p)
+/* ---- versions ---- */
+
+static bool is_content(enum journal_kind kind)
 {
+    return kind <= JOURNAL_CREATE;
+}
+
+/* Made without what was parked before: of the whole file, or of what the sandbox had. */
+static bool stands_alone(const struct journal_record *rec)
+{
+    return rec->kind == JOURNAL_PUT || rec->kind == JOURNAL_CREATE ||
+           (rec->kind == JOURNAL_TRUNCATE && rec->size == 0) ||
+           rec->object[JOURNAL_AT].means != JOURNAL_MADE;
+}
+
+static struct parked_name *name_of(struct flush *f, const char *path)
+{
+    struct parked_name *name = NULL;
+
+    HASH_FIND_STR(f->parked_names, path, name);
+    if (name)
+        return name;
+    name = calloc(1, sizeof(*name));
+    if (!name)
+        return NULL;
+    name->version = 1;
+    name->path = strdup(path);
+    if (!name->path) {
+        free(name);
+        return NULL;
+    }
+    HASH_ADD_KEYPTR(hh, f->parked_names, name->path, strlen(name->path), name);
+    return name;
+}
+
+static void name_release(struct flush *f, struct parked_name *name)
+{
+    if (--name->count > 0)
+        return;
+    HASH_DEL(f->parked_names, name);
+    free(name->path);
+    free(name);
+}
+
+static int set_version(struct flush *f, struct parked *p, const struct journal_record *rec,
+                       bool known)
+{
+    struct buf shown = BUF_INIT(JOURNAL_PATH_MAX + 32);
+    struct parked_name *name = name_of(f, rec->path);
+    int r;
+
+    if (!name)
+        return -ENOMEM;
+    p->name = name;
+    name->count++;
+    if (name->filled && stands_alone(rec) &&
+        (rec->group == 0 || rec->group != name->group || known != name->known)) {
+        name->version++;
+        name->filled = false;
+    }
+    name->filled = name->filled || p->bytes > 0 || rec->size > 0;
+    name->group = rec->group;
+    name->known = known;
+    r = buf_puts(&shown, rec->path);
+    if (r == 0 && name->version > 1)
+        r = buf_printf(&shown, ".~%u~", name->version);
+    p->shown = r == 0 ? buf_take(&shown) : NULL;
+    buf_done(&shown);
+    return p->shown ? 0 : -ENOMEM;
+}
+
+/* ---- the list ---- */
+
+static void parked_free(struct flush *f, struct parked *p)
+{
+    if (p->name)
+        name_release(f, p->name);
     free(p->path);
     free(p->path2);
+    free(p->shown);
     free(p);
 }
 
@@ -47,6 +123,7 @@ int park_add(struct flush *f, const struct journal_record *rec, enum journal_out
              int err, bool known)
 {
     struct parked *p = calloc(1, sizeof(*p));
+    int r;
 
     if (!p)
         return -ENOMEM;
@@ -59,9 +136,12 @@ int park_add(struct flush *f, const struct journal_record *rec, enum journal_out
                          .nth = known ? 0 : ++f->parked_ever,
                          .path = strdup(rec->path),
                          .path2 = rec->path2 ? strdup(rec->path2) : NULL};
-    if (!p->path || (rec->path2 && !p->path2)) {
-        parked_free(p);
-        return -ENOMEM;
+    r = !p->path || (rec->path2 && !p->path2) ? -ENOMEM : 0;
+    if (r == 0 && is_content(rec->kind))
+        r = set_version(f, p, rec, known);
+    if (r < 0) {
+        parked_free(f, p);
+        return r;
     }
     link_parked(f, p);
     return 0;
@@ -82,7 +162,7 @@ void park_done(struct flush *f)
         struct parked *p = f->parked;
 
         unlink_parked(f, p);
-        parked_free(p);
+        parked_free(f, p);
     }
 }
 
@@ -103,6 +183,12 @@ static bool is_below(const struct parked *p, const char *path)
     return path_is_below(p->path, path) || (two_names(p) && path_is_below(p->path2, path));
 }
 
+/* One version of several is meant by the name that it is shown at. */
+static bool is_shown_below(const struct parked *p, const char *path)
+{
+    return p->shown ? path_is_below(p->shown, path) : is_below(p, path);
+}
+
 /* A copy of the list, so that nobody is called with the lock held. */
 int flush_parked(struct flush *f, int (*fn)(void *arg, const struct flush_parked *p), void *arg)
 {
@@ -112,7 +198,7 @@ int flush_parked(struct flush *f, int (*fn)(void *arg, const struct flush_parked
     for (;;) {
         struct flush_parked told = {0};
         const struct parked *p;
-        char *path = NULL, *path2 = NULL;
+        char *path = NULL, *path2 = NULL, *shown = NULL;
 
         lock_take(&f->lock);
         for (p = f->parked; p && p->seq <= after; p = p->next)
@@ -126,23 +212,26 @@ int flush_parked(struct flush *f, int (*fn)(void *arg, const struct flush_parked
                                          .bytes = p->bytes};
             path = strdup(p->path);
             path2 = p->path2 ? strdup(p->path2) : NULL;
-            if (!path || (p->path2 && !path2))
+            shown = p->shown ? strdup(p->shown) : NULL;
+            if (!path || (p->path2 && !path2) || (p->shown && !shown))
                 r = -ENOMEM;
         }
         lock_drop(&f->lock);
         told.path = path;
         told.path2 = path2;
+        told.shown = shown;
         if (p && r == 0)
             r = fn(arg, &told);
         free(path);
         free(path2);
+        free(shown);
         if (!p || r != 0)
             return r;
         after = told.seq;
     }
 }
 
-/* The parked writes to that path, by seq, in a list that the caller frees. */
+/* The parked writes that are shown at that path, by seq, in a list that the caller frees. */
 static int list_writes(struct flush *f, const char *path, uint64_t **ret, size_t *ret_count)
 {
     size_t count = 0;
@@ -151,7 +240,7 @@ static int list_writes(struct flush *f, const char *path, uint64_t **ret, size_t
     lock_take(&f->lock);
     list = malloc((f->parked_count + 1) * sizeof(*list));
     for (const struct parked *p = f->parked; list && p; p = p->next)
-        if (p->kind <= JOURNAL_CREATE && strcmp(p->path, path) == 0)
+        if (p->shown && strcmp(p->shown, path) == 0)
             list[count++] = p->seq;
     lock_drop(&f->lock);
     if (!list)
@@ -243,7 +332,8 @@ ssize_t flush_parked_read(struct flush *f, const char *path, uint64_t off, void 
 
 /* ---- what becomes of it ---- */
 
-/* Takes those that are given up out of the list, and tells the journal. */
+/* Takes those that are given up out of the list, and tells the journal. path: as it is shown, or,
+ * of a conflict, as it was written down. */
 static int give_up(struct flush *f, const char *path, bool conflicts_only, bool *ret_any)
 {
     struct journal_result *results;
@@ -254,11 +344,12 @@ static int give_up(struct flush *f, const char *path, bool conflicts_only, bool 
     results = calloc(f->parked_count + 1, sizeof(*results));
     for (struct parked *p = f->parked, *next; results && p; p = next) {
         next = p->next;
-        if ((path && !is_below(p, path)) || (conflicts_only && p->outcome != JOURNAL_CONFLICT))
+        if (conflicts_only ? p->outcome != JOURNAL_CONFLICT || !is_below(p, path)
+                           : path && !is_shown_below(p, path))
             continue;
         results[count++] = (struct journal_result){.seq = p->seq, .settled = JOURNAL_DROPPED};
         unlink_parked(f, p);
-        parked_free(p);
+        parked_free(f, p);
     }
     lock_drop(&f->lock);
     *ret_any = count > 0;
@@ -294,7 +385,7 @@ static int queue_again(struct flush *f, uint64_t seq, uint64_t *last)
     if (r == 0 && p) {
         c->forced = true;
         unlink_parked(f, p);
-        parked_free(p);
+        parked_free(f, p);
         *last = seq;
         send_wake(f);
     }

@@ -96,6 +96,62 @@ TEST(what_the_sandbox_has_changed_is_not_overwritten)
     fr_down(&g);
 }
 
+/* A save over what the sandbox had just before, which changes once more. */
+static void save_too_late(struct flush_rig *g, uint64_t group, const char *ours, const char *theirs)
+{
+    struct journal_record rec = {
+        .kind = JOURNAL_TRUNCATE, .path = "/f", .when_ns = 1, .group = group};
+    const struct remote_attr attr = fr_stat(g, "/f");
+    uint64_t seq;
+
+    rec.object[JOURNAL_AT] = (struct journal_object){
+        .means = JOURNAL_IS,
+        .identity = {attr.dev, attr.ino, attr.size, attr.mtime_ns, attr.ctime_ns}};
+    seq = fr_add(g, &rec);
+    rec.kind = JOURNAL_PATCH;
+    rec.object[JOURNAL_AT] = (struct journal_object){.means = JOURNAL_MADE, .made_by = seq};
+    rec.data = ours;
+    rec.data_len = strlen(ours);
+    seq = fr_add(g, &rec);
+    flush_ready(g->flush, group);
+    fr_put(g, "/f", theirs);
+    assert_int_equal(flush_wait(g->flush, seq, false), -EIO);
+}
+
+static int count_shown(void *arg, const struct flush_parked *p)
+{
+    assert_non_null(p->shown);
+    *(unsigned *)arg += strcmp(p->shown, "/f") == 0 ? 1 : 100;
+    return 0;
+}
+
+TEST(a_second_conflict_of_a_file_does_not_hide_the_first)
+{
+    struct flush_rig g;
+    char text[16];
+    unsigned shown = 0;
+    uint64_t size;
+
+    fr_up(&g, &paused);
+    fr_put(&g, "/f", "old");
+    save_too_late(&g, 1, "first", "theirs");
+    save_too_late(&g, 2, "second", "theirs, again");
+    assert_int_equal(flush_parked_read(g.flush, "/f", 0, text, sizeof(text), &size), 5);
+    assert_memory_equal(text, "first", 5);
+    assert_int_equal(flush_parked_read(g.flush, "/f.~2~", 0, text, sizeof(text), &size), 6);
+    assert_memory_equal(text, "second", 6);
+    fr_restart(&g);
+    assert_int_equal(flush_parked(g.flush, count_shown, &shown), 0);
+    assert_int_equal(shown, 202);
+    assert_int_equal(flush_discard(g.flush, "/f.~2~"), 0);
+    assert_int_equal(flush_parked_read(g.flush, "/f.~2~", 0, text, sizeof(text), &size), -ENOENT);
+    assert_int_equal(flush_parked_read(g.flush, "/f", 0, text, sizeof(text), &size), 5);
+    assert_int_equal(flush_keep(g.flush, "/f", false), 0);
+    assert_int_equal(flush_barrier(g.flush, NULL, NULL, NULL), 0);
+    fr_expect(&g, "/f", "theirs, again");
+    fr_down(&g);
+}
+
 TEST(what_a_dead_process_promised_is_sent)
 {
     struct flush_rig g;
@@ -413,6 +469,7 @@ int main(void)
         cmocka_unit_test(what_is_not_paused_goes_by_itself),
         cmocka_unit_test(who_waits_is_served_while_the_rest_is_paused),
         cmocka_unit_test(what_the_sandbox_has_changed_is_not_overwritten),
+        cmocka_unit_test(a_second_conflict_of_a_file_does_not_hide_the_first),
         cmocka_unit_test(what_a_dead_process_promised_is_sent),
         cmocka_unit_test(a_lost_answer_costs_one_more_request),
         cmocka_unit_test(larger_data_is_staged),
