@@ -1,9 +1,15 @@
-"""two_writers.py SANDBOX MOUNT SECONDS [MOUNT2]: programs here and in the sandbox write one file.
+"""two_writers.py DIR SECONDS (MOUNT SUBDIR)...: programs here and in the sandbox write one file.
 
-Every version carries the name of the one that its writer had read. The sandbox's program swaps its
-version with what is there, so it knows exactly what that was; a version of its own that a mount's
-write took away without having been based on it was lost, unless the write was set aside as a
-conflict. Lines that are appended must all be there in the end, once each.
+DIR is the folder in the sandbox, SUBDIR what it is called below each MOUNT.
+
+Every version carries its own name and stands on the one that its writer read or took the place of,
+so all versions of a file form a tree. What a writer took away without having known of it would not
+be above the last version of the file: it was lost, unless it was set aside as a conflict.
+
+    the sandbox's program   swaps a whole new version in, or writes over the file in place
+    a mount's               truncates and writes, writes over it in place, or swaps
+
+Lines that are appended by all of them must all be there in the end, once each.
 """
 import ctypes
 import errno
@@ -13,15 +19,20 @@ import sys
 import threading
 import time
 
-inside, mounts = sys.argv[1], [sys.argv[2]] + sys.argv[4:]
-end = time.monotonic() + float(sys.argv[3])
+inside, end = sys.argv[1], time.monotonic() + float(sys.argv[2])
+mounts = list(zip(sys.argv[3::2], sys.argv[4::2]))
 FILES = ["a", "b", "c"]
+KNOWN = (errno.ESTALE, errno.EIO, errno.EBUSY, errno.ENOENT)
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 libc = ctypes.CDLL(None, use_errno=True)
-base = {}          # version -> what its writer had read
-swapped = {f: [] for f in FILES}  # (version of the sandbox's, what it took the place of)
-appended = {"log": set()}
-conflicts = 0
+base = {}         # version -> the one it stands on
+unsure = set()    # written in the sandbox into a file that was being replaced
+aside = set()     # of the mounts': they were shown as conflicts
+refused = {}      # of the mounts': its writer was told of the failure
+swaps = []        # (file, version of the sandbox's, what it took the place of)
+appended = set()
+story = []        # (time, file, what happened), for complaints
+longest = 0
 lock = threading.Lock()
 
 
@@ -29,8 +40,20 @@ def complain(text):
     print(text, flush=True)
 
 
+def note(f, text):
+    story.append((time.monotonic(), f, text))
+
+
+def tell_of(version):
+    """What happened around its making."""
+    when, of = next(((t, f) for t, f, text in story if text.startswith(f"{version} ")), (0, ""))
+    for t, f, text in story:
+        if f == of and abs(t - when) < 0.5:
+            complain(f"    {t:.3f} {f}: {text}")
+
+
 def content(version):
-    return (version + "\n").encode() * 400
+    return (f"{version:>8}\n").encode() * 400
 
 
 def version_of(data, where):
@@ -38,6 +61,16 @@ def version_of(data, where):
     if len(lines) != 1 or data != content(next(iter(lines))):
         complain(f"{where}: a mixture: {sorted(lines)}, {len(data)} bytes")
     return next(iter(lines), "")
+
+
+def write_new(path, version):
+    with open(path, "xb") as out:
+        out.write(content(version))
+
+
+def read(path, where):
+    with open(path, "rb") as f:
+        return version_of(f.read(), where)
 
 
 def exchange(a, b):
@@ -48,127 +81,178 @@ def exchange(a, b):
 def append(path, line):
     fd = os.open(path, os.O_WRONLY | os.O_APPEND)
     try:
-        os.write(fd, line.encode())
+        os.write(fd, f"{line}\n".encode())
     finally:
         os.close(fd)
     with lock:
-        appended["log"].add(line.strip())
+        appended.add(line)
+
+
+def swap(folder, f, version):
+    new = f"{folder}/{f}.{version}.new"
+    write_new(new, version)
+    exchange(new, f"{folder}/{f}")
+    base[version] = read(new, f"{f}, swapped for {version}")
+    os.unlink(new)
+
+
+# ---- the sandbox's program ----
+
+def swap_inside(f, version):
+    swap(inside, f, version)
+    swaps.append((f, version, base[version]))
+    note(f, f"{version} swapped for {base[version]}")
+
+
+def write_inside(f, version):
+    with open(f"{inside}/{f}", "r+b", buffering=0) as out:
+        base[version] = version_of(out.read(), f"{f} in the sandbox")
+        os.pwrite(out.fileno(), content(version), 0)
+        if os.stat(f"{inside}/{f}").st_ino != os.fstat(out.fileno()).st_ino:
+            unsure.add(version)  # nobody may ever have been able to see it
+        else:
+            swaps.append((f, version, base[version]))
+    note(f, f"{version} swapped for {base[version]}")
 
 
 def sandbox_writer(seed):
     rnd, n = random.Random(seed), 0
     while time.monotonic() < end:
         n += 1
-        f = rnd.choice(FILES)
-        version, new = f"S{n}", f"{inside}/new"
-        with open(new, "wb") as out:
-            out.write(content(version))
-        exchange(new, f"{inside}/{f}")
-        with open(new, "rb") as old:
-            swapped[f].append((version, version_of(old.read(), f"{f} in the sandbox")))
-        os.unlink(new)
+        rnd.choice([swap_inside, swap_inside, write_inside])(rnd.choice(FILES), f"S{n}")
         if n % 3 == 0:
-            append(f"{inside}/log", f"S{n}\n")
+            append(f"{inside}/log", f"S{n}")
         time.sleep(rnd.random() * 0.15)
 
 
+# ---- a mount's ----
+
+def truncate_and_write(folder, f, version):
+    fd = os.open(f"{folder}/{f}", os.O_RDWR)
+    try:
+        base[version] = version_of(os.read(fd, 1 << 20), f"{f} for {version}")
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, content(version), 0)
+    finally:
+        os.close(fd)
+
+
+def write_over(folder, f, version):
+    fd = os.open(f"{folder}/{f}", os.O_RDWR)
+    try:
+        base[version] = version_of(os.read(fd, 1 << 20), f"{f} for {version}")
+        os.pwrite(fd, content(version), 0)
+    finally:
+        os.close(fd)
+
+
 def mount_writer(mount, name, seed):
+    global longest
+    folder = os.path.join(*mount)
     rnd, n = random.Random(seed), 0
     while time.monotonic() < end:
         n += 1
-        f, version = rnd.choice(FILES), f"{name}{n}"
+        f, version, began = rnd.choice(FILES), f"{name}{n}", time.monotonic()
         try:
-            fd = os.open(f"{mount}/{f}", os.O_RDWR)
-            try:
-                was = version_of(os.read(fd, 1 << 20), f"{f} on {name}")
-                with lock:
-                    base[version] = was
-                os.ftruncate(fd, 0)
-                os.pwrite(fd, content(version), 0)
-            finally:
-                os.close(fd)
-            if n % 3 == 0:
-                append(f"{mount}/log", f"{name}{n}\n")
+            settle(mount)
+            write = rnd.choice([truncate_and_write, write_over, swap])
+            note(f, f"{version} begins: {write.__name__}")
+            write(folder, f, version)
+            note(f, f"{version} made of {base[version]}")
         except OSError as e:
-            if e.errno not in (errno.ESTALE, errno.EIO, errno.EBUSY):
-                complain(f"{name}: {f}: {e}")
+            refused[version] = e.errno
+            note(f, f"{version} refused: {e}")
+            if e.errno not in KNOWN:
+                complain(f"{version}: {f}: {e}")
+        try:
+            if n % 3 == 0:
+                append(f"{folder}/log", version)
+        except OSError as e:
+            complain(f"{version}: log: {e}")
+        longest = max(longest, time.monotonic() - began)
         time.sleep(rnd.random() * 0.15)
 
 
 def settle(mount):
-    """The sandbox's version stays, as often as there is a conflict."""
-    global conflicts
-    for f in FILES:
+    """The sandbox's versions stay. What is thrown away is remembered.
+
+    A save that was refused in the middle may have left no more than its truncation."""
+    root, sub = mount
+    conflicts = os.path.join(root, ".ctl/conflicts", sub)
+    for name in os.listdir(conflicts) if os.path.exists(conflicts) else []:
         try:
-            if not os.path.exists(f"{mount}/.ctl/conflicts/{f}"):
-                continue
-            conflicts += 1
-            with open(f"{mount}/.ctl/ctl", "w") as ctl:
-                ctl.write(f"keep theirs {f}\n")
+            version = ""
+            if os.path.getsize(f"{conflicts}/{name}") > 0:
+                version = read(f"{conflicts}/{name}", f"the conflict {name}")
+            aside.add(version)
+            note(name[:1], f"set aside on {root[-5:]}: {name}, {version}")
+            os.unlink(f"{conflicts}/{name}")  # as `keep theirs` does, of this version only
         except OSError as e:
-            complain(f"keep theirs {f}: {e}")
-
-
-def settler(mount):
-    while time.monotonic() < end:
-        settle(mount)
-        time.sleep(0.3)
+            complain(f"the conflict {name}: {e}")
 
 
 def sync(mount):
     for attempt in range(20):
         settle(mount)
         try:
-            with open(f"{mount}/.ctl/ctl", "w") as ctl:
-                ctl.write("sync\n")
+            with open(f"{mount[0]}/.ctl/ctl", "w") as ctl:
+                ctl.write("discard\nsync\n" if attempt > 5 else "sync\n")  # what has no content
             return
         except OSError:
             time.sleep(0.2)
-    complain(f"{mount}: it never became quiet")
+    complain(f"{mount[0]}: it never became quiet")
 
 
-def came_from(version, ours):
-    """Is it based on ours, perhaps by way of other versions from the mounts?"""
-    for step in range(1000):
-        if version == ours:
-            return True
-        if version not in base:
-            return False
-        version = base[version]
-    return False
+# ---- what came of it ----
+
+def above(version):
+    """All that it stands on, itself included."""
+    out = set()
+    while version and version not in out:
+        out.add(version)
+        version = base.get(version)
+    return out
 
 
 for f in FILES:
-    with open(f"{inside}/{f}", "wb") as out:
-        out.write(content("S0"))
+    write_new(f"{inside}/{f}", "S0")
 open(f"{inside}/log", "w").close()
 time.sleep(1)  # so that every mount knows them
 threads = [threading.Thread(target=sandbox_writer, args=(1,))]
 for i, m in enumerate(mounts):
     threads.append(threading.Thread(target=mount_writer, args=(m, "MN"[i], 2 + i)))
-    threads.append(threading.Thread(target=settler, args=(m,)))
 for t in threads:
     t.start()
 for t in threads:
     t.join()
 for m in mounts:
     sync(m)
+time.sleep(1)
 
-landed = 0
-for f in FILES:
-    with open(f"{inside}/{f}", "rb") as out:
-        last = version_of(out.read(), f"{f} in the end")
-    before = "S0"
-    for version, was in swapped[f] + [("the end", last)]:
-        if was != before:
-            landed += 1
-            if not came_from(was, before):
-                complain(f"{f}: {before} was lost: {was}, based on {base.get(was)}, took its place")
-        before = version
+kept, files_of = set(), {}
+for name in sorted(os.listdir(inside)):
+    if name != "log":
+        files_of[name] = read(f"{inside}/{name}", f"{name} in the end")
+        kept |= above(files_of[name])
+for version in list(aside) + list(refused):
+    kept |= above(version)  # whose writer was told: it knew what it stood on
+for version in base:
+    if version not in kept and version not in unsure and version not in refused:
+        complain(f"{version} was lost; it stood on {base[version]}")
+        tell_of(version)
+for m in mounts:
+    for name, version in files_of.items():
+        is_here = read(os.path.join(*m, name), f"{name} on {m[0]}")
+        if is_here != version:
+            complain(f"{m[0]}: {name} has {is_here}, the sandbox {version}")
+landed = sum(1 for f, version, was in swaps if was[:1] != "S")
 with open(f"{inside}/log") as log:
     lines = log.read().split()
-if sorted(lines) != sorted(appended["log"]):
-    complain(f"appended, but not there: {sorted(appended['log'] - set(lines))}; "
+if sorted(lines) != sorted(appended):
+    complain(f"appended, but not there: {sorted(appended - set(lines))}; "
              f"more than once, or torn: {sorted(l for l in set(lines) if lines.count(l) > 1)}")
-print(f"seen {sum(map(len, swapped.values()))} of the sandbox's, {len(base)} of the mounts', "
-      f"{landed} landed, {conflicts} conflicts, {len(lines)} lines")
+if longest > 15:
+    complain(f"one step took {longest:.1f} s")
+print(f"seen {len(swaps)} of the sandbox's, {len(base) - len(swaps)} of the mounts', "
+      f"{landed} landed, {len(aside)} conflicts, {len(refused)} refused, {len(lines)} lines, "
+      f"at most {longest:.2f} s")
