@@ -5,6 +5,8 @@
  *
  * Reads, writes, appends, truncates, maps, reopens, syncs, renames. Exit code 1 and the operations
  * that led there at the first difference; what the file must hold at the end goes to $FSX_WANT.
+ * With $FSX_FROM the file is there already, and must hold what is in that one: so a run goes on
+ * after the mount was taken away under it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -296,6 +298,26 @@ static void leave_want(void)
         fail("%s: %s", name, strerror(errno));
 }
 
+/* What an earlier run left must be there. */
+static void go_on_from(const char *name)
+{
+    FILE *f = fopen(name, "r");
+
+    if (!f)
+        fail("%s: %s", name, strerror(errno));
+    size = fread(want, 1, max_bytes, f);
+    fclose(f);
+    note("what the last run left");
+    op_stat();
+    for (size_t off = 0; off < size; off += 65536) {
+        const size_t len = size - off < 65536 ? size - off : 65536;
+
+        if (pread(fd, got, len, (off_t)off) != (ssize_t)len)
+            fail("read: %s", strerror(errno));
+        compare(got, off, len, "what the last run left");
+    }
+}
+
 int main(int argc, char **argv)
 {
     unsigned long operations_wanted;
@@ -315,7 +337,9 @@ int main(int argc, char **argv)
     if (!want || !got)
         return 2;
     open_file();
-    if (ftruncate(fd, 0) < 0)
+    if (getenv("FSX_FROM"))
+        go_on_from(getenv("FSX_FROM"));
+    else if (ftruncate(fd, 0) < 0)
         fail("truncate: %s", strerror(errno));
     for (count = 0; count < operations_wanted; count++)
         one();
