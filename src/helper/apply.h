@@ -40,15 +40,17 @@ static inline int64_t apply_limit_ns(void)
 
 /* ---- apply_record.c ---- */
 
-enum intent_stage { /* on disk: append, never renumber */
-                    INTENT_BUILD =
-                        1, /* the new file has been written up to off; no more was done */
+enum intent_stage {                    /* on disk: append, never renumber */
+                    INTENT_BUILD = 1,  /* the new file has been written up to off; no more was done.
+                                          old_ino: what had a second name that is gone */
                     INTENT_PLACE = 2,  /* the new file, ino, takes the name; what has it is old_ino,
                                           0: nothing */
                     INTENT_WRITE = 3,  /* old_ino is written in place; it had old_size bytes */
                     INTENT_APPEND = 4, /* the same, at its end */
                     INTENT_NAMES =
                         5, /* ino gets or loses a name; old_ino is what has the new name */
+                    INTENT_RETURN = 6, /* the name was given ino; the temporary one has old_ino,
+                                          which goes back */
 };
 
 struct intent {
@@ -217,6 +219,8 @@ struct temp {
     bool beside;
 };
 void temp_name(const struct apply *a, const struct place *p, bool beside, struct temp *ret);
+/* What has it is of an attempt that was given up. */
+void temp_drop(const struct apply *a, const struct place *p);
 bool temp_goes_beside(const struct apply *a, const struct place *p);
 /* Taking a file out of the way to look at it costs no more than a rename does elsewhere. */
 bool swap_is_cheap(const struct apply *a, const struct place *p);
@@ -232,9 +236,10 @@ void hold_drop(struct hold *h);
  * The temporary file gets the name, if what has it is still what p says (means ANY: whatever is
  * there). 0; 1: it is another one, which p says now; -errno. An intent was written before.
  */
-int temp_place(struct apply *a, const struct temp *t, uint64_t ino, struct place *p, bool any);
-/* After a kill: the same with what intent says. 0: it has the name; 1: another one has; -EAGAIN: it
- * has not been done, and nothing is left of it. */
+int temp_place(struct apply *a, const struct temp *t, const struct stat *ours, struct place *p,
+               bool any);
+/* After a kill: the same with what intent, PLACE or RETURN, says. 0: it has the name; 1: another
+ * one has; -EAGAIN: it has not been done, and nothing is left of it. */
 int temp_decide(struct apply *a, struct place *p, const struct intent *doubt);
 /* What has the name goes away, if it is still what p says. As temp_place. */
 int temp_remove(struct apply *a, struct place *p, bool any);

@@ -231,6 +231,7 @@ static int remove_now(struct apply *a, const struct batch_change *c, struct plac
     if (c->kind == BATCH_UNLINK && S_ISDIR(p->st.st_mode))
         return -EISDIR;
     intent.beside = temp_goes_beside(a, p);
+    temp_drop(a, p); /* what is there after a kill is what was taken away */
     r = apply_intent(a, &intent);
     if (r < 0)
         return r;

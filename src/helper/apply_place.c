@@ -43,6 +43,16 @@ void temp_name(const struct apply *a, const struct place *p, bool beside, struct
         text_make(ret->name, sizeof(ret->name), "t-%x", (unsigned)a->record.settled);
 }
 
+void temp_drop(const struct apply *a, const struct place *p)
+{
+    for (int beside = 0; beside < 2; beside++) {
+        struct temp t;
+
+        temp_name(a, p, beside, &t);
+        (void)unlinkat(t.dir, t.name, 0);
+    }
+}
+
 bool temp_goes_beside(const struct apply *a, const struct place *p)
 {
     struct stat st;
@@ -125,9 +135,9 @@ static int place_new(const struct temp *t, struct place *p)
 
 /* It is not done. That is written down before the file that would tell goes, or that could later
  * not be told from one that took its name and lost it again. */
-static int undone(struct apply *a, const struct temp *t)
+static int undone(struct apply *a, const struct temp *t, uint64_t ino)
 {
-    const struct intent intent = {.stage = INTENT_BUILD, .beside = t->beside};
+    const struct intent intent = {.stage = INTENT_BUILD, .beside = t->beside, .old_ino = ino};
     const int r = apply_intent(a, &intent);
 
     if (r == 0)
@@ -135,43 +145,110 @@ static int undone(struct apply *a, const struct temp *t)
     return r;
 }
 
-/* Ours has the name, and the temporary one has what is not to be lost. */
-static int give_back(struct apply *a, const struct temp *t, uint64_t ino, struct place *p)
+/* What a name was given, or what came out for it, is to be known again. */
+static struct intent returning(const struct temp *t, const struct stat *given,
+                               const struct stat *taken)
 {
-    enum { TRIES = 8 }; /* each one puts back what came while the last one did */
-    struct stat st;
-
-    for (int i = 0; i < TRIES; i++) {
-        const int r = rename_at(t->dir, t->name, p->dir, p->name, RENAME_SWAP);
-
-        if (r == -ENOENT) /* what is there now, ours, was deleted */
-            (void)rename_at(t->dir, t->name, p->dir, p->name, RENAME_KEEP);
-        apply_step();
-        if (r < 0 || fstatat(t->dir, t->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-            break;
-        if (st.st_ino != ino)
-            continue;
-        if (undone(a, t) < 0)
-            return -EAGAIN;
-        break;
-    }
-    (void)place_look(p);
-    return 1;
+    return (struct intent){.stage = INTENT_RETURN,
+                           .beside = t->beside,
+                           .ino = given->st_ino,
+                           .old_ino = taken->st_ino,
+                           .old_size = (uint64_t)taken->st_size,
+                           .old_mtime_ns = timespec_to_ns(taken->st_mtim)};
 }
 
-static int place_swapped(struct apply *a, const struct temp *t, uint64_t ino, struct place *p,
-                         const struct stat *old)
+/* Theirs cannot go back to its name: at least it is not taken for a leftover of ours. */
+static void keep_aside(const struct apply *a, const struct temp *t)
+{
+    char name[48];
+
+    text_make(name, sizeof(name), "kept-%x-%x", (unsigned)a->record.number,
+              (unsigned)a->record.settled);
+    (void)rename_at(t->dir, t->name, a->record.dir, name, 0);
+}
+
+/*
+ * The name was given one file, and another came out for it, which is theirs: it goes back. If the
+ * one that comes out for that is not the one that was given, it was saved since, and is newer than
+ * the one that is there now: then that one goes back, and so on. So what is deleted in the end is
+ * ours, or what they have replaced themselves. What is in hand is held open: nothing else can get
+ * its number. The intent is written by the caller and, as it moves on, here.
+ */
+static int give_back(struct apply *a, const struct temp *t, struct stat given, struct stat taken,
+                     struct place *p)
+{
+    enum { TRIES = 1000 }; /* each needs another save of theirs between two calls */
+    int pins[2] = {-1, -1}, r = 0;
+    struct stat st;
+
+    for (int i = 0; i < TRIES && (r == 0 || r == -EEXIST); i++) {
+        const struct intent intent = returning(t, &given, &taken);
+
+        r = apply_intent(a, &intent);
+        if (r < 0)
+            break;
+        if (pins[i % 2] >= 0)
+            close(pins[i % 2]);
+        pins[i % 2] = openat(t->dir, t->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        apply_step();
+        r = rename_at(t->dir, t->name, p->dir, p->name, RENAME_SWAP);
+        if (r == -ENOENT) { /* what was there, ours, was deleted, or moved away */
+            r = rename_at(t->dir, t->name, p->dir, p->name, RENAME_KEEP);
+            if (r == 0)
+                break;
+            continue;
+        }
+        if (r == 0)
+            r = fstatat(t->dir, t->name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+        apply_step();
+        if (r == 0 && looks_same(&st, &given)) {
+            r = undone(a, t, given.st_ino);
+            break;
+        }
+        given = taken;
+        taken = st;
+    }
+    for (int i = 0; i < 2; i++)
+        if (pins[i] >= 0)
+            close(pins[i]);
+    if (r < 0 && r != -EAGAIN)
+        keep_aside(a, t);
+    (void)place_look(p);
+    return r == -EAGAIN ? r : 1;
+}
+
+/* After a kill: how far it came is told by which of them is left. */
+static int go_on_giving_back(struct apply *a, const struct temp *t, const struct intent *doubt,
+                             const struct stat *left, struct place *p)
+{
+    struct stat given = {.st_ino = doubt->ino};
+    struct stat taken = {.st_ino = doubt->old_ino,
+                         .st_size = (off_t)doubt->old_size,
+                         .st_mtim = ns_to_timespec(doubt->old_mtime_ns)};
+
+    if (left->st_ino == given.st_ino)
+        return undone(a, t, doubt->ino) < 0 ? -EAGAIN : 1;
+    if (left->st_ino != taken.st_ino)
+        return give_back(a, t, taken, *left, p);
+    if (p->there && p->st.st_ino == given.st_ino)
+        given = p->st;
+    return give_back(a, t, given, taken, p);
+}
+
+static int place_swapped(struct apply *a, const struct temp *t, const struct stat *ours,
+                         struct place *p, const struct stat *old)
 {
     struct stat st;
 
     apply_step();
     if (fstatat(t->dir, t->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !looks_same(&st, old))
-        return give_back(a, t, ino, p);
+        return give_back(a, t, *ours, st, p);
     (void)unlinkat(t->dir, t->name, 0);
     return 0;
 }
 
-static int place_over(struct apply *a, const struct temp *t, uint64_t ino, struct place *p)
+static int place_over(struct apply *a, const struct temp *t, const struct stat *ours,
+                      struct place *p)
 {
     const struct stat old = p->st;
     const bool swap = swap_is_cheap(a, p);
@@ -182,7 +259,7 @@ static int place_over(struct apply *a, const struct temp *t, uint64_t ino, struc
     if (place_is_same(p)) {
         r = swap ? rename_at(t->dir, t->name, p->dir, p->name, RENAME_SWAP) : -EINVAL;
         if (r == 0)
-            r = place_swapped(a, t, ino, p, &old);
+            r = place_swapped(a, t, ours, p, &old);
         else if (rename_is_unknown(r))
             r = rename_at(t->dir, t->name, p->dir, p->name, 0);
         if (r == -ENOENT) { /* not ours: that is there */
@@ -194,7 +271,8 @@ static int place_over(struct apply *a, const struct temp *t, uint64_t ino, struc
     return r;
 }
 
-int temp_place(struct apply *a, const struct temp *t, uint64_t ino, struct place *p, bool any)
+int temp_place(struct apply *a, const struct temp *t, const struct stat *ours, struct place *p,
+               bool any)
 {
     int r;
 
@@ -202,7 +280,7 @@ int temp_place(struct apply *a, const struct temp *t, uint64_t ino, struct place
     if (any)
         r = rename_at(t->dir, t->name, p->dir, p->name, 0);
     else
-        r = p->there ? place_over(a, t, ino, p) : place_new(t, p);
+        r = p->there ? place_over(a, t, ours, p) : place_new(t, p);
     apply_step();
     return r;
 }
@@ -215,13 +293,15 @@ int temp_decide(struct apply *a, struct place *p, const struct intent *doubt)
 
     temp_name(a, p, doubt->beside, &t);
     left = fstatat(t.dir, t.name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (doubt->stage == INTENT_RETURN)
+        return left ? go_on_giving_back(a, &t, doubt, &st, p) : 1;
     old = left && stat_is_same(&st, doubt->old_ino, doubt->old_size, doubt->old_mtime_ns);
     if (left && st.st_ino == doubt->ino && !ours) {
-        (void)undone(a, &t);
+        (void)undone(a, &t, doubt->ino);
         return -EAGAIN;
     }
     if (left && st.st_ino != doubt->ino && !old && ours)
-        return give_back(a, &t, doubt->ino, p);
+        return give_back(a, &t, p->st, st, p);
     if (left) /* the old one; or ours, which was linked and has both names */
         (void)unlinkat(t.dir, t.name, 0);
     if (!left && !ours && p->there && p->st.st_ino == doubt->old_ino)
@@ -235,7 +315,9 @@ static int taken(const struct temp *t, struct place *p, bool same)
 {
     if (same)
         return unlinkat(t->dir, t->name, 0) < 0 ? -errno : 0;
-    (void)rename_at(t->dir, t->name, p->dir, p->name, RENAME_KEEP);
+    /* What they have saved in its place since is newer. */
+    if (rename_at(t->dir, t->name, p->dir, p->name, RENAME_KEEP) == -EEXIST)
+        (void)unlinkat(t->dir, t->name, 0);
     (void)place_look(p);
     return 1;
 }

@@ -27,39 +27,70 @@ static int check_moved(struct place *from, struct place *to, ino_t ino)
     return 0;
 }
 
-static bool looks_same(const struct stat *now, const struct stat *was)
+/* A second name of what is renamed, which is then placed as what is written: so ours is not lost,
+ * either, if they save over it at once. */
+static int link_temp(struct apply *a, const struct place *from, const struct place *to,
+                     struct temp *t)
 {
-    return stat_is_same(now, was->st_ino, (uint64_t)was->st_size, timespec_to_ns(was->st_mtim));
-}
-
-/* Over a file that is to be what was looked at: the two change places, and then it goes. */
-static int rename_over(struct apply *a, struct place *from, struct place *to)
-{
-    const struct stat source = from->st, old = to->st;
-    struct hold hold;
+    struct stat st;
     int r;
 
-    hold_take(&hold, to);
-    r = place_look(to) == 0 && to->there && looks_same(&to->st, &old) ? 0 : 1;
-    if (r == 0)
-        r = swap_is_cheap(a, to) ? rename2(from, to, RENAME_SWAP) : -EINVAL;
-    if (r == 0) {
-        apply_step();
-        (void)place_look(from);
-        (void)place_look(to);
-        if (from->there && looks_same(&from->st, &old) && to->there &&
-            to->st.st_ino == source.st_ino) {
-            r = unlinkat(from->dir, from->name, 0) < 0 ? -errno : 0;
-        } else { /* one of them was not what it had been */
-            (void)rename2(from, to, RENAME_SWAP);
-            (void)place_look(from);
-            (void)place_look(to);
-            r = 1;
-        }
-    } else if (rename_is_unknown(r)) {
-        r = rename2(from, to, 0);
+    temp_name(a, to, temp_goes_beside(a, to), t);
+    (void)unlinkat(t->dir, t->name, 0); /* of an attempt that was cut off */
+    r = linkat(from->dir, from->name, t->dir, t->name, 0) < 0 ? -errno : 0;
+    if (r == -EXDEV && !t->beside) {
+        a->folder_is_apart = true;
+        return link_temp(a, from, to, t);
     }
-    hold_drop(&hold);
+    apply_step();
+    if (r == 0 &&
+        (fstatat(t->dir, t->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_ino != from->st.st_ino)) {
+        (void)unlinkat(t->dir, t->name, 0);
+        r = 1;
+    }
+    return r;
+}
+
+/* Over a file that is to be what was looked at. */
+static int rename_over(struct apply *a, struct place *from, struct place *to)
+{
+    struct intent intent = {.stage = INTENT_PLACE,
+                            .ino = from->st.st_ino,
+                            .old_ino = to->st.st_ino,
+                            .old_size = (uint64_t)to->st.st_size,
+                            .old_mtime_ns = timespec_to_ns(to->st.st_mtim)};
+    struct temp t;
+    int r = swap_is_cheap(a, to) ? link_temp(a, from, to, &t) : -EPERM;
+
+    if (r > 0)
+        return r;
+    if (r < 0) { /* no second names here */
+        const struct stat old = to->st;
+
+        if (place_look(to) < 0 || !to->there ||
+            !stat_is_same(&to->st, old.st_ino, (uint64_t)old.st_size, timespec_to_ns(old.st_mtim)))
+            return 1;
+        return rename2(from, to, 0);
+    }
+    intent.beside = t.beside;
+    r = apply_intent(a, &intent);
+    if (r == 0)
+        r = temp_place(a, &t, &from->st, to, false);
+    if (r != -EAGAIN)
+        (void)unlinkat(t.dir, t.name, 0);
+    if (r == 0)
+        r = unlinkat(from->dir, from->name, 0) < 0 ? -errno : 0;
+    return r;
+}
+
+/* It may have been placed: then its first name goes. */
+static int decide_over(struct apply *a, struct place *from, struct place *to,
+                       const struct intent *doubt)
+{
+    int r = temp_decide(a, to, doubt);
+
+    if (r == 0 && from->there && from->st.st_ino == doubt->ino)
+        r = unlinkat(from->dir, from->name, 0) < 0 ? -errno : 0;
     return r;
 }
 
@@ -126,13 +157,7 @@ static int decide_move(const struct batch_change *c, struct place *from, struct 
         return 0;
     if (from->st.st_ino == doubt->ino && from->st.st_nlink > 1 && !S_ISDIR(from->st.st_mode))
         return unlinkat(from->dir, from->name, 0) < 0 ? -errno : 0; /* it was linked first */
-    if (from->st.st_ino != doubt->old_ino)
-        return 0; /* a new file of somebody's has the old name */
-    if (stat_is_same(&from->st, doubt->old_ino, doubt->old_size, doubt->old_mtime_ns))
-        return unlinkat(from->dir, from->name, 0) < 0 ? -errno : 0;
-    (void)rename2(from, to, RENAME_SWAP);
-    (void)place_look(to);
-    return 1;
+    return 0; /* a new file of somebody's has the old name */
 }
 
 static int rename_places(struct apply *a, const struct batch_change *c, const struct intent *doubt,
@@ -142,15 +167,12 @@ static int rename_places(struct apply *a, const struct batch_change *c, const st
     int r;
 
     if (doubt->stage) {
-        r = decide_move(c, from, to, doubt);
+        r = doubt->stage == INTENT_BUILD   ? -EAGAIN
+            : doubt->stage == INTENT_NAMES ? decide_move(c, from, to, doubt)
+                                           : decide_over(a, from, to, doubt);
         if (r == -EAGAIN)
             return r;
     } else {
-        if (to->there) {
-            intent.old_ino = to->st.st_ino;
-            intent.old_size = (uint64_t)to->st.st_size;
-            intent.old_mtime_ns = timespec_to_ns(to->st.st_mtim);
-        }
         r = apply_intent(a, &intent);
         if (r < 0)
             return r;
@@ -238,6 +260,23 @@ static bool was_made_again(struct apply *a, const struct batch_change *c)
     return was;
 }
 
+/* It was looked at, and its ctime may have moved by the second name that it got; as nobody could
+ * tell that from another version, it is done even where nothing else is begun. */
+static int finish_begun(struct apply *a, const struct batch_change *c, const struct intent *doubt,
+                        struct batch_result *ret)
+{
+    const bool closing = a->closing;
+    struct batch_change again = *c;
+    int r;
+
+    again.at = (struct batch_object){
+        .means = BATCH_SAME, .ino = doubt->stage == INTENT_BUILD ? doubt->old_ino : doubt->ino};
+    a->closing = false;
+    r = apply_rename(a, &again, &none, ret);
+    a->closing = closing;
+    return r;
+}
+
 int apply_rename(struct apply *a, const struct batch_change *c, const struct intent *doubt,
                  struct batch_result *ret)
 {
@@ -252,8 +291,8 @@ int apply_rename(struct apply *a, const struct batch_change *c, const struct int
         }
         place_done(&from);
     }
-    if (r == -EAGAIN && doubt->stage)
-        return apply_rename(a, c, &none, ret);
+    if (r == -EAGAIN && doubt->stage && !a->stopped)
+        return finish_begun(a, c, doubt, ret);
     if (r >= 0 && names_again(a, ret) && (was_renamed(a, c) || was_made_again(a, c)) &&
         place_open(a, c->path2, &to) == 0) {
         (void)names_done(c, &to, 0, ret);

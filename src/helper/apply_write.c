@@ -262,7 +262,7 @@ static int give_name(struct apply *a, const struct batch_change *c, struct place
     r = apply_intent(a, &intent);
     if (r < 0)
         return r;
-    return temp_place(a, &b->t, b->st.st_ino, p, c->at.means == BATCH_ANY);
+    return temp_place(a, &b->t, &b->st, p, c->at.means == BATCH_ANY);
 }
 
 /* It has the name now. If somebody has written to it since, that is not what we left. */
@@ -408,31 +408,37 @@ static int decide_place(struct apply *a, const struct batch_change *c, const str
     return r;
 }
 
+/* A new file that is not needed. */
+static void drop_begun(struct apply *a, const struct batch_change *c)
+{
+    struct place p;
+
+    if (place_open(a, c->path, &p) < 0)
+        return;
+    temp_drop(a, &p);
+    place_done(&p);
+}
+
 int apply_write(struct apply *a, const struct batch_change *c, const struct intent *doubt,
                 struct batch_result *ret)
 {
-    struct place p;
     int r;
 
     if (c->flags & BATCH_APPEND)
         return apply_append(a, c, doubt, ret);
     if (doubt->stage == INTENT_WRITE)
         return go_on_in_place(a, c, doubt, ret);
-    if (doubt->stage == INTENT_PLACE) {
+    if (doubt->stage == INTENT_PLACE || doubt->stage == INTENT_RETURN) {
         r = decide_place(a, c, doubt, ret);
         if (r != -EAGAIN)
             return r;
     }
-    if (!a->closing)
-        return write_now(a, c, doubt, ret);
-    if (place_open(a, c->path, &p) == 0) { /* a new file that was begun */
-        for (int beside = 0; beside < 2; beside++) {
-            struct temp t;
-
-            temp_name(a, &p, beside, &t);
-            (void)unlinkat(t.dir, t.name, 0);
-        }
-        place_done(&p);
+    if (!a->closing) {
+        r = write_now(a, c, doubt, ret);
+        if (r == 0 && doubt->stage && ret->outcome != BATCH_DONE)
+            drop_begun(a, c);
+        return r;
     }
+    drop_begun(a, c);
     return result_open(ret);
 }
