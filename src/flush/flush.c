@@ -216,6 +216,12 @@ void flush_retry(struct flush *f)
 {
     lock_take(&f->lock);
     f->retry_ns = 0;
+    if (f->stuck == STUCK_RETRY || f->stuck == STUCK_BEHIND) {
+        f->renew = f->stuck == STUCK_BEHIND;
+        f->stuck = STUCK_NOT;
+        f->stuck_why = NULL;
+        f->halted = f->line = 0;
+    }
     send_wake(f);
     lock_drop(&f->lock);
 }
@@ -230,6 +236,7 @@ void flush_usage(struct flush *f, struct flush_usage *ret)
                                 .done_bytes = f->done_bytes,
                                 .paused = f->paused,
                                 .line = f->line,
+                                .stuck = f->stuck_why,
                                 .retry_ns = f->halted ? 0 : f->retry_ns};
     lock_drop(&f->lock);
 }

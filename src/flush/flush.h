@@ -56,6 +56,8 @@ struct flush_owner {
     void (*ended)(void *arg, const struct flush_end *v, size_t count);
     /* Waiting began, or is over: the line is down (err), or up again (0). May be NULL. */
     void (*line)(void *arg, int err);
+    /* Nothing is sent any more, until flush_retry or for good: why says what to do. May be NULL. */
+    void (*stuck)(void *arg, int err, const char *why);
     void *arg;
 };
 
@@ -112,7 +114,11 @@ int flush_barrier(struct flush *f, const char *path, uint64_t *since, struct buf
 /* Background sending only; those who wait are served all the same. */
 void flush_pause(struct flush *f);
 void flush_resume(struct flush *f);
-void flush_retry(struct flush *f); /* the pause after a failure is over now */
+/*
+ * The pause after a failure is over now. Where the sandbox was restored from an older copy, which
+ * stops everything: what waits is sent all the same, each change only if its result is not there.
+ */
+void flush_retry(struct flush *f);
 
 struct flush_usage {
     size_t waiting; /* changes that have not ended */
@@ -121,8 +127,9 @@ struct flush_usage {
     uint64_t done; /* changes that ended well since flush_new */
     uint64_t done_bytes;
     bool paused;
-    int line;         /* 0, or why the last attempt failed */
-    int64_t retry_ns; /* monotonic: when the next is; 0: none is due */
+    int line;          /* 0, or why the last attempt failed */
+    int64_t retry_ns;  /* monotonic: when the next is; 0: none is due */
+    const char *stuck; /* NULL, or why nothing is sent any more: a sentence that says what to do */
 };
 void flush_usage(struct flush *f, struct flush_usage *ret);
 /* `SEQ STATE KIND BYTES PATH[ -> PATH2]` lines, the first to go first; at most max lines. Paths are

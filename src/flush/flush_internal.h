@@ -234,14 +234,22 @@ struct flush {
     unsigned pressed; /* who waits for room in the journal */
     uint64_t done, done_bytes;
     bool paused;
-    int halted;          /* nothing can be sent any more */
-    int line;            /* why the last attempt failed */
-    bool line_waited;    /* somebody waited for that one */
-    bool probe;          /* an attempt now, whatever retry_ns says */
-    unsigned failures;   /* in a row */
-    int64_t retry_ns;    /* monotonic; 0: at once */
-    int64_t progress_ns; /* monotonic: something was brought to its end */
-    size_t lot_max;      /* changes; smaller after one was too big */
+    int halted; /* nothing is sent any more: for those who wait */
+    enum stuck {
+        STUCK_NOT,
+        STUCK_FOR_GOOD, /* until the next mount */
+        STUCK_RETRY,    /* until flush_retry, which asks the sandbox once more */
+        STUCK_BEHIND,   /* the same, and then each change is looked for first */
+    } stuck;
+    const char *stuck_why; /* a sentence; static */
+    bool renew;            /* it was said that what the sandbox has lost is to be gone on from */
+    int line;              /* why the last attempt failed */
+    bool line_waited;      /* somebody waited for that one */
+    bool probe;            /* an attempt now, whatever retry_ns says */
+    unsigned failures;     /* in a row */
+    int64_t retry_ns;      /* monotonic; 0: at once */
+    int64_t progress_ns;   /* monotonic: something was brought to its end */
+    size_t lot_max;        /* changes; smaller after one was too big */
 
     struct lot *lots; /* oldest first */
     size_t lot_count;

@@ -8,6 +8,7 @@
  */
 #include "flush/flush_internal.h"
 
+#include "util/array.h"
 #include "util/clock.h"
 #include "util/errtext.h"
 #include "util/log.h"
@@ -84,16 +85,28 @@ static void went_wrong(struct flush *f, int err, bool waited)
     lock_drop(&f->lock);
 }
 
-/* For good: what to do about it is for the user to say. */
-static void halt(struct flush *f, int err, const char *why)
+/* What to do about it is for the user to say. */
+static void halt_as(struct flush *f, enum stuck stuck, int err, const char *why)
 {
+    struct flush_owner owner;
+
     log_msg(LOG_ERROR, "changes are no longer sent: %s (%s)", why, errtext_sentence(err));
     lock_take(&f->lock);
     f->halted = err;
     f->line = err;
+    f->stuck = stuck;
+    f->stuck_why = why;
+    owner = f->owner;
     wait_failed(f, err);
     lock_drop(&f->lock);
+    if (owner.stuck)
+        owner.stuck(owner.arg, err, why);
     tell_line(f, err);
+}
+
+static void halt(struct flush *f, int err, const char *why)
+{
+    halt_as(f, STUCK_FOR_GOOD, err, why);
 }
 
 /* What is short is short here, not on the way. */
@@ -252,6 +265,45 @@ static bool had_failures(struct flush *f)
 /* What comes after one attempt. */
 enum next { NEXT_ENDED, NEXT_AGAIN, NEXT_FAILED, NEXT_HALT };
 
+/* What the sandbox says of a batch that it does not take. */
+static const struct {
+    enum remote_batch_state state;
+    enum stuck stuck;
+    const char *why;
+} refusals[] = {
+    {REMOTE_BATCH_BEHIND, STUCK_BEHIND,
+     "the sandbox was restored from an older copy, so what was sent since may be missing there; "
+     "write `retry` to .ctl/ctl to send what waits all the same: what then differs is listed in "
+     ".ctl/conflicts"},
+    {REMOTE_BATCH_AHEAD, STUCK_RETRY,
+     "the sandbox has later changes of this journal than the journal itself, which must be an old "
+     "copy, so none of it is sent; unmount, save what it holds with `daytonafs recover --export`, "
+     "and then `--discard` it"},
+    {REMOTE_BATCH_OTHER, STUCK_RETRY,
+     "the sandbox has another batch under this number, so there must be two copies of this "
+     "journal, and none of it is sent; unmount, save what it holds with `daytonafs recover "
+     "--export`, and then `--discard` it"},
+};
+
+static enum next halt_at(struct flush *f, enum remote_batch_state state)
+{
+    for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
+        if (refusals[i].state == state)
+            halt_as(f, refusals[i].stuck, -EIO, refusals[i].why);
+    return NEXT_HALT;
+}
+
+static bool may_renew(struct flush *f)
+{
+    bool may;
+
+    lock_take(&f->lock);
+    may = f->renew;
+    f->renew = false;
+    lock_drop(&f->lock);
+    return may;
+}
+
 static enum next answered(struct flush *f, struct sending *s, const struct remote_applied *a,
                           int *ret_err)
 {
@@ -264,6 +316,9 @@ static enum next answered(struct flush *f, struct sending *s, const struct remot
         if (s->batch.mode == REMOTE_BATCH_RENEW)
             break;
         if (s->batch.mode == REMOTE_BATCH_RUN) {
+            /* Who deleted the record did not undo what it tells of. */
+            if (a->state == REMOTE_BATCH_BEHIND && !may_renew(f))
+                return halt_at(f, a->state);
             s->batch.mode = REMOTE_BATCH_RENEW;
             return NEXT_AGAIN;
         }
@@ -273,15 +328,8 @@ static enum next answered(struct flush *f, struct sending *s, const struct remot
         release(f, s);
         return NEXT_ENDED;
     case REMOTE_BATCH_AHEAD:
-        halt(f, -ESTALE,
-             "the sandbox has a later batch of this journal than the journal itself, "
-             "which must be an old copy: save what it holds with `daytonafs recover`");
-        return NEXT_HALT;
     case REMOTE_BATCH_OTHER:
-        halt(f, -EBADMSG,
-             "the sandbox has another batch under this number, so this journal must "
-             "have been copied: save what it holds with `daytonafs recover`");
-        return NEXT_HALT;
+        return halt_at(f, a->state);
     }
     *ret_err = -EPROTO;
     return NEXT_FAILED;

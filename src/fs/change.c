@@ -507,9 +507,14 @@ static void on_ended(void *arg, const struct flush_end *v, size_t count)
     fs_unlock(fs);
 }
 
+static void on_stuck(void *arg, int err, const char *why)
+{
+    fs_report(arg, 0, "-", err, "changes are no longer sent: %s", why);
+}
+
 void change_own(struct fs *fs)
 {
-    const struct flush_owner owner = {.ended = on_ended, .arg = fs};
+    const struct flush_owner owner = {.ended = on_ended, .stuck = on_stuck, .arg = fs};
 
     flush_own(fs->flush, &owner);
 }

@@ -347,8 +347,10 @@ int fs_status(struct fs *fs, struct buf *out)
 {
     uint64_t bytes;
     const size_t unsent = fs_unsent(fs, &bytes);
+    struct flush_usage usage;
     size_t nodes, meta_bytes;
     unsigned files, dirs;
+    int r;
     const long long window_ms = fs_window_ns(fs) / NS_PER_MS; /* more than asked for, when a look
                                                                * at everything takes long */
 
@@ -358,12 +360,15 @@ int fs_status(struct fs *fs, struct buf *out)
     files = fs->files_open;
     dirs = fs->dirs_open;
     fs_unlock(fs);
-    return buf_printf(out,
-                      "unsent_files %zu\nunsent_bytes %llu\nnodes %zu\nmeta_bytes %zu\n"
-                      "coherence_ms %lld\n"
-                      "open_files %u\nopen_dirs %u\ncache_bytes %llu\ncache_files %zu\n",
-                      unsent, (unsigned long long)bytes, nodes, meta_bytes, window_ms, files, dirs,
-                      (unsigned long long)cache_used(fs->cache), cache_blobs(fs->cache));
+    r = buf_printf(out,
+                   "unsent_files %zu\nunsent_bytes %llu\nnodes %zu\nmeta_bytes %zu\n"
+                   "coherence_ms %lld\n"
+                   "open_files %u\nopen_dirs %u\ncache_bytes %llu\ncache_files %zu\n",
+                   unsent, (unsigned long long)bytes, nodes, meta_bytes, window_ms, files, dirs,
+                   (unsigned long long)cache_used(fs->cache), cache_blobs(fs->cache));
+    if (r == 0 && fs_usage(fs, &usage) == 0 && usage.stuck)
+        r = buf_printf(out, "not_sending %s\n", usage.stuck);
+    return r;
 }
 
 /* ---- the end of a mount ---- */

@@ -44,7 +44,7 @@ int remote_mem_job_end(struct remote *mem, uint64_t id, int code);
 /* r from remote_mem_new. The next batch stops after so many changes with err, as if the sandbox had
  * been killed: it goes on from there when it comes again. SIZE_MAX: never. */
 void remote_mem_stop_after(struct remote *r, size_t changes, int err);
-/* What it recorded of clients is that of an older batch; 0: it is gone. Files stay. */
+/* What it recorded of clients is that of another batch; 0: it is gone. Files stay. */
 void remote_mem_rewind(struct remote *r, uint64_t number);
 size_t remote_mem_blobs(struct remote *r, bool drop); /* how many were staged and not yet used */
 

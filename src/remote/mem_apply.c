@@ -554,7 +554,7 @@ void remote_mem_rewind(struct remote *r, uint64_t number)
         next = c->hh.next;
         if (number == 0)
             client_free(m, c);
-        else if (c->number > number)
+        else
             c->number = number;
     }
     lock_drop(&m->lock);

@@ -330,10 +330,73 @@ TEST(a_record_that_is_gone_is_begun_anew)
     fr_sync(&g);
     seq = fr_data(&g, JOURNAL_PATCH, "/f", seq, 3, "two");
     fr_sync(&g);
-    seq = fr_data(&g, JOURNAL_PATCH, "/f", seq, 6, "three");
-    remote_mem_rewind(g.mem, 1); /* an older one */
+    fr_expect(&g, "/f", "onetwo");
+    fr_down(&g);
+}
+
+/* It has stopped, says so, and nobody waits for it. */
+static void expect_stuck(struct flush_rig *g, uint64_t seq, const char *words)
+{
+    struct buf left = BUF_INIT(1024);
+    struct flush_usage usage;
+
+    assert_int_equal(flush_barrier(g->flush, NULL, NULL, &left), -EIO);
+    assert_non_null(strstr(buf_str(&left), " waits "));
+    buf_done(&left);
+    assert_int_equal(flush_wait(g->flush, seq, false), -EIO);
+    assert_int_equal(flush_fsync(g->flush, "/f"), -EIO);
+    flush_usage(g->flush, &usage);
+    assert_non_null(usage.stuck);
+    assert_non_null(strstr(usage.stuck, words));
+    assert_int_equal(usage.waiting, 1);
+    assert_int_equal(usage.parked, 0);
+}
+
+TEST(an_older_record_stops_everything_until_it_is_told_to_go_on)
+{
+    struct flush_usage usage;
+    struct flush_rig g;
+    uint64_t seq;
+
+    fr_up(&g, &paused);
+    seq = fr_create(&g, "/f");
+    for (unsigned i = 0; i < 3; i++) {
+        seq = fr_data(&g, JOURNAL_PATCH, "/f", seq, i, "x");
+        fr_sync(&g);
+    }
+    remote_mem_rewind(g.mem, 1);
+    for (unsigned i = 0; i < 3; i++) { /* at every mount */
+        if (i == 0)
+            seq = fr_data(&g, JOURNAL_PATCH, "/f", seq, 3, "y");
+        expect_stuck(&g, seq, "restored");
+        fr_restart(&g);
+    }
+    expect_stuck(&g, seq, "`retry`");
+    fr_expect(&g, "/f", "xxx");
+    flush_retry(g.flush);
     fr_sync(&g);
-    fr_expect(&g, "/f", "onetwothree");
+    fr_expect(&g, "/f", "xxxy");
+    flush_usage(g.flush, &usage);
+    assert_null(usage.stuck);
+    fr_down(&g);
+}
+
+TEST(a_journal_that_is_older_than_the_record_is_not_sent)
+{
+    struct flush_rig g;
+    uint64_t seq;
+
+    fr_up(&g, &paused);
+    seq = fr_create(&g, "/f");
+    fr_sync(&g);
+    remote_mem_rewind(g.mem, 9);
+    seq = fr_data(&g, JOURNAL_PATCH, "/f", seq, 0, "old");
+    expect_stuck(&g, seq, "--export");
+    flush_retry(g.flush);
+    expect_stuck(&g, seq, "--export");
+    fr_restart(&g);
+    expect_stuck(&g, seq, "--export");
+    fr_expect(&g, "/f", "");
     fr_down(&g);
 }
 
@@ -374,6 +437,8 @@ int main(void)
         cmocka_unit_test(who_waits_without_progress_is_told_in_time),
         cmocka_unit_test(who_waits_may_be_interrupted),
         cmocka_unit_test(a_record_that_is_gone_is_begun_anew),
+        cmocka_unit_test(an_older_record_stops_everything_until_it_is_told_to_go_on),
+        cmocka_unit_test(a_journal_that_is_older_than_the_record_is_not_sent),
         cmocka_unit_test(a_barrier_over_many_changes_takes_them_all),
     };
 
