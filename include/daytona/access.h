@@ -47,6 +47,11 @@ DAYTONA_API int daytona_ssh_create(struct daytona_sandbox *sandbox, uint32_t min
 /* DELETE /sandbox/{id}/ssh-access. token NULL: all. */
 DAYTONA_API int daytona_ssh_revoke(struct daytona_sandbox *sandbox, const char *token);
 
+/* GET /sandbox/ssh-access/validate: 1 the token lets in, 0 it does not. *ret_id (may be NULL) is
+ * the sandbox's id, a string the caller frees; only with 1. -EACCES: most keys may not ask. */
+DAYTONA_API int daytona_ssh_validate(struct daytona_client *client, const char *token,
+                                     char **ret_id);
+
 /*
  * Links to one file that need no key: GET to download, POST a multipart part "file" to upload. The
  * path is absolute. ttl_s 0: it never ends; else it is valid from now on for so long, by this

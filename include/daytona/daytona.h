@@ -14,8 +14,10 @@
 #include "daytona/process.h"
 #include "daytona/pty.h"
 #include "daytona/sandbox.h"
+#include "daytona/secret.h"
 #include "daytona/session.h"
 #include "daytona/snapshot.h"
 #include "daytona/volume.h"
+#include "daytona/warm_pool.h"
 
 #endif

@@ -168,6 +168,17 @@ struct daytona_network {
 /* POST /sandbox/{id}/network-settings. An allow list ends block_all. -EINVAL: nothing is given. */
 DAYTONA_API int daytona_sandbox_set_network(struct daytona_sandbox *sandbox,
                                             const struct daytona_network *network);
+/*
+ * Toolbox POST /env: variables of what is started from now on; what runs keeps its own. unset may
+ * be NULL. -EOPNOTSUPP from older daemons.
+ */
+DAYTONA_API int daytona_sandbox_update_env(struct daytona_sandbox *sandbox,
+                                           const struct daytona_pair *set, size_t set_count,
+                                           const char *const *unset, size_t unset_count);
+/* PUT /sandbox/{id}/secrets: these instead of those that are there. A key is a variable, its value
+ * the name of a secret (secret.h). */
+DAYTONA_API int daytona_sandbox_set_secrets(struct daytona_sandbox *sandbox,
+                                            const struct daytona_pair *secrets, size_t count);
 /* POST /sandbox/{id}/last-activity: the time until the sandbox stops by itself begins again. */
 DAYTONA_API int daytona_sandbox_keep_alive(struct daytona_sandbox *sandbox);
 

@@ -232,6 +232,39 @@ int daytona_ssh_revoke(struct daytona_sandbox *sb, const char *token)
     return call_api_only(sb->client, &call);
 }
 
+struct validation {
+    bool valid;
+    char *id;
+};
+
+int daytona_ssh_validate(struct daytona_client *client, const char *token, char **ret_id)
+{
+    static const struct json_field validation_fields[] = {
+        JSON_FIELD(struct validation, valid, "valid", JSON_BOOL, JSON_REQUIRED),
+        JSON_FIELD(struct validation, id, "sandboxId", JSON_STRING, JSON_LENIENT),
+    };
+    const struct call call = {
+        .name = "validateSshAccess",
+        .method = "GET",
+        .path = "/ssh-access/validate",
+        .query = {{"token", token}},
+        .flags = HTTP_IDEMPOTENT,
+    };
+    struct validation v = {0};
+    int r;
+
+    error_begin("validateSshAccess");
+    r = call_api_object(client, &call, validation_fields, ARRAY_LEN(validation_fields), &v);
+    if (r < 0)
+        return r;
+    if (v.valid && ret_id) {
+        *ret_id = v.id;
+        v.id = NULL;
+    }
+    free(v.id);
+    return v.valid;
+}
+
 /* --- links to files */
 
 /* The answer is a JSON string. */

@@ -1,17 +1,16 @@
 /* Git through the daemon. Bodies may hold passwords: they are wiped when they have been sent. */
-#include "sdk/call.h"
 #include "sdk/error.h"
+#include "sdk/git_call.h"
 
 #include "util/array.h"
 #include "wire/json.h"
 
-#include <daytona/git.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BODY_MAX = 16 << 20, ANSWER_MAX = 256 << 20 };
+enum { ANSWER_MAX = 256 << 20 };
 
 _Static_assert(sizeof(struct daytona_strings) == sizeof(struct json_strings) &&
                    offsetof(struct daytona_strings, count) == offsetof(struct json_strings, count),
@@ -24,11 +23,7 @@ void daytona_strings_done(struct daytona_strings *strings)
 
 /* --- requests: an object of strings, and a few others */
 
-struct member {
-    const char *key, *value; /* value NULL: left out */
-};
-
-static void put(struct json_out *o, const struct member *members, size_t count)
+void git_put(struct json_out *o, const struct git_member *members, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (members[i].value) {
@@ -38,7 +33,7 @@ static void put(struct json_out *o, const struct member *members, size_t count)
     }
 }
 
-static void put_true(struct json_out *o, const char *key, bool value)
+void git_put_true(struct json_out *o, const char *key, bool value)
 {
     if (value) {
         json_key(o, key);
@@ -46,15 +41,26 @@ static void put_true(struct json_out *o, const char *key, bool value)
     }
 }
 
-static void put_login(struct json_out *o, const struct daytona_git_login *login)
+void git_put_login(struct json_out *o, const struct daytona_git_login *login)
 {
     if (login)
-        put(o,
-            (const struct member[]){{"username", login->username}, {"password", login->password}},
-            2);
+        git_put(o,
+                (const struct git_member[]){{"username", login->username},
+                                            {"password", login->password}},
+                2);
 }
 
-static struct call git_call(const char *name, const char *method, const char *path)
+void git_put_files(struct json_out *o, const char *const *files, size_t count)
+{
+    const struct json_strings list = {(char **)files, count};
+
+    if (count > 0) {
+        json_key(o, "files");
+        json_strings(o, &list);
+    }
+}
+
+struct call git_call(const char *name, const char *method, const char *path)
 {
     return (struct call){
         .name = name,
@@ -68,9 +74,8 @@ static struct call git_call(const char *name, const char *method, const char *pa
     };
 }
 
-/* Closes the object, sends it, and wipes it. ret NULL: the answer says nothing. */
-static int finish(struct daytona_sandbox *sb, struct call *call, struct json_out *o,
-                  struct http_response *ret)
+int git_finish(struct daytona_sandbox *sb, struct call *call, struct json_out *o,
+               struct http_response *ret)
 {
     int r;
 
@@ -86,88 +91,82 @@ static int finish(struct daytona_sandbox *sb, struct call *call, struct json_out
     return r;
 }
 
-/* Calls that send strings and get nothing. */
-static int post(struct daytona_sandbox *sb, const char *name, const char *method, const char *path,
-                const struct member *members, size_t count, const struct daytona_git_login *login)
+int git_post(struct daytona_sandbox *sb, const char *name, const char *method, const char *path,
+             const struct git_member *members, size_t count, const struct daytona_git_login *login)
 {
     struct call call = git_call(name, method, path);
-    struct buf body = BUF_INIT(BODY_MAX);
+    struct buf body = BUF_INIT(GIT_BODY_MAX);
     struct json_out o = {.buf = &body};
 
     error_begin(name);
     json_open(&o, '{');
-    put(&o, members, count);
-    put_login(&o, login);
-    return finish(sb, &call, &o, NULL);
+    git_put(&o, members, count);
+    git_put_login(&o, login);
+    return git_finish(sb, &call, &o, NULL);
 }
-#define POST(sb, name, method, path, login, ...)                                                   \
-    post(sb, name, method, path, (const struct member[]){__VA_ARGS__},                             \
-         ARRAY_LEN(((const struct member[]){__VA_ARGS__})), login)
-
 int daytona_git_clone(struct daytona_sandbox *sb, const struct daytona_git_clone *c)
 {
-    const struct member members[] = {
+    const struct git_member members[] = {
         {"url", c->url}, {"path", c->path}, {"branch", c->branch}, {"commit_id", c->commit_id}};
     struct call call = git_call("cloneRepository", "POST", "/git/clone");
-    struct buf body = BUF_INIT(BODY_MAX);
+    struct buf body = BUF_INIT(GIT_BODY_MAX);
     struct json_out o = {.buf = &body};
 
     error_begin("cloneRepository");
     json_open(&o, '{');
-    put(&o, members, ARRAY_LEN(members));
-    put_login(&o, c->login);
-    put_true(&o, "insecure_skip_tls", c->insecure_skip_tls);
+    git_put(&o, members, ARRAY_LEN(members));
+    git_put_login(&o, c->login);
+    git_put_true(&o, "insecure_skip_tls", c->insecure_skip_tls);
     if (c->depth > 0) {
         json_key(&o, "depth");
         json_int(&o, c->depth);
     }
-    return finish(sb, &call, &o, NULL);
+    return git_finish(sb, &call, &o, NULL);
 }
 
 int daytona_git_create_branch(struct daytona_sandbox *sb, const char *path, const char *name)
 {
-    return POST(sb, "createBranch", "POST", "/git/branches", NULL, {"path", path}, {"name", name});
+    return GIT_POST(sb, "createBranch", "POST", "/git/branches", NULL, {"path", path},
+                    {"name", name});
 }
 
 int daytona_git_delete_branch(struct daytona_sandbox *sb, const char *path, const char *name)
 {
-    return POST(sb, "deleteBranch", "DELETE", "/git/branches", NULL, {"path", path},
-                {"name", name});
+    return GIT_POST(sb, "deleteBranch", "DELETE", "/git/branches", NULL, {"path", path},
+                    {"name", name});
 }
 
 int daytona_git_checkout(struct daytona_sandbox *sb, const char *path, const char *branch)
 {
-    return POST(sb, "checkoutBranch", "POST", "/git/checkout", NULL, {"path", path},
-                {"branch", branch});
+    return GIT_POST(sb, "checkoutBranch", "POST", "/git/checkout", NULL, {"path", path},
+                    {"branch", branch});
 }
 
 int daytona_git_push(struct daytona_sandbox *sb, const char *path,
                      const struct daytona_git_login *login)
 {
-    return POST(sb, "pushChanges", "POST", "/git/push", login, {"path", path});
+    return GIT_POST(sb, "pushChanges", "POST", "/git/push", login, {"path", path});
 }
 
 int daytona_git_pull(struct daytona_sandbox *sb, const char *path,
                      const struct daytona_git_login *login)
 {
-    return POST(sb, "pullChanges", "POST", "/git/pull", login, {"path", path});
+    return GIT_POST(sb, "pullChanges", "POST", "/git/pull", login, {"path", path});
 }
 
 int daytona_git_add(struct daytona_sandbox *sb, const char *path, const char *const *files,
                     size_t count)
 {
-    const struct member members[] = {{"path", path}};
-    const struct json_strings list = {(char **)files, count};
+    const struct git_member members[] = {{"path", path}};
     struct call call = git_call("addFiles", "POST", "/git/add");
-    struct buf body = BUF_INIT(BODY_MAX);
+    struct buf body = BUF_INIT(GIT_BODY_MAX);
     struct json_out o = {.buf = &body};
 
     error_begin("addFiles");
     json_open(&o, '{');
-    put(&o, members, 1);
-    json_key(&o, "files");
-    json_strings(&o, &list);
-    return finish(sb, &call, &o, NULL);
+    git_put(&o, members, 1);
+    git_put_files(&o, files, count);
+    return git_finish(sb, &call, &o, NULL);
 }
 
 struct hash {
@@ -180,10 +179,10 @@ int daytona_git_commit(struct daytona_sandbox *sb, const struct daytona_git_comm
     static const struct json_field fields[] = {
         JSON_FIELD(struct hash, hash, "hash", JSON_STRING, JSON_REQUIRED),
     };
-    const struct member members[] = {
+    const struct git_member members[] = {
         {"path", c->path}, {"message", c->message}, {"author", c->author}, {"email", c->email}};
     struct call call = git_call("commitChanges", "POST", "/git/commit");
-    struct buf body = BUF_INIT(BODY_MAX);
+    struct buf body = BUF_INIT(GIT_BODY_MAX);
     struct json_out o = {.buf = &body};
     struct http_response response;
     struct hash hash = {0};
@@ -191,9 +190,9 @@ int daytona_git_commit(struct daytona_sandbox *sb, const struct daytona_git_comm
 
     error_begin("commitChanges");
     json_open(&o, '{');
-    put(&o, members, ARRAY_LEN(members));
-    put_true(&o, "allow_empty", c->allow_empty);
-    r = finish(sb, &call, &o, &response);
+    git_put(&o, members, ARRAY_LEN(members));
+    git_put_true(&o, "allow_empty", c->allow_empty);
+    r = git_finish(sb, &call, &o, &response);
     if (r < 0)
         return r;
     r = json_read(buf_str(&response.body), response.body.len, fields, ARRAY_LEN(fields), &hash);
@@ -232,6 +231,8 @@ static const struct json_field status_fields[] = {
     STATUS_FIELD(ahead, "ahead", JSON_INT),
     STATUS_FIELD(behind, "behind", JSON_INT),
     STATUS_FIELD(branch_published, "branchPublished", JSON_BOOL),
+    STATUS_FIELD(detached, "detached", JSON_BOOL),
+    STATUS_FIELD(upstream, "upstream", JSON_STRING),
 };
 
 #define COMMIT_FIELD(member, key, flags)                                                           \

@@ -1,161 +1,13 @@
 /* git.c - the git calls, by the sandbox's own git program. */
-#include "server/run.h"
-#include "server/server_internal.h"
+#include "server/git_internal.h"
 
 #include "util/array.h"
-#include "util/clock.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-enum { TIMEOUT_S = 600, ARGS_MAX = 14 };
-
-struct git_json {
-    char *url, *path, *username, *password, *branch, *commit_id, *name, *message, *author, *email;
-    struct json_strings files;
-    bool allow_empty;
-    int64_t depth;
-};
-#define FIELD(member, type) JSON_FIELD(struct git_json, member, #member, type, JSON_LENIENT)
-static const struct json_field fields[] = {
-    FIELD(url, JSON_STRING),      FIELD(path, JSON_STRING),    FIELD(username, JSON_STRING),
-    FIELD(password, JSON_STRING), FIELD(branch, JSON_STRING),  FIELD(commit_id, JSON_STRING),
-    FIELD(name, JSON_STRING),     FIELD(message, JSON_STRING), FIELD(author, JSON_STRING),
-    FIELD(email, JSON_STRING),    FIELD(files, JSON_STRINGS),  FIELD(allow_empty, JSON_BOOL),
-    FIELD(depth, JSON_INT),
-};
-#undef FIELD
-
-/* ---- errors ---- */
-
-struct failure {
-    const char *text; /* what git says */
-    int status;
-    const char *code;
-};
-static const struct failure failures[] = {
-    {"Authentication failed", 401, "UNAUTHORIZED"},
-    {"could not read Username", 401, "UNAUTHORIZED"},
-    {"could not read Password", 401, "UNAUTHORIZED"},
-    {"error: 403", 403, "FORBIDDEN"},
-    {"already exists", 409, "CONFLICT"},
-    {"would be overwritten", 409, "CONFLICT"},
-    {"non-fast-forward", 409, "CONFLICT"},
-    {"fetch first", 409, "CONFLICT"},
-    {"CONFLICT", 409, "CONFLICT"},
-    {"Not possible to fast-forward", 409, "CONFLICT"},
-    {"nothing to commit", 409, "CONFLICT"},
-    {"nothing added to commit", 409, "CONFLICT"},
-    {"no changes added to commit", 409, "CONFLICT"},
-    {"not a git repository", 404, "NOT_FOUND"},
-    {"does not appear to be a git repository", 404, "NOT_FOUND"},
-    {"does not exist", 404, "NOT_FOUND"},
-    {"epository not found", 404, "NOT_FOUND"},
-    {"did not match any", 404, "NOT_FOUND"},
-    {"not found", 404, "NOT_FOUND"},
-    {"No such file or directory", 404, "NOT_FOUND"},
-    {"invalid reference", 404, "NOT_FOUND"},
-    {"unknown revision", 404, "NOT_FOUND"},
-};
-
-static void refuse(struct request *rq, int r, const struct buf *out)
-{
-    const char *text = r < 0 ? strerror(-r) : buf_str(out);
-
-    for (size_t i = 0; i < ARRAY_LEN(failures); i++) {
-        if (strstr(text, failures[i].text)) {
-            if (failures[i].status == 401) /* the words by which clients tell it from their key */
-                text = "unauthorized: authentication required";
-            reply_error(rq, failures[i].status, failures[i].code, "%.400s", text);
-            return;
-        }
-    }
-    reply_error(rq, 500, "INTERNAL_SERVER_ERROR", "%.400s", text);
-}
-
-/* ---- running git ---- */
-
-/* Of a body or of the query. False: refused. What git would take for an option is not a value. */
-static bool load(struct request *rq, struct git_json *g)
-{
-    char *const *values[] = {&g->url, &g->path, &g->branch, &g->commit_id, &g->name};
-    const char *path = request_query(rq, "path");
-    int r = 0;
-
-    if (rq->body.len > 0)
-        r = request_json(rq, fields, ARRAY_LEN(fields), g);
-    if (r == 0 && path && !(g->path && *g->path)) {
-        free(g->path);
-        g->path = strdup(path);
-    }
-    for (size_t i = 0; r == 0 && i < ARRAY_LEN(values); i++) {
-        if (*values[i] && **values[i] == '-')
-            r = -EINVAL;
-    }
-    if (r < 0 || !g->path || !*g->path) {
-        reply_error(rq, 400, "BAD_REQUEST", "bad request: path is required");
-        json_unload(fields, ARRAY_LEN(fields), g);
-        return false;
-    }
-    return true;
-}
-
-static void unload(struct git_json *g)
-{
-    json_unload(fields, ARRAY_LEN(fields), g);
-}
-
-/* args: NULL-ended. in NULL: within the repository g->path. The exit code or -errno. */
-static int git_in(struct request *rq, const struct git_json *g, const char *cwd,
-                  const char *const *args, const struct buf *input, struct buf *out)
-{
-    /* Credentials are in the environment, where other users' ps does not show them. */
-    static const char helper[] =
-        "credential.helper=!f() { test \"$1\" = get && test -n \"$DAYTONA_GIT_USER\" && "
-        "printf 'username=%s\\npassword=%s\\n' \"$DAYTONA_GIT_USER\" \"$DAYTONA_GIT_PASSWORD\"; }; "
-        "f";
-    const struct json_pair list[] = {
-        {(char *)"GIT_TERMINAL_PROMPT", (char *)"0"},
-        {(char *)"LC_ALL", (char *)"C.UTF-8"},
-        {(char *)"LANGUAGE", (char *)"C"},
-        {(char *)"DAYTONA_GIT_USER", g->username ? g->username : (char *)""},
-        {(char *)"DAYTONA_GIT_PASSWORD", g->password ? g->password : (char *)""},
-        {(char *)"GIT_COMMITTER_NAME", g->author && *g->author ? g->author : (char *)"daytona"},
-        {(char *)"GIT_COMMITTER_EMAIL",
-         g->email && *g->email ? g->email : (char *)"daytona@localhost"},
-    };
-    const struct json_pairs env = {.list = (struct json_pair *)list, .count = ARRAY_LEN(list)};
-    const char *argv[ARGS_MAX + 4] = {"/usr/bin/git", "-c", helper};
-    struct run_params params = {.argv = argv,
-                                .env = &env,
-                                .input = input ? buf_str(input) : "",
-                                .input_len = input ? input->len : 0,
-                                .timeout_ns = TIMEOUT_S * NS_PER_S};
-    char *absolute = view_absolute(rq, cwd ? cwd : g->path);
-    int r;
-
-    for (size_t i = 0; i < ARGS_MAX && args[i]; i++)
-        argv[3 + i] = args[i];
-    params.cwd = absolute;
-    r = absolute ? run_program(rq, &params, out) : -ENOMEM;
-    free(absolute);
-    return r;
-}
-
-#define GIT(rq, g, out, ...)                                                                       \
-    git_in(rq, g, NULL, (const char *const[]){__VA_ARGS__, NULL}, NULL, out)
-
-static void answer(struct request *rq, int r, struct buf *out, int status)
-{
-    if (r == 0)
-        reply_status(rq, status);
-    else
-        refuse(rq, r, out);
-    buf_done(out);
-}
 
 /* ---- the calls ---- */
 
@@ -164,15 +16,15 @@ void git_clone(struct request *rq)
     struct git_json g = {0};
     struct buf out = {0};
     char depth[32];
-    const char *args[ARGS_MAX + 1] = {"clone", "-q"};
+    const char *args[GIT_ARGS_MAX + 1] = {"clone", "-q"};
     size_t n = 2;
     int r;
 
-    if (!load(rq, &g))
+    if (!git_load(rq, &g))
         return;
     if (!g.url || !*g.url) {
         reply_error(rq, 400, "BAD_REQUEST", "bad request: url is required");
-        unload(&g);
+        git_unload(&g);
         return;
     }
     if (g.branch && *g.branch) {
@@ -191,8 +43,8 @@ void git_clone(struct request *rq)
         buf_done(&out);
         r = GIT(rq, &g, &out, "checkout", "-q", g.commit_id);
     }
-    answer(rq, r, &out, 200);
-    unload(&g);
+    git_answer(rq, r, &out, 200);
+    git_unload(&g);
 }
 
 struct word {
@@ -229,7 +81,7 @@ static void put_status_file(struct json_out *o, const char *name, const char *ex
 }
 
 struct branch_state {
-    char head[256];
+    char head[256], upstream[256];
     long ahead, behind;
     bool published;
 };
@@ -253,6 +105,8 @@ static void put_status(struct json_out *o, const struct buf *out, struct branch_
 
         if (strncmp(p, "# branch.head ", 14) == 0)
             snprintf(b->head, sizeof(b->head), "%s", p + 14);
+        else if (strncmp(p, "# branch.upstream ", 18) == 0)
+            snprintf(b->upstream, sizeof(b->upstream), "%s", p + 18);
         else if (strncmp(p, "# branch.ab ", 12) == 0)
             b->published = sscanf(p + 12, "+%ld -%ld", &b->ahead, &b->behind) == 2;
         else if (kind == '?')
@@ -276,11 +130,11 @@ void git_status(struct request *rq)
     struct json_out o;
     int r;
 
-    if (!load(rq, &g))
+    if (!git_load(rq, &g))
         return;
     r = GIT(rq, &g, &out, "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all");
     if (r != 0) {
-        refuse(rq, r, &out);
+        git_refuse(rq, r, &out);
     } else {
         o = reply_json(rq, 200);
         json_open(&o, '{');
@@ -296,11 +150,17 @@ void git_status(struct request *rq)
         json_int(&o, b.behind);
         json_key(&o, "branchPublished");
         json_bool(&o, b.published);
+        if (rq->srv->new_daemon) {
+            json_key(&o, "detached");
+            json_bool(&o, strcmp(b.head, "(detached)") == 0);
+            json_key(&o, "upstream");
+            json_string(&o, b.upstream);
+        }
         json_close(&o, '}');
         reply_json_end(rq, &o);
     }
     buf_done(&out);
-    unload(&g);
+    git_unload(&g);
 }
 
 void git_branches(struct request *rq)
@@ -311,11 +171,11 @@ void git_branches(struct request *rq)
     char *save = NULL;
     int r;
 
-    if (!load(rq, &g))
+    if (!git_load(rq, &g))
         return;
     r = GIT(rq, &g, &out, "for-each-ref", "--format=%(refname:short)", "refs/heads");
     if (r != 0) {
-        refuse(rq, r, &out);
+        git_refuse(rq, r, &out);
     } else {
         o = reply_json(rq, 200);
         json_open(&o, '{');
@@ -329,11 +189,16 @@ void git_branches(struct request *rq)
         reply_json_end(rq, &o);
     }
     buf_done(&out);
-    unload(&g);
+    git_unload(&g);
 }
 
 /* The simple ones: a command with values of the body. */
 enum simple { CREATE, REMOVE, CHECKOUT, ADD, PUSH, PULL };
+
+static const char *given(const char *value, const char *otherwise)
+{
+    return value && *value ? value : otherwise && *otherwise ? otherwise : NULL;
+}
 
 static int run_simple(struct request *rq, enum simple what, const struct git_json *g,
                       struct buf *out)
@@ -341,7 +206,7 @@ static int run_simple(struct request *rq, enum simple what, const struct git_jso
     static const char *const add[] = {"add", "-A", "--pathspec-from-file=-", "--pathspec-file-nul",
                                       NULL};
     struct buf names = BUF_INIT(BODY_MAX);
-    int r = 0;
+    int r;
 
     switch (what) {
     case CREATE:
@@ -351,14 +216,17 @@ static int run_simple(struct request *rq, enum simple what, const struct git_jso
     case CHECKOUT:
         return GIT(rq, g, out, "checkout", "-q", g->branch ? g->branch : "", "--");
     case PUSH:
-        return GIT(rq, g, out, "push", "-q", "origin", "HEAD");
+        return GIT(rq, g, out, "push", "-q", g->set_upstream ? "-u" : "-q",
+                   given(g->remote, "origin"), given(g->branch, "HEAD"));
     case PULL:
+        if (given(g->remote, g->branch))
+            return GIT(rq, g, out, "pull", "-q", "--ff-only", given(g->remote, "origin"),
+                       given(g->branch, "HEAD"));
         return GIT(rq, g, out, "pull", "-q", "--ff-only");
     case ADD:
         break;
     }
-    for (size_t i = 0; r == 0 && i < g->files.count; i++)
-        r = buf_append(&names, g->files.list[i], strlen(g->files.list[i]) + 1);
+    r = git_name_files(g, &names);
     if (r == 0)
         r = git_in(rq, g, NULL, add, &names, out);
     buf_done(&names);
@@ -370,10 +238,10 @@ static void simple(struct request *rq, enum simple what, int status)
     struct git_json g = {0};
     struct buf out = {0};
 
-    if (!load(rq, &g))
+    if (!git_load(rq, &g))
         return;
-    answer(rq, run_simple(rq, what, &g, &out), &out, status);
-    unload(&g);
+    git_answer(rq, run_simple(rq, what, &g, &out), &out, status);
+    git_unload(&g);
 }
 
 void git_branch_create(struct request *rq)
@@ -413,7 +281,7 @@ void git_commit(struct request *rq)
     struct json_out o;
     int r;
 
-    if (!load(rq, &g))
+    if (!git_load(rq, &g))
         return;
     r = buf_printf(&author, "--author=%s <%s>", g.author ? g.author : "", g.email ? g.email : "");
     if (r == 0)
@@ -424,7 +292,7 @@ void git_commit(struct request *rq)
         r = GIT(rq, &g, &out, "rev-parse", "HEAD");
     }
     if (r != 0) {
-        refuse(rq, r, &out);
+        git_refuse(rq, r, &out);
     } else {
         buf_truncate(&out, strcspn(buf_str(&out), "\n"));
         out.data[out.len] = '\0';
@@ -437,5 +305,5 @@ void git_commit(struct request *rq)
     }
     buf_done(&out);
     buf_done(&author);
-    unload(&g);
+    git_unload(&g);
 }

@@ -76,7 +76,6 @@ struct sandbox {
     /* server.lock */
     char *name;
     struct json_pairs labels, env;
-    struct json_strings secrets; /* "ENV=name of the secret" */
     char *network_allow_list,
         *domain_allow_list;           /* noted, not enforced: the network is the host's */
     double cpu, memory_gib, disk_gib; /* noted, too */
@@ -531,6 +530,17 @@ void git_add(struct request *rq);
 void git_commit(struct request *rq);
 void git_push(struct request *rq);
 void git_pull(struct request *rq);
+void git_history(struct request *rq);
+void git_init(struct request *rq);
+void git_reset(struct request *rq);
+void git_restore(struct request *rq);
+void git_remotes(struct request *rq);
+void git_remote_add(struct request *rq);
+void git_config_get(struct request *rq);
+void git_config_set(struct request *rq);
+void git_config_user(struct request *rq);
+void git_credentials(struct request *rq);
+void env_update(struct request *rq);
 void process_code_run(struct request *rq);
 void info_metrics(struct request *rq);
 void ports_get(struct request *rq);

@@ -49,7 +49,6 @@ static const struct json_field fields[] = {
     JSON_FIELD(struct sandbox, volume_ids, "volume_ids", JSON_STRINGS, 0),
     JSON_FIELD(struct sandbox, volume_paths, "volume_paths", JSON_STRINGS, 0),
     JSON_FIELD(struct sandbox, volume_subpaths, "volume_subpaths", JSON_STRINGS, 0),
-    JSON_FIELD(struct sandbox, secrets, "secrets", JSON_STRINGS, 0),
     JSON_FIELD(struct sandbox, cpu, "cpu", JSON_DOUBLE, 0),
     JSON_FIELD(struct sandbox, memory_gib, "memory_gib", JSON_DOUBLE, 0),
     JSON_FIELD(struct sandbox, disk_gib, "disk_gib", JSON_DOUBLE, 0),

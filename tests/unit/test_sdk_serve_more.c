@@ -44,7 +44,6 @@ TEST(a_repository_from_its_clone_to_its_push)
     struct daytona_strings branches;
     char *hash = NULL;
     size_t count;
-    int r;
 
     if (shell("command -v git") != 0)
         skip();
@@ -79,16 +78,91 @@ TEST(a_repository_from_its_clone_to_its_push)
     EXPECT(daytona_git_push(fx.box, "w", NULL), 0);
     EXPECT(daytona_git_pull(fx.box, "w", NULL), 0);
     status_is("w", "main", 0, 0);
-    r = daytona_git_history(fx.box, "w", &history, &count);
-    if (r == 0) {
-        assert_int_equal(count, 2);
-        assert_string_equal(history[0].hash, hash);
-        daytona_git_history_free(history, count);
-    } else {
-        assert_int_equal(r, -EOPNOTSUPP); /* the local server has none */
-    }
+    EXPECT(daytona_git_history(fx.box, "w", &history, &count), 0);
+    assert_int_equal(count, 2);
+    assert_string_equal(history[0].hash, hash);
+    daytona_git_history_free(history, count);
     EXPECT(daytona_git_status(fx.box, "nowhere", &status), -ENOENT);
     free(hash);
+}
+
+TEST(a_repository_is_made_set_up_and_put_back)
+{
+    static const char *const files[] = {"f"};
+    const struct daytona_git_remote_add add = {.path = "r", .name = "up", .url = "/nowhere"},
+                                        over = {.path = "r",
+                                                .name = "up",
+                                                .url = "/tmp/bare",
+                                                .overwrite = true};
+    const struct daytona_git_commit commit = {
+        .path = "r", .message = "one", .author = "a", .email = "e"};
+    const struct daytona_git_reset unstage = {.path = "r", .files = files, .file_count = 1},
+                                   hard = {.path = "r", .mode = "hard"},
+                                   odd = {.path = "r", .mode = "odd"};
+    const struct daytona_git_restore restore = {.path = "r", .files = files, .file_count = 1};
+    const struct daytona_git_sync push = {
+        .path = "r", .remote = "up", .branch = "trunk", .set_upstream = true};
+    const struct daytona_git_login login = {"me", "pass"};
+    struct daytona_git_remote *remotes;
+    struct daytona_git_status status;
+    char *value = NULL;
+    size_t count;
+
+    EXPECT(daytona_git_init(fx.box, "r", false, "trunk"), 0);
+    EXPECT(daytona_git_init(fx.box, "/tmp/bare", true, NULL), 0);
+    assert_int_equal(shell("echo one > r/f"), 0);
+    EXPECT(daytona_git_add(fx.box, "r", files, 1), 0);
+    EXPECT(daytona_git_commit(fx.box, &commit, NULL), 0);
+    assert_int_equal(shell("echo two > r/f"), 0);
+    EXPECT(daytona_git_add(fx.box, "r", files, 1), 0);
+    EXPECT(daytona_git_reset(fx.box, &unstage), 0);
+    EXPECT(daytona_git_restore(fx.box, &restore), 0);
+    assert_int_equal(shell("test \"$(cat r/f)\" = one"), 0);
+    assert_int_equal(shell("echo three > r/f"), 0);
+    EXPECT(daytona_git_reset(fx.box, &hard), 0);
+    assert_int_equal(shell("test \"$(cat r/f)\" = one"), 0);
+    EXPECT(daytona_git_reset(fx.box, &odd), -EINVAL);
+    EXPECT(daytona_git_remote_add(fx.box, &add), 0);
+    EXPECT(daytona_git_remote_add(fx.box, &add), -EEXIST);
+    EXPECT(daytona_git_remote_add(fx.box, &over), 0);
+    EXPECT(daytona_git_remotes(fx.box, "r", &remotes, &count), 0);
+    assert_int_equal(count, 1);
+    assert_string_equal(remotes[0].url, "/tmp/bare");
+    daytona_git_remotes_free(remotes, count);
+    EXPECT(daytona_git_push_to(fx.box, &push), 0);
+    EXPECT(daytona_git_pull_from(fx.box, &push), 0);
+    EXPECT(daytona_git_status(fx.box, "r", &status), 0);
+    assert_string_equal(status.upstream, "up/trunk");
+    assert_false(status.detached);
+    daytona_git_status_done(&status);
+    EXPECT(daytona_git_config_get(fx.box, "r", NULL, "user.name", &value), -ENODATA);
+    EXPECT(daytona_git_configure_user(fx.box, "r", "local", "N", "n@x"), 0);
+    EXPECT(daytona_git_config_get(fx.box, "r", NULL, "user.name", &value), 0);
+    assert_string_equal(value, "N");
+    free(value);
+    EXPECT(daytona_git_config_set(fx.box, NULL, "global", "a.b", "c"), 0);
+    EXPECT(daytona_git_config_set(fx.box, NULL, "local", "a.b", "c"), -EINVAL);
+    EXPECT(daytona_git_authenticate(fx.box, &login, "h.org", NULL), 0);
+    assert_int_equal(shell("grep -qx https://me:pass@h.org .git-credentials"), 0);
+    EXPECT(daytona_git_remotes(fx.box, "/tmp", &remotes, &count), -ENOENT);
+}
+
+TEST(newer_git_calls_are_unknown_to_old_daemons)
+{
+    EXPECT(daytona_git_init(fx.box, "r", false, NULL), -EOPNOTSUPP);
+}
+
+TEST(an_environment_is_changed_for_what_comes)
+{
+    const struct daytona_pair set[] = {{(char *)"ONE", (char *)"1"}, {(char *)"TWO", (char *)"2"}},
+                              bad = {(char *)"A-B", (char *)""};
+    static const char *const unset[] = {"ONE"};
+
+    EXPECT(daytona_sandbox_update_env(fx.box, set, 2, NULL, 0), 0);
+    assert_int_equal(shell("test $ONE$TWO = 12"), 0);
+    EXPECT(daytona_sandbox_update_env(fx.box, NULL, 0, unset, 1), 0);
+    assert_int_equal(shell("test x$ONE$TWO = x2"), 0);
+    EXPECT(daytona_sandbox_update_env(fx.box, &bad, 1, NULL, 0), -EINVAL);
 }
 
 TEST(ways_in_are_made_and_taken_back)
@@ -103,6 +177,7 @@ TEST(ways_in_are_made_and_taken_back)
     free(ports);
     EXPECT(daytona_ports_in_use(fx.box, 3000), 0);
     EXPECT(daytona_ports_in_use(fx.box, 80), -EINVAL);
+    EXPECT(daytona_ssh_validate(fx.client, "x", NULL), -EACCES); /* not with a user's key */
     EXPECT(daytona_preview_url(fx.box, 3000, &plain), 0);
     assert_true(strlen(plain.token) > 8);
     EXPECT(daytona_preview_signed_url(fx.box, 3000, 60, &with_key), 0);
@@ -244,6 +319,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOTH(a_repository_from_its_clone_to_its_push),
+        WITH(a_repository_is_made_set_up_and_put_back, new_daemon),
+        WITH(newer_git_calls_are_unknown_to_old_daemons, old_daemon),
+        WITH(an_environment_is_changed_for_what_comes, new_daemon),
         BOTH(ways_in_are_made_and_taken_back),
         WITH(a_port_that_is_listened_on_is_told, old_daemon),
         BOTH(links_to_files_where_the_service_has_them),

@@ -145,9 +145,91 @@ TEST(a_sandbox_can_be_made_from_a_dockerfile)
     script_check(&rig.script);
 }
 
+#define C "/api/secret"
+#define SECRET(name)                                                                               \
+    "{\"id\":\"c1\",\"name\":\"" name                                                              \
+    "\",\"placeholder\":\"p\",\"createdAt\":\"\",\"hosts\":[\"a\"]}"
+
+TEST(secrets_are_made_changed_and_deleted)
+{
+    static const struct step steps[] = {
+        {.request = "POST " C, .status = 201, .body = SECRET("key")},
+        {.request = "POST " C, .status = 409, .body = "{\"message\":\"taken\"}"},
+        {.request = "GET " C "/c1", .status = 200, .body = SECRET("key")},
+        {.request = "PATCH " C "/c1", .status = 200, .body = SECRET("key")},
+        {.request = "GET " C, .status = 200, .body = "[" SECRET("key") "]"},
+        {.request = "GET " C, .status = 200, .body = "[{\"name\":1}]"},
+        {.request = "DELETE " C "/c1", .status = 204},
+        {.request = "PUT /api/sandbox/sb-1/secrets", .status = 200, .body = RIG_SANDBOX("started")},
+        RIG_END,
+    };
+    static const char *const hosts[] = {"a"};
+    const struct daytona_secret_params params = {
+        .name = "key", .value = "v", .hosts = hosts, .host_count = 1};
+    const struct daytona_secret_params change = {.name = "ignored", .description = "d"};
+    const struct daytona_pair use = {(char *)"KEY", (char *)"key"};
+    struct daytona_secret s, *list;
+    size_t count;
+
+    script_set(&rig.script, steps);
+    EXPECT(daytona_secret_create(rig.client, &params, &s), 0);
+    assert_int_equal(s.host_count, 1);
+    assert_string_equal(s.hosts[0], "a");
+    daytona_secret_done(&s);
+    EXPECT(daytona_secret_create(rig.client, &params, &s), -EEXIST);
+    EXPECT(daytona_secret_get(rig.client, "c1", &s), 0);
+    assert_string_equal(s.placeholder, "p");
+    daytona_secret_done(&s);
+    EXPECT(daytona_secret_update(rig.client, "c1", &change), 0);
+    EXPECT(daytona_secret_list(rig.client, &list, &count), 0);
+    assert_int_equal(count, 1);
+    daytona_secret_list_free(list, count);
+    EXPECT(daytona_secret_list(rig.client, &list, &count), -EPROTO);
+    EXPECT(daytona_secret_delete(rig.client, "c1"), 0);
+    EXPECT(daytona_sandbox_set_secrets(rig.box, &use, 1), 0);
+    script_check(&rig.script);
+    assert_string_equal(buf_str(&rig.script.bodies),
+                        "{\"name\":\"key\",\"value\":\"v\",\"hosts\":[\"a\"]}"
+                        "{\"name\":\"key\",\"value\":\"v\",\"hosts\":[\"a\"]}"
+                        "{\"description\":\"d\"}"
+                        "{\"secrets\":[{\"KEY\":\"key\"}]}");
+}
+
+#define W "/api/warm-pools"
+#define POOL "{\"id\":\"w1\",\"snapshot\":\"s\",\"pool\":2,\"currentSize\":1,\"mem\":4}"
+
+TEST(warm_pools_are_made_changed_and_deleted)
+{
+    static const struct step steps[] = {
+        {.request = "POST " W, .status = 201, .body = POOL},
+        {.request = "PATCH " W "/w1", .status = 200, .body = POOL},
+        {.request = "GET " W, .status = 200, .body = "[" POOL "]"},
+        {.request = "DELETE " W "/w1", .status = 204},
+        {.request = "DELETE " W "/w1", .status = 404, .body = "{\"message\":\"gone\"}"},
+        RIG_END,
+    };
+    struct daytona_warm_pool p, *list;
+    size_t count;
+
+    script_set(&rig.script, steps);
+    EXPECT(daytona_warm_pool_create(rig.client, "s", 2, NULL, &p), 0);
+    assert_true(p.pool == 2 && p.current_size == 1 && p.memory_gib == 4);
+    daytona_warm_pool_done(&p);
+    EXPECT(daytona_warm_pool_update(rig.client, "w1", 3), 0);
+    EXPECT(daytona_warm_pool_list(rig.client, &list, &count), 0);
+    assert_int_equal(count, 1);
+    daytona_warm_pool_list_free(list, count);
+    EXPECT(daytona_warm_pool_delete(rig.client, "w1"), 0);
+    EXPECT(daytona_warm_pool_delete(rig.client, "w1"), -ENOENT);
+    script_check(&rig.script);
+    assert_string_equal(buf_str(&rig.script.bodies), "{\"snapshot\":\"s\",\"pool\":2}{\"pool\":3}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        RIG_TEST(secrets_are_made_changed_and_deleted),
+        RIG_TEST(warm_pools_are_made_changed_and_deleted),
         RIG_TEST(volumes_are_made_found_and_deleted),
         RIG_TEST(snapshots_are_made_found_and_deleted),
         RIG_TEST(a_sandbox_can_be_made_from_a_dockerfile),
