@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 /* A handle outlives the name, and then shows no link. */
-static void show_node_locked(struct fs *fs, const struct node *n, struct fs_entry *ret)
+static void show_node_locked(struct fs *fs, struct node *n, struct fs_entry *ret)
 {
-    show_entry_locked(fs, n, ret);
+    show_told_locked(fs, n, ret);
     if (node_gone_locked(n) && (n->dir || !n->deleted))
         ret->st.st_nlink = 0;
 }

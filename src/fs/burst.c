@@ -189,8 +189,11 @@ int burst_question(const struct fs *fs, const struct burst *b, struct remote_ask
         return -ENOMEM;
     for (size_t i = 0; i < b->count; i++)
         paths[i] = path_below(b->v[i].path, fs->root_path);
-    *ret = (struct remote_ask){
-        .root = fs->root_path, .paths = paths, .path_count = b->count, .since_ns = b->since_ns};
+    *ret = (struct remote_ask){.root = fs->root_path,
+                               .paths = paths,
+                               .path_count = b->count,
+                               .since_ns = b->since_ns,
+                               .background = remote_in_background()};
     return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /*
  * Two versions whose ctime fell into one tick of the sandbox's clock look alike. So what was
@@ -193,6 +194,125 @@ int data_fetch_all(struct fs *fs, struct node *n)
             off = 0;
     }
 }
+
+/* ---- as it is now ---- */
+
+/* A blob that holds these bytes. Without the lock: it takes the disk. */
+static int blob_of(struct fs *fs, const struct buf *bytes, struct blob **ret)
+{
+    uint64_t off, len;
+    struct blob *b;
+    ssize_t put = 0;
+    int r = blob_new(fs->cache, bytes->len, &b);
+
+    if (r < 0 || bytes->len == 0) {
+        if (r == 0)
+            *ret = b;
+        return r;
+    }
+    (void)blob_take(b, 0, bytes->len, &off, &len); /* new: all of it is ours */
+    for (size_t done = 0; done < bytes->len; done += (size_t)put) {
+        put = pwrite(blob_fd(b), bytes->data + done, bytes->len - done, (off_t)done);
+        if (put < 0 && errno == EINTR)
+            put = 0;
+        else if (put <= 0)
+            break;
+    }
+    if (put < 0)
+        r = -errno;
+    blob_settle(b, 0, bytes->len, r == 0);
+    if (r == 0) {
+        *ret = b;
+        return 0;
+    }
+    blob_release(b);
+    blob_unref(b);
+    return r;
+}
+
+/* What is there is not all that there is, or not at that path. */
+static bool ours_locked(const struct node *n)
+{
+    return n->ours || node_local(n) || n->file->writing || change_moving_locked(n);
+}
+
+/* The node is not in the tree any more, and whoever opened it to read means what has its name now:
+ * it becomes a picture of that. */
+static bool may_be_picture_locked(const struct node *n)
+{
+    return !n->deleted && n->file->wopens == 0;
+}
+
+/* -EAGAIN: a change here, or a later answer, was quicker. Takes b on success. */
+static int take_picture_locked(struct fs *fs, struct flight *f, struct node *n,
+                               const struct remote_attr *attr, struct blob *b, bool verified)
+{
+    if (!node_gone_locked(n))
+        (void)flight_apply_name_locked(fs, f, n->parent, n->name, 0, attr, NULL);
+    if (node_gone_locked(n)) {
+        if (!may_be_picture_locked(n) || n->changed_seq > f->seq)
+            return -ESTALE;
+        n->resized = n->resized || n->attr.size != attr->size;
+        n->attr = *attr;
+    }
+    if (ours_locked(n) || !remote_attr_same(&n->attr, attr))
+        return -EAGAIN;
+    data_set_blob_locked(n->file, b);
+    n->file->held = true;
+    n->file->version = *attr;
+    n->file->verified = verified;
+    return 0;
+}
+
+static int ask_now(struct fs *fs, struct node *n, const char *path)
+{
+    struct buf bytes = BUF_INIT(FS_SMALL + 1);
+    const int64_t start_ns = fs_sandbox_now(fs);
+    struct blob *b = NULL;
+    struct remote_attr attr;
+    struct flight f;
+    int r;
+
+    flight_start_locked(fs, &f);
+    fs_unlock(fs);
+    r = remote_snapshot(fs->remote, path, FS_SMALL, &bytes, &attr);
+    if (r == 0)
+        r = blob_of(fs, &bytes, &b);
+    fs_lock(fs);
+    if (r == 0)
+        r = take_picture_locked(fs, &f, n, &attr, b, attr.ctime_ns + RACY_NS < start_ns);
+    flight_done(&f);
+    fs_wake(fs);
+    if (r < 0 && b) {
+        blob_release(b);
+        blob_unref(b);
+    }
+    buf_done(&bytes);
+    return r;
+}
+
+int data_fetch_now(struct fs *fs, struct node *n)
+{
+    char *path = NULL;
+    int r;
+
+    if (!fs->serves || n->deleted || ours_locked(n))
+        return -EAGAIN;
+    r = node_path_locked(fs, n, &path);
+    if (r == 0)
+        r = ask_now(fs, n, path);
+    free(path);
+    if (version_moved(r) || r == -EISDIR || r == -ELOOP || r == -EINVAL)
+        return -ESTALE; /* whoever looks the name up again sees what it is now */
+    return r == -EFBIG || r == -EOPNOTSUPP ? -EAGAIN : r;
+}
+
+bool data_young_locked(const struct fs *fs, const struct node *n)
+{
+    return n->attr.ctime_ns > fs_sandbox_now(fs) - fs->ahead_age_ns;
+}
+
+/* ---- across mounts ---- */
 
 /*
  * What is kept for the next mount is found there by the version it was labelled with. If the label

@@ -91,11 +91,28 @@ static void set_hints_locked(struct node *n, struct fs_open_hints *ret)
 {
     struct node_file *nf = n->file;
 
-    *ret = (struct fs_open_hints){.direct_io = !data_whole_locked(n)};
+    /* With another size than this content has, the page cache would cut it, or add zeros to it. */
+    *ret = (struct fs_open_hints){.direct_io = !data_whole_locked(n) || n->resized};
     if (ret->direct_io)
         return;
     ret->keep_cache = nf->opened_id == blob_id(nf->blob);
     nf->opened_id = blob_id(nf->blob);
+}
+
+/* All of it. What changes while it is fetched is followed: there is something at every moment. */
+static int small_content(struct fs *fs, struct node *n)
+{
+    int r = -EAGAIN;
+
+    scan_open(fs, n);
+    if (!n->file->blob && (node_gone_locked(n) || data_young_locked(fs, n)))
+        r = data_fetch_now(fs, n);
+    if (r == -EAGAIN) {
+        r = data_fetch_all(fs, n);
+        if (r == -ESTALE)
+            r = data_fetch_now(fs, n);
+    }
+    return r == -EAGAIN ? -ESTALE : r;
 }
 
 /* Content as open(2) wants it there. May wait. */
@@ -113,14 +130,18 @@ static int open_content(struct fs *fs, struct node *n, int flags, uint64_t group
     data_recall(fs, n);
     if (write_in_parts(fs, n) && (flags & O_ACCMODE) == O_WRONLY)
         return data_blob_locked(fs, n);
-    scan_open(fs, n);
-    r = data_blob_locked(fs, n);
-    if (r < 0 || node_size(n) > FS_SMALL)
-        return r;
-    return data_fetch_all(fs, n);
+    if (node_size(n) <= FS_SMALL)
+        return small_content(fs, n);
+    return node_gone_locked(n) && !n->file->blob ? -ESTALE : data_blob_locked(fs, n);
 }
 
-/* n is fresh. May wait. */
+/* The name may be another file's since it was looked up; to be read, that one is as good. */
+static bool may_follow(const struct node *n, int flags)
+{
+    return S_ISREG(n->attr.mode) && !n->deleted && !flags_write(flags) && !(flags & O_TRUNC);
+}
+
+/* n is fresh, or may_follow. May wait. */
 static int open_node(struct fs *fs, struct node *n, int flags, bool created, struct fs_file **ret,
                      struct fs_open_hints *ret_hints)
 {
@@ -156,7 +177,7 @@ int fs_open(struct fs *fs, uint64_t ino, int flags, struct fs_file **ret,
     n = node_find_locked(fs, ino);
     if (n)
         r = tree_refresh(fs, n, since, false);
-    if (r == 0)
+    if (r == 0 || (n && r == -ESTALE && may_follow(n, flags)))
         r = open_node(fs, n, flags, false, ret, ret_hints);
     node_unref_locked(fs, n);
     fs_unlock(fs);
@@ -216,7 +237,7 @@ static int open_created(struct fs *fs, struct node *n, int flags, bool created,
     if (r < 0)
         return r;
     n->nlookup++;
-    show_entry_locked(fs, n, ret);
+    show_told_locked(fs, n, ret);
     return 0;
 }
 
@@ -295,6 +316,7 @@ static ssize_t read_locked(struct fs_file *file, uint64_t off, void *p, size_t n
     struct fs *fs = file->fs;
     struct node *n = file->node;
     unsigned stale = FS_STALE_TRIES;
+    bool followed = false;
 
     if ((file->flags & O_ACCMODE) == O_WRONLY)
         return -EBADF;
@@ -318,8 +340,14 @@ static ssize_t read_locked(struct fs_file *file, uint64_t off, void *p, size_t n
             return -EAGAIN;
         missing = blob_local_to(n->file->blob, off, len);
         r = data_fetch(fs, n, missing, window_of_locked(file, off, len, missing), &stale);
+        /* It had changed in place, and then another took its name; or its inode number was used
+         * again at once, and all of it was the second. */
+        if (r == -ESTALE && size <= FS_SMALL && !followed) {
+            followed = true;
+            r = data_fetch_now(fs, n);
+        }
         if (r < 0)
-            return r;
+            return r == -EAGAIN ? -ESTALE : r;
     }
 }
 

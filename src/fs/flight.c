@@ -113,6 +113,7 @@ static void update_locked(struct fs *fs, const struct flight *f, struct node *n,
                       n->attr.gid == attr->gid;
 
     const uint32_t nlink = n->attr.nlink;
+    const uint64_t size = node_size(n);
 
     node_known_locked(n, f->start_ns);
     if ((n->attr.mode & S_IFMT) != (attr->mode & S_IFMT))
@@ -125,6 +126,7 @@ static void update_locked(struct fs *fs, const struct flight *f, struct node *n,
     if (n->dir && !same)
         n->dir->by_stat = false;
     n->attr = *attr;
+    n->resized = n->resized || node_size(n) != size;
     if (n->dir && n->dir->waiting > 0)
         n->attr.nlink = nlink; /* as it will be */
     n->times_stale = n->dir && n->dir->waiting == 0 && n->dir->names_seq > f->seq;

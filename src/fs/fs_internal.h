@@ -129,6 +129,7 @@ struct node {
     bool times_stale : 1; /* a directory whose mtime and nlink a local change moved */
     bool shown_times : 1; /* shown_mtime_ns and shown_ctime_ns count */
     bool own_link : 1;    /* made through this mount: shown as written */
+    bool resized : 1;     /* the kernel may still know another size */
     bool leaving : 1;     /* the kernel was asked to forget it, and then it goes */
     int64_t suspect_ns;   /* what was known before must not be used, even by handles; monotonic */
     uint64_t mark;        /* of the last listing that had it */
@@ -373,6 +374,8 @@ void remember_save(struct fs *fs);                              /* without the l
 
 void show_stat_locked(struct fs *fs, const struct node *n, struct stat *ret);
 void show_entry_locked(struct fs *fs, const struct node *n, struct fs_entry *ret);
+/* The same for an answer to the kernel: from now on it knows the size. */
+void show_told_locked(struct fs *fs, struct node *n, struct fs_entry *ret);
 int show_target_locked(struct fs *fs, const struct node *n, char **ret);
 uint64_t show_own_ino(const struct node *n); /* for one without a number in the sandbox */
 uint32_t show_uid_back(const struct fs *fs, uint32_t uid); /* the sandbox's id for a local one */
@@ -548,6 +551,15 @@ int data_blob_locked(struct fs *fs, struct node *n);
 int data_fetch_all(struct fs *fs, struct node *n);
 /* One window from off on; *stale counts down the versions that moved away under it. May wait. */
 int data_fetch(struct fs *fs, struct node *n, uint64_t off, uint64_t window, unsigned *stale);
+/*
+ * All of a small file as it is now, whatever version that is, in one request. If another file has
+ * the name by now, n, which must be open only to be read, shows that one from here on: who opened
+ * it looked the name up a moment ago. May wait. -EAGAIN: it has to be fetched by version. -ESTALE:
+ * there is no such file any more.
+ */
+int data_fetch_now(struct fs *fs, struct node *n);
+/* It may be changing just now: a version that was asked for may be gone when it is fetched. */
+bool data_young_locked(const struct fs *fs, const struct node *n);
 /* What blob_take gave of n->file->blob; settles it. May wait. */
 int data_fetch_range(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes);
 /* Uses what an earlier mount left of this version, if that is whole or n has nothing yet. May wait,

@@ -31,7 +31,7 @@ int fs_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry 
         show_absent_locked(fs, dir, name, known_ns, ret);
     if (r == 0 && n) {
         n->nlookup++;
-        show_entry_locked(fs, n, ret);
+        show_told_locked(fs, n, ret);
     }
     node_unref_locked(fs, n);
     node_unref_locked(fs, dir);
@@ -53,7 +53,7 @@ int fs_lookup_cached(struct fs *fs, uint64_t parent, const char *name, struct fs
         show_absent_locked(fs, dir, name, known_ns, ret);
     if (r == 0 && n) {
         n->nlookup++;
-        show_entry_locked(fs, n, ret);
+        show_told_locked(fs, n, ret);
     }
     node_unref_locked(fs, dir);
     fs_unlock(fs);

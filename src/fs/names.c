@@ -233,7 +233,7 @@ int names_create(struct fs *fs, struct node *dir, const char *name, mode_t mode,
 static void give_entry_locked(struct fs *fs, struct node *n, struct fs_entry *ret)
 {
     n->nlookup++;
-    show_entry_locked(fs, n, ret);
+    show_told_locked(fs, n, ret);
     node_unref_locked(fs, n);
 }
 

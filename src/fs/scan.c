@@ -29,6 +29,8 @@
  *     a way that compares versions. (So a mixed one takes a rewrite that began after the plan.)
  *   - The path is looked at again when the bytes are there: if a local rename moved it meanwhile,
  *     they may be another file's, and are dropped.
+ *   - The service reads STEADY bytes in one go: what is no longer is a version, if perhaps not V.
+ *     A longer one may be mixed, so that nobody gets it before such a look, one for all of a batch.
  *   - What was given away is not written to again: a repeated request skips it.
  */
 
@@ -43,6 +45,7 @@ enum {
     BATCH_MAX = 512,
     BATCH_BYTES_FIRST = 1 << 20,
     BATCH_BYTES = 8 << 20,
+    STEADY = 32 << 10,
     BATCHES = 2,         /* of one walk under way */
     CHUNK = 16,          /* files made room for without a break: that takes the disk */
     STEPS_MAX = 1 << 16, /* nodes looked at for a chunk */
@@ -53,6 +56,7 @@ struct item {
     struct blob *blob; /* counted, held, and all of it taken until it is settled */
     struct remote_attr version;
     char *path;
+    bool came; /* it is looked at before it is settled */
     bool settled;
 };
 
@@ -260,26 +264,55 @@ static bool extend_locked(struct fs *fs, struct batch *b, struct scan *s)
     return n && b->count == until;
 }
 
-/* Every file of it is ours alone until it is settled: its blob is taken. */
-static void settle(struct batch *b, struct item *item, bool good)
+static void settle_locked(struct batch *b, struct item *item)
 {
     struct fs *fs = b->fs;
-    char *path = NULL;
 
-    fs_lock(fs);
-    good = good && !node_gone_locked(item->node) && node_path_locked(fs, item->node, &path) == 0 &&
-           strcmp(path, item->path) == 0;
-    fs_unlock(fs);
-    free(path);
-    if (!good)
-        return; /* at the end, with all that did not come */
+    fs_unlock(fs); /* it may push others out of the cache: that takes the disk */
     blob_settle(item->blob, 0, item->version.size, true);
     fs_lock(fs);
     item->settled = true;
     if (--b->left == 0)
         b->scan->loading--;
     fs_wake(fs);
+}
+
+/* Every file of it is ours alone until it is settled: its blob is taken. What is not good is dealt
+ * with at the end, with all that did not come. */
+static void take_file(struct batch *b, struct item *item)
+{
+    struct fs *fs = b->fs;
+    char *path = NULL;
+
+    fs_lock(fs);
+    if (!node_gone_locked(item->node) && node_path_locked(fs, item->node, &path) == 0 &&
+        strcmp(path, item->path) == 0) {
+        item->came = fs->serves && item->version.size > STEADY;
+        if (!item->came)
+            settle_locked(b, item);
+    }
     fs_unlock(fs);
+    free(path);
+}
+
+/* Those that may be mixed: what is still the version that it was, after all of it came, was that
+ * all the time. */
+static void look_locked(struct batch *b)
+{
+    struct fs *fs = b->fs;
+    const int64_t since = clock_mono_ns();
+
+    for (size_t i = 0; i < b->count; i++)
+        if (b->v[i].came) /* so that one question is about all of their directories */
+            node_unref_locked(fs, node_find_locked(fs, b->v[i].node->id));
+    for (size_t i = 0; i < b->count; i++) {
+        struct item *item = &b->v[i];
+        struct node *n = item->node;
+
+        if (item->came && tree_refresh(fs, n, since, false) == 0 && !node_gone_locked(n) &&
+            n->file->blob == item->blob && remote_attr_same(&n->attr, &item->version))
+            settle_locked(b, item);
+    }
 }
 
 static bool is_awaited_locked(const struct batch *b)
@@ -296,7 +329,8 @@ static void on_done(void *arg, size_t i)
     struct fs *fs = b->fs;
     bool over;
 
-    settle(b, &b->v[i], b->wants[i].err == 0);
+    if (b->wants[i].err == 0)
+        take_file(b, &b->v[i]);
     fs_lock(fs);
     over = clock_mono_ns() - b->scan->used_ns > SCAN_IDLE_NS && !is_awaited_locked(b);
     fs_unlock(fs);
@@ -337,6 +371,7 @@ static void fetch_batch(struct fs *fs, struct job *job, bool drop)
         fs_unlock(fs);
         (void)remote_fetch_many(fs->remote, &many); /* the rest is fetched when it is opened */
         fs_lock(fs);
+        look_locked(b);
     }
     if (b->count == 0 || b->left > 0)
         b->scan->loading--;

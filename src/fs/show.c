@@ -112,6 +112,12 @@ void show_stat_locked(struct fs *fs, const struct node *n, struct stat *ret)
     ret->st_atim = ns_to_timespec(a->atime_ns ? a->atime_ns : mtime_ns);
 }
 
+void show_told_locked(struct fs *fs, struct node *n, struct fs_entry *ret)
+{
+    n->resized = false;
+    show_entry_locked(fs, n, ret);
+}
+
 void show_entry_locked(struct fs *fs, const struct node *n, struct fs_entry *ret)
 {
     const int64_t known_ns = n->ours ? clock_mono_ns() : node_known_ns(n);

@@ -1,14 +1,22 @@
-/* stat; read and pack: the bytes of files, each between two looks at its attributes. */
+/*
+ * stat; read and pack: the bytes of files, each between two looks at its attributes. What is short
+ * enough is read again until both show the same, and nothing that could have changed unseen.
+ */
 #include "helper/verbs.h"
 
 #include "helper/walk.h"
+#include "util/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { CHUNK = 64 << 10 };
+enum { CHUNK = 64 << 10, STEADY_MAX = (1 << 20) + 1, STEADY_TRIES = 5 };
+
+/* Two changes within one tick of the clock look alike. */
+static const int64_t tick_ns = 20 * NS_PER_MS;
 
 static void emit_file_frame(struct emit *e, enum proto_kind kind, const struct stat *st,
                             const char *target)
@@ -57,6 +65,100 @@ static int emit_range(struct emit *e, int fd, uint64_t off, uint64_t len)
     return e->err;
 }
 
+static int emit_long(struct emit *e, int fd, const struct stat *before, uint64_t off, uint64_t len)
+{
+    struct stat after = *before;
+    int r;
+
+    emit_file_frame(e, PROTO_FILE, before, NULL);
+    r = emit_range(e, fd, off, len);
+    if (fstat(fd, &after) < 0)
+        r = -errno;
+    emit_file_frame(e, PROTO_FILE_END, &after, NULL);
+    return r;
+}
+
+static bool same_version(const struct stat *a, const struct stat *b)
+{
+    return a->st_size == b->st_size && timespec_to_ns(a->st_mtim) == timespec_to_ns(b->st_mtim) &&
+           timespec_to_ns(a->st_ctim) == timespec_to_ns(b->st_ctim);
+}
+
+/* Until the last change is so old that the next one shows. */
+static int await_tick(int fd, struct stat *st)
+{
+    const int64_t age_ns = clock_real_ns() - timespec_to_ns(st->st_ctim);
+    struct timespec left;
+
+    if (age_ns < 0 || age_ns >= tick_ns)
+        return 0;
+    left = ns_to_timespec(tick_ns - age_ns);
+    (void)nanosleep(&left, NULL);
+    return fstat(fd, st) < 0 ? -errno : 0;
+}
+
+static int read_range(int fd, uint64_t off, uint64_t len, struct buf *out)
+{
+    char chunk[CHUNK];
+
+    while (len > 0) {
+        const ssize_t n = pread(fd, chunk, len < CHUNK ? len : CHUNK, (off_t)off);
+        const int r = n > 0 ? buf_append(out, chunk, (size_t)n) : 0;
+
+        if (r < 0)
+            return r;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : 0;
+        off += (uint64_t)n;
+        len -= (uint64_t)n;
+    }
+    return 0;
+}
+
+/* What is written all the time is shown as it was found, between two looks that differ. */
+static int read_steadily(int fd, uint64_t off, uint64_t len, struct stat *before,
+                         struct stat *after, struct buf *out)
+{
+    for (unsigned i = 0; i < STEADY_TRIES; i++) {
+        int r = await_tick(fd, before);
+
+        buf_truncate(out, 0);
+        if (r == 0)
+            r = read_range(fd, off, len, out);
+        if (r == 0 && fstat(fd, after) < 0)
+            r = -errno;
+        if (r < 0)
+            return r;
+        if (same_version(before, after))
+            break;
+        if (i + 1 < STEADY_TRIES)
+            *before = *after;
+    }
+    return 0;
+}
+
+static int emit_short(struct emit *e, int fd, struct stat *before, uint64_t off, uint64_t len)
+{
+    struct buf bytes = BUF_INIT(STEADY_MAX);
+    struct stat after;
+    int r = read_steadily(fd, off, len, before, &after, &bytes);
+
+    if (r == 0) {
+        emit_file_frame(e, PROTO_FILE, before, NULL);
+        for (size_t done = 0; done < bytes.len && e->err == 0;) {
+            const size_t n = bytes.len - done < CHUNK ? bytes.len - done : CHUNK;
+
+            emit_data(e, off + done, bytes.data + done, n);
+            done += n;
+        }
+        emit_file_frame(e, PROTO_FILE_END, &after, NULL);
+    }
+    buf_done(&bytes);
+    return r;
+}
+
 static int emit_file(struct emit *e, int root, const char *path, uint64_t off, uint64_t len)
 {
     struct stat st;
@@ -65,12 +167,8 @@ static int emit_file(struct emit *e, int root, const char *path, uint64_t off, u
 
     if (fd < 0)
         return fd;
-    emit_file_frame(e, PROTO_FILE, &st, NULL);
-    r = emit_range(e, fd, off, len);
-    if (fstat(fd, &st) < 0)
-        r = -errno;
+    r = len <= STEADY_MAX ? emit_short(e, fd, &st, off, len) : emit_long(e, fd, &st, off, len);
     close(fd);
-    emit_file_frame(e, PROTO_FILE_END, &st, NULL);
     return r;
 }
 

@@ -14,7 +14,10 @@
 enum {
     SMALL = 1 << 20, /* text of an answer with few frames */
     READ_MAX = 64 << 10,
-    READ_TEXT_MAX = 4 * READ_MAX,
+    WHOLE_MAX = 1 << 20, /* up to here somebody may take a file for one version */
+    SNAPSHOT_MAX = 8 << 20,
+    READ_TEXT_MAX = 64 << 10, /* beside the bytes themselves */
+    STEADY_MAX = 32 << 10,    /* bytes that the service reads in one go */
     CAP_DAC_OVERRIDE_BIT = 1, /* linux/capability.h */
 };
 
@@ -104,12 +107,13 @@ static int write_full(int fd, const char *p, size_t n, uint64_t off)
     return 0;
 }
 
-static int fetch_small(struct helper *h, const char *path, const struct remote_attr *expect,
-                       uint64_t off, uint64_t len, int fd, uint64_t *ret_len)
+/* Appends up to len bytes from off on, all of one version. */
+static int read_range(struct helper *h, const char *path, uint64_t off, size_t len, struct buf *out,
+                      struct remote_attr *ret)
 {
-    const struct helper_way way = {.answer_max = READ_TEXT_MAX,
-                                   .background = remote_in_background()};
-    struct buf raw = BUF_INIT(READ_TEXT_MAX), data = BUF_INIT(READ_MAX);
+    const size_t text_max = READ_TEXT_MAX + 2 * len;
+    const struct helper_way way = {.answer_max = text_max, .background = remote_in_background()};
+    struct buf raw = BUF_INIT(text_max);
     char *dir = path_dir(path), *paths[] = {(char *)path_base(path)};
     const struct proto_request req = {.verb = PROTO_VERB_READ,
                                       .root = dir,
@@ -117,34 +121,72 @@ static int fetch_small(struct helper *h, const char *path, const struct remote_a
                                       .len = len,
                                       .paths = paths,
                                       .path_count = 1};
-    struct remote_attr attr;
     int r = dir ? helper_ask(h, &req, &way, &raw) : -ENOMEM;
 
     if (r == 0)
-        r = answer_read(&raw, off, len, &data, &attr);
+        r = answer_read(&raw, off, len, out, ret);
+    buf_done(&raw);
+    free(dir);
+    return protocol_to_io(r);
+}
+
+static int fetch_exactly(struct helper *h, const char *path, const struct remote_attr *expect,
+                         uint64_t off, uint64_t len, int fd, uint64_t *ret_len)
+{
+    struct buf data = BUF_INIT(READ_MAX);
+    struct remote_attr attr;
+    int r = read_range(h, path, off, (size_t)len, &data, &attr);
+
     if (r == 0 && !remote_attr_same(expect, &attr))
         r = -ESTALE;
     if (r == 0)
         r = write_full(fd, buf_str(&data), data.len, off);
     if (r == 0)
         *ret_len = data.len;
-    buf_done(&raw);
     buf_done(&data);
-    free(dir);
-    return protocol_to_io(r);
+    return r;
+}
+
+/* A byte more than max tells that there is more. */
+static int helper_snapshot(struct remote *r, const char *path, size_t max, struct buf *out,
+                           struct remote_attr *ret)
+{
+    const size_t start = out->len;
+    int err;
+
+    if (max >= SNAPSHOT_MAX)
+        return -EINVAL;
+    err = read_range(helper_of(r), path, 0, max + 1, out, ret);
+    if (err == 0 && out->len - start > max)
+        err = -EFBIG;
+    if (err == 0 && out->len - start != ret->size)
+        err = -EIO; /* one of the kernel's, or a sandbox that lies */
+    return err;
 }
 
 /*
  * A download is the cheaper way by some milliseconds, but it tells versions apart by size and whole
- * seconds only. That is enough for a file that has been left alone for longer; a younger one could
- * have changed twice in its second. Small ranges of such are read by the helper, whose answer says
- * exactly which version it is of.
+ * seconds only, and before it has read anything. That is enough for a range of a file that has been
+ * left alone for longer: a younger one could have changed twice in its second. What is fetched
+ * whole is taken for one version by everybody, so unless it is short enough not to be mixed, it is
+ * read by the helper, whose answer says exactly which version it is of, or looked at once more.
  */
 static bool is_young(const struct helper *h, const struct remote_attr *a)
 {
     static const int64_t young_ns = 3 * NS_PER_S;
 
     return a->ctime_ns > clock_real_ns() + h->info.clock_offset_ns - young_ns;
+}
+
+static int fetch_and_look(struct helper *h, const char *path, const struct remote_attr *expect,
+                          uint64_t len, int fd, uint64_t *ret_len)
+{
+    struct remote_attr attr;
+    int r = remote_fetch(h->plain, path, expect, 0, len, fd, ret_len);
+
+    if (r == 0)
+        r = helper_stat(&h->remote, path, &attr, NULL);
+    return r == 0 && !remote_attr_same(expect, &attr) ? -ESTALE : r;
 }
 
 static int helper_fetch(struct remote *r, const char *path, const struct remote_attr *expect,
@@ -154,9 +196,12 @@ static int helper_fetch(struct remote *r, const char *path, const struct remote_
     /* Nothing in a file of size 0, unless it is one of the kernel's: plain knows those. */
     const uint64_t left = expect && off < expect->size ? expect->size - off : 0;
     const uint64_t want = len < left ? len : left;
+    const bool whole = off == 0 && want == left && want > STEADY_MAX;
 
-    if (want > 0 && want <= READ_MAX && is_young(h, expect))
-        return fetch_small(h, path, expect, off, want, fd, ret_len);
+    if (want > 0 && want <= READ_MAX && (whole || is_young(h, expect)))
+        return fetch_exactly(h, path, expect, off, want, fd, ret_len);
+    if (whole && want <= WHOLE_MAX)
+        return fetch_and_look(h, path, expect, len, fd, ret_len);
     return remote_fetch(h->plain, path, expect, off, len, fd, ret_len);
 }
 
@@ -246,6 +291,7 @@ static const struct remote_ops helper_ops = {
     .changes = helper_changes,
     .fetch = helper_fetch,
     .fetch_many = helper_fetch_many,
+    .snapshot = helper_snapshot,
     .create = helper_create,
     .put = helper_put,
     .mkdir = helper_mkdir,

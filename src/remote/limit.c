@@ -59,7 +59,8 @@ static void gate_leave(struct limit *l, struct gate *g)
 
 static bool carries_data(enum wrap_op op)
 {
-    return op == WRAP_FETCH || op == WRAP_FETCH_MANY || op == WRAP_PUT || op == WRAP_STAGE;
+    return op == WRAP_FETCH || op == WRAP_FETCH_MANY || op == WRAP_SNAPSHOT || op == WRAP_PUT ||
+           op == WRAP_STAGE;
 }
 
 static int limit_around(struct wrap *w, const struct wrap_call *call)

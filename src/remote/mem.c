@@ -378,6 +378,33 @@ static int mem_fetch_many(struct remote *r, const struct remote_many *many)
     return 0;
 }
 
+static int mem_snapshot(struct remote *r, const char *path, size_t max, struct buf *out,
+                        struct remote_attr *ret)
+{
+    struct mem *m = mem_of(r);
+    struct mem_node *n;
+    int err;
+
+    lock_take(&m->lock);
+    err = mem_walk(m, path, &n);
+    if (err == 0 && !S_ISREG(n->attr.mode))
+        err = S_ISDIR(n->attr.mode) ? -EISDIR : S_ISLNK(n->attr.mode) ? -ELOOP : -EINVAL;
+    if (err == 0 && !mem_may(m, n, R_OK))
+        err = -EACCES;
+    if (err == 0 && n->attr.size > max)
+        err = -EFBIG;
+    if (err == 0)
+        err = buf_reserve(out, n->attr.size);
+    if (err == 0) {
+        mem_data_read(&n->data, out->data + out->len, n->attr.size, 0);
+        out->len += n->attr.size;
+        out->data[out->len] = '\0';
+        *ret = n->attr;
+    }
+    lock_drop(&m->lock);
+    return err;
+}
+
 static int mem_statfs(struct remote *r, const char *path, struct remote_statfs *ret)
 {
     struct mem *m = mem_of(r);
@@ -858,6 +885,7 @@ static const struct remote_ops mem_ops = {
     .changes = mem_changes,
     .fetch = mem_fetch,
     .fetch_many = mem_fetch_many,
+    .snapshot = mem_snapshot,
     .create = mem_create,
     .put = mem_put,
     .mkdir = mem_mkdir,

@@ -249,6 +249,22 @@ int remote_fetch_many(struct remote *r, const struct remote_many *many)
     return many->count > 0 ? r->ops->fetch_many(r, many) : 0;
 }
 
+int remote_snapshot(struct remote *r, const char *path, size_t max, struct buf *out,
+                    struct remote_attr *ret)
+{
+    const size_t start = out->len;
+    struct remote_attr attr;
+    int err = check_path(path);
+
+    if (err == 0)
+        err = r->ops->snapshot ? r->ops->snapshot(r, path, max, out, &attr) : -EOPNOTSUPP;
+    if (err < 0)
+        buf_truncate(out, start);
+    else
+        *ret = attr;
+    return err;
+}
+
 /* Backends always get somewhere to put the attributes; the caller only gets them on success. */
 static int give_attr(int err, const struct remote_attr *attr, struct remote_attr *ret)
 {

@@ -226,6 +226,14 @@ struct remote_ops {
      * can be seen. Who must know better looks at the attributes once more.
      */
     int (*fetch_many)(struct remote *r, const struct remote_many *many);
+    /*
+     * Appends all of the regular file that is at path now to out, and ret is what it was like: the
+     * bytes are of one version, as far as the sandbox can see to it in a moment. -EFBIG: there are
+     * more than max, for one more than which out has room. -ESTALE: it changed all the time.
+     * Optional.
+     */
+    int (*snapshot)(struct remote *r, const char *path, size_t max, struct buf *out,
+                    struct remote_attr *ret);
     /* O_CREAT|O_EXCL: -EEXIST. mode is exact (no umask). */
     int (*create)(struct remote *r, const char *path, mode_t mode, struct remote_attr *ret);
     /* Readers in the sandbox see the old content or the new, never a mixture, where they can. */
@@ -267,6 +275,8 @@ int remote_changes(struct remote *r, const struct remote_ask *ask, struct remote
 int remote_fetch(struct remote *r, const char *path, const struct remote_attr *expect, uint64_t off,
                  uint64_t len, int fd, uint64_t *ret_len);
 int remote_fetch_many(struct remote *r, const struct remote_many *many);
+int remote_snapshot(struct remote *r, const char *path, size_t max, struct buf *out,
+                    struct remote_attr *ret);
 int remote_create(struct remote *r, const char *path, mode_t mode, struct remote_attr *ret);
 int remote_put(struct remote *r, const char *path, const struct remote_put *put,
                struct remote_attr *ret);

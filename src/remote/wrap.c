@@ -70,6 +70,13 @@ static int wrap_fetch_many(struct remote *r, const struct remote_many *many)
                                         .many = many});
 }
 
+static int wrap_snapshot(struct remote *r, const char *path, size_t max, struct buf *out,
+                         struct remote_attr *ret)
+{
+    return enter(r, &(struct wrap_call){
+                        .op = WRAP_SNAPSHOT, .path = path, .max = max, .out = out, .ret = ret});
+}
+
 static int wrap_create(struct remote *r, const char *path, mode_t mode, struct remote_attr *ret)
 {
     return enter(r, &(struct wrap_call){.op = WRAP_CREATE, .path = path, .mode = mode, .ret = ret});
@@ -180,6 +187,8 @@ int wrap_forward(struct wrap *w, const struct wrap_call *c)
         return remote_fetch(r, c->path, c->expect, c->off, c->len, c->fd, c->ret_len);
     case WRAP_FETCH_MANY:
         return remote_fetch_many(r, c->many);
+    case WRAP_SNAPSHOT:
+        return remote_snapshot(r, c->path, c->max, c->out, c->ret);
     case WRAP_CREATE:
         return remote_create(r, c->path, c->mode, c->ret);
     case WRAP_PUT:
@@ -292,6 +301,7 @@ static const struct remote_ops wrap_ops = {
     .changes = wrap_changes,
     .fetch = wrap_fetch,
     .fetch_many = wrap_fetch_many,
+    .snapshot = wrap_snapshot,
     .create = wrap_create,
     .put = wrap_put,
     .mkdir = wrap_mkdir,
@@ -324,13 +334,14 @@ void wrap_init(struct wrap *w, struct remote *inner,
 const char *wrap_op_name(enum wrap_op op)
 {
     static const char *const names[] = {
-        [WRAP_INFO] = "info",       [WRAP_STAT] = "stat",       [WRAP_LIST] = "list",
-        [WRAP_TREE] = "tree",       [WRAP_CHANGES] = "changes", [WRAP_FETCH] = "fetch",
-        [WRAP_CREATE] = "create",   [WRAP_PUT] = "put",         [WRAP_MKDIR] = "mkdir",
-        [WRAP_SYMLINK] = "symlink", [WRAP_LINK] = "link",       [WRAP_UNLINK] = "unlink",
-        [WRAP_RMDIR] = "rmdir",     [WRAP_RENAME] = "rename",   [WRAP_SETATTR] = "setattr",
-        [WRAP_STATFS] = "statfs",   [WRAP_EXEC] = "exec",       [WRAP_FETCH_MANY] = "fetch_many",
-        [WRAP_APPLY] = "apply",     [WRAP_STAGE] = "stage",     [WRAP_JOB] = "job",
+        [WRAP_INFO] = "info",         [WRAP_STAT] = "stat",       [WRAP_LIST] = "list",
+        [WRAP_TREE] = "tree",         [WRAP_CHANGES] = "changes", [WRAP_FETCH] = "fetch",
+        [WRAP_CREATE] = "create",     [WRAP_PUT] = "put",         [WRAP_MKDIR] = "mkdir",
+        [WRAP_SYMLINK] = "symlink",   [WRAP_LINK] = "link",       [WRAP_UNLINK] = "unlink",
+        [WRAP_RMDIR] = "rmdir",       [WRAP_RENAME] = "rename",   [WRAP_SETATTR] = "setattr",
+        [WRAP_STATFS] = "statfs",     [WRAP_EXEC] = "exec",       [WRAP_FETCH_MANY] = "fetch_many",
+        [WRAP_APPLY] = "apply",       [WRAP_STAGE] = "stage",     [WRAP_JOB] = "job",
+        [WRAP_SNAPSHOT] = "snapshot",
     };
 
     return (size_t)op < ARRAY_LEN(names) ? names[op] : "?";

@@ -15,6 +15,7 @@ enum wrap_op {
     WRAP_CHANGES,
     WRAP_FETCH,
     WRAP_FETCH_MANY,
+    WRAP_SNAPSHOT,
     WRAP_CREATE,
     WRAP_PUT,
     WRAP_MKDIR,

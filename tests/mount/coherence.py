@@ -1,6 +1,5 @@
 """coherence.py INSIDE MOUNT SCRATCH SECONDS WINDOW_MS: see coherence.sh. Prints each complaint."""
 
-import errno
 import os
 import sys
 import time
@@ -29,6 +28,17 @@ def replace(path, count):
 def in_place(path, count):
     with open(path, "r+b") as f:  # same size, one write: a reader never finds half of it
         f.write(b"%08d\n" % count)
+
+
+def rewrite(path, count):
+    """All of it in one write: who reads it while that happens must read it again."""
+    with open(path, "r+b", buffering=0) as f:
+        os.pwrite(f.fileno(), b"%08d\n" % count * 8000, 0)
+
+
+def grow(path, count):
+    with open(path, "r+b", buffering=0) as f:
+        os.pwrite(f.fileno(), b"%08d\n" % count * (1 + count), 0)
 
 
 def forge(path, count):
@@ -74,6 +84,10 @@ def writer():
     for name in ("replaced", "forged"):
         put(f"{inside}/{name}", 0)
     put(inside + "/placed", 0)
+    for name in ("rewritten", "grown"):
+        open(f"{inside}/{name}", "wb").close()
+    rewrite(inside + "/rewritten", 0)
+    grow(inside + "/grown", 0)
     for name in ("moved", "flipped"):
         (tree if name == "moved" else flip)(f"{inside}/{name}", 0)
     add(inside + "/names", 0)
@@ -84,6 +98,8 @@ def writer():
         replace(inside + "/replaced", count)
         forge(inside + "/forged", count)
         in_place(inside + "/placed", count)
+        rewrite(inside + "/rewritten", count)
+        grow(inside + "/grown", count)
         tree(inside + "/moved", count)
         flip(inside + "/flipped", count)
         add(inside + "/names", count)
@@ -91,12 +107,22 @@ def writer():
         time.sleep(0.15)  # a fetch and the one after it take less
 
 
-def whole(path):
+def hot_writer():
+    """One file that is replaced all the time, and is there all the time."""
+    count = 0
+    while time.monotonic() < end:
+        count += 1
+        replace(inside + "/hot", count)
+        time.sleep(0.002)
+
+
+def whole(path, lines=None):
     with open(path, "rb") as f:
         data = f.read()
     count = int(data[:8])
-    if data != content(count) and not path.endswith("placed"):
-        print(f"mixed: {path}: {count}, {len(data)} bytes")
+    lines = lines(count) if lines else 1 + count % LINES
+    if data != data[:9] * lines and not path.endswith("placed"):
+        print(f"mixed: {path}: {count}, {len(data)} bytes, {set(data.split())}")
     return count
 
 
@@ -112,6 +138,9 @@ def seen_flipped(path):
 LOOKS = {
     "replaced": lambda p: whole(p),
     "forged": lambda p: whole(p),
+    "rewritten": lambda p: whole(p, lambda count: 8000),
+    "grown": lambda p: whole(p, lambda count: 1 + count),
+    "hot": lambda p: whole(p),
     "placed": lambda p: whole(p),
     "moved": lambda p: whole(p + "/a/b/count"),
     "flipped": seen_flipped,
@@ -138,19 +167,18 @@ def reader():
     while time.monotonic() < end - 0.2:
         for name, look in LOOKS.items():
             start = time.monotonic()
-            for attempt in range(5):
+            count = None
+            for _ in range(5 if name in MAY_FAIL else 1):
                 try:
                     count = look(f"{mount}/{name}")
                     break
                 except OSError as e:
-                    # One that is replaced between the lookup and the fetch is stale, once.
-                    if name not in MAY_FAIL and (e.errno != errno.ESTALE or attempt > 0):
+                    if name not in MAY_FAIL:
                         print(f"error: {name}: {e}")
-                    count = None
             if count is None:
                 continue
             least = newest_before(start - window)
-            if least is not None and count < least:
+            if least is not None and count < least and name != "hot":
                 print(f"old: {name}: {count}, but {least} was there {window} s before")
             if count < last.get(name, 0):
                 print(f"back: {name}: {count} after {last[name]}")
@@ -160,16 +188,20 @@ def reader():
     print(f"seen {seen}")
 
 
-pid = os.fork()
-if pid == 0:
-    try:
-        writer()
-    finally:
-        os._exit(0)
+put(inside + "/hot", 0)
+pids = []
+for work in (writer, hot_writer):
+    pids.append(os.fork())
+    if pids[-1] == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
 while not os.path.exists(scratch + "/marks"):
     time.sleep(0.01)
 time.sleep(window)  # what was looked at before may be shown for so long
 try:
     reader()
 finally:
-    os.waitpid(pid, 0)
+    for pid in pids:
+        os.waitpid(pid, 0)

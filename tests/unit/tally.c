@@ -32,7 +32,7 @@ static void count(struct tally *t, const struct wrap_call *call)
     c->all += call->op != WRAP_INFO;
     c->tree += call->op == WRAP_TREE;
     c->changes += call->op == WRAP_CHANGES;
-    c->data += call->op == WRAP_FETCH;
+    c->data += call->op == WRAP_FETCH || call->op == WRAP_SNAPSHOT;
     c->background += remote_in_background();
     if (asks_dirs(call))
         c->paths = call->ask->path_count;

@@ -102,14 +102,26 @@ static void meter_done(struct wrap *w)
 
 static struct meter *meter;
 
-static void up(struct rig *g)
+static void up_as(struct rig *g, bool changes)
 {
     meter = calloc(1, sizeof(*meter));
     wrap_init(&meter->wrap, remote_mem_new(0, 0), meter_around, meter_done);
     lock_init(&meter->lock);
     lock_cond_init(&meter->cond);
-    rig_up(g, &(struct rig_config){.under = &meter->wrap.remote, .coherence_ns = 600 * NS_PER_S});
+    rig_up(g, &(struct rig_config){.under = &meter->wrap.remote,
+                                   .changes = changes,
+                                   .coherence_ns = 600 * NS_PER_S});
     g->fs->ahead_age_ns = 0;
+}
+
+static void up(struct rig *g)
+{
+    up_as(g, false);
+}
+
+static void up_served(struct rig *g)
+{
+    up_as(g, true);
 }
 
 static unsigned requests(void)
@@ -290,15 +302,18 @@ TEST(whatever_is_lost_on_the_way_is_fetched_again)
 
 static void put_other(struct remote *r, const char *path)
 {
-    char other[FILE_BYTES];
-    struct remote_put put = {.size = sizeof(other), .mtime_ns = INT64_MIN};
+    struct remote_put put = {.mtime_ns = INT64_MIN};
     struct remote_attr attr;
     FILE *f = tmpfile();
+    char *other;
 
-    memset(other, '!', sizeof(other));
-    assert_int_equal(pwrite(fileno(f), other, sizeof(other), 0), sizeof(other));
-    put.fd = fileno(f);
     assert_int_equal(remote_stat(r, path, &attr, NULL), 0);
+    put.size = attr.size;
+    other = malloc(attr.size);
+    memset(other, '!', attr.size);
+    assert_int_equal(pwrite(fileno(f), other, attr.size, 0), attr.size);
+    free(other);
+    put.fd = fileno(f);
     put.replace = &attr;
     put.mtime_ns = attr.mtime_ns; /* forged: only ctime tells */
     assert_int_equal(remote_put(r, path, &put, NULL), 0);
@@ -360,6 +375,51 @@ TEST(a_file_that_changes_before_its_bytes_are_read_is_fetched_again)
 TEST(a_file_that_changes_while_it_is_sent_is_not_shown_mixed)
 {
     change_during_fetch(true);
+}
+
+/* What is looked at again before anybody gets it needs no look at the attributes to be dropped. */
+TEST(a_long_file_that_changes_while_a_batch_is_sent_is_never_shown_mixed)
+{
+    enum { LONG = 50000, FILES = 20 };
+    struct rig g;
+
+    up_served(&g);
+    make_tree(&g, 1, FILES, LONG);
+    list_tree(&g, 1);
+    meter->meanwhile = put_other;
+    meter->torn = true;
+    for (unsigned f = 0; f < FILES; f++) {
+        char path[64], got[LONG + 1];
+
+        snprintf(path, sizeof(path), "/d000/f%03u", f);
+        assert_int_equal(rig_read(&g, path, got, sizeof(got)), 0);
+        assert_int_equal(strlen(got), LONG);
+        for (size_t i = 0; i < LONG; i++)
+            if ((got[i] == '!') != (got[0] == '!'))
+                fail_msg("%s is mixed at %zu", path, i);
+    }
+    lock_take(&meter->lock);
+    assert_true(meter->manys > 0);
+    lock_drop(&meter->lock);
+    meter->meanwhile = NULL;
+    rig_down(&g);
+}
+
+TEST(long_files_of_a_batch_cost_one_look_more)
+{
+    enum { LONG = 50000, FILES = 20 };
+    struct tally_counts counts;
+    struct rig g;
+
+    up_served(&g);
+    make_tree(&g, 1, FILES, LONG);
+    list_tree(&g, 1);
+    count_from_here();
+    (void)tally_take(g.tally);
+    expect_tree(&g, 1, FILES, LONG);
+    counts = tally_take(g.tally);
+    assert_int_equal(counts.changes, meter->manys);
+    rig_down(&g);
 }
 
 TEST(young_files_are_fetched_alone)
@@ -744,6 +804,8 @@ int main(void)
         cmocka_unit_test(whatever_is_lost_on_the_way_is_fetched_again),
         cmocka_unit_test(a_file_that_changes_before_its_bytes_are_read_is_fetched_again),
         cmocka_unit_test(a_file_that_changes_while_it_is_sent_is_not_shown_mixed),
+        cmocka_unit_test(a_long_file_that_changes_while_a_batch_is_sent_is_never_shown_mixed),
+        cmocka_unit_test(long_files_of_a_batch_cost_one_look_more),
         cmocka_unit_test(young_files_are_fetched_alone),
         cmocka_unit_test(who_waits_for_a_batch_can_be_interrupted_and_others_go_on),
         cmocka_unit_test(a_mount_ends_while_a_batch_is_under_way),

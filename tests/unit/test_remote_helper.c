@@ -654,6 +654,39 @@ TEST(a_small_read_of_a_young_file_knows_its_version_exactly)
     close(fd);
 }
 
+static int snapshot(const char *name, size_t max, struct buf *out, struct remote_attr *ret)
+{
+    buf_truncate(out, 0);
+    return remote_snapshot(world.r, at(name), max, out, ret);
+}
+
+TEST(a_snapshot_is_all_of_what_is_there_now)
+{
+    struct buf got = BUF_INIT(1 << 20);
+    struct remote_attr a, b;
+
+    have_file("f", "one");
+    do_shell("mkdir d; ln -s f l; mkfifo p; : >empty; head -c 300000 /dev/zero >large");
+    (void)requests();
+    assert_int_equal(snapshot("f", 1000, &got, &a), 0);
+    assert_int_equal(requests(), 1);
+    assert_string_equal(buf_str(&got), "one");
+    b = attr_of("f");
+    assert_true(remote_attr_same(&a, &b));
+    assert_int_equal(snapshot("f", 3, &got, &a), 0);
+    assert_int_equal(snapshot("f", 2, &got, &a), -EFBIG);
+    assert_int_equal(got.len, 0);
+    assert_int_equal(snapshot("empty", 1000, &got, &a), 0);
+    assert_int_equal(a.size, 0);
+    assert_int_equal(snapshot("large", 300000, &got, &a), 0);
+    assert_int_equal(got.len, 300000);
+    assert_int_equal(snapshot("none", 1000, &got, &a), -ENOENT);
+    assert_int_equal(snapshot("d", 1000, &got, &a), -EISDIR);
+    assert_int_equal(snapshot("l", 1000, &got, &a), -ELOOP);
+    assert_int_equal(snapshot("p", 1000, &got, &a), -EINVAL);
+    buf_done(&got);
+}
+
 /* When the sandbox was last used, as its service says. The caller frees. */
 static char *last_activity(void)
 {
@@ -765,6 +798,7 @@ int main(void)
         REMOTE_CASE(paths_beyond_one_request_are_split),
         REMOTE_CASE(what_is_ours_is_not_shown),
         REMOTE_CASE(a_small_read_of_a_young_file_knows_its_version_exactly),
+        REMOTE_CASE(a_snapshot_is_all_of_what_is_there_now),
         REMOTE_CASE(what_is_fetched_in_the_background_is_no_activity),
         REMOTE_CASE(a_question_survives_one_reset),
         REMOTE_CASE(a_stopped_sandbox_is_down_and_the_helper_is_found_again),
