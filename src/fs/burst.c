@@ -1,7 +1,8 @@
 /*
  * What is known is brought up to date on demand: one question about every directory that was used
- * since the last one, and what the answer does not mention is as it was. Directories that nobody
- * looked at lately are asked about when somebody does.
+ * since the last one, and what the answer does not mention is as it was. After a pause it is about
+ * all that was used since the pause before: who did something is likely to do it again. Directories
+ * that nobody looked at lately are asked about when somebody does.
  */
 #include "fs/burst.h"
 
@@ -66,8 +67,7 @@ static int pick_locked(struct fs *fs, struct burst *b, struct node *n)
     b->count++;
     if (n->dir->covered_ns < b->since_ns)
         b->since_ns = n->dir->covered_ns;
-    if (!b->late)
-        unuse_locked(fs, n->dir);
+    n->dir->asked = n->dir->asked || !b->late;
     return 0;
 }
 
@@ -84,11 +84,20 @@ void burst_pick_used_locked(struct fs *fs, struct burst *b, int64_t covered_ns)
 {
     struct node_dir *d, *next;
 
-    /* next may leave the list by being above d; what it had behind it did not. */
+    /* Who works without a pause asks about once in a window. */
+    if (!b->late && fs->burst_ns < clock_mono_ns() - fs_window_ns(fs) / 2 * 3) {
+        const unsigned over = fs->round++;
+
+        DL_FOREACH_SAFE2(fs->used, d, next, used_next)
+        if (d->round != over)
+            unuse_locked(fs, d);
+        else
+            d->asked = false;
+    }
     DL_FOREACH_SAFE2(fs->used, d, next, used_next)
     if (!d->listed || node_gone_locked(d->node))
         unuse_locked(fs, d);
-    else if (may_pick(b, d->node, covered_ns))
+    else if (!d->asked && may_pick(b, d->node, covered_ns))
         pick_up_locked(fs, b, d->node, covered_ns);
 }
 

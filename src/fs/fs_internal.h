@@ -100,9 +100,11 @@ struct node_dir {
     struct flight *flight; /* a listing that is being fetched; its maker's */
     int64_t fail_ns;       /* start of the last listing that failed */
     int fail;
-    unsigned busy; /* open, or just asked for: its names are not evicted */
-    bool picked;   /* for the request that is being put together */
-    bool used;     /* since the last request for changes that had it; in fs.used */
+    unsigned busy;  /* open, or just asked for: its names are not evicted */
+    bool picked;    /* for the request that is being put together */
+    bool used;      /* lately; in fs.used */
+    bool asked;     /* and not since the last request for changes that had it */
+    unsigned round; /* fs.round when it was used last */
     struct node_dir *used_prev, *used_next;
     bool in_lru;
     struct node_dir *prev, *next; /* in fs.lru while it has children */
@@ -242,6 +244,7 @@ struct fs {
     int64_t trim_ns;   /* monotonic */
     bool serves;       /* trees and changes can be asked for */
     struct node_dir *used; /* the first use longest ago first */
+    unsigned round;        /* +1 whenever a pause is over */
     int64_t used_ns;       /* the last use of a node; monotonic */
     int64_t window_set_ns; /* monotonic */
     char *boot;            /* of the last answer; NULL: there was none */

@@ -156,7 +156,11 @@ static void use_locked(struct fs *fs, struct node *n)
     if (!fs->serves)
         return;
     fs->used_ns = clock_mono_ns();
-    if (!d || d->used)
+    if (!d)
+        return;
+    d->round = fs->round;
+    d->asked = false;
+    if (d->used)
         return;
     d->used = true;
     DL_APPEND2(fs->used, d, used_prev, used_next);

@@ -238,6 +238,50 @@ TEST(only_what_was_used_is_asked_about)
     rig_down(&g);
 }
 
+static void pause_now(void)
+{
+    usleep((useconds_t)(2 * window_ns / 1000));
+}
+
+/* Two requests, without a pause between them: each is about a part of it. False: it took longer. */
+static bool use_two_after_another(struct rig *g)
+{
+    const int64_t start_ns = clock_mono_ns();
+    struct fs_entry e;
+
+    assert_int_equal(rig_find(g, "/d7/f1", &e), 0);
+    rig_drop(g, &e);
+    usleep((useconds_t)(window_ns / 1000 * 11 / 10));
+    assert_int_equal(rig_find(g, "/d8/f1", &e), 0);
+    rig_drop(g, &e);
+    assert_int_equal(rig_find(g, "/d8/f1", &e), 0);
+    rig_drop(g, &e);
+    return clock_mono_ns() - start_ns < window_ns * 14 / 10;
+}
+
+TEST(after_a_pause_all_that_was_used_before_it_is_asked_about_at_once)
+{
+    struct fs_entry e;
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns);
+    make_tree(&g, "", 100, 10);
+    walk(&g, FS_ROOT);
+    for (unsigned i = 0; i < 20; i++) {
+        pause_now();
+        if (use_two_after_another(&g))
+            break;
+    }
+    pause_now();
+    tally_take(g.tally);
+    assert_int_equal(rig_find(&g, "/d8/f1", &e), 0);
+    rig_drop(&g, &e);
+    assert_int_equal(rig_find(&g, "/d7/f1", &e), 0);
+    rig_drop(&g, &e);
+    assert_int_equal(tally_take(g.tally).all, 1);
+    rig_down(&g);
+}
+
 TEST(a_walk_over_what_nobody_used_for_long_costs_few_requests)
 {
     struct fs_entry e;
@@ -918,6 +962,7 @@ int main(void)
         cmocka_unit_test(an_idle_mount_asks_nothing),
         cmocka_unit_test(who_needs_the_same_waits_for_one_request),
         cmocka_unit_test(only_what_was_used_is_asked_about),
+        cmocka_unit_test(after_a_pause_all_that_was_used_before_it_is_asked_about_at_once),
         cmocka_unit_test(a_walk_over_what_nobody_used_for_long_costs_few_requests),
         cmocka_unit_test(a_large_directory_is_kept_up_by_one_request),
         cmocka_unit_test(what_does_not_fit_the_first_answer_comes_in_the_background),
