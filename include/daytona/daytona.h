@@ -5,6 +5,7 @@
 #include "daytona/access.h"
 #include "daytona/cancel.h"
 #include "daytona/client.h"
+#include "daytona/computer.h"
 #include "daytona/error.h"
 #include "daytona/files.h"
 #include "daytona/git.h"

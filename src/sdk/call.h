@@ -10,15 +10,17 @@
 /* A header: the sandbox may still stop by itself, whatever is asked of it so. */
 #define CALL_BACKGROUND "X-Daytona-Skip-Last-Activity-Update: true"
 
+struct call_query {
+    const char *key, *value; /* value NULL: left out */
+};
+
 struct call {
     const char *name; /* for statistics: "listFiles"; a literal */
     const char *method;
     const char *base; /* API only: NULL: "/sandbox" */
     const char *id;   /* API only: behind the base, escaped; NULL: none */
     const char *path; /* what comes behind: "/files", "" */
-    struct {
-        const char *key, *value; /* value NULL: left out */
-    } query[6];
+    struct call_query query[8];
     unsigned flags; /* enum http_flags */
     int64_t stall_timeout_ns, total_timeout_ns;
     const char *json; /* body; NULL: none, or parts */

@@ -155,6 +155,7 @@ struct run {
     int epoll;
     bool over; /* the program has said so */
     bool lost; /* it has ended */
+    bool late; /* the close tells of it: clients take the program's word for the end of a run */
 };
 
 /* The sandbox may write what it likes; it must be a frame of text, and one of these ends the run.
@@ -216,7 +217,8 @@ static bool take_events(struct run *run)
                 pass_output(run, run->in->out, "stdout");
                 pass_output(run, run->in->err, "stderr");
             }
-            say(run, run->events.data);
+            if (!run->over || !run->late)
+                say(run, run->events.data);
         }
         buf_consume(&run->events, len + 1);
     }
@@ -322,7 +324,6 @@ static int watch(struct run *run)
 static unsigned run_code(struct run *run, const struct run_json *c, const char **ret_reason)
 {
     const int64_t until = c->timeout_s == 0 ? INT64_MAX : clock_mono_ns() + c->timeout_s * NS_PER_S;
-    bool late;
 
     *ret_reason = "";
     if (send_command(run, c) < 0) {
@@ -330,18 +331,18 @@ static unsigned run_code(struct run *run, const struct run_json *c, const char *
     } else {
         wait_end(run, until);
     }
-    late = !run->over && !run->lost;
-    if (late) {
+    run->late = !run->over && !run->lost;
+    if (run->late) {
         (void)jail_kill_tree(run->in->jail, run->in->job, SIGINT);
         wait_end(run, clock_mono_ns() + GRACE_S * NS_PER_S);
     }
     if (!run->over) /* it is started anew when somebody wants it */
         interpreter_stop(run->in);
-    if (late)
+    if (run->late)
         *ret_reason = "execution timed out";
     else if (run->lost)
         *ret_reason = "the interpreter has ended";
-    return late ? CLOSE_TIMEOUT : run->lost ? CLOSE_LOST : CLOSE_OK;
+    return run->late ? CLOSE_TIMEOUT : run->lost ? CLOSE_LOST : CLOSE_OK;
 }
 
 /* ---- the conversation ---- */

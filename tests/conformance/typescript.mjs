@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
 const require = createRequire(join(process.env.DAYTONA_TS_SDK, 'package.json'))
-const { Daytona } = require('@daytona/sdk')
+const { Daytona, Image } = require('@daytona/sdk')
 
 let passed = 0
 async function step(name, f) {
@@ -102,6 +102,146 @@ await step('execute', async () => {
 await step('execute with a timeout', () =>
   assert.rejects(sandbox.process.executeCommand('sleep 20', undefined, undefined, 1)),
 )
+await step('a session with input', async () => {
+  await sandbox.process.createSession('s')
+  const { cmdId } = await sandbox.process.executeSessionCommand('s', {
+    command: 'read x; echo "got $x"; echo err >&2; (exit 4)',
+    runAsync: true,
+  })
+  await sandbox.process.sendSessionCommandInput('s', cmdId, 'hello\n')
+  let out = ''
+  let err = ''
+  await sandbox.process.getSessionCommandLogs(
+    's',
+    cmdId,
+    (chunk) => (out += chunk),
+    (chunk) => (err += chunk),
+  )
+  assert.ok(out.includes('got hello'))
+  assert.equal(err.trim(), 'err')
+  assert.equal((await sandbox.process.getSessionCommand('s', cmdId)).exitCode, 4)
+  assert.deepEqual(
+    (await sandbox.process.listSessions()).map((x) => x.sessionId),
+    ['s'],
+  )
+  await sandbox.process.deleteSession('s')
+  await assert.rejects(sandbox.process.getSession('s'))
+})
+await step('the interpreter', async () => {
+  const context = await sandbox.codeInterpreter.createContext('/tmp')
+  const run = (code, more) => sandbox.codeInterpreter.runCode(code, { context, ...more })
+  assert.equal((await run('x = 6')).stdout, '')
+  let seen = ''
+  const r = await run('print(x * 7)', { onStdout: (m) => (seen += m.output) })
+  assert.equal(r.stdout, '42\n')
+  assert.equal(seen, '42\n')
+  assert.equal((await run('1 / 0')).error.name, 'ZeroDivisionError')
+  await assert.rejects(run('import time; time.sleep(9)', { timeout: 1 }))
+  assert.equal((await run('print(x)')).stdout, '6\n')
+  assert.deepEqual(
+    (await sandbox.codeInterpreter.listContexts()).map((c) => c.id),
+    [context.id],
+  )
+  await sandbox.codeInterpreter.deleteContext(context)
+})
+await step('git', async () => {
+  await sandbox.process.executeCommand('git init -q -b main repo', home)
+  await sandbox.fs.uploadFile(Buffer.from('one'), `${home}/repo/f`)
+  await sandbox.git.add(`${home}/repo`, ['f'])
+  const { sha } = await sandbox.git.commit(`${home}/repo`, 'm', 'A', 'a@b.c')
+  assert.equal(sha.length, 40)
+  await sandbox.git.createBranch(`${home}/repo`, 'topic')
+  assert.deepEqual((await sandbox.git.branches(`${home}/repo`)).branches.sort(), ['main', 'topic'])
+  assert.equal((await sandbox.git.status(`${home}/repo`)).currentBranch, 'topic')
+})
+if (process.env.DAEMON === 'new') {
+  // this SDK creates terminals only as newer daemons do
+  await step('a terminal', async () => {
+    let out = ''
+    const pty = await sandbox.process.createPty({
+      id: 't',
+      cols: 90,
+      rows: 20,
+      onData: (data) => (out += new TextDecoder().decode(data)),
+    })
+    await pty.waitForConnection()
+    await pty.sendInput('stty size; echo a$((1+1))b; exit 5\n')
+    const { exitCode } = await pty.wait()
+    assert.equal(exitCode, 5)
+    assert.ok(out.includes('20 90'))
+    assert.ok(out.includes('a2b'))
+  })
+  await step('what newer daemons have', async () => {
+    await sandbox.git.init(`${home}/fresh`, false, 'trunk')
+    await sandbox.git.remoteAdd(`${home}/fresh`, 'up', '/nowhere')
+    assert.equal(await sandbox.git.remoteGet(`${home}/fresh`, 'up'), '/nowhere')
+    await sandbox.git.configureUser('N', 'n@x', 'local', `${home}/fresh`)
+    assert.equal(await sandbox.git.getConfig('user.name', 'local', `${home}/fresh`), 'N')
+    await sandbox.updateEnv({ NEWER: 'yes' })
+    assert.equal((await sandbox.process.executeCommand('echo $NEWER')).result, 'yes\n')
+    const url = await sandbox.uploadUrl(`${home}/by-link`)
+    const form = new FormData()
+    form.append('file', new Blob(['linked']), 'x')
+    assert.ok((await fetch(url, { method: 'POST', body: form })).ok)
+    const back = await fetch(await sandbox.downloadUrl(`${home}/by-link`))
+    assert.equal(await back.text(), 'linked')
+  })
+}
+await step('snapshots', async () => {
+  await sandbox.fs.uploadFile(Buffer.from('kept'), `${home}/kept`)
+  await sandbox.createSnapshot('conf-snap')
+  const snapshot = await daytona.snapshot.get('conf-snap')
+  assert.equal(snapshot.state, 'active')
+  const copy = await daytona.create({ snapshot: 'conf-snap' })
+  assert.equal((await copy.fs.downloadFile(`${home}/kept`)).toString(), 'kept')
+  await copy.delete(60, true)
+  let logs = ''
+  const built = await daytona.snapshot.create(
+    { name: 'conf-built', image: Image.base('debian:12').runCommands('true') },
+    { onLogs: (chunk) => (logs += chunk) },
+  )
+  assert.equal(built.state, 'active')
+  assert.ok(logs.includes('RUN true'))
+  const names = (await daytona.snapshot.list()).items.map((x) => x.name)
+  assert.ok(names.includes('conf-snap') && names.includes('conf-built'))
+  await daytona.snapshot.delete(built)
+  await daytona.snapshot.delete(snapshot)
+  await assert.rejects(daytona.create({ snapshot: 'conf-snap' }))
+})
+await step('volumes', async () => {
+  let volume = await daytona.volume.get('conf-vol', true)
+  for (let i = 0; i < 100 && volume.state !== 'ready'; i++) {
+    await new Promise((done) => setTimeout(done, 50))
+    volume = await daytona.volume.get('conf-vol')
+  }
+  const volumes = [{ volumeId: volume.id, mountPath: '/mnt/data' }]
+  for (const expected of ['', 'there']) {
+    const user = await daytona.create({ volumes })
+    const r = await user.process.executeCommand('cat /mnt/data/f; printf there > /mnt/data/f')
+    assert.ok(expected ? r.result === expected : r.result.includes('No such file'))
+    await user.delete(60, true)
+  }
+  assert.equal((await daytona.volume.list()).length, 1)
+  await daytona.volume.delete(volume)
+})
+await step('pause, fork and resize', async () => {
+  const vm = await daytona.create({ snapshot: 'daytona-local-vm' })
+  await vm.pause()
+  assert.equal(vm.state, 'paused')
+  await vm.start()
+  const child = await vm.fork({ name: 'conf-child' })
+  assert.equal(child.name, 'conf-child')
+  await child.delete(60, true)
+  await vm.resize({ cpu: 2 })
+  assert.equal(vm.cpu, 2)
+  await vm.delete(60, true)
+  await assert.rejects(sandbox.pause())
+})
+await step('network settings', async () => {
+  await sandbox.updateNetworkSettings({ networkAllowList: '10.0.0.0/8' })
+  await sandbox.refreshData()
+  assert.equal(sandbox.networkAllowList, '10.0.0.0/8')
+})
 await step('delete', async () => {
   await sandbox.fs.deleteFile(`${dir}/b.bin`)
   await assert.rejects(sandbox.fs.deleteFile(`${dir}/many`))

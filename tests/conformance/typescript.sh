@@ -13,5 +13,7 @@ for daemon in 0.190 new; do
     kill "$SERVE_PID" && wait "$SERVE_PID"
     rm -f "$WORK/serve.json"
     SERVE_ARGS=--daemon=$daemon serve_start
+    DAEMON=$daemon
+    export DAEMON
     check "the official SDK, daemon $daemon" timeout 120 node "$(dirname "$0")/typescript.mjs"
 done
