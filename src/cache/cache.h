@@ -52,7 +52,9 @@ struct cache_key {
 /*
  * From now on content is kept for those who come after us, and found, in a folder named after owner
  * (which says whose files they are). -EBUSY: another process has it; then nothing is kept or found.
- * At most max_bytes of cache_new, the oldest use goes first. cache_free ends what is being kept.
+ * At most max_bytes of cache_new, the oldest use goes first; so do the folders of other owners that
+ * no process has, when all together are more, and after 30 days without use. cache_free ends what
+ * is being kept.
  */
 int cache_keep(struct cache *c, const char *owner);
 bool cache_has(struct cache *c, const struct cache_key *key); /* perhaps: it is not read */

@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -47,8 +46,11 @@ struct pending {
 };
 
 struct keeper {
-    int dir_fd; /* locked */
+    int dir_fd;                /* locked */
+    int parent_fd;             /* borrowed */
+    char name[SHA256_HEX + 1]; /* of the folder */
     uint64_t max_bytes;
+    uint64_t all_max_bytes; /* together with the folders of others */
 
     struct lock lock;      /* inside of the cache's; never held while the disk is used */
     struct entry *entries; /* by the first FILE_BYTES of the name */
@@ -164,6 +166,11 @@ static bool is_name(const char *name)
 {
     return strlen(name) == NAME_BYTES - 1 && name[16] == '-' && name[33] == '-' &&
            strspn(name, "0123456789abcdef-") == NAME_BYTES - 1;
+}
+
+bool keeper_wrote(const char *name)
+{
+    return is_name(name) || strcmp(name, TEMP_NAME) == 0 || strncmp(name, "note", 4) == 0;
 }
 
 static int by_use(const struct entry *a, const struct entry *b)
@@ -289,7 +296,12 @@ static void *work(void *arg)
 {
     struct keeper *s = arg;
     struct pending *p;
+    uint64_t bytes;
 
+    lock_take(&s->lock);
+    bytes = s->bytes;
+    lock_drop(&s->lock);
+    cache_sweep(s->parent_fd, s->name, bytes, s->all_max_bytes);
     lock_take(&s->lock);
     while (s->pending || !s->stopping) {
         p = s->pending;
@@ -542,28 +554,21 @@ int cache_get(struct cache *c, const struct cache_key *key, struct blob *b)
 
 /* ---- the folder ---- */
 
-/* Ours alone, or -EBUSY. */
-static int open_locked_dir(int parent, const char *name)
-{
-    struct stat st;
-    int fd, r = 0;
+enum { FOLDER_TRIES = 3 };
 
-    if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
-        return -errno;
-    fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ELOOP ? -ENOTDIR : -errno;
-    if (fstat(fd, &st) < 0)
-        r = -errno;
-    else if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
-        r = -EACCES;
-    else if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-        r = errno == EWOULDBLOCK ? -EBUSY : -errno;
-    if (r < 0) {
-        close(fd);
-        return r;
+/* Ours alone, or -EBUSY. */
+static int open_folder(int parent, const char *name)
+{
+    int r = -ENOENT;
+
+    for (unsigned i = 0; i < FOLDER_TRIES && r == -ENOENT; i++) {
+        if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
+            return -errno;
+        r = cache_lock_folder(parent, name);
     }
-    return fd;
+    if (r >= 0)
+        (void)futimens(r, NULL); /* its last use */
+    return r;
 }
 
 int keeper_dir(const struct keeper *s)
@@ -607,18 +612,19 @@ static void share_room(struct cache *c, struct keeper *s)
 int cache_keep(struct cache *c, const char *owner)
 {
     struct keeper *s = calloc(1, sizeof(*s));
-    char name[SHA256_HEX + 1];
     int r;
 
     if (!s)
         return -ENOMEM;
-    sha256_hex(owner, strlen(owner), name);
-    r = open_locked_dir(c->dir_fd, name);
+    sha256_hex(owner, strlen(owner), s->name);
+    r = open_folder(c->dir_fd, s->name);
     if (r < 0) {
         free(s);
         return r;
     }
     s->dir_fd = r;
+    s->parent_fd = c->dir_fd;
+    s->all_max_bytes = c->max_bytes;
     s->max_bytes = c->max_bytes - c->max_bytes / 4;
     lock_init(&s->lock);
     lock_cond_init(&s->work);

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "cache/cache.h"
+#include "util/sha256.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MIB = 1 << 20, LEN = 3 * BLOB_BLOCK + 77 };
@@ -393,6 +395,90 @@ TEST(the_oldest_use_goes_first)
     assert_true(count_kept() <= 6);
 }
 
+/* ---- folders of others ---- */
+
+static void keep_for(const char *owner, uint64_t max, unsigned blocks)
+{
+    const struct cache_key key = key_of(1, blocks * (uint64_t)BLOB_BLOCK);
+    struct cache *c;
+    struct blob *b;
+
+    assert_int_equal(cache_new(dir, max, &c), 0);
+    assert_int_equal(cache_keep(c, owner), 0);
+    b = blob_with(c, 1, key.size, (1u << blocks) - 1);
+    cache_put(c, &key, b);
+    let_go(b);
+    cache_free(c);
+}
+
+static char *folder_of(const char *owner, char path[256])
+{
+    char name[SHA256_HEX + 1];
+
+    sha256_hex(owner, strlen(owner), name);
+    snprintf(path, 256, "%s/%s", dir, name);
+    return path;
+}
+
+static void used_ago(const char *owner, int64_t days)
+{
+    const struct timespec at = {.tv_sec = time(NULL) - days * 24 * 3600};
+    const struct timespec times[] = {at, at};
+    char path[256];
+
+    assert_int_equal(utimensat(AT_FDCWD, folder_of(owner, path), times, 0), 0);
+}
+
+static bool is_there(const char *owner)
+{
+    char path[256];
+
+    return access(folder_of(owner, path), F_OK) == 0;
+}
+
+TEST(a_folder_that_nobody_used_for_long_goes)
+{
+    char path[256], file[512];
+    struct cache *held;
+
+    keep_for("old", 64 * MIB, 2);
+    keep_for("young", 64 * MIB, 2);
+    keep_for("old and not all ours", 64 * MIB, 2);
+    snprintf(file, sizeof(file), "%s/diary", folder_of("old and not all ours", path));
+    assert_int_equal(close(open(file, O_WRONLY | O_CREAT, 0600)), 0);
+    assert_int_equal(cache_new(dir, 64 * MIB, &held), 0);
+    assert_int_equal(cache_keep(held, "old, but in use"), 0);
+    used_ago("old", 31);
+    used_ago("old, but in use", 31);
+    used_ago("old and not all ours", 31);
+    used_ago("young", 29);
+    keep_for("new", 64 * MIB, 1);
+    assert_false(is_there("old"));
+    assert_true(is_there("old, but in use"));
+    assert_true(is_there("young"));
+    assert_true(is_there("new"));
+    assert_int_equal(access(file, F_OK), 0);
+    cache_free(held);
+}
+
+TEST(what_was_used_longest_ago_goes_when_all_is_too_much)
+{
+    keep_for("a", 64 * MIB, 16);
+    keep_for("b", 64 * MIB, 16);
+    keep_for("c", 64 * MIB, 16);
+    used_ago("a", 2);
+    used_ago("b", 3);
+    used_ago("c", 1);
+    keep_for("new", 34 * BLOB_BLOCK + 65536, 1);
+    assert_true(is_there("a"));
+    assert_false(is_there("b"));
+    assert_true(is_there("c"));
+    keep_for("new", 17 * BLOB_BLOCK + 65536, 1);
+    assert_false(is_there("a"));
+    assert_true(is_there("c"));
+    assert_true(is_there("new"));
+}
+
 TEST(what_a_crash_left_half_written_is_removed)
 {
     char path[512];
@@ -463,6 +549,9 @@ int main(void)
                                         down),
         cmocka_unit_test_setup_teardown(one_process_at_a_time_has_the_folder, up, down),
         cmocka_unit_test_setup_teardown(the_oldest_use_goes_first, up, down),
+        cmocka_unit_test_setup_teardown(a_folder_that_nobody_used_for_long_goes, up, down),
+        cmocka_unit_test_setup_teardown(what_was_used_longest_ago_goes_when_all_is_too_much, up,
+                                        down),
         cmocka_unit_test_setup_teardown(what_a_crash_left_half_written_is_removed, up, down),
         cmocka_unit_test_setup_teardown(a_note_is_found_as_it_was_written_or_not_at_all, up, down),
     };
