@@ -111,7 +111,8 @@ static int without_jobs(struct exec *e)
 
     if (cli_has(cli, "interactive") || cli_has(cli, "detach") || cli_has(cli, "timeout"))
         return cli_fail(EXEC_NOT_RUN,
-                        "--interactive, --detach and --timeout need the helper in the sandbox%s%s",
+                        "this sandbox has nothing that --interactive, --detach or --timeout could "
+                        "stand on%s%s",
                         e->place.why.len > 0 ? ": " : "", buf_str(&e->place.why));
     return exec_plain(e);
 }
@@ -261,8 +262,10 @@ const struct cli_command cmd_exec = {
         "of a line ends it, ~~ is a ~. It ends when the connection is lost or this program is "
         "ended. A terminal is a login shell that becomes the command, so its profile is read "
         "first.\n\n"
-        "Without the helper in the sandbox output and errors come together when the command ends, "
-        "at most 64 MiB, stdin is empty, and a broken connection is an error.",
+        "Without the helper all of this is done with the sandbox's own tools (sh, base64, stat, "
+        "tail): see jobs in .ctl/help for what is weaker. Where they are missing, output and "
+        "errors come together when the command ends, at most 64 MiB, stdin is empty, and a broken "
+        "connection is an error.",
     .options = options,
     .flags = CLI_API | CLI_JSON | CLI_COMMAND_LINE,
     .max = -1,

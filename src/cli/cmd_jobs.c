@@ -31,7 +31,7 @@ static int fail(struct cli_job_place *p, int err, const char *job)
     if (err == -ENOENT)
         return cli_fail(EXITCODE_NOT_FOUND, "there is no job %s: `daytonafs jobs` lists them", job);
     if (err == -EOPNOTSUPP)
-        return cli_fail(EXITCODE_OTHER, "jobs need the helper in the sandbox%s%s",
+        return cli_fail(EXITCODE_OTHER, "no job can be run in this sandbox%s%s",
                         p->why.len > 0 ? ": " : "", buf_str(&p->why));
     if (err == -ESRCH)
         return cli_fail(EXITCODE_OTHER, "job %s has ended", job);

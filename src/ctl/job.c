@@ -201,7 +201,7 @@ int job_start(struct job *job, const char *cmd, size_t len, struct buf *why)
     if (r == 0) {
         r = begin(job, &s, &now, why);
         if (r == -EOPNOTSUPP)
-            (void)buf_puts(why, "jobs need the helper in the sandbox, see capabilities");
+            (void)buf_puts(why, "no job can be run in this sandbox, see capabilities");
         job_lock(job);
         job->state = r < 0 ? JOB_NEW : JOB_STARTED;
         if (r == 0) {

@@ -7,6 +7,18 @@
 
 enum { OP_TIMEOUT_S = 60 };
 
+static bool has_jobs(struct remote *r)
+{
+    struct remote_info info;
+    bool has;
+
+    if (remote_info(r, &info) < 0)
+        return false;
+    has = info.caps & REMOTE_CAP_JOBS;
+    remote_info_done(&info);
+    return has;
+}
+
 int direct_open(struct daytona_sandbox *sandbox, struct remote **ret, struct buf *why)
 {
     struct remote *plain;
@@ -15,6 +27,12 @@ int direct_open(struct daytona_sandbox *sandbox, struct remote **ret, struct buf
     if (r < 0)
         return r;
     r = remote_helper_new(sandbox, plain, NULL, ret, why);
+    if (r == -EOPNOTSUPP) {
+        if (has_jobs(plain))
+            buf_truncate(why, 0); /* nothing is missing */
+        *ret = plain;
+        return 0;
+    }
     if (r < 0)
         remote_free(plain);
     return r;

@@ -133,7 +133,13 @@ out:
 
 int plain_run(struct plain *p, struct shcmd *s, size_t answer_max, struct shcmd_answer *ret)
 {
-    return run(p, s, answer_max, p->op_timeout_s, NULL, ret);
+    return plain_run_for(p, s, answer_max, p->op_timeout_s, ret);
+}
+
+int plain_run_for(struct plain *p, struct shcmd *s, size_t answer_max, uint32_t timeout_s,
+                  struct shcmd_answer *ret)
+{
+    return run(p, s, answer_max, timeout_s, NULL, ret);
 }
 
 int plain_run_long(struct plain *p, struct shcmd *s, size_t answer_max,
@@ -284,7 +290,7 @@ static void probe_caps(struct plain *p, const struct probe *probe)
     if (probe->truncate)
         caps |= REMOTE_CAP_TRUNCATE;
     if (probe->stat_f)
-        caps |= REMOTE_CAP_STATFS;
+        caps |= REMOTE_CAP_STATFS | REMOTE_CAP_JOBS; /* what tells a file's size there, too */
     if (p->full && p->rename != PLAIN_RENAME_MV && p->renameat2)
         caps |= REMOTE_CAP_EXCHANGE;
     p->info.caps = caps;
@@ -404,6 +410,7 @@ static const struct remote_ops plain_ops = {
     .setattr = plain_setattr,
     .statfs = plain_statfs,
     .exec = plain_exec,
+    .job = plain_job,
     .free = plain_free,
 };
 

@@ -72,6 +72,9 @@ struct plain_more {
  * caller calls shcmd_answer_done after 0.
  */
 int plain_run(struct plain *p, struct shcmd *s, size_t answer_max, struct shcmd_answer *ret);
+/* The same for as long as timeout_s; 0: without end. */
+int plain_run_for(struct plain *p, struct shcmd *s, size_t answer_max, uint32_t timeout_s,
+                  struct shcmd_answer *ret);
 /* The same without end, for a user's own command; more (may be NULL) runs after it. */
 int plain_run_long(struct plain *p, struct shcmd *s, size_t answer_max,
                    const struct plain_more *more, struct shcmd_answer *ret);
@@ -143,6 +146,10 @@ int plain_exec(struct remote *r, const struct remote_exec *exec, struct buf *out
  * too long. */
 int plain_exec_more(struct plain *p, const struct remote_exec *exec, const struct plain_more *more,
                     struct buf *out, int *ret_exit);
+
+/* ---- plain_job.c ---- */
+
+int plain_job(struct remote *r, const struct remote_job_call *call, struct remote_job_answer *ret);
 
 /* ---- plain_api.c: the same through the file API alone, for sandboxes without a shell ---- */
 

@@ -19,7 +19,7 @@
 
 enum {
     SHCMD_TOKEN_LEN = 24,
-    SHCMD_PARTS_MAX = 2,
+    SHCMD_PARTS_MAX = 3,
     SHCMD_MAX = 125 * 1000, /* Linux takes 128 KiB in one argument */
 };
 

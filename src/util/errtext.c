@@ -25,10 +25,11 @@ int errtext_parse(const char *message)
 {
     /* What file system calls answer. busybox and Go use the same words, Go in lower case. */
     static const int known[] = {
-        EPERM,  ENOENT,  EINTR,  EIO,    ENXIO,     E2BIG,   EBADF,        EAGAIN,    ENOMEM,
-        EACCES, EBUSY,   EEXIST, EXDEV,  ENODEV,    ENOTDIR, EISDIR,       EINVAL,    ENFILE,
-        EMFILE, ETXTBSY, EFBIG,  ENOSPC, EROFS,     EMLINK,  ENAMETOOLONG, ENOTEMPTY, ELOOP,
-        EDQUOT, ESTALE,  ENOSYS, ERANGE, EOVERFLOW, EILSEQ,  EOPNOTSUPP,   ETIMEDOUT,
+        EPERM,        ENOENT,     EINTR,     EIO,     ENXIO,  E2BIG,  EBADF,   EAGAIN,
+        ENOMEM,       EACCES,     EBUSY,     EEXIST,  EXDEV,  ENODEV, ENOTDIR, EISDIR,
+        EINVAL,       ENFILE,     EMFILE,    ETXTBSY, EFBIG,  ENOSPC, EROFS,   EMLINK,
+        ENAMETOOLONG, ENOTEMPTY,  ELOOP,     EDQUOT,  ESTALE, ENOSYS, ERANGE,  EOVERFLOW,
+        EILSEQ,       EOPNOTSUPP, ETIMEDOUT, ESRCH,   EPIPE,
     };
     size_t len = strlen(message);
 

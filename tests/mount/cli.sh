@@ -35,15 +35,9 @@ for target in "$MNT" box; do
     code "quoting" 0 "$D" exec "$target" -- printf '%s|' "it's" 'a  b' '$HOME' '' '*' -n --
     is "quoting" "$(out)" "it's|a  b|\$HOME||*|-n|--|"
     code "a line" 0 "$D" exec "$target" -c 'printf "b\na\n" | sort; echo err >&2'
-    if [ "$HELPER" = off ]; then
-        is "a line: all in one" "$(out)" "a
-b
-err"
-    else
-        is "a line" "$(out)" "a
+    is "a line" "$(out)" "a
 b"
-        is "a line: its errors" "$(cat "$WORK/err")" err
-    fi
+    is "a line: its errors" "$(cat "$WORK/err")" err
     code "bytes" 0 "$D" exec "$target" -- printf 'a\000\377\n\n'
     is "bytes" "$(od -An -tx1 "$WORK/out" | tr -d ' \n')" 6100ff0a0a
     code "no newline at the end" 0 "$D" exec "$target" -- printf x

@@ -1,7 +1,7 @@
 # Jobs through a mount: their files with sh alone, the commands, and what goes wrong meanwhile.
 # JOBS is how many short ones run in a row.
 HELPER=${HELPER:-require}
-[ "$HELPER" = off ] && { echo "skip: jobs need the helper"; exit 77; }
+[ "$HELPER" = off ] && JOBS=${JOBS:-20} # each looks for itself how far it is, many times
 . "$(dirname "$0")/lib.sh"
 
 D=$DAYTONAFS

@@ -446,7 +446,8 @@ TEST(a_frame_is_whole_or_refused)
         {"\n" TOKEN ":1\nQUI\n\n" TOKEN ":2 0\n\n" TOKEN ":3\n", -EBADMSG, 0},
         {"\n" TOKEN ":1\nQUI=\n\n" TOKEN ":2 256\n\n" TOKEN ":3\n", -EBADMSG, 0},
         {"\n" TOKEN ":1\nQUI=\n\n" TOKEN ":2 -1\n\n" TOKEN ":3\n", -EBADMSG, 0},
-        {"\n" TOKEN ":1\nQQ==\n-\nQQ==\n-\nQQ==\n\n" TOKEN ":2 0\n\n" TOKEN ":3\n", -EBADMSG, 0},
+        {"\n" TOKEN ":1\nQQ==\n-\nQQ==\n-\nQQ==\n-\nQQ==\n\n" TOKEN ":2 0\n\n" TOKEN ":3\n",
+         -EBADMSG, 0},
     };
     struct shcmd_answer a;
 
