@@ -237,6 +237,7 @@ void flush_usage(struct flush *f, struct flush_usage *ret)
                                 .paused = f->paused,
                                 .line = f->line,
                                 .stuck = f->stuck_why,
+                                .goes_on = f->stuck == STUCK_BEHIND,
                                 .retry_ns = f->halted ? 0 : f->retry_ns};
     lock_drop(&f->lock);
 }

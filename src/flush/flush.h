@@ -130,6 +130,7 @@ struct flush_usage {
     int line;          /* 0, or why the last attempt failed */
     int64_t retry_ns;  /* monotonic: when the next is; 0: none is due */
     const char *stuck; /* NULL, or why nothing is sent any more: a sentence that says what to do */
+    bool goes_on;      /* stuck, and flush_retry ends that */
 };
 void flush_usage(struct flush *f, struct flush_usage *ret);
 /* `SEQ STATE KIND BYTES PATH[ -> PATH2]` lines, the first to go first; at most max lines. Paths are

@@ -102,7 +102,7 @@ static int open_when_free(struct opening *o, const struct journal_key *key, stru
     }
 }
 
-/* Everything in j, if there is anything. What is left stays in it. */
+/* Everything in j, if there is anything. What is left stays in it. 1: until the user says so. */
 static int send_left(struct opening *o, struct journal *j)
 {
     const struct flush_config config = {.op_timeout_ns = o->s->options->op_timeout_ns};
@@ -126,7 +126,7 @@ static int send_left(struct opening *o, struct journal *j)
             fprintf(stderr, "daytonafs: not all of them are in the sandbox (%s):\n%s",
                     errtext_sentence(r < 0 ? r : -EIO), buf_str(&left));
         if (usage.waiting > 0)
-            r = r < 0 ? r : -EIO;
+            r = usage.goes_on ? 1 : r < 0 ? r : -EIO;
         else if (r == -EIO) /* what the sandbox refused is kept, and shown, in its journal */
             r = 0;
     }
@@ -180,8 +180,8 @@ static int open_own(struct opening *o, const char *api_url)
         r = open_when_free(o, &key, &s->journal);
         if (r < 0 || waiting_in(s->journal) == 0)
             return r;
-        (void)send_left(o, s->journal); /* it came meanwhile, or did not go before */
-        if (waiting_in(s->journal) == 0)
+        r = send_left(o, s->journal); /* it came meanwhile, or did not go before */
+        if (r == 1 || waiting_in(s->journal) == 0)
             return 0;
         fprintf(stderr, "daytonafs: they are kept: `daytonafs recover` lists them\n");
         s->journal = journal_free(s->journal);
