@@ -162,6 +162,13 @@ int flush_append(struct flush *f, const struct journal_record *rec, uint64_t *re
     return r;
 }
 
+int flush_room_now(struct flush *f)
+{
+    const int r = journal_wait_room(f->journal, clock_mono_ns());
+
+    return r == -ETIMEDOUT ? -EAGAIN : r;
+}
+
 int flush_room(struct flush *f)
 {
     static const int64_t down_ns = NS_PER_S;

@@ -91,6 +91,7 @@ int flush_append(struct flush *f, const struct journal_record *rec, uint64_t *re
 /* Before flush_append, with no lock held: waits while the journal is over its soft limit. -EINTR.
  */
 int flush_room(struct flush *f);
+int flush_room_now(struct flush *f); /* -EAGAIN: it would wait */
 /* The open file of that group is closed, or has been flushed: what it has written so far may go. */
 void flush_ready(struct flush *f, uint64_t group);
 

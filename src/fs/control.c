@@ -15,6 +15,9 @@
 
 enum { COPY_STEP = 128 << 10 };
 
+#define DRAIN_NS (1 * NS_PER_S)
+#define MAPPED_NS (30 * NS_PER_S)
+
 char *fs_sandbox_path(struct fs *fs, const char *text)
 {
     return path_resolve(fs->root_path, text);
@@ -73,12 +76,40 @@ static int put_left(struct fs *fs, const struct node *n, int err, struct buf *le
     return r;
 }
 
+/*
+ * What was stored through a shared mapping is in the kernel, which writes it when it is to forget
+ * what it has of the file. It has no dirty pages of others: it never caches a write.
+ */
+static int take_mapped(struct fs *fs, struct buf *left)
+{
+    const struct fs_notify *notify = fs->config.notify;
+    const struct fs_file *file;
+    bool any = false;
+    int r;
+
+    fs_lock(fs);
+    DL_FOREACH(fs->mappable, file) {
+        fs_tell_inode_locked(fs, file->node);
+        any = true;
+    }
+    fs_unlock(fs);
+    if (!any || !notify || !notify->drain)
+        return 0;
+    r = notify->drain(fs->config.notify_arg, MAPPED_NS);
+    if (r < 0 && left)
+        (void)buf_puts(left, "what programs changed through mappings is not written back yet\n");
+    return r;
+}
+
 int fs_sync(struct fs *fs, const char *path, struct buf *left)
 {
     struct node **v;
     size_t count;
     int first = 0, r;
 
+    r = take_mapped(fs, left);
+    if (r < 0)
+        return r;
     if (fs->flush)
         return flush_barrier(fs->flush, path, NULL, left);
     fs_lock(fs);
@@ -107,7 +138,7 @@ void fs_drain_notify(struct fs *fs)
     const struct fs_notify *notify = fs->config.notify;
 
     if (notify && notify->drain)
-        notify->drain(fs->config.notify_arg);
+        (void)notify->drain(fs->config.notify_arg, DRAIN_NS); /* what is late ends by itself */
 }
 
 struct node *node_at_locked(struct fs *fs, const char *path)
@@ -184,6 +215,9 @@ int fs_barrier(struct fs *fs, struct buf *left)
 
     if (!fs->flush)
         return fs_sync(fs, NULL, left);
+    r = take_mapped(fs, left);
+    if (r < 0)
+        return r;
     fs_lock(fs);
     since = fs->commands_told;
     fs_unlock(fs);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <stdlib.h>
+#include <utlist.h>
 
 static bool flags_write(int flags)
 {
@@ -61,6 +62,8 @@ static struct fs_file *new_file_locked(struct fs *fs, struct node *n, int flags)
     if (flags_write(flags))
         file->group = ++fs->groups;
     file->late_seen = n->file->late_gen;
+    if ((flags & O_ACCMODE) == O_RDWR)
+        DL_APPEND(fs->mappable, file);
     data_open_locked(n);
     n->file->wopens += flags_write(flags);
     fs->files_open++;
@@ -73,6 +76,8 @@ static void free_file_locked(struct fs_file *file)
     struct node *n = file->node;
 
     window_close_locked(file);
+    if ((file->flags & O_ACCMODE) == O_RDWR)
+        DL_DELETE(file->fs->mappable, file);
     n->file->wopens -= flags_write(file->flags);
     if (n->file->opens == 1)
         data_keep_locked(file->fs, n);
@@ -458,8 +463,8 @@ ssize_t fs_write_cached(struct fs_file *file, uint64_t off, const void *p, size_
     struct fs *fs = file->fs;
     ssize_t r = -EAGAIN;
 
-    if (fs->config.durability == FS_DURABILITY_SYNC || fs->flush)
-        return -EAGAIN; /* there may be no room in the journal */
+    if (fs->config.durability == FS_DURABILITY_SYNC || (fs->flush && flush_room_now(fs->flush) < 0))
+        return -EAGAIN;
     fs_lock(fs);
     if (data_whole_locked(file->node) && !file->node->file->writing)
         r = write_file(file, off, p, n);

@@ -44,10 +44,11 @@ struct fs_notify {
     /* Of no directory, and not open: what the kernel has of it is to be given back, for want of
      * memory. May be NULL, may be lost. */
     void (*forget)(void *arg, uint64_t parent, const char *name);
-    /* Waits (not for long) until what was told before is done. May block, may be NULL. fs_exec,
-     * fs_after_end, fs_refresh, fs_scan and fs_watch_next call it last: somebody will look right
-     * after. */
-    void (*drain)(void *arg);
+    /* Waits up to wait_ns until what was told before is done; -ETIMEDOUT. May block, may be NULL.
+     * fs_exec, fs_after_end, fs_refresh, fs_scan and fs_watch_next call it last: somebody will look
+     * right after. fs_sync and fs_barrier call it first: the kernel drops pages by writing those
+     * that a shared mapping changed. So nobody may call these whom such a write waits for. */
+    int (*drain)(void *arg, int64_t wait_ns);
 };
 
 struct fs_config {
@@ -177,7 +178,8 @@ char *fs_sandbox_path(struct fs *fs, const char *text);
 char *fs_mount_path(struct fs *fs, const char *path);
 
 /*
- * Sends every pending change (path NULL) or those at and below the sandbox path. 0 when all of it
+ * Sends every pending change (path NULL) or those at and below the sandbox path; what programs
+ * stored through shared mappings is one. 0 when all of it
  * is applied; else the first failure (-EIO: something is in conflicts or rejected), and one line
  * for each change or file that is left is appended to left (may be NULL).
  */

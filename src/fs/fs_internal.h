@@ -269,6 +269,7 @@ struct fs {
     struct negative *negatives; /* names the kernel believes to be absent */
     struct event *events;       /* to be told when the lock is dropped */
     size_t event_count, event_cap;
+    struct fs_file *mappable; /* handles through which stores of a mapping may come */
     unsigned files_open, files_written, dirs_open; /* written: those open for writing */
     pthread_t retrier;
     bool retrier_runs, stopping;
@@ -287,13 +288,14 @@ struct fs_file {
     struct fs *fs;
     struct node *node; /* counted */
     int flags;
-    uint64_t group;         /* of what is written through it, for the journal */
-    bool wrote;             /* something, since it was opened or closed in part */
-    unsigned late_seen;     /* failures that its caller was told of, or that were before it */
-    uint64_t next_off;      /* where a reader in order goes on */
-    uint64_t run;           /* bytes that it has read in order */
-    uint64_t ahead_off;     /* up to here all was asked for */
-    struct window *windows; /* that are to be fetched, or are being fetched, before it asks */
+    uint64_t group;              /* of what is written through it, for the journal */
+    bool wrote;                  /* something, since it was opened or closed in part */
+    unsigned late_seen;          /* failures that its caller was told of, or that were before it */
+    uint64_t next_off;           /* where a reader in order goes on */
+    uint64_t run;                /* bytes that it has read in order */
+    uint64_t ahead_off;          /* up to here all was asked for */
+    struct window *windows;      /* that are to be fetched, or are being fetched, before it asks */
+    struct fs_file *prev, *next; /* in fs.mappable */
 };
 
 /* ---- fs.c: the lock ---- */

@@ -11,7 +11,6 @@
 #include <string.h>
 
 enum { QUEUE_MAX = 65536 };
-#define DRAIN_NS (1 * NS_PER_S)
 
 struct item {
     struct item *next;
@@ -85,9 +84,9 @@ static void add_forget(void *arg, uint64_t parent, const char *name)
         add(n, parent, name, true);
 }
 
-static void drain(void *arg)
+static int drain(void *arg, int64_t wait_ns)
 {
-    notify_drain(arg);
+    return notify_drain(arg, wait_ns);
 }
 
 const struct fs_notify notify_for_fs = {
@@ -139,17 +138,20 @@ static void *notify_thread(void *arg)
     return NULL;
 }
 
-void notify_drain(struct notify *n)
+int notify_drain(struct notify *n, int64_t wait_ns)
 {
-    const int64_t until_ns = clock_mono_ns() + DRAIN_NS;
+    const int64_t until_ns = clock_mono_ns() + wait_ns;
     uint64_t told;
+    bool done;
 
     lock_take(&n->lock);
     told = n->told;
     while (n->delivered < told && n->target &&
            lock_wait_until(&n->lock, &n->done, until_ns) != -ETIMEDOUT)
         ;
+    done = n->delivered >= told || !n->target;
     lock_drop(&n->lock);
+    return done ? 0 : -ETIMEDOUT;
 }
 
 void notify_start(struct notify *n, const struct notify_target *target, void *arg)

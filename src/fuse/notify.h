@@ -28,7 +28,7 @@ void notify_stop(struct notify *n);
 
 struct notify *notify_free(struct notify *n);
 
-/* Waits until all that was queued before is delivered, at most 1 s. Never from a target. */
-void notify_drain(struct notify *n);
+/* Waits until all that was queued before is delivered; -ETIMEDOUT. Never from a target. */
+int notify_drain(struct notify *n, int64_t wait_ns);
 
 #endif

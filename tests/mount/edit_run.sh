@@ -52,4 +52,32 @@ for delay in "" latency=40ms; do
     # The command tells what it has changed, and then the file is fetched.
     check "at most 2 requests a round ($used in $rounds)" test $used -le $((2 * rounds))
 done
+
+# What a program stored through a shared mapping, and did not msync, is an edit, too. It keeps the
+# mapping while the commands run.
+if have python3; then
+    answer=$(python3 - "$CTL/run" <<'P'
+import mmap, sys
+
+def run(command):
+    with open(sys.argv[1], 'r+b', buffering=0) as f:
+        f.write(command.encode())
+        return f.readall().decode()
+
+with open('mapped', 'w+b') as f:
+    f.write(b'-' * 10000)
+    f.flush()
+    m = mmap.mmap(f.fileno(), 0)
+    for i in range(20):
+        m[9000:9003] = b'%03d' % i
+        got = run('tail -c 1000 mapped | head -c 3')
+        if got != '%03d' % i:
+            print('round %d: %r' % (i, got))
+            break
+    else:
+        print('right')
+P
+    )
+    is "what is stored through a mapping is there when a command runs" "$answer" right
+fi
 exec 3>&-

@@ -294,13 +294,13 @@ TEST(drain_returns_when_the_kernel_has_been_told)
     for (int i = 0; i < 20; i++)
         notify_for_fs.inode(n, 2);
     notify_for_fs.entry(n, 1, "a");
-    notify_for_fs.drain(n);
+    assert_int_equal(notify_for_fs.drain(n, NS_PER_S), 0);
     assert_int_equal(k.inodes, 20);
     assert_int_equal(k.entries, 1);
     notify_for_fs.inode(n, 2);
     notify_stop(n);
     notify_for_fs.inode(n, 2);
-    notify_for_fs.drain(n);
+    assert_int_equal(notify_for_fs.drain(n, NS_PER_S), 0);
     assert_true(k.inodes <= 21);
     notify_free(n);
     lock_done(&k.lock);
@@ -316,7 +316,7 @@ TEST(drain_does_not_wait_for_ever)
     assert_int_equal(notify_new(&n), 0);
     notify_start(n, &target, &k);
     notify_for_fs.inode(n, 2);
-    notify_drain(n);
+    assert_int_equal(notify_drain(n, NS_PER_S), -ETIMEDOUT);
     assert_true(clock_mono_ns() - start_ns < 5 * NS_PER_S / 2);
     notify_free(n);
     lock_done(&k.lock);
