@@ -249,7 +249,9 @@ static int copy_blob(int fd, const struct cache_key *key, struct blob *b, uint64
     if (r == 0)
         kept_begin(head, key);
     while (r == 0 && at < key->size) {
-        const size_t len = (size_t)(blob_local_to(b, at, RUN_BYTES) - at);
+        /* It may grow meanwhile, and is of no use then. */
+        const uint64_t left = key->size - at, most = left < RUN_BYTES ? left : RUN_BYTES;
+        const size_t len = (size_t)(blob_local_to(b, at, most) - at);
 
         if (len > 0)
             r = copy_run(fd, head, b, at, len, data, off);

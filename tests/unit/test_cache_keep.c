@@ -235,6 +235,27 @@ TEST(what_is_written_to_meanwhile_is_not_kept)
     (void)found_again(1, SIZE);
 }
 
+/* Before its turn comes. */
+TEST(what_grows_before_it_is_kept_is_not_kept)
+{
+    enum { SIZE = 16 << 20 };
+    const struct cache_key first = key_of(2, SIZE), key = key_of(1, 10);
+    struct cache *c = open_cache(64 * MIB);
+    struct blob *large, *b = blob_with(c, 1, 10, 1);
+    char *data = calloc(1, SIZE);
+
+    assert_int_equal(blob_new(c, 0, &large), 0);
+    assert_int_equal(blob_write(large, 0, data, SIZE), 0);
+    cache_put(c, &first, large);
+    cache_put(c, &key, b);
+    assert_int_equal(blob_write(b, 10, data, SIZE / 4), 0);
+    let_go(large);
+    let_go(b);
+    cache_free(c);
+    (void)found_again(1, 10);
+    free(data);
+}
+
 TEST(what_was_written_here_is_kept_as_the_version_it_became)
 {
     const struct cache_key key = key_of(1, 10);
@@ -539,6 +560,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_version_is_not_found_and_takes_the_place, up, down),
         cmocka_unit_test_setup_teardown(what_is_written_to_is_not_kept, up, down),
         cmocka_unit_test_setup_teardown(what_is_written_to_meanwhile_is_not_kept, up, down),
+        cmocka_unit_test_setup_teardown(what_grows_before_it_is_kept_is_not_kept, up, down),
         cmocka_unit_test_setup_teardown(what_was_written_here_is_kept_as_the_version_it_became, up,
                                         down),
         cmocka_unit_test_setup_teardown(damage_at_any_byte_is_noticed, up, down),
