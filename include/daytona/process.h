@@ -2,7 +2,7 @@
 #ifndef DAYTONA_PROCESS_H
 #define DAYTONA_PROCESS_H
 
-#include "daytona/sandbox.h"
+#include "daytona/session.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -53,6 +53,51 @@ struct daytona_code_run {
 DAYTONA_API int daytona_process_code_run(struct daytona_sandbox *sandbox,
                                          const struct daytona_code_run *run,
                                          struct daytona_result *ret);
+
+/*
+ * Commands that go on by themselves and have a number, as other sandboxes' SDKs have them: start,
+ * connect(pid), sendStdin(pid), kill(pid), list. Each is the one command of a session of its own,
+ * "daytona-process-PID", and so has its limits (daytona/session.h): output comes in whole lines,
+ * stdin has no end, all of it ends with the sandbox's stop. Any client of the sandbox may connect,
+ * any number at a time. The number is not that of a process in the sandbox.
+ *
+ * Threads: any, at once. Errors beside those named: as of the session calls behind them.
+ */
+struct daytona_process_params {
+    const char *command;            /* for the sandbox's shell, any number of lines; UTF-8 */
+    const char *cwd;                /* NULL: the work-dir. Not there: exit code 125 */
+    const struct daytona_pair *env; /* names as shells have them, else -EINVAL */
+    size_t env_count;
+};
+
+struct daytona_process {
+    uint32_t pid;
+    char *command;
+    bool running;
+    int exit_code; /* 0 while it runs */
+};
+
+/* createSession, executeSessionCommand. After any error it may have been started or not: list
+ * tells. Its number is never 0. */
+DAYTONA_API int daytona_process_start(struct daytona_sandbox *sandbox,
+                                      const struct daytona_process_params *params,
+                                      uint32_t *ret_pid);
+/* listSessions: those that run, and those that have ended and were not killed. The caller calls
+ * daytona_process_list_free. */
+DAYTONA_API int daytona_process_list(struct daytona_sandbox *sandbox, struct daytona_process **ret,
+                                     size_t *ret_count);
+DAYTONA_API void daytona_process_list_free(struct daytona_process *list, size_t count);
+/* getSession, streamSessionCommandLogs: all of its output, from the beginning, until it has ended;
+ * otherwise as daytona_session_follow. -ENOENT: there is none of that number (any more). */
+DAYTONA_API int daytona_process_connect(struct daytona_sandbox *sandbox, uint32_t pid,
+                                        daytona_output output, void *arg, int *ret_exit_code);
+/* getSession, sendSessionCommandInput: types data, and a newline if it has none. -ESRCH: it has
+ * ended. */
+DAYTONA_API int daytona_process_send_stdin(struct daytona_sandbox *sandbox, uint32_t pid,
+                                           const void *data, size_t len);
+/* deleteSession: SIGTERM, 5 s later SIGKILL, and what is kept of it goes; also for one that has
+ * ended, which otherwise stays until the sandbox stops. -ENOENT. */
+DAYTONA_API int daytona_process_kill(struct daytona_sandbox *sandbox, uint32_t pid);
 
 #ifdef __cplusplus
 }

@@ -76,6 +76,17 @@ code=0
 said=$(printf 'echo a$((1+1))b\nexit 4\n' | "$tmp/terminal" box) || code=$?
 [ $code = 4 ] || fail "terminal exits with $code: $said"
 echo "$said" | grep -q a2b || fail "terminal says $said"
+pid=$("$tmp/process" box start 'read a; echo "got $a"; echo err >&2; exit 4')
+"$tmp/process" box list | grep -q "^$pid running read a; echo" || fail "process: not listed"
+"$tmp/process" box type "$pid" hello || fail "process: nothing can be typed"
+code=0
+said=$("$tmp/process" box connect "$pid" 2>"$tmp/errors") || code=$?
+[ "$code $said $(cat "$tmp/errors")" = "4 got hello err" ] || fail "process: $code $said"
+"$tmp/process" box kill "$pid" || fail "process: one that has ended stays"
+pid=$("$tmp/process" box start 'sleep 1000')
+"$tmp/process" box kill "$pid" || fail "process: not killed"
+! "$tmp/process" box connect "$pid" 2>/dev/null || fail "process: it is still there"
+[ -z "$("$tmp/process" box list)" ] || fail "process: some are left"
 "$tmp/image" flask | grep -q '^RUN python -m pip install flask$' || fail "image says something else"
 "$tmp/access" box 3000 >"$tmp/said"
 grep -q '/3000-' "$tmp/said" && grep -q '^ssh .* until 2' "$tmp/said" ||
