@@ -251,6 +251,7 @@ int tree_settle(struct remote_tree *t)
     int r = check_dirs(t);
 
     for (size_t i = 0; i < t->dir_count && r == 0; i++)
-        r = settle_dir(t->v + t->dirs[i].first, t->dirs[i].count);
+        if (t->dirs[i].count > 0) /* else v may be NULL */
+            r = settle_dir(t->v + t->dirs[i].first, t->dirs[i].count);
     return r;
 }
