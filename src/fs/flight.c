@@ -86,7 +86,8 @@ static bool replaced(const struct node *n, const struct remote_attr *attr)
     if ((n->attr.mode & S_IFMT) != (attr->mode & S_IFMT))
         return true;
     return n->attr.ino != 0 && attr->ino != 0 &&
-           (n->attr.ino != attr->ino || n->attr.dev != attr->dev);
+           (n->attr.ino != attr->ino ||
+            (n->attr.dev != 0 && attr->dev != 0 && n->attr.dev != attr->dev));
 }
 
 static int set_target(struct node *n, const char *target)
@@ -125,7 +126,7 @@ static void update_locked(struct fs *fs, const struct flight *f, struct node *n,
         n->shown_times = false;
     if (n->dir && !same)
         n->dir->by_stat = false;
-    n->attr = *attr;
+    node_set_attr_locked(n, attr);
     n->resized = n->resized || node_size(n) != size;
     if (n->dir && n->dir->waiting > 0)
         n->attr.nlink = nlink; /* as it will be */

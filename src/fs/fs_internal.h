@@ -344,6 +344,8 @@ bool node_is_below_locked(const struct node *n, const struct node *top); /* or t
 int node_path_locked(struct fs *fs, const struct node *n, char **ret);
 int node_path_in_locked(struct fs *fs, const struct node *dir, const char *name, char **ret);
 struct node_file *node_file_locked(struct node *n); /* made when missing; NULL without memory */
+/* Where they do not say the device, it is the one before: of a new one, its directory's. */
+void node_set_attr_locked(struct node *n, const struct remote_attr *attr);
 void node_set_target_locked(struct node *n, char *target); /* of a link, as stored; takes it */
 bool node_local(const struct node *n); /* has content that the sandbox has not */
 bool node_unsent(const struct node *n);

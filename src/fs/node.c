@@ -124,7 +124,8 @@ struct node *node_new_locked(struct fs *fs, struct node *dir, const char *name,
     }
     n->name = memcpy(n->first_name, name, len + 1);
     n->id = fs->next_id++;
-    n->attr = *attr;
+    n->attr.dev = dir ? dir->attr.dev : 0;
+    node_set_attr_locked(n, attr);
     n->attr_ns = n->suspect_ns = FS_NEVER;
     n->attached = true;
     avoid_taken_ino_locked(fs, n);
@@ -355,6 +356,14 @@ struct node_file *node_file_locked(struct node *n)
         }
     }
     return n->file;
+}
+
+void node_set_attr_locked(struct node *n, const struct remote_attr *attr)
+{
+    const uint64_t dev = attr->dev == 0 && attr->ino != 0 ? n->attr.dev : attr->dev;
+
+    n->attr = *attr;
+    n->attr.dev = dev;
 }
 
 void node_set_target_locked(struct node *n, char *target)

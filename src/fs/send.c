@@ -42,7 +42,7 @@ static void put_done_locked(struct fs *fs, struct node *n, uint64_t gen,
         node_stale_links_locked(fs, n);
     if (n->shown_ino == 0 && n->attr.ino != attr->ino)
         node_show_ino_locked(fs, n, n->attr.ino);
-    n->attr = *attr;
+    node_set_attr_locked(n, attr);
     node_known_locked(n, start_ns);
     nf->version = *attr;
     nf->verified = true;

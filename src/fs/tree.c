@@ -353,7 +353,7 @@ void tree_own_attr_locked(struct fs *fs, struct node *n, const struct remote_att
         n->shown_ctime_ns = attr->ctime_ns;
     else
         n->shown_times = false;
-    n->attr = *attr;
+    node_set_attr_locked(n, attr);
     node_known_locked(n, start_ns);
     data_check_locked(fs, n);
 }

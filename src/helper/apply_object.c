@@ -1,6 +1,7 @@
 /* Is what has a name what the change means? And how a change ended. */
 #include "helper/apply.h"
 
+#include "helper/mounts.h"
 #include "helper/walk.h"
 #include "util/clock.h"
 #include "util/sha256.h"
@@ -14,7 +15,7 @@
 static struct batch_attr attr_of(const struct stat *st)
 {
     return (struct batch_attr){
-        .dev = st->st_dev,
+        .dev = mounts_device(st->st_dev),
         .ino = st->st_ino,
         .size = (uint64_t)st->st_size,
         .rdev = st->st_rdev,

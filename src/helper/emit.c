@@ -1,5 +1,6 @@
 #include "helper/emit.h"
 
+#include "helper/mounts.h"
 #include "util/base64.h"
 #include "util/clock.h"
 
@@ -117,7 +118,7 @@ struct proto_entry emit_entry_of(const struct stat *st, const char *name, const 
         .name_len = strlen(name),
         .target = target,
         .target_len = target ? strlen(target) : 0,
-        .dev = st->st_dev,
+        .dev = mounts_device(st->st_dev),
         .ino = st->st_ino,
         .size = (uint64_t)st->st_size,
         .blocks = (uint64_t)st->st_blocks,

@@ -1,6 +1,7 @@
 #include "helper/mounts.h"
 
 #include "helper/text.h"
+#include "util/array.h"
 #include "util/buf.h"
 #include "util/crc32c.h"
 
@@ -8,10 +9,26 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 enum { TABLE_MAX = 4 << 20 };
+
+enum {
+    DEVICES_MAX = 256, /* file systems that are told apart by where they are; others by number */
+    INDEX_BITS = 20,   /* small, since each entry of an answer has one */
+};
+
+static struct {
+    bool read;
+    size_t count;
+    struct device {
+        dev_t number;
+        uint32_t index;
+    } v[DEVICES_MAX];
+} devices; /* of one answer; one thread */
 
 /* a is b, or something below it. */
 static bool is_at_or_below(const char *a, const char *b)
@@ -38,23 +55,48 @@ static void unescape(char *s)
     *to = '\0';
 }
 
-/* "36 35 98:0 /root /mounted/at …": what counts of it begins after the second number. */
-static uint32_t add_line(uint32_t crc, char *line, const char *path)
-{
-    char *save, *word = strtok_r(line, " ", &save), *device, *root, *at;
+/* "36 35 98:0 /root /mounted/at options … - type source options" */
+struct line {
+    const char *device, *root, *type;
+    char *at;
+};
 
-    word = word ? strtok_r(NULL, " ", &save) : NULL;
-    device = word ? strtok_r(NULL, " ", &save) : NULL;
-    root = device ? strtok_r(NULL, " ", &save) : NULL;
-    at = root ? strtok_r(NULL, " ", &save) : NULL;
-    if (!at)
+static bool take_line(char *line, struct line *ret)
+{
+    char *save, *word = strtok_r(line, " ", &save);
+
+    *ret = (struct line){0};
+    for (int i = 0; word && i < 4; i++) {
+        word = strtok_r(NULL, " ", &save);
+        if (i == 1)
+            ret->device = word;
+        else if (i == 2)
+            ret->root = word;
+        else if (i == 3)
+            ret->at = word;
+    }
+    while (word && strcmp(word, "-") != 0)
+        word = strtok_r(NULL, " ", &save);
+    ret->type = word ? strtok_r(NULL, " ", &save) : NULL;
+    if (!ret->type)
+        return false;
+    unescape(ret->at);
+    return true;
+}
+
+static uint32_t add_text(uint32_t crc, const char *text)
+{
+    return crc32c(crc, text, strlen(text) + 1);
+}
+
+static uint32_t add_line(uint32_t crc, char *text, const char *path)
+{
+    struct line line;
+
+    if (!take_line(text, &line) ||
+        (!is_at_or_below(line.at, path) && !is_at_or_below(path, line.at)))
         return crc;
-    unescape(at);
-    if (!is_at_or_below(at, path) && !is_at_or_below(path, at))
-        return crc;
-    crc = crc32c(crc, device, strlen(device) + 1);
-    crc = crc32c(crc, root, strlen(root) + 1);
-    return crc32c(crc, at, strlen(at) + 1);
+    return add_text(add_text(add_text(crc, line.device), line.root), line.at);
 }
 
 /* All of it, ended by NUL; -errno. */
@@ -81,6 +123,8 @@ uint32_t mounts_around(int root)
     uint32_t crc = 0;
     ssize_t n;
 
+    devices.read = false; /* another answer begins */
+
     text_make(proc, sizeof(proc), "/proc/self/fd/%d", root);
     n = readlink(proc, path, sizeof(path) - 1);
     if (n > 0 && read_table(&table) == 0) {
@@ -90,4 +134,78 @@ uint32_t mounts_around(int root)
     }
     buf_done(&table);
     return crc;
+}
+
+/* ---- devices ---- */
+
+/* With another number it is another one, and empty. */
+static bool is_in_memory(const char *type)
+{
+    static const char *const types[] = {"tmpfs", "ramfs", "devtmpfs", "hugetlbfs"};
+
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (strcmp(type, types[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool index_is_taken(uint32_t index)
+{
+    for (size_t i = 0; i < devices.count; i++)
+        if (devices.v[i].index == index)
+            return true;
+    return false;
+}
+
+static const struct device *find_device(dev_t number)
+{
+    for (size_t i = 0; i < devices.count; i++)
+        if (devices.v[i].number == number)
+            return &devices.v[i];
+    return NULL;
+}
+
+static void add_device(char *text)
+{
+    struct line line;
+    char *end;
+    unsigned major, minor;
+    uint32_t index;
+
+    if (!take_line(text, &line) || devices.count == DEVICES_MAX)
+        return;
+    major = (unsigned)strtoul(line.device, &end, 10);
+    minor = *end == ':' ? (unsigned)strtoul(end + 1, NULL, 10) : 0;
+    if (find_device(makedev(major, minor)))
+        return; /* the first place counts: the others are other ways to it */
+    index = add_text(add_text(0, line.type), line.at);
+    if (is_in_memory(line.type))
+        index = add_text(index, line.device);
+    index &= (1U << INDEX_BITS) - 1;
+    while (index_is_taken(index))
+        index = (index + 1) & ((1U << INDEX_BITS) - 1);
+    devices.v[devices.count++] = (struct device){.number = makedev(major, minor), .index = index};
+}
+
+static void read_devices(void)
+{
+    struct buf table = BUF_INIT(TABLE_MAX);
+    char *save, *line;
+
+    devices.read = true;
+    devices.count = 0;
+    if (read_table(&table) == 0)
+        for (line = strtok_r(table.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+            add_device(line);
+    buf_done(&table);
+}
+
+uint64_t mounts_device(dev_t number)
+{
+    const struct device *d;
+
+    if (!devices.read)
+        read_devices();
+    d = find_device(number);
+    return d ? (uint64_t)d->index << 1 | 1 : (uint64_t)number << 1;
 }

@@ -3,6 +3,7 @@
 #define HELPER_MOUNTS_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /*
  * A number that is another one when something was mounted or unmounted at, above or below root (a
@@ -11,5 +12,12 @@
  * of its own gives them new ones each time.
  */
 uint32_t mounts_around(int root);
+
+/*
+ * What tells a file system from all others here, and stays when a sandbox is started again: device
+ * numbers do not. It is made of what is mounted and where; a file system in memory, which does not
+ * outlive its number, and one that is not in the table of mounts (a subvolume) are told by that.
+ */
+uint64_t mounts_device(dev_t number);
 
 #endif

@@ -212,31 +212,39 @@ static int helper_fetch_many(struct remote *r, const struct remote_many *many)
 
 /* ---- what the file calls do as well ---- */
 
+/* They give device numbers, which are not what the helper tells devices by. */
+static int without_device(int r, struct remote_attr *ret)
+{
+    if (r == 0 && ret)
+        ret->dev = 0;
+    return r;
+}
+
 static int helper_create(struct remote *r, const char *path, mode_t mode, struct remote_attr *ret)
 {
-    return remote_create(helper_of(r)->plain, path, mode, ret);
+    return without_device(remote_create(helper_of(r)->plain, path, mode, ret), ret);
 }
 
 static int helper_put(struct remote *r, const char *path, const struct remote_put *put,
                       struct remote_attr *ret)
 {
-    return remote_put(helper_of(r)->plain, path, put, ret);
+    return without_device(remote_put(helper_of(r)->plain, path, put, ret), ret);
 }
 
 static int helper_mkdir(struct remote *r, const char *path, mode_t mode, struct remote_attr *ret)
 {
-    return remote_mkdir(helper_of(r)->plain, path, mode, ret);
+    return without_device(remote_mkdir(helper_of(r)->plain, path, mode, ret), ret);
 }
 
 static int helper_symlink(struct remote *r, const char *target, const char *path,
                           struct remote_attr *ret)
 {
-    return remote_symlink(helper_of(r)->plain, target, path, ret);
+    return without_device(remote_symlink(helper_of(r)->plain, target, path, ret), ret);
 }
 
 static int helper_link(struct remote *r, const char *from, const char *to, struct remote_attr *ret)
 {
-    return remote_link(helper_of(r)->plain, from, to, ret);
+    return without_device(remote_link(helper_of(r)->plain, from, to, ret), ret);
 }
 
 static int helper_unlink(struct remote *r, const char *path)
@@ -252,13 +260,13 @@ static int helper_rmdir(struct remote *r, const char *path)
 static int helper_rename(struct remote *r, const char *from, const char *to, unsigned flags,
                          struct remote_attr *ret)
 {
-    return remote_rename(helper_of(r)->plain, from, to, flags, ret);
+    return without_device(remote_rename(helper_of(r)->plain, from, to, flags, ret), ret);
 }
 
 static int helper_setattr(struct remote *r, const char *path, const struct remote_setattr *set,
                           struct remote_attr *ret)
 {
-    return remote_setattr(helper_of(r)->plain, path, set, ret);
+    return without_device(remote_setattr(helper_of(r)->plain, path, set, ret), ret);
 }
 
 /* ---- making and freeing ---- */

@@ -11,7 +11,7 @@
 
 /* Times are the sandbox's clock, since the epoch, UTC. What a backend cannot know is 0. */
 struct remote_attr {
-    uint64_t dev, ino; /* 0: unknown */
+    uint64_t dev, ino; /* 0: unknown. dev is no number of a device, only another for another */
     uint64_t size;     /* bytes */
     uint64_t rdev;
     int64_t mtime_ns, ctime_ns, atime_ns;

@@ -10,14 +10,15 @@ inside() {
 seen_by() {
     view=$(inside readlink /proc/self/ns/mnt)
     [ "$view" != "$(readlink /proc/self/ns/mnt)" ] || return 1
-    for process in /proc/[0-9]*; do
-        [ "$(readlink "$process/ns/mnt" 2>/dev/null)" = "$view" ] && echo "$process" && return 0
+    for p in /proc/[0-9]*; do
+        [ "$(readlink "$p/ns/mnt" 2>/dev/null)" = "$view" ] && echo "$p" && return 0
     done
     return 1
 }
 
-as_root() {
-    nsenter --mount="$(seen_by)/ns/mnt" "$@"
+as_root() { # it looks for a process only once: asking would be a look at the tree
+    [ -n "${process:-}" ] || process=$(seen_by) || return 1
+    nsenter --mount="$process/ns/mnt" --pid="$process/ns/pid_for_children" "$@"
 }
 
 mkfifo "$SBX/pipe"
@@ -63,6 +64,59 @@ more"
     fi
 else
     echo "skip: nothing can be mounted in the sandbox: $(cat "$WORK/mount.said")"
+fi
+
+# A file system that comes back under another number, as all do when a sandbox is started again.
+requests_of() {
+    sed -n "s/^$1 //p" "$CTL/stats"
+}
+overlay() {
+    as_root mount -t overlay -o "lowerdir=$home/lower,upperdir=$home/upper,workdir=$home/work" \
+        overlay "$home/covered"
+}
+mkdir -p "$SBX/lower" "$SBX/upper" "$SBX/work"
+if [ "$HELPER" = require ] && overlay 2>"$WORK/mount.said"; then
+    head -c 50000 /dev/urandom | base64 >"$WORK/kept"
+    inside sh -c "echo before >covered/edited"
+    cp "$WORK/kept" covered/kept
+    "$DAYTONAFS" sync "$MNT"
+    check "what is in it" cmp covered/kept "$WORK/kept"
+    exec 5<covered/kept
+    number=$(as_root stat -c %d "$home/covered")
+    ino=$(stat -c %i covered/kept)
+    edited=$(cat covered/edited)
+    echo pause >"$CTL/ctl"
+    echo "after $edited" >covered/edited
+    chmod 600 covered/kept
+    as_root umount "$home/covered"
+    others=0
+    until overlay && [ "$(as_root stat -c %d "$home/covered")" != "$number" ] ||
+        [ $others = 20 ]; do
+        as_root umount "$home/covered"
+        as_root mount -t tmpfs none "$home/other" # it takes a number that was free
+        others=$((others + 1))
+    done
+    check "it has another number" test "$(as_root stat -c %d "$home/covered")" != "$number"
+    echo resume >"$CTL/ctl"
+    "$DAYTONAFS" sync "$MNT"
+    is "what waited arrives" "$(inside cat covered/edited)" "after before"
+    is "and this, too" "$(inside stat -c %a covered/kept)" 600
+    is "without a conflict" "$(ls "$CTL/conflicts")" ""
+    sleep 1
+    bytes=$(requests_of bytes_received)
+    check "what was open is the same file" cmp "$WORK/kept" - <&5
+    check "and so it is by its name" cmp "$WORK/kept" covered/kept
+    is "with its number" "$(stat -c %i covered/kept)" "$ino"
+    check "nothing of it is fetched again" \
+        test $(($(requests_of bytes_received) - bytes)) -lt 30000
+    exec 5<&-
+    as_root umount "$home/covered"
+    while [ $others -gt 0 ]; do
+        as_root umount "$home/other"
+        others=$((others - 1))
+    done
+else
+    echo "skip: no overlay in the sandbox: $(cat "$WORK/mount.said")"
 fi
 
 # Stopped and started between two requests.
