@@ -1,5 +1,6 @@
 /* sandbox.c - the life of a sandbox: states, and the processes behind them. */
 #include "server/interpreter.h"
+#include "server/lsp.h"
 #include "server/pty.h"
 #include "server/server_internal.h"
 #include "server/session.h"
@@ -475,6 +476,7 @@ static void end_processes(struct sandbox *sb, struct jail *jail)
     session_end_all(sb);
     pty_end_all(sb);
     interpreter_end_all(sb);
+    lsp_end_all(sb);
     jail_unref(jail);
 }
 

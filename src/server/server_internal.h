@@ -2,7 +2,8 @@
  * server_internal.h - what the server's parts share: the request, the reply, sandboxes, routes.
  *
  * A connection has a thread of its own (libmicrohttpd), so handlers may block. Lock order,
- * outermost first: server.live, the lock of a session, pty or interpreter, server.lock, fault.lock.
+ * outermost first: server.live, the lock of a session, pty, interpreter or lsp, server.lock,
+ * fault.lock.
  * No lock is held over I/O but small local files: the sandbox store, the log of a session.
  */
 #ifndef SERVER_SERVER_INTERNAL_H
@@ -98,6 +99,7 @@ struct sandbox {
     struct session *sessions;         /* server.live */
     struct pty *ptys;                 /* server.live */
     struct interpreter *interpreters; /* server.live */
+    struct lsp *lsps;                 /* server.live */
 };
 
 struct server {
@@ -557,6 +559,13 @@ void pty_post_size(struct request *rq);
 void pty_connect(struct request *rq);
 void pty_create_connect(struct request *rq);
 
+void lsp_post_start(struct request *rq);
+void lsp_post_stop(struct request *rq);
+void lsp_post_open(struct request *rq);
+void lsp_post_close(struct request *rq);
+void lsp_post_completions(struct request *rq);
+void lsp_get_document_symbols(struct request *rq);
+void lsp_get_workspace_symbols(struct request *rq);
 void interpreter_post(struct request *rq);
 void interpreter_get_all(struct request *rq);
 void interpreter_remove(struct request *rq);
