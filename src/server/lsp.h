@@ -9,8 +9,8 @@
 
 #include "server/jail.h"
 #include "util/lock.h"
+#include "wire/json.h"
 
-#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -3,8 +3,8 @@
  *
  * A connection has a thread of its own (libmicrohttpd), so handlers may block. Lock order,
  * outermost first: server.live, the lock of a session, pty, interpreter or lsp, server.lock,
- * fault.lock.
- * No lock is held over I/O but small local files: the sandbox store, the log of a session.
+ * fault.lock. No lock is held over I/O but small local files: the sandbox store, the log of a
+ * session.
  */
 #ifndef SERVER_SERVER_INTERNAL_H
 #define SERVER_SERVER_INTERNAL_H
