@@ -37,7 +37,7 @@ struct blob {
 uint64_t blob_changes(struct blob *b);
 
 struct keeper *keeper_free(struct keeper *s);
-bool keeper_wrote(const char *name); /* a file of that name in such a folder is from here */
+bool keeper_wrote(const char *name);    /* a file of that name in such a folder is from here */
 int keeper_dir(const struct keeper *s); /* its folder, locked; the keeper's own */
 
 /* An owner's folder: a descriptor, locked as long as it is open. -EBUSY; -ENOENT: there is none. */

@@ -166,7 +166,7 @@ static int may_set(struct fs *fs, struct node *n, const struct fs_file *file, un
 }
 
 /* What setattr asks, in the sandbox's terms. */
-static void translate(const struct fs *fs, unsigned set, const struct stat *st,
+static void translate(struct fs *fs, unsigned set, const struct stat *st,
                       struct remote_setattr *ret)
 {
     const int64_t now_ns = fs_sandbox_now(fs);

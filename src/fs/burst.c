@@ -246,6 +246,7 @@ bool burst_clock_locked(struct fs *fs, const struct remote_tree *t, int64_t star
         free(fs->boot);
         fs->boot = strdup(boot);
     }
+    fs_clock_locked(fs, t->now_ns, start_ns);
     fs->boot_ns = boot_ns;
     fs->answer_ns = start_ns;
     fs->uptime_ns = t->uptime_ns;

@@ -307,7 +307,7 @@ int data_fetch_now(struct fs *fs, struct node *n)
     return r == -EFBIG || r == -EOPNOTSUPP ? -EAGAIN : r;
 }
 
-bool data_young_locked(const struct fs *fs, const struct node *n)
+bool data_young_locked(struct fs *fs, const struct node *n)
 {
     return n->attr.ctime_ns > fs_sandbox_now(fs) - fs->ahead_age_ns;
 }

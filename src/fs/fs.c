@@ -13,6 +13,7 @@
 enum { LOOK_TIMES = 3, LOOK_ENTRY_NS = 50000 };
 
 #define CLOCK_SLACK_NS (50 * NS_PER_MS)
+#define CLOCK_SET_NS (2 * NS_PER_S)
 
 enum { EVENTS_MAX = 1 << 17 };
 
@@ -168,9 +169,35 @@ void fs_looked_locked(struct fs *fs, int64_t start_ns, size_t entries)
     fs->window_set_ns = now_ns;
 }
 
-int64_t fs_sandbox_now(const struct fs *fs)
+/*
+ * Answers come with the sandbox's clock. When that is corrected by little, what is shown of later
+ * changes must not be before what was shown of earlier ones; when it was set, it is as on any
+ * machine whose clock is set.
+ */
+int64_t fs_sandbox_now(struct fs *fs)
 {
-    return clock_real_ns() + fs->info.clock_offset_ns;
+    const int64_t now_ns =
+        clock_real_ns() + atomic_load_explicit(&fs->clock_offset_ns, memory_order_relaxed);
+    int64_t last_ns = atomic_load_explicit(&fs->last_now_ns, memory_order_relaxed);
+
+    while (now_ns > last_ns || last_ns - now_ns > CLOCK_SET_NS)
+        if (atomic_compare_exchange_weak_explicit(&fs->last_now_ns, &last_ns, now_ns,
+                                                  memory_order_relaxed, memory_order_relaxed))
+            return now_ns;
+    return last_ns;
+}
+
+void fs_clock_locked(struct fs *fs, int64_t theirs_ns, int64_t asked_ns)
+{
+    const int64_t end_ns = clock_real_ns(), start_ns = end_ns - (clock_mono_ns() - asked_ns);
+    const int64_t before_ns = atomic_load_explicit(&fs->clock_offset_ns, memory_order_relaxed);
+
+    lock_assert_held(&fs->lock);
+    /* An answer that took long says little; so what it allows is left as it was. */
+    atomic_store_explicit(
+        &fs->clock_offset_ns,
+        clock_offset_ns(before_ns, theirs_ns, start_ns - CLOCK_SLACK_NS, end_ns + CLOCK_SLACK_NS),
+        memory_order_relaxed);
 }
 
 static int make_root(struct fs *fs)
@@ -232,8 +259,8 @@ int fs_new(const struct fs_config *config, struct remote *remote, struct cache *
         goto fail;
     fs->serves = (fs->info.caps & REMOTE_CAP_CHANGES) != 0;
     /* Less is how exactly it was measured: make must not find files from the future. */
-    if (llabs(fs->info.clock_offset_ns) < CLOCK_SLACK_NS)
-        fs->info.clock_offset_ns = 0;
+    if (llabs(fs->info.clock_offset_ns) >= CLOCK_SLACK_NS)
+        atomic_store(&fs->clock_offset_ns, fs->info.clock_offset_ns);
     remember_load(fs);
     fs->fill = subtree_fill_new(fs);
     r = fs->fill ? make_root(fs) : -ENOMEM;

@@ -230,8 +230,10 @@ struct fs {
     struct errors *errors; /* has its own lock */
     struct node *root;
     struct siphash_key hash_key;
-    _Atomic int64_t window_ns; /* needs no lock to be read */
-    size_t meta_max;           /* bytes that nodes may take */
+    _Atomic int64_t window_ns;       /* needs no lock to be read */
+    _Atomic int64_t clock_offset_ns; /* sandbox's clock minus ours; the same */
+    _Atomic int64_t last_now_ns;     /* what was last taken for the sandbox's time */
+    size_t meta_max;                 /* bytes that nodes may take */
 
     struct lock lock; /* guards what follows, and every node, op and handle */
     pthread_cond_t cond;
@@ -313,7 +315,9 @@ int64_t fs_since(const struct fs *fs);
 int64_t fs_window_ns(const struct fs *fs); /* coherence_ns, or more */
 /* So many entries were looked at from then on. */
 void fs_looked_locked(struct fs *fs, int64_t start_ns, size_t entries);
-int64_t fs_sandbox_now(const struct fs *fs); /* the sandbox's clock */
+int64_t fs_sandbox_now(struct fs *fs); /* the sandbox's clock; needs no lock */
+/* It showed theirs_ns after asked_ns, monotonic, and before now. */
+void fs_clock_locked(struct fs *fs, int64_t theirs_ns, int64_t asked_ns);
 
 /* ---- index.c ---- */
 
@@ -566,7 +570,7 @@ int data_fetch(struct fs *fs, struct node *n, uint64_t off, uint64_t window, uns
  */
 int data_fetch_now(struct fs *fs, struct node *n);
 /* It may be changing just now: a version that was asked for may be gone when it is fetched. */
-bool data_young_locked(const struct fs *fs, const struct node *n);
+bool data_young_locked(struct fs *fs, const struct node *n);
 /* What blob_take gave of n->file->blob; settles it. May wait. */
 int data_fetch_range(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes);
 /* Uses what an earlier mount left of this version, if that is whole or n has nothing yet. May wait,

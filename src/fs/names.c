@@ -137,8 +137,7 @@ static int make_there(struct fs *fs, const char *path, const struct thing *t,
 }
 
 /* What it will be like. The sandbox has the last word when it is done. */
-static struct remote_attr predict(const struct fs *fs, const struct node *dir,
-                                  const struct thing *t)
+static struct remote_attr predict(struct fs *fs, const struct node *dir, const struct thing *t)
 {
     const bool group = dir->attr.mode & S_ISGID;
     const int64_t now_ns = fs_sandbox_now(fs);

@@ -202,7 +202,7 @@ static struct batch *new_batch(struct fs *fs, struct scan *s, size_t files, uint
     return NULL;
 }
 
-static bool may_fetch(const struct fs *fs, const struct node *n)
+static bool may_fetch(struct fs *fs, const struct node *n)
 {
     const struct remote_attr *a = &n->attr;
     const int64_t changed_ns = a->ctime_ns ? a->ctime_ns : a->mtime_ns;

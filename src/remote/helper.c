@@ -175,7 +175,7 @@ static bool is_young(const struct helper *h, const struct remote_attr *a)
 {
     static const int64_t young_ns = 3 * NS_PER_S;
 
-    return a->ctime_ns > clock_real_ns() + h->info.clock_offset_ns - young_ns;
+    return a->ctime_ns > clock_real_ns() + atomic_load(&h->clock_offset_ns) - young_ns;
 }
 
 static int fetch_and_look(struct helper *h, const char *path, const struct remote_attr *expect,
@@ -352,6 +352,7 @@ static int begin(struct helper *h, struct buf *why)
         if (took_ns >= 0 && took_ns < 200 * NS_PER_MS)
             h->info.clock_offset_ns =
                 (int64_t)((uint64_t)end.start.now_ns - (uint64_t)(start_ns + took_ns / 2));
+        atomic_store(&h->clock_offset_ns, h->info.clock_offset_ns);
         shell = path_base(h->info.shell);
         atomic_store(&h->stdin_is_left, strcmp(shell, "zsh") == 0 || strcmp(shell, "bash") == 0);
     }

@@ -42,8 +42,9 @@ struct helper {
     struct remote_info info;         /* never changes once it is there, as what follows */
     struct helper_program programs[HELPER_ARCHES];
     size_t program_count;
-    uint32_t op_timeout_s;     /* 0: none; of every request that need not take longer */
-    atomic_bool stdin_is_left; /* a shell leaves what follows its first line to the program */
+    uint32_t op_timeout_s;           /* 0: none; of every request that need not take longer */
+    _Atomic int64_t clock_offset_ns; /* sandbox's clock minus ours, by the last answers */
+    atomic_bool stdin_is_left;       /* a shell leaves what follows its first line to the program */
 
     struct lock lock; /* guards what follows */
     pthread_cond_t settled;

@@ -58,11 +58,15 @@ int helper_tree_take(struct helper *h, const struct buf *raw, const struct proto
 static int ask_piece(struct helper *h, struct proto_request *req, const struct helper_way *way,
                      struct remote_tree *ret)
 {
+    const int64_t start_ns = clock_real_ns(), before_ns = atomic_load(&h->clock_offset_ns);
     struct buf raw = BUF_INIT(ANSWER_MAX);
     int r = helper_ask(h, req, way, &raw);
 
     if (r == 0)
         r = helper_tree_take(h, &raw, req, ret);
+    if (r == 0)
+        atomic_store(&h->clock_offset_ns,
+                     clock_offset_ns(before_ns, ret->now_ns, start_ns, clock_real_ns()));
     buf_done(&raw);
     return r == -EPROTO ? -EIO : r;
 }

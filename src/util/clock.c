@@ -18,6 +18,18 @@ int64_t clock_real_ns(void)
     return now(CLOCK_REALTIME);
 }
 
+int64_t clock_offset_ns(int64_t offset_ns, int64_t theirs_ns, int64_t start_ns, int64_t end_ns)
+{
+    int64_t least, most;
+
+    if (__builtin_sub_overflow(theirs_ns, end_ns, &least) ||
+        __builtin_sub_overflow(theirs_ns, start_ns, &most) || least > most)
+        return offset_ns;
+    if (offset_ns < least)
+        return least;
+    return offset_ns > most ? most : offset_ns;
+}
+
 struct timespec ns_to_timespec(int64_t ns)
 {
     struct timespec ts = {.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};

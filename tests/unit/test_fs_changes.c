@@ -954,9 +954,57 @@ TEST(a_deep_tree_is_walked)
     rig_down(&g);
 }
 
+static int64_t shown_mtime(struct rig *g, struct fs_file *f)
+{
+    struct fs_entry e;
+
+    assert_int_equal(fs_getattr(g->fs, fs_file_ino(f), f, &e), 0);
+    return timespec_to_ns(e.st.st_mtim);
+}
+
+TEST(the_sandboxs_clock_is_followed_and_no_time_goes_back)
+{
+    static const struct {
+        int64_t off_ns, least_ns,
+            most_ns; /* of what is shown of a change made then, to our clock */
+    } steps[] = {
+        {0, -NS_PER_S, NS_PER_S},
+        {3600 * NS_PER_S, 3599 * NS_PER_S, 3601 * NS_PER_S},
+        {3599 * NS_PER_S, 3598 * NS_PER_S, 3601 * NS_PER_S}, /* a correction: time waits for it */
+        {-3600 * NS_PER_S, -3601 * NS_PER_S, -3599 * NS_PER_S},
+        {0, -NS_PER_S, NS_PER_S},
+    };
+    struct fs_file *f[ARRAY_LEN(steps)];
+    int64_t shown[ARRAY_LEN(steps)];
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns);
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        char name[16], names[256];
+        int64_t ahead_ns;
+
+        tally_bend(g.tally, NULL, steps[i].off_ns);
+        fs_refresh(g.fs, NULL);
+        assert_int_equal(rig_names(&g, "/", names, sizeof(names)), 0);
+        snprintf(name, sizeof(name), "/f%zu", i);
+        assert_int_equal(rig_create(&g, name, O_WRONLY, &f[i]), 0);
+        assert_int_equal(fs_write(f[i], 0, "x", 1), 1);
+        shown[i] = shown_mtime(&g, f[i]);
+        ahead_ns = shown[i] - clock_real_ns();
+        assert_true(ahead_ns >= steps[i].least_ns && ahead_ns <= steps[i].most_ns);
+        for (size_t k = 0; k < i; k++)
+            assert_true(shown_mtime(&g, f[k]) == shown[k]);
+    }
+    assert_true(shown[2] >= shown[1]);
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+        assert_int_equal(rig_close(f[i]), 0);
+    rig_down(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_sandboxs_clock_is_followed_and_no_time_goes_back),
         cmocka_unit_test(a_tree_costs_two_requests_then_none_and_after_idling_one),
         cmocka_unit_test(within_the_window_nothing_is_asked),
         cmocka_unit_test(an_idle_mount_asks_nothing),
