@@ -54,6 +54,7 @@ class System:
 
     name = None
     tells = True  # when the sandbox holds what was written
+    counting = False  # requests and bytes
 
     def __init__(self, work, options):
         self.options = options
@@ -94,6 +95,7 @@ class System:
 class Daytonafs(System):
     name = "daytonafs"
     mount_options = "helper=require"
+    counting = True
 
     def __init__(self, work, options):
         super().__init__(work, options)
@@ -221,6 +223,14 @@ class Rclone(Ssh):
     def unmount(self):
         subprocess.run(["fusermount3", "-u", self.at], check=True)
         self.process.wait(timeout=READY_S)
+
+    def rest(self):
+        """What it has not sent it would send for minutes, also after a remount: it forgets it."""
+        subprocess.run(["fusermount3", "-uz", self.at], check=True)
+        end_process(self.process)
+        shutil.rmtree(os.path.join(self.work, "cache"))
+        self.mount()
+        super().rest()
 
 
 def installed():
