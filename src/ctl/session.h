@@ -44,6 +44,12 @@ void session_stale(struct session *s);
 void session_keep_exit(struct session *s, int code);
 int session_last_exit(struct session *s);
 
+/* What the shell of a session made here prints, on a line of its own and with its exit code, when
+ * it ends: the service never tells whoever waits for it. */
+#define SESSION_ENDED "daytonafs: the shell of the session has ended, "
+/* Ends the text of what was run here, as a comment and with a number of its own. */
+#define SESSION_MARK "\n# daytonafs "
+
 extern const struct ctl_dir session_commands_dir;
 extern const struct ctl_row session_row, session_command_row;
 

@@ -101,13 +101,15 @@ static int flow_wait(struct ctl *ctl, void *obj, struct ctl_flow *flow, struct b
 static int show_command(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
 {
     struct daytona_command now;
+    const char *mark;
     int r = session_command_now(ctl, obj, &now);
 
     if (r < 0) {
         ctl_sdk_why(why, r, "not known");
         return r;
     }
-    r = buf_puts(out, now.command);
+    mark = strstr(now.command, SESSION_MARK);
+    r = buf_append(out, now.command, mark ? (size_t)(mark - now.command) : strlen(now.command));
     if (r == 0 && out->len > 0 && out->data[out->len - 1] != '\n')
         r = buf_putc(out, '\n');
     daytona_command_done(&now);
@@ -207,21 +209,88 @@ const struct ctl_row session_command_row = {.mode = 0700, .kind = CTL_DIR, .rows
 
 /* ---- a session ---- */
 
-/* UTF-8 is all that can be sent. *ret is the caller's. */
+/* UTF-8 is all that can be sent. Each is another text, so that it can be found. *ret is the
+ * caller's. */
 static int script_of(const char *text, size_t len, char **ret, struct buf *why)
 {
     if (memchr(text, '\0', len)) {
         (void)buf_puts(why, "not run: a script cannot hold a NUL byte");
         return -EINVAL;
     }
-    *ret = strndup(text, len);
+    if (asprintf(ret, "%.*s" SESSION_MARK "%llx\n", (int)len, text,
+                 (unsigned long long)clock_real_ns()) < 0)
+        *ret = NULL;
     return *ret ? 0 : -ENOMEM;
+}
+
+/* ---- a command that takes longer, or will never end ---- */
+
+enum {
+    OUTPUT_TAIL = sizeof(SESSION_ENDED) + 8,
+    QUICK_MS = 3000, /* longer ones are followed, which tells their end a second late */
+};
+
+/* What a command prints, while somebody looks for the end of its shell. */
+struct waiting {
+    struct buf *out;
+    int ended; /* the shell's exit code; -1: it lives */
+};
+
+static int take_waited(void *arg, enum daytona_stream stream, const void *p, size_t n)
+{
+    struct waiting *w = arg;
+    const size_t from = w->out->len > OUTPUT_TAIL ? w->out->len - OUTPUT_TAIL : 0;
+    const char *at;
+    int r = buf_append(w->out, p, n);
+
+    if (r < 0)
+        return r;
+    at = memmem(w->out->data + from, w->out->len - from, SESSION_ENDED, strlen(SESSION_ENDED));
+    if (!at || !memchr(at, '\n', (size_t)(w->out->data + w->out->len - at)))
+        return 0;
+    w->ended = atoi(at + strlen(SESSION_ENDED)) & 0xff;
+    return -EPIPE;
+}
+
+/* The command of this text. *ret is the caller's. */
+static int find_command(struct ctl *ctl, const char *session, const char *text, char **ret)
+{
+    struct daytona_session now = {0};
+    int r = daytona_session_get(ctl->host.sandbox, session, &now);
+
+    for (size_t i = 0; r == 0 && i < now.command_count && !*ret; i++)
+        if (strcmp(now.commands[i].command, text) == 0)
+            *ret = strdup(now.commands[i].id);
+    daytona_session_done(&now);
+    return r == 0 && !*ret ? -ENOENT : r;
+}
+
+/* It was handed over and has not ended: its log is followed until it, or its shell, has. */
+static int wait_on(struct ctl *ctl, struct session *s, const char *text,
+                   struct daytona_session_result *ret)
+{
+    struct buf out = BUF_INIT(ctl->output_max);
+    struct waiting w = {.out = &out, .ended = -1};
+    int r = find_command(ctl, s->name, text, &ret->command_id);
+
+    if (r == 0)
+        r = daytona_session_follow(ctl->host.sandbox, s->name, ret->command_id, take_waited, &w,
+                                   &ret->exit_code);
+    if (w.ended >= 0)
+        r = -EPIPE;
+    if (r == 0) {
+        ret->out_len = out.len;
+        ret->out = buf_take(&out);
+    }
+    buf_done(&out);
+    return r;
 }
 
 static int execute(struct ctl *ctl, struct session *s, const char *text, size_t len, bool async,
                    struct daytona_session_result *ret, struct buf *why)
 {
-    struct daytona_session_execute e = {.async = async, .output_max = ctl->output_max};
+    struct daytona_session_execute e = {
+        .async = async, .output_max = ctl->output_max, .timeout_ms = async ? 0 : QUICK_MS};
     char *script = NULL;
     int r = script_of(text, len, &script, why);
 
@@ -230,6 +299,8 @@ static int execute(struct ctl *ctl, struct session *s, const char *text, size_t 
     if (r == 0) {
         e.command = script;
         r = daytona_session_execute(ctl->host.sandbox, s->name, &e, ret);
+        if (r == -ETIMEDOUT && !async)
+            r = wait_on(ctl, s, script, ret);
         session_stale(s);
         fs_refresh(ctl->fs, NULL);
         if (r == -EINTR)

@@ -223,13 +223,13 @@ static int list(struct ctl *ctl, void *owner, struct ctl_list *list)
     return r;
 }
 
-/* It begins where commands of the mount do. */
+/* It begins where commands of the mount do, and tells its end. */
 static int go_to_root(struct ctl *ctl, const char *name)
 {
     struct daytona_session_result result = {0};
     struct buf line = BUF_INIT(64 << 10);
     char *root = fs_sandbox_path(ctl->fs, ".");
-    int r = root ? buf_puts(&line, "cd ") : -ENOMEM;
+    int r = root ? buf_puts(&line, "trap 'echo; echo \"" SESSION_ENDED "$?\"' EXIT; cd ") : -ENOMEM;
 
     if (r == 0)
         r = words_quote(&line, root);

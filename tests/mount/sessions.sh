@@ -97,12 +97,10 @@ check "ls goes on" test -n "$(timeout 10 ls -l "$s/two/commands/$id")"
 
 mkdir "$s/gone"
 is "( exit N ) sets a code" "$(ask_in gone '( exit 5 )'; cat "$s/gone/exit")" 5
-(
-    exec 3<>"$s/gone/run"
-    echo exit >&3
-    timeout -s INT 1 cat <&3
-)
-is "exit never ends, and can be interrupted" $? 124
+is "a command that takes long is whole" "$(ask_in gone 'echo a; sleep 4; echo b; (exit 4)' |
+    tr '\n' ' '; cat "$s/gone/exit")" "a b 4"
+timeout 20 sh -c 'exec 3<>"$0/gone/run"; echo exit >&3; cat <&3' "$s" >"$WORK/gone" 2>&1
+is "exit ends whoever reads" "$? $(cat "$WORK/gone")" "1 cat: -: Broken pipe"
 fails "the shell is gone" timeout 20 sh -c "echo 'echo x' >'$s/gone/run' && cat '$s/gone/run'"
 check "which is said" errors_say "shell has ended, as exit and exec end it"
 check "and it can be removed" rmdir "$s/gone"
