@@ -39,6 +39,8 @@ static int host_status(void *arg, struct buf *out)
         r = buf_printf(out, "api_url %s\n", daytona_client_api_url(s->client));
     if (r == 0)
         r = put_time(out, "mounted_at", s->since_ns);
+    if (r == 0 && s->left > 0) /* `daytonafs recover` lists them */
+        r = buf_printf(out, "changes_of_earlier_mounts %zu\n", s->left);
     if (r == 0)
         r = buf_puts(out, "state ");
     if (r == 0)

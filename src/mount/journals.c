@@ -1,5 +1,6 @@
 #include "mount/journals.h"
 
+#include "journal/export.h"
 #include "mount/exitcode.h"
 #include "mount/place.h"
 #include "mount/registry.h"
@@ -189,20 +190,69 @@ static int open_own(struct opening *o, const char *api_url)
     return -EBUSY;
 }
 
+static struct opening opening(struct stack *s, const char *base, struct buf *why)
+{
+    const uint64_t bytes = s->options->journal_bytes;
+
+    return (struct opening){
+        .s = s,
+        .options = {.base = base,
+                    .mount_dir = s->dir,
+                    .limits = {.soft_bytes = bytes / 4, .hard_bytes = bytes}},
+        .why = why,
+    };
+}
+
+static size_t count_left(const struct stack *s, const char *base)
+{
+    struct journal_found *list;
+    size_t count, changes = 0;
+
+    if (journal_find(base, daytona_client_api_url(s->client), s->info.id, &list, &count) < 0)
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        struct journal_exported held = {0};
+
+        if (!list[i].locked && journal_survey(base, list[i].name, &held) == 0)
+            changes += held.changes;
+    }
+    journal_found_free(list, count);
+    return changes;
+}
+
+void journals_look(struct stack *s)
+{
+    char *base = options_journal_dir(s->options);
+
+    s->left = base ? count_left(s, base) : 0;
+    free(base);
+    if (s->left > 0)
+        fprintf(stderr,
+                "daytonafs: %zu changes that earlier mounts of this sandbox made are not in it: a "
+                "mount that may write, with the helper, sends them; `daytonafs recover` lists and "
+                "saves them\n",
+                s->left);
+}
+
+int journals_send(struct stack *s, struct buf *why)
+{
+    char *base = options_journal_dir(s->options);
+    struct opening o = opening(s, base, why);
+    int r = base ? send_others(&o, daytona_client_api_url(s->client)) : 0;
+
+    if (r == 0 && base)
+        s->left = count_left(s, base);
+    free(base);
+    return r == -EINTR ? refuse(&o, r) : EXITCODE_OK; /* all else was said */
+}
+
 int journals_open(struct stack *s, struct buf *why)
 {
     const struct options *options = s->options;
     const struct flush_config config = {.op_timeout_ns = options->op_timeout_ns};
     const char *api_url = daytona_client_api_url(s->client);
     char *base = options_journal_dir(options);
-    struct opening o = {
-        .s = s,
-        .options = {.base = base,
-                    .mount_dir = s->dir,
-                    .limits = {.soft_bytes = options->journal_bytes / 4,
-                               .hard_bytes = options->journal_bytes}},
-        .why = why,
-    };
+    struct opening o = opening(s, base, why);
     int code = EXITCODE_OK, r;
 
     r = base ? send_others(&o, api_url) : -ENOENT;

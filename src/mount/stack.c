@@ -232,22 +232,24 @@ static int open_cache(struct stack *s, struct buf *why)
     return code;
 }
 
-/* Without the helper, and where each change is to be made at once, there is none. */
+/* Without the helper, and where each change is to be made at once, there is none. What earlier
+ * mounts left is older than all that is done from here on. */
 static int open_journal(struct stack *s, struct buf *why)
 {
     const struct options *o = s->options;
     struct remote_info info;
-    bool wanted;
+    bool can;
     int r;
 
-    if (o->read_only || o->durability == DURABILITY_SYNC)
-        return EXITCODE_OK;
     r = remote_info(s->remote, &info);
     if (r < 0)
         return fail(s, r, why);
-    wanted = info.caps & REMOTE_CAP_APPLY;
+    can = info.caps & REMOTE_CAP_APPLY;
     remote_info_done(&info);
-    return wanted ? journals_open(s, why) : EXITCODE_OK;
+    if (can && !o->read_only)
+        return o->durability == DURABILITY_SYNC ? journals_send(s, why) : journals_open(s, why);
+    journals_look(s);
+    return EXITCODE_OK;
 }
 
 static enum fs_durability durability(const struct stack *s)

@@ -32,6 +32,7 @@ struct stack {
     struct cache *cache;
     struct journal *journal; /* NULL: none, every change is made at once */
     struct flush *flush;     /* until fs has taken it over */
+    size_t left; /* changes of earlier mounts that are not in the sandbox, and not sent from here */
     struct fs *fs;
     struct ctl *ctl; /* NULL: none */
     struct session *session;

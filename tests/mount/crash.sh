@@ -57,3 +57,21 @@ for round in 1 2 3 4; do
     within 20 sh -c "! kill -0 $pid 2>/dev/null"
 done
 is "no journal is left" "$(ls -A "$XDG_STATE_HOME/daytonafs/journals")" ""
+
+# What was left is sent by a mount that has no journal, too, before it shows anything; one that does
+# not send it says so.
+again
+echo pause >.ctl/ctl
+echo late >late
+crash true
+HELPER=off mount_start
+check "a plain mount says what is left" \
+    grep -q '^daytonafs: 2 changes that earlier' "$WORK/mount.err"
+is "and goes on saying it" "$(sed -n 's/^changes_of_earlier_mounts //p' "$CTL/status")" 2
+check "it does not send it" test ! -e "$SBX/late"
+fusermount3 -u "$MNT"
+mount_start -o durability=sync
+is "a mount without a journal sends it" "$(cat "$SBX/late")" late
+is "and shows it" "$(cat "$MNT/late")" late
+is "nothing is left then" "$(grep changes_of "$CTL/status")" ""
+fusermount3 -u "$MNT"
