@@ -55,8 +55,9 @@ static void from_identity(struct remote_object *o, const struct journal_identity
 {
     if (id->ino == 0) /* it was never seen: nothing can be compared */
         return;
-    /* A version without its ctime cannot be told from the next. */
-    o->means = means == REMOTE_VERSION && id->ctime_ns == 0 ? REMOTE_SAME : means;
+    /* What is not known of it is not compared. */
+    o->means =
+        means == REMOTE_VERSION && id->mtime_ns == 0 && id->ctime_ns == 0 ? REMOTE_SAME : means;
     o->dev = id->dev;
     o->ino = id->ino;
     o->size = id->size;

@@ -140,22 +140,35 @@ static bool writes(enum journal_kind kind)
 
 /* ---- a change begins to wait ---- */
 
-static struct journal_object object_of(const struct node *n)
+/* Another name of it has changes that wait: what is known under this one is from before them. */
+static bool changes_elsewhere_locked(const struct fs *fs, const struct node *n)
+{
+    for (const struct change *c = fs->changes; c; c = c->hh.next)
+        if (c->node != n && c->node->attr.ino == n->attr.ino && c->node->attr.dev == n->attr.dev)
+            return true;
+    return false;
+}
+
+static struct journal_object object_of_locked(const struct fs *fs, const struct node *n)
 {
     const struct remote_attr *a = &n->attr;
+    struct journal_object o = {.means = JOURNAL_IS,
+                               .identity = {.dev = a->dev,
+                                            .ino = a->ino,
+                                            .size = a->size,
+                                            .mtime_ns = a->mtime_ns,
+                                            .ctime_ns = a->ctime_ns}};
 
     if (n->ours)
         return (struct journal_object){.means = JOURNAL_MADE, .made_by = n->ours->seq};
     if (a->ino == 0)
         return (struct journal_object){.means = JOURNAL_ANY};
     /* What another name of it went through here moved its times, and is no other version. */
-    return (struct journal_object){
-        .means = JOURNAL_IS,
-        .identity = {.dev = a->dev,
-                     .ino = a->ino,
-                     .size = a->size,
-                     .mtime_ns = a->mtime_ns,
-                     .ctime_ns = node_suspect(n) || a->nlink > 1 ? 0 : a->ctime_ns}};
+    if (node_suspect(n) || a->nlink > 1)
+        o.identity.ctime_ns = 0;
+    if (node_suspect(n) || (a->nlink > 1 && changes_elsewhere_locked(fs, n)))
+        o.identity.mtime_ns = 0;
+    return o;
 }
 
 static void free_change_locked(struct fs *fs, struct change *c, uint64_t seq)
@@ -246,9 +259,9 @@ int change_append_locked(struct fs *fs, struct journal_record *rec, const struct
 
     lock_assert_held(&fs->lock);
     rec->when_ns = fs_sandbox_now(fs);
-    rec->object[JOURNAL_AT] = makes(rec->kind) ? absent : object_of(a->node);
+    rec->object[JOURNAL_AT] = makes(rec->kind) ? absent : object_of_locked(fs, a->node);
     if (a->new_dir)
-        rec->object[JOURNAL_AT2] = a->target ? object_of(a->target) : absent;
+        rec->object[JOURNAL_AT2] = a->target ? object_of_locked(fs, a->target) : absent;
     c = new_change_locked(fs, rec->kind, a);
     if (!c)
         return -ENOMEM;

@@ -118,7 +118,7 @@ static bool is_version(const struct place *p, const struct batch_object *o)
     if (st->st_ino == o->ino && S_ISDIR(st->st_mode))
         return true;
     if (stat_is_same(st, o->ino, o->size, o->mtime_ns) &&
-        timespec_to_ns(st->st_ctim) == o->ctime_ns)
+        (o->ctime_ns == 0 || timespec_to_ns(st->st_ctim) == o->ctime_ns))
         return true;
     return o->hash && S_ISREG(st->st_mode) && (uint64_t)st->st_size == o->size &&
            file_has_hash(p->dir, p->name, st, o->hash);

@@ -30,7 +30,8 @@ enum remote_means {                     /* on the wire: append, never renumber *
                     REMOTE_ANY = 0,     /* whatever is there, or nothing */
                     REMOTE_ABSENT = 1,  /* nothing */
                     REMOTE_SAME = 2,    /* the object, by its inode; times may have moved */
-                    REMOTE_VERSION = 3, /* that, and size, mtime and ctime: nobody changed it */
+                    REMOTE_VERSION = 3, /* that, and size, mtime and ctime (0: not known): nobody
+                                           changed it */
                     REMOTE_LEFT_BY = 4, /* what an earlier change of this batch left, unchanged */
 };
 /* Of a directory VERSION and LEFT_BY say no more than SAME: names that come and go in it do not

@@ -139,7 +139,7 @@ static bool is_version(const struct mem_node *n, const struct remote_attr *a)
 {
     return is_object(n, a) &&
            (S_ISDIR(n->attr.mode) || (n->attr.size == a->size && n->attr.mtime_ns == a->mtime_ns &&
-                                      n->attr.ctime_ns == a->ctime_ns));
+                                      (a->ctime_ns == 0 || n->attr.ctime_ns == a->ctime_ns)));
 }
 
 static bool is_meant(const struct mem_node *n, const struct remote_object *o,

@@ -60,3 +60,20 @@ if have vim; then
     is "vim: the sandbox's version stays" "$(cat "$SBX/edited")" "theirs edited"
     check "vim: ours is kept" grep -rq ours "$CTL/conflicts"
 fi
+
+# One that has another name is written in place, on either side, and at once.
+echo "first linked" >"$SBX/linked" && ln "$SBX/linked" "$SBX/other"
+echo refresh >"$CTL/ctl"
+cat linked other >"$WORK/known"
+echo "theirs linked" >"$SBX/other"
+fails "linked: who would write over it is told" sh -c 'echo "ours linked" >linked'
+is "linked: theirs stays" "$(cat "$SBX/linked" "$SBX/other")" "theirs linked
+theirs linked"
+echo "keep theirs linked" >"$CTL/ctl"
+echo refresh >"$CTL/ctl"
+is "linked: and is seen" "$(cat linked other)" "theirs linked
+theirs linked"
+check "linked: then ours goes" sh -c 'echo "ours again" >linked'
+is "linked: to both names" "$(cat "$SBX/linked" "$SBX/other" other)" "ours again
+ours again
+ours again"

@@ -264,6 +264,23 @@ TEST(a_file_with_two_names_keeps_both)
     assert_true(arig_stat("f").st_ino == ino);
 }
 
+/* Its ctime moves with each of its names, and is not asked for. */
+TEST(what_others_wrote_to_a_file_with_two_names_is_not_lost)
+{
+    struct remote_object at;
+
+    arig_put("f", "old");
+    at = arig_version("f");
+    at.ctime_ns = 0;
+    assert_int_equal(link("f", "g"), 0);
+    expect_done(arig_one(arig_write("f", at, "ours"), "ours"));
+    at = arig_version("f");
+    at.ctime_ns = 0;
+    arig_put("g", "theirs");
+    expect(arig_one(arig_write("f", at, "more"), "more"), REMOTE_CONFLICT, -EBUSY);
+    expect_file("f", "theirs");
+}
+
 /* Who wrote it had it open before it got that mode, as git's packs; killed at any step of it. */
 TEST(a_mode_that_came_later_does_not_stop_what_was_written)
 {
@@ -683,6 +700,7 @@ int main(void)
         CASE(a_rename_replaces_what_was_expected_or_exchanges),
         CASE(an_append_goes_to_the_end_as_it_is_then),
         CASE(a_file_with_two_names_keeps_both),
+        CASE(what_others_wrote_to_a_file_with_two_names_is_not_lost),
         CASE(a_mode_that_came_later_does_not_stop_what_was_written),
         CASE(little_in_a_large_file_is_written_in_place),
         CASE(holes_stay_holes_when_a_file_is_copied),
