@@ -102,6 +102,21 @@ DAYTONA_API int daytona_sandbox_list(struct daytona_client *client,
                                      struct daytona_sandbox_info **ret, size_t *ret_count);
 DAYTONA_API void daytona_sandbox_list_free(struct daytona_sandbox_info *list, size_t count);
 
+/* Borrowed. NULL and 0 do not limit. */
+struct daytona_sandbox_query {
+    const char *id, *name; /* how they begin; upper and lower case are the same */
+    const struct daytona_pair *labels;
+    size_t label_count;
+    const char *const *states; /* any of them, at most 9: "started", "stopped" … */
+    size_t state_count;
+    const char *sort;  /* "name", "cpu", "memoryGib", "diskGib", "createdAt"; "lastActivityAt" */
+    const char *order; /* "asc"; "desc" */
+};
+/* As daytona_sandbox_list. query NULL: all. -EINVAL: too many states. */
+DAYTONA_API int daytona_sandbox_find(struct daytona_client *client,
+                                     const struct daytona_sandbox_query *query,
+                                     struct daytona_sandbox_info **ret, size_t *ret_count);
+
 DAYTONA_API struct daytona_sandbox *daytona_sandbox_ref(struct daytona_sandbox *sandbox);
 DAYTONA_API struct daytona_sandbox *daytona_sandbox_unref(struct daytona_sandbox *sandbox);
 

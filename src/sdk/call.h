@@ -20,7 +20,7 @@ struct call {
     const char *base; /* API only: NULL: "/sandbox" */
     const char *id;   /* API only: behind the base, escaped; NULL: none */
     const char *path; /* what comes behind: "/files", "" */
-    struct call_query query[8];
+    struct call_query query[16];
     unsigned flags; /* enum http_flags */
     int64_t stall_timeout_ns, total_timeout_ns;
     const char *json; /* body; NULL: none, or parts */

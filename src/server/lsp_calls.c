@@ -63,10 +63,15 @@ static void refuse(struct request *rq, int r, const struct lsp_json *c)
     else if (r == -ENOENT)
         reply_error(rq, status, "INTERNAL_SERVER_ERROR",
                     "the language server for %.40s is not installed in this sandbox", c->language);
+    else if (r == -EINVAL)
+        reply_error(rq, status, "BAD_REQUEST", "bad request: no such language or document");
     else if (r == -ESRCH)
         reply_error(rq, status, "INTERNAL_SERVER_ERROR", "the language server is not started");
     else
-        reply_error(rq, status, "INTERNAL_SERVER_ERROR", "the language server: %s", strerror(-r));
+        reply_error(rq, status, "INTERNAL_SERVER_ERROR",
+                    r == -ETIMEDOUT ? "the language server does not answer"
+                    : r == -EIO     ? "the language server refuses"
+                                    : "the language server has ended");
 }
 
 static cJSON *document(const char *uri)

@@ -165,6 +165,35 @@ TEST(an_environment_is_changed_for_what_comes)
     EXPECT(daytona_sandbox_update_env(fx.box, &bad, 1, NULL, 0), -EINVAL);
 }
 
+static size_t found(const struct daytona_sandbox_query *query)
+{
+    struct daytona_sandbox_info *list;
+    size_t count;
+
+    EXPECT(daytona_sandbox_find(fx.client, query, &list, &count), 0);
+    daytona_sandbox_list_free(list, count);
+    return count;
+}
+
+TEST(sandboxes_are_found_by_name_and_state)
+{
+    static const char *const running[] = {"started", "starting"}, *const gone[] = {"stopped"};
+    static const char *const many[10] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"};
+    const struct daytona_sandbox_query by_name = {.name = "BO"}, by_other = {.name = "x"},
+                                       started = {.states = running, .state_count = 2},
+                                       stopped = {.states = gone, .state_count = 1},
+                                       too_many = {.states = many, .state_count = 10};
+    struct daytona_sandbox_info *list;
+    size_t count;
+
+    assert_int_equal(found(NULL), 1);
+    assert_int_equal(found(&by_name), 1);
+    assert_int_equal(found(&by_other), 0);
+    assert_int_equal(found(&started), 1);
+    assert_int_equal(found(&stopped), 0);
+    EXPECT(daytona_sandbox_find(fx.client, &too_many, &list, &count), -EINVAL);
+}
+
 TEST(ways_in_are_made_and_taken_back)
 {
     struct daytona_preview plain, with_key;
@@ -320,6 +349,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BOTH(a_repository_from_its_clone_to_its_push),
         WITH(a_repository_is_made_set_up_and_put_back, new_daemon),
+        WITH(sandboxes_are_found_by_name_and_state, old_daemon),
         WITH(newer_git_calls_are_unknown_to_old_daemons, old_daemon),
         WITH(an_environment_is_changed_for_what_comes, new_daemon),
         BOTH(ways_in_are_made_and_taken_back),
