@@ -78,6 +78,9 @@ said=$(printf 'echo a$((1+1))b\nexit 4\n' | "$tmp/terminal" box) || code=$?
 echo "$said" | grep -q a2b || fail "terminal says $said"
 pid=$("$tmp/process" box start 'read a; echo "got $a"; echo err >&2; exit 4')
 "$tmp/process" box list | grep -q "^$pid running read a; echo" || fail "process: not listed"
+id=$("$tmp/shells" box | sed -n "s/^session daytona-process-$pid \([^ ]*\) running .*/\1/p")
+[ -n "$id" ] || fail "shells: no session is listed"
+"$tmp/shells" box log "daytona-process-$pid" "$id" | grep -qx running || fail "shells: no log"
 "$tmp/process" box type "$pid" hello || fail "process: nothing can be typed"
 code=0
 said=$("$tmp/process" box connect "$pid" 2>"$tmp/errors") || code=$?
@@ -87,6 +90,20 @@ pid=$("$tmp/process" box start 'sleep 1000')
 "$tmp/process" box kill "$pid" || fail "process: not killed"
 ! "$tmp/process" box connect "$pid" 2>/dev/null || fail "process: it is still there"
 [ -z "$("$tmp/process" box list)" ] || fail "process: some are left"
+mkfifo "$tmp/keys"
+exec 3<>"$tmp/keys" # has no end
+"$build/daytonafs" shell box --name example <&3 >/dev/null 2>&1 &
+shell=$!
+exec 3>&-
+tries=0
+until "$tmp/shells" box size example 90 30 >"$tmp/said" 2>"$tmp/errors"; do
+    tries=$((tries + 1))
+    [ $tries -le 50 ] || fail "shells: $(cat "$tmp/errors")"
+    sleep 0.1
+done
+grep -qx 'terminal example 90x30' "$tmp/said" || fail "shells: $(cat "$tmp/said")"
+"$tmp/shells" box end example || fail "shells: the terminal does not end"
+wait $shell || :
 "$tmp/image" flask | grep -q '^RUN python -m pip install flask$' || fail "image says something else"
 "$tmp/access" box 3000 >"$tmp/said"
 grep -q '/3000-' "$tmp/said" && grep -q '^ssh .* until 2' "$tmp/said" ||
