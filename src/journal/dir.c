@@ -244,6 +244,47 @@ void journal_dir_remove(struct journal *j)
         (void)unlinkat(j->base_fd, j->name, AT_REMOVEDIR); /* someone may be making it anew */
 }
 
+/* The lock goes last: who finds none may make the journal anew. */
+static int remove_files(int dir_fd)
+{
+    const int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *e;
+    int r = d ? 0 : -errno;
+
+    while (r == 0 && (e = readdir(d)))
+        if (e->d_name[0] != '.' && strcmp(e->d_name, "lock") != 0 &&
+            unlinkat(dir_fd, e->d_name, 0) < 0)
+            r = -errno;
+    if (d)
+        closedir(d);
+    else if (fd >= 0)
+        close(fd);
+    return r == 0 && unlinkat(dir_fd, "lock", 0) < 0 ? -errno : r;
+}
+
+int journal_discard(const char *base, const char *name)
+{
+    struct journal j = {.base_fd = journal_base_open(base, false), .dir_fd = -1, .lock_fd = -1};
+    int r = j.base_fd < 0 ? j.base_fd : 0;
+
+    if (r == 0) {
+        j.dir_fd = journal_subdir_open(j.base_fd, name);
+        r = j.dir_fd < 0 ? j.dir_fd : take_lock(&j, NULL);
+    }
+    if (r == 0)
+        r = remove_files(j.dir_fd);
+    if (r == 0 && unlinkat(j.base_fd, name, AT_REMOVEDIR) < 0)
+        r = -errno;
+    if (j.lock_fd >= 0)
+        close(j.lock_fd);
+    if (j.dir_fd >= 0)
+        close(j.dir_fd);
+    if (j.base_fd >= 0)
+        close(j.base_fd);
+    return r == -EAGAIN ? -ENOENT : r;
+}
+
 /* ---- finding ---- */
 
 static void found_done(struct journal_found *f)

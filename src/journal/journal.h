@@ -103,6 +103,8 @@ struct journal_found {
 int journal_find(const char *base, const char *api_url, const char *sandbox_id,
                  struct journal_found **ret, size_t *ret_count);
 void journal_found_free(struct journal_found *list, size_t count);
+/* With all that is in it, damaged or not. -EBUSY: somebody has it. */
+int journal_discard(const char *base, const char *name);
 
 /* ---- changes ---- */
 

@@ -6,9 +6,7 @@
 #include "util/errtext.h"
 #include "util/path.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,30 +155,6 @@ int recover_export(const struct recover_journal *j, const char *dir, struct buf 
     return told.failed > 0 || told.bad > 0 ? EXITCODE_OTHER : EXITCODE_OK;
 }
 
-/* Whoever has the lock may still be writing to it; nobody else is. */
-static int remove_journal(const char *base, const char *name)
-{
-    const int base_fd = open(base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    const int fd =
-        base_fd < 0 ? -1 : openat(base_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    const struct dirent *e;
-    int r = d ? 0 : -errno;
-
-    while (r == 0 && (e = readdir(d)))
-        if (e->d_name[0] != '.' && unlinkat(fd, e->d_name, 0) < 0)
-            r = -errno;
-    if (r == 0 && unlinkat(base_fd, name, AT_REMOVEDIR) < 0)
-        r = -errno;
-    if (d)
-        closedir(d);
-    else if (fd >= 0)
-        close(fd);
-    if (base_fd >= 0)
-        close(base_fd);
-    return r;
-}
-
 int recover_discard(const struct recover_journal *j, struct buf *why)
 {
     char *base;
@@ -189,8 +163,12 @@ int recover_discard(const struct recover_journal *j, struct buf *why)
     if (j->pid)
         return refuse_busy(j, why);
     base = dirs_journals();
-    r = base ? remove_journal(base, j->name) : -ENOENT;
+    r = base ? journal_discard(base, j->name) : -ENOENT;
     free(base);
+    if (r == -EBUSY) {
+        (void)buf_printf(why, "%s is in use by now: look again with `daytonafs recover`", j->name);
+        return EXITCODE_CONFLICT;
+    }
     if (r < 0) {
         (void)buf_printf(why, "%s was not removed: %s", j->name, errtext_sentence(r));
         return EXITCODE_OTHER;

@@ -55,7 +55,7 @@ static void a_journal_is_listed_exported_and_thrown_away(void **state)
     struct buf why = BUF_INIT(4096);
     char *out = path_join(state_dir, "out"), *file = path_join(out, "files/w/f");
     size_t count = 1;
-    struct journal *held;
+    struct journal *later, *held;
     struct stat st;
 
     assert_int_equal(recover_list(&list, &count), 0);
@@ -86,6 +86,9 @@ static void a_journal_is_listed_exported_and_thrown_away(void **state)
     assert_int_equal(stat(file, &st), 0);
     assert_int_equal(st.st_size, 4);
     assert_int_equal(recover_export(a, out, &why), EXITCODE_OTHER);
+    later = leave("/mnt/a", "/w/h"); /* a mount took it since it was listed */
+    assert_int_equal(recover_discard(a, &why), EXITCODE_CONFLICT);
+    journal_free(later);
     assert_int_equal(recover_discard(a, &why), EXITCODE_OK);
     recover_list_free(list, count);
     assert_int_equal(recover_list(&list, &count), 0);
