@@ -93,7 +93,7 @@ TEST(builds_have_logs_and_may_fail)
     EXPECT(daytona_snapshot_create(fx.client, &bad, 20000, &s), -EIO);
     assert_non_null(strstr(daytona_last_error()->message, "FROM"));
 
-    set_fault("state-delay=200ms");
+    set_fault("state-delay=600ms");
     sb = NULL;
     EXPECT(daytona_sandbox_create(fx.client, &image, -1, &sb), 0);
     assert_int_equal(daytona_sandbox_state(sb), DAYTONA_STATE_BUILDING);

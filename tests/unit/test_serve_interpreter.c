@@ -138,10 +138,19 @@ TEST(code_that_ignores_the_interrupt_is_killed)
     box_end(&box);
 }
 
+/* The code says something first: until then it may not have begun. */
+static void runs(struct raw_ws *ws)
+{
+    struct raw_frame f = ws_get(ws);
+
+    assert_int_equal(f.opcode, 1);
+    buf_done(&f.data);
+}
+
 TEST(runs_of_a_context_wait_for_each_other)
 {
     static const char slow[] =
-        "{\"code\":\"import time\\nn = 1\\ntime.sleep(0.4)\\nn += 1\\nprint(n)\"}";
+        "{\"code\":\"import time\\nn = 1\\nprint(0)\\ntime.sleep(0.4)\\nn += 1\\nprint(n)\"}";
     static const char quick[] = "{\"code\":\"print(n * 10)\"}";
     struct buf first = BUF_INIT(4096), second = BUF_INIT(4096);
     struct raw_ws a, b;
@@ -152,7 +161,7 @@ TEST(runs_of_a_context_wait_for_each_other)
     box = start_box("state-delay=0", true, false);
     a = ws_open(&box, P "/execute", NULL);
     ws_put(&a, 1, slow, strlen(slow));
-    usleep(100000);
+    runs(&a);
     b = ws_open(&box, P "/execute", NULL);
     ws_put(&b, 1, quick, strlen(quick));
     assert_int_equal(ws_collect(&b, &second, 4096, NULL, 0), 1000);
@@ -168,7 +177,7 @@ TEST(runs_of_a_context_wait_for_each_other)
 
 TEST(a_client_that_leaves_does_not_end_the_code)
 {
-    static const char code[] = "{\"code\":\"import time\\ntime.sleep(0.3)\\nleft = 7\"}";
+    static const char code[] = "{\"code\":\"import time\\nprint(0)\\ntime.sleep(0.3)\\nleft = 7\"}";
     static const struct run_row next = {"next", "{\"code\":\"print(left)\"}",
                                         "{\"type\": \"stdout\", \"text\": \"7\\n\"}" DONE, 1000,
                                         ""};
@@ -180,7 +189,7 @@ TEST(a_client_that_leaves_does_not_end_the_code)
     box = start_box("state-delay=0", true, false);
     ws = ws_open(&box, P "/execute", NULL);
     ws_put(&ws, 1, code, strlen(code));
-    usleep(150000);
+    runs(&ws);
     ws_end(&ws);
     run_row(&box, &next);
     box_end(&box);
@@ -192,7 +201,6 @@ TEST(the_end_of_a_sandbox_ends_its_runs)
         "{\"code\":\"import time\\nprint(1)\\ntime.sleep(60)\",\"timeout\":0}";
     struct buf out = BUF_INIT(4096);
     char reason[128] = "";
-    struct raw_frame f;
     struct raw_ws ws;
     struct box box;
 
@@ -201,9 +209,7 @@ TEST(the_end_of_a_sandbox_ends_its_runs)
     box = start_box("state-delay=0", true, false);
     ws = ws_open(&box, P "/execute", NULL);
     ws_put(&ws, 1, code, strlen(code));
-    f = ws_get(&ws); /* it runs */
-    assert_int_equal(f.opcode, 1);
-    buf_done(&f.data);
+    runs(&ws);
     expect(&box, "POST", "/api/sandbox/box/stop", NULL, NULL, 200, NULL);
     if (ws_collect(&ws, &out, 4096, reason, sizeof(reason)) != 1011)
         fail_msg("left with %s", reason);

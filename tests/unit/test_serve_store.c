@@ -130,7 +130,7 @@ TEST(sizes_and_networks_answer_as_the_real_ones)
 
 TEST(states_pass_in_time_and_stay_after_a_restart)
 {
-    struct server_config config = {.fault = "state-delay=150ms"};
+    struct server_config config = {.fault = "state-delay=600ms"};
     struct box box;
 
     box_dirs(&box);
@@ -177,10 +177,25 @@ TEST(a_subpath_that_is_a_link_is_not_followed)
     box_end(&box);
 }
 
+/* On the host: the sandbox itself stands still. */
+static void read_tick(const struct box *box, char *out, size_t size)
+{
+    char path[256];
+    ssize_t n;
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/state/sandboxes/%s/home/tick", box->root, box->id);
+    fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    n = read(fd, out, size - 1);
+    out[n > 0 ? n : 0] = '\0';
+    close(fd);
+}
+
 TEST(a_pause_stops_what_runs_and_a_start_goes_on)
 {
     struct box box = start_box("state-delay=0", true, false);
-    char out[512];
+    char out[512], before[64], after[64];
 
     expect(&box, "POST", "/api/sandbox", JSON_IN,
            "{\"name\":\"vm\",\"snapshot\":\"daytona-local-vm\"}", 200, "~linux-vm");
@@ -194,14 +209,21 @@ TEST(a_pause_stops_what_runs_and_a_start_goes_on)
            "{\"command\":\"(while :; do date +%s%N > tick; sleep 0.02; done) >/dev/null 2>&1 "
            "</dev/null & echo $! > pid\"}",
            out, sizeof(out));
+    run_in(&box, "{\"command\":\"for i in $(seq 80); do [ -s tick ] && break; sleep 0.1; done\"}",
+           out, sizeof(out));
     expect(&box, "POST", "/api/sandbox/vm/pause", NULL, NULL, 200, "~\"desiredState\":\"paused\"");
     expect(&box, "GET", "/api/sandbox/vm", NULL, NULL, 200, "~\"state\":\"paused\"");
+    read_tick(&box, before, sizeof(before));
+    usleep(200000);
+    read_tick(&box, after, sizeof(after));
+    assert_string_equal(before, after);
     expect(&box, "GET", "/files?path=.", NULL, NULL, 400, "~Is the Sandbox started?");
     expect(&box, "POST", "/api/sandbox/vm/pause", NULL, NULL, 400, NULL);
     expect(&box, "POST", "/api/sandbox/vm/start", NULL, NULL, 200, NULL);
     wait_state(&box, "vm", "started");
     expect(&box, "POST", "/process/execute", JSON_IN,
-           "{\"command\":\"a=$(cat tick); sleep 0.3; [ $(cat tick) != $a ] && kill $(cat pid)\"}",
+           "{\"command\":\"a=$(cat tick); for i in $(seq 80); do sleep 0.1; "
+           "[ x$(cat tick) = x$a ] || break; done; [ x$(cat tick) != x$a ] && kill $(cat pid)\"}",
            200, "~\"exitCode\":0");
     expect(&box, "POST", "/api/sandbox/vm/autopause/5", NULL, NULL, 201,
            "~\"autoPauseInterval\":5");
