@@ -42,7 +42,8 @@ inside "cd ~ && rm -rf ./* && cp -a /tmp/copy/files/. . &&
 echo six >"$MNT/sixth"
 echo "ours" >"$MNT/after"
 is "restored: sync says that something is left" "$(sync_code)" 8
-check "restored: errors says what to do" grep -q 'restored from an older copy.*`retry`' "$CTL/errors"
+check "restored: errors says what to do" \
+    grep -q 'restored from an older copy.*`retry`' "$CTL/errors"
 check "restored: so does status" grep -q '^not_sending .*restored' "$CTL/status"
 check "restored: nothing was sent" test ! -e "$SBX/sixth" -a ! -e "$SBX/after"
 is "restored: what waits can be read here" "$(timeout 10 cat "$MNT/sixth")" six
