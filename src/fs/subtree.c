@@ -17,6 +17,7 @@
 enum {
     FIRST_ENTRIES = 5000,
     FIRST_BYTES = 256 << 10,
+    FULL_BYTES = 16 << 10, /* when memory is short: what is fetched ahead is dropped unused */
     SLICE_ENTRIES = 20000,
     SLICE_BYTES = 1 << 20, /* small enough not to be in the way of what somebody waits for */
     PATHS_MAX = 1000,      /* in one question */
@@ -41,6 +42,11 @@ struct question {
     char *paths[PATHS_MAX];
     size_t count;
 };
+
+static bool is_full_locked(const struct fs *fs)
+{
+    return fs->meta_bytes >= fs->meta_max - fs->meta_max / 4;
+}
 
 static bool unknown(const struct node *n)
 {
@@ -200,7 +206,8 @@ static int answer_for(const struct remote_tree *t, const char *path)
 
 int subtree_ask(struct fs *fs, struct node *dir)
 {
-    struct remote_ask ask = {.max_entries = FIRST_ENTRIES, .max_bytes = FIRST_BYTES};
+    struct remote_ask ask = {.max_entries = FIRST_ENTRIES,
+                             .max_bytes = is_full_locked(fs) ? FULL_BYTES : FIRST_BYTES};
     struct question *q = calloc(1, sizeof(*q));
     struct remote_tree t = {0};
     struct flight f;
@@ -241,8 +248,7 @@ static bool may_go_on_locked(const struct fill *fill)
 {
     const struct fs *fs = fill->fs;
 
-    return fs->serves && fs->meta_bytes < fs->meta_max - fs->meta_max / 4 &&
-           clock_mono_ns() - fs->used_ns < idle_ns;
+    return fs->serves && !is_full_locked(fs) && clock_mono_ns() - fs->used_ns < idle_ns;
 }
 
 static struct question *next_question_locked(struct fill *fill)
