@@ -45,7 +45,8 @@ is "restored: sync says that something is left" "$(sync_code)" 8
 check "restored: errors says what to do" \
     grep -q 'restored from an older copy.*`retry`' "$CTL/errors"
 check "restored: so does status" grep -q '^not_sending .*restored' "$CTL/status"
-check "restored: nothing was sent" test ! -e "$SBX/sixth" -a ! -e "$SBX/after"
+check "restored: nothing was sent" \
+    test ! -e "$SBX/sixth" -a ! -e "$SBX/after"
 is "restored: what waits can be read here" "$(timeout 10 cat "$MNT/sixth")" six
 check "restored: and writing goes on" sh -c "echo seven >'$MNT/seventh'"
 fails "restored: fsync fails at once" timeout 10 dd if=/dev/zero of="$MNT/x" bs=1 count=1 \
