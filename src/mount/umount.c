@@ -4,6 +4,7 @@
 #include "mount/exitcode.h"
 #include "mount/order.h"
 #include "mount/place.h"
+#include "mount/recover.h"
 #include "mount/registry.h"
 #include "util/clock.h"
 #include "util/errtext.h"
@@ -11,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -142,6 +144,46 @@ static int report_kept(const struct registry_entry *e)
     return code;
 }
 
+/* The name of the journal that the process has: a new string, NULL if it has none. */
+static char *journal_of(pid_t pid)
+{
+    struct recover_journal *list;
+    char *name = NULL;
+    size_t count;
+
+    if (recover_list(&list, &count) < 0)
+        return NULL;
+    for (size_t i = 0; i < count && !name; i++)
+        if (list[i].pid == (int)pid)
+            name = strdup(list[i].name);
+    recover_list_free(list, count);
+    return name;
+}
+
+/* Says what the process left in its journal. */
+static int report_journal(const char *name)
+{
+    struct recover_journal *list;
+    int code = EXITCODE_OK;
+    size_t count;
+
+    if (!name || recover_list(&list, &count) < 0)
+        return EXITCODE_OK;
+    for (size_t i = 0; i < count; i++) {
+        const struct recover_journal *j = &list[i];
+
+        if (strcmp(j->name, name) != 0 || j->changes == 0)
+            continue;
+        fprintf(stderr,
+                "daytonafs: %zu changes (%" PRIu64 " bytes of data) are not in the sandbox yet: "
+                "the next mount of it sends them, `daytonafs recover` lists them\n",
+                j->changes, j->bytes);
+        code = EXITCODE_QUEUED;
+    }
+    recover_list_free(list, count);
+    return code;
+}
+
 static int explain_detach(const char *dir, int r)
 {
     if (r == -EBUSY)
@@ -157,6 +199,7 @@ static int explain_detach(const char *dir, int r)
 static int unmount_live(const struct umount_params *params, const struct registry_entry *e)
 {
     const int pidfd = open_process(e->pid);
+    char *journal = journal_of(e->pid);
     int code = EXITCODE_OK, r;
 
     r = *e->ctl_name && !params->force
@@ -188,9 +231,12 @@ static int unmount_live(const struct umount_params *params, const struct registr
         goto out;
     }
     code = report_kept(e);
+    if (code == EXITCODE_OK)
+        code = report_journal(journal);
 out:
     if (pidfd >= 0)
         close(pidfd);
+    free(journal);
     return code;
 }
 

@@ -9,7 +9,7 @@ if [ -z "${DISKS:-}" ]; then
     DISKS=1 exec unshare -m --propagation private bash "$0"
 fi
 NO_MOUNT=1
-MOUNT_OPTS=coherence=300ms,op_timeout=3s
+MOUNT_OPTS=coherence=300ms,op_timeout=2s,drain_timeout=1s
 . "$(dirname "$0")/lib.sh"
 trap - DEBUG
 
@@ -83,3 +83,17 @@ done
 check "there is room again" cp "$WORK/part" part$n
 is "and it goes on" "$(sync_now)" 0
 check "with that one" cmp "$WORK/part" "$SBX/part$n"
+
+# And at last nobody is there any more.
+fault hang=1
+echo late >late
+cd /
+fails "an unmount in an outage says so" "$DAYTONAFS" umount "$MNT"
+check "with a list of what is left" grep -q ' create 0 .*/late' "$WORK/out"
+"$DAYTONAFS" umount --force "$MNT" 2>"$WORK/out"
+is "one that does not wait says it, too" $? 8
+check "and where it is" grep -q 'are not in the sandbox yet' "$WORK/out"
+fault ''
+mount_start
+is "the next mount sends it" "$(sync_now; cat "$SBX/late")" "0
+late"
