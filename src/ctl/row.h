@@ -148,6 +148,17 @@ struct ctl_row {
     const char *example;        /* $ stands for the directory of control files; or NULL */
 };
 
+/* The rows by which one follows what prints: a job, a command of a session. */
+/* clang-format off */
+#define CTL_FOLLOW_ROW(row_name, row_flow, row_help) \
+    {.name = (row_name), .mode = 0400, .kind = CTL_FLOW, .unlisted = true, .flow = (row_flow), \
+     .help = (row_help)}
+#define CTL_FOLLOW_ROWS(both, out, err) \
+    CTL_FOLLOW_ROW("follow", both, "stdout and stderr as they come, until it has ended"), \
+    CTL_FOLLOW_ROW("follow.stdout", out, "the same of its stdout alone"), \
+    CTL_FOLLOW_ROW("follow.stderr", err, "the same of its stderr alone")
+/* clang-format on */
+
 /* Passes on what came. Waits while the reader is slow. -EINTR: he has gone, and so should flow. */
 int ctl_flow_put(struct ctl_flow *flow, const void *p, size_t n);
 
