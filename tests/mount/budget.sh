@@ -23,8 +23,8 @@ settle() {
     done
 }
 
-# budget WHAT MOST COMMAND…: the command must succeed with so many requests. With $window_ms, and more
-# for each such time that it took: a machine with much other work makes a walk outlast its answer.
+# budget WHAT MOST COMMAND…: the command must succeed with so many requests, and with one more
+# for each $window_ms that it took: on a busy machine a walk outlasts its answer.
 window_ms=3600000
 budget() {
     what=$1 most=$2

@@ -238,7 +238,9 @@ check "autodelete" grep -q '"auto_delete_min":-1' "$WORK/out"
 code "no time" 2 "$D" sandbox autostop two soon
 code "ttl" 0 "$D" sandbox ttl two 1h
 code "resize of what" 2 "$D" sandbox resize two
-code "resize is not for this service" 1 "$D" sandbox resize two --cpu 2
+code "resize" 0 "$D" sandbox resize two --cpu 2
+code "its new size" 0 "$D" sandbox info two --json
+check "its new size" grep -q '"cpu":2' "$WORK/out"
 code "only what is stopped is archived" 1 "$D" sandbox archive two --no-wait
 code "stop to archive" 0 "$D" sandbox stop two
 code "archive" 0 "$D" sandbox archive two --json
