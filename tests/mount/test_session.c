@@ -58,7 +58,8 @@ static int run(struct remote *r, const struct remote_exec *exec, struct buf *out
 static int around(struct wrap *w, const struct wrap_call *call)
 {
     struct slow_remote *s = (struct slow_remote *)w;
-    const int ms = call->op == WRAP_FETCH  ? atomic_load(&s->fetch_ms)
+    const bool fetch = call->op == WRAP_FETCH || call->op == WRAP_SNAPSHOT;
+    const int ms = fetch                   ? atomic_load(&s->fetch_ms)
                    : call->op == WRAP_EXEC ? atomic_load(&s->exec_ms)
                                            : 0;
     int r = cancel_sleep(ms * NS_PER_MS);
