@@ -96,6 +96,9 @@ const struct semantics_row semantics_rows[] = {
      "both_who_append_are_there appends_of_both_all_survive"},
     {"the sandbox was restored, and holds the same content in new files", "That is no conflict.",
      "the_same_content_is_the_same_file_whatever_its_inode content_that_is_known_is_no_conflict"},
+    {"a handle, after a change of its file was not taken",
+     "It takes no more writes (EIO): they would stand on what is not there. Open the file again.",
+     "a_handle_whose_writes_were_lost_takes_no_more"},
     {"O_EXCL, mkdir, link, RENAME_NOREPLACE",
      "They are decided by what is known, at most coherence old, and again in the sandbox: a lock "
      "file keeps out a program in the sandbox only with durability=sync.",

@@ -329,8 +329,10 @@ static int set_size(struct fs *fs, struct node *n, const struct fs_file *file, u
 {
     const struct remote_setattr set = {.mask = REMOTE_SET_SIZE, .attr.size = size};
     const bool open = n->file && n->file->wopens > 0;
-    int r;
+    int r = file ? change_lost_locked(file) : 0;
 
+    if (r < 0)
+        return r;
     if (size > INT64_MAX)
         return -EFBIG;
     if (file || node_local(n) || open || fs->flush)

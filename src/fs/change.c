@@ -675,6 +675,13 @@ int change_links(struct fs *fs, struct node *n)
     return r == -EHOSTDOWN || r == -ETIMEDOUT || r == -EINTR ? 0 : r;
 }
 
+int change_lost_locked(const struct fs_file *file)
+{
+    const struct node_file *nf = file->node->file;
+
+    return file->late_open == nf->late_gen ? 0 : nf->late_err;
+}
+
 int change_late_locked(struct fs_file *file)
 {
     const struct node_file *nf = file->node->file;

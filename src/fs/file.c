@@ -61,7 +61,7 @@ static struct fs_file *new_file_locked(struct fs *fs, struct node *n, int flags)
     file->flags = flags;
     if (flags_write(flags))
         file->group = ++fs->groups;
-    file->late_seen = n->file->late_gen;
+    file->late_open = file->late_seen = n->file->late_gen;
     if ((flags & O_ACCMODE) == O_RDWR)
         DL_APPEND(fs->mappable, file);
     data_open_locked(n);
@@ -432,7 +432,9 @@ static ssize_t write_file(struct fs_file *file, uint64_t off, const void *p, siz
         return r;
     if (file->flags & O_APPEND)
         off = node_size(n);
-    r = off > INT64_MAX - bytes ? -EFBIG : write_journaled(file, off, p, bytes);
+    r = change_lost_locked(file);
+    if (r == 0)
+        r = off > INT64_MAX - bytes ? -EFBIG : write_journaled(file, off, p, bytes);
     if (r == 0)
         r = write_blob(fs, n, off, p, bytes);
     write_end_locked(fs, n);
@@ -490,7 +492,8 @@ int fs_fallocate(struct fs_file *file, int mode, uint64_t off, uint64_t len)
     if (r < 0)
         return r;
     fs_lock(fs);
-    if (!(mode & FALLOC_FL_KEEP_SIZE) && off + len > node_size(n))
+    r = change_lost_locked(file);
+    if (r == 0 && !(mode & FALLOC_FL_KEEP_SIZE) && off + len > node_size(n))
         r = write_truncate(fs, n, off + len, file->group);
     if (r == 0 && fs->config.durability == FS_DURABILITY_SYNC)
         r = send_node(fs, n);

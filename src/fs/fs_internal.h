@@ -292,7 +292,8 @@ struct fs_file {
     int flags;
     uint64_t group;              /* of what is written through it, for the journal */
     bool wrote;                  /* something, since it was opened or closed in part */
-    unsigned late_seen;          /* failures that its caller was told of, or that were before it */
+    unsigned late_open;          /* failures that were before it */
+    unsigned late_seen;          /* and those that its caller was told of */
     uint64_t next_off;           /* where a reader in order goes on */
     uint64_t run;                /* bytes that it has read in order */
     uint64_t ahead_off;          /* up to here all was asked for */
@@ -526,6 +527,8 @@ int change_wait(struct fs *fs, struct node *n, bool fsync);
 /* Other names of n must show what was changed: waits, if there are any. May wait. */
 int change_links(struct fs *fs, struct node *n);
 int change_late_locked(struct fs_file *file); /* a failure that its caller was not told of yet */
+/* A failure since it was opened: what is written on would stand on what is not there. */
+int change_lost_locked(const struct fs_file *file);
 void change_own(struct fs *fs);               /* from now on flush tells us */
 void change_free_all_locked(struct fs *fs);
 

@@ -113,6 +113,24 @@ def a_conflict_is_told_by_fsync_and_by_close():
         control(f"keep theirs both/{name}")
 
 
+def a_handle_whose_writes_were_lost_takes_no_more():
+    directory("lost", file="first version")
+    fd = os.open(at("lost", "file"), os.O_RDWR)
+    save(inside("lost", "file"), "theirs, in place")
+    os.write(fd, b"ours")
+    same(error_of(os.fsync, fd), "EIO")
+    same(error_of(os.write, fd, b"more"), "EIO")
+    same(error_of(os.ftruncate, fd, 2), "EIO")
+    os.close(fd)
+    same(text(inside("lost", "file")), "theirs, in place")
+    control("keep theirs lost/file")
+    fd = os.open(at("lost", "file"), os.O_WRONLY)
+    os.write(fd, b"again")
+    same(error_of(os.fsync, fd), "ok")
+    os.close(fd)
+    same(text(inside("lost", "file")), "agains, in place")
+
+
 def a_directory_is_renamed_at_once_and_with_the_real_error():
     directory("from", file="f")
     os.mkdir(inside("onto"))
