@@ -529,7 +529,7 @@ int change_links(struct fs *fs, struct node *n);
 int change_late_locked(struct fs_file *file); /* a failure that its caller was not told of yet */
 /* A failure since it was opened: what is written on would stand on what is not there. */
 int change_lost_locked(const struct fs_file *file);
-void change_own(struct fs *fs);               /* from now on flush tells us */
+void change_own(struct fs *fs); /* from now on flush tells us */
 void change_free_all_locked(struct fs *fs);
 
 /* ---- negative.c ---- */
