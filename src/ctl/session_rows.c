@@ -306,8 +306,8 @@ static int put_output(struct ctl *ctl, struct session *s, const struct daytona_s
     const struct session_command c = {.session = s, .id = res->command_id};
     int r;
 
-    if (memmem(res->out, res->out_len, REPLACEMENT, 3) ||
-        memmem(res->err, res->err_len, REPLACEMENT, 3))
+    if ((res->out_len && memmem(res->out, res->out_len, REPLACEMENT, 3)) ||
+        (res->err_len && memmem(res->err, res->err_len, REPLACEMENT, 3)))
         return show_log(ctl, &c, OUT | ERR, out, why);
     r = res->out_len ? buf_append(out, res->out, res->out_len) : 0;
     return r == 0 && res->err_len ? buf_append(out, res->err, res->err_len) : r;
