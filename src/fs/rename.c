@@ -28,6 +28,10 @@ static int check_names(const struct renaming *r)
         return -EEXIST;
     if (!r->target && exchange)
         return -ENOENT;
+    /* The kernel looks at names again before a rename, but not before an exchange, and gives each
+     * name the other's inode: one that it has never heard of it cannot mean. It asks again. */
+    if (exchange && (r->n->nlookup == 0 || r->target->nlookup == 0))
+        return -ESTALE;
     if (node_is_below_locked(r->new_dir, r->n))
         return -EINVAL;
     if (r->target && node_is_below_locked(r->dir, r->target))
@@ -184,7 +188,7 @@ static int moved_locked(struct fs *fs, const struct renaming *r, const struct re
 
 static void failed_locked(struct fs *fs, const struct renaming *r, int err)
 {
-    if (err != -ENOENT && err != -EEXIST && err != -ENOTEMPTY && err != -EISDIR &&
+    if (err != -ENOENT && err != -ESTALE && err != -EEXIST && err != -ENOTEMPTY && err != -EISDIR &&
         err != -ENOTDIR && !op_unknown(err))
         return;
     node_stale_locked(r->n);
@@ -229,9 +233,29 @@ static int rename_waiting_locked(struct fs *fs, const struct renaming *r)
     return err;
 }
 
+/*
+ * Both names were exchanged: is it for what was meant? Whoever exchanges reads what came out, so
+ * another version must not come out unseen: then all is as before, and the kernel looks again.
+ */
+static int exchanged(struct fs *fs, const struct renaming *r, const struct remote_attr *meant,
+                     const char *from, const char *to, struct remote_attr *other)
+{
+    struct remote_attr again;
+    int err = remote_stat(fs->remote, from, other, NULL);
+
+    if (err < 0 || !(r->flags & RENAME_EXCHANGE))
+        return err;
+    if (other->ino == meant->ino && (S_ISDIR(meant->mode) || (other->size == meant->size &&
+                                                              other->mtime_ns == meant->mtime_ns)))
+        return 0;
+    err = remote_rename(fs->remote, from, to, REMOTE_RENAME_EXCHANGE, &again);
+    return err < 0 ? err : -ESTALE;
+}
+
 static int rename_in_op(struct fs *fs, const struct renaming *r)
 {
     const struct remote_attr source = r->n->attr;
+    const struct remote_attr meant = r->target ? r->target->attr : source;
     const int64_t start_ns = clock_mono_ns();
     struct remote_attr attr, other;
     char *from = NULL, *to = NULL;
@@ -254,8 +278,11 @@ static int rename_in_op(struct fs *fs, const struct renaming *r)
         fs_unlock(fs);
         err = remote_rename_sure(fs, from, to, r->flags, &source, &attr);
         /* Its ctime moved: a change of it must not be taken for one of another version. */
-        if (err == 0 && (r->flags & RENAME_EXCHANGE))
-            other_known = remote_stat(fs->remote, from, &other, NULL) == 0;
+        if (err == 0 && (r->flags & RENAME_EXCHANGE)) {
+            err = exchanged(fs, r, &meant, from, to, &other);
+            other_known = err == 0;
+            err = err == -ESTALE ? err : 0;
+        }
         fs_lock(fs);
         if (err == 0)
             err = moved_locked(fs, r, &attr, other_known ? &other : NULL, start_ns);

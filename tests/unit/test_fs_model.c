@@ -503,7 +503,9 @@ static void op_rename(struct model *m)
     const unsigned flags = kinds[pick(m, ARRAY_LEN(kinds))];
     const char *name, *new_name;
     uint64_t dir, new_dir;
+    struct fs_entry seen[2];
     char from[64], to[64];
+    bool known[2] = {0};
     int a, b;
 
     pick_path(m, from);
@@ -512,6 +514,10 @@ static void op_rename(struct model *m)
     if (through_link(m, from) || through_link(m, to))
         return;
     a = result(renameat2(m->top, from, m->top, to, flags));
+    if (flags & RENAME_EXCHANGE) { /* the kernel knows what it exchanges */
+        known[0] = walk(m, from, &seen[0]) == 0;
+        known[1] = walk(m, to, &seen[1]) == 0;
+    }
     b = walk_dir(m, from, &dir, &name);
     if (b == 0) {
         b = walk_dir(m, to, &new_dir, &new_name);
@@ -521,6 +527,9 @@ static void op_rename(struct model *m)
         }
         drop(m, dir);
     }
+    for (int i = 0; i < 2; i++)
+        if (known[i])
+            drop(m, seen[i].ino);
     same(m, "result", a, b);
 }
 
