@@ -78,6 +78,13 @@ int call_refused(struct daytona_sandbox *sb, const struct call *call,
     return refused(sb->client, &reply, call->path);
 }
 
+int call_body(struct call *call, const struct json_out *o)
+{
+    call->json = o->buf->data;
+    call->json_len = o->buf->len;
+    return error_default(o->err);
+}
+
 int call_garbled(int r, const struct http_response *response)
 {
     error_now()->http_status = response->status;

@@ -37,6 +37,10 @@ struct call {
     int accept;         /* a status besides 2xx that the caller looks at itself; 0: none */
 };
 
+/* What o has written, to its end, is the body: its buffer lives until the call is over. Sets the
+ * last error if o failed; returns it. */
+int call_body(struct call *call, const struct json_out *o);
+
 /*
  * 0 with an answer that is 2xx or accepted, which the caller frees with http_response_done; else
  * -errno, with the last error set.

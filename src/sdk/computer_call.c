@@ -53,9 +53,7 @@ int computer_ask(struct daytona_sandbox *sb, const struct computer_call *c,
         for (size_t i = 0; i < c->count; i++)
             put_member(&o, &c->members[i]);
         json_close(&o, '}');
-        r = error_default(o.err);
-        call.json = body.data;
-        call.json_len = body.len;
+        r = call_body(&call, &o);
     }
     call.path = buf_str(&path);
     if (r == 0)

@@ -29,9 +29,7 @@ int daytona_sandbox_update_env(struct daytona_sandbox *sb, const struct daytona_
         json_strings(&o, &gone);
     }
     json_close(&o, '}');
-    call.json = body.data;
-    call.json_len = body.len;
-    r = error_default(o.err);
+    r = call_body(&call, &o);
     if (r == 0)
         r = call_toolbox_only(sb, &call);
     buf_done(&body);
@@ -59,9 +57,7 @@ int daytona_sandbox_set_secrets(struct daytona_sandbox *sb, const struct daytona
     }
     json_close(&o, ']');
     json_close(&o, '}');
-    call.json = body.data;
-    call.json_len = body.len;
-    r = error_default(o.err);
+    r = call_body(&call, &o);
     if (r == 0)
         r = call_sandbox(sb, &call);
     buf_done(&body);

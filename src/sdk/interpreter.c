@@ -68,9 +68,7 @@ int daytona_interpreter_create(struct daytona_sandbox *sb, const char *cwd,
         json_string(&o, cwd);
     }
     json_close(&o, '}');
-    r = error_default(o.err);
-    call.json = body.data;
-    call.json_len = body.len;
+    r = call_body(&call, &o);
     if (r == 0)
         r = call_toolbox_object(sb, &call, context_fields, ARRAY_LEN(context_fields), &context);
     if (r == 0)

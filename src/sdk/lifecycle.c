@@ -607,9 +607,7 @@ int daytona_sandbox_fork(struct daytona_sandbox *sb, const char *name, int64_t t
         json_string(&o, name);
     }
     json_close(&o, '}');
-    call.json = body.data;
-    call.json_len = body.len;
-    r = error_default(o.err);
+    r = call_body(&call, &o);
     if (r == 0)
         r = make(sb->client, &call, timeout_ms >= 0, until_ns, ret);
     buf_done(&body);

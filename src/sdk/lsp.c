@@ -61,9 +61,7 @@ static int tell(struct daytona_sandbox *sb, const char *name, const char *path,
 
     error_begin(name);
     put(&o, lsp, uri, NULL);
-    r = error_default(o.err);
-    call.json = body.data;
-    call.json_len = body.len;
+    r = call_body(&call, &o);
     if (r == 0)
         r = call_toolbox_only(sb, &call);
     buf_done(&body);
@@ -135,9 +133,7 @@ int daytona_lsp_completions(struct daytona_sandbox *sb, const struct daytona_lsp
 
     error_begin("lspCompletions");
     put(&o, lsp, uri, at);
-    r = error_default(o.err);
-    call.json = body.data;
-    call.json_len = body.len;
+    r = call_body(&call, &o);
     if (r == 0)
         r = call_toolbox(sb, &call, &response);
     buf_done(&body);

@@ -102,9 +102,7 @@ static int send(struct daytona_client *client, struct call *call,
         json_strings(&o, &hosts);
     }
     json_close(&o, '}');
-    call->json = body.data;
-    call->json_len = body.len;
-    r = error_default(o.err);
+    r = call_body(call, &o);
     if (r == 0)
         r = call_api_object(client, call, fields, ARRAY_LEN(fields), ret);
     if (body.data)

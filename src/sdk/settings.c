@@ -33,9 +33,7 @@ int daytona_sandbox_set_labels(struct daytona_sandbox *sb, const struct daytona_
     }
     json_close(&o, '}');
     json_close(&o, '}');
-    call.json = body.data;
-    call.json_len = body.len;
-    r = error_default(o.err);
+    r = call_body(&call, &o);
     if (r == 0)
         r = call_sandbox(sb, &call);
     buf_done(&body);
@@ -129,9 +127,7 @@ int daytona_sandbox_set_network(struct daytona_sandbox *sb, const struct daytona
         json_string(&o, n->allow_domains);
     }
     json_close(&o, '}');
-    call.json = body.data;
-    call.json_len = body.len;
-    r = error_default(o.err);
+    r = call_body(&call, &o);
     if (r == 0)
         r = call_sandbox(sb, &call);
     buf_done(&body);

@@ -124,9 +124,7 @@ int daytona_volume_create(struct daytona_client *client, const char *name, int64
     json_key(&o, "name");
     json_string(&o, name);
     json_close(&o, '}');
-    call.json = body.data;
-    call.json_len = body.len;
-    r = error_default(o.err);
+    r = call_body(&call, &o);
     if (r == 0)
         r = call_api_object(client, &call, fields, ARRAY_LEN(fields), &volume);
     buf_done(&body);
