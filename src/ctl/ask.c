@@ -93,10 +93,9 @@ int ask_run(struct ctl *ctl, void *obj, const char *text, size_t len, struct buf
         (void)buf_puts(why, "not run: a script cannot hold a NUL byte");
     } else {
         r = fs_exec(ctl->fs, text, NULL, ctl->output_max, out, &code, &left);
-        if (r < 0 && left.len > 0) {
-            (void)buf_puts(why, "not started: ");
-            ctl_left_why(why, r, &left);
-        } else if (r == -EINTR)
+        if (r < 0 && left.len > 0)
+            ctl_barrier_why(why, r, &left);
+        else if (r == -EINTR)
             (void)buf_puts(why, "nobody waited for the command any more: how it ended is not "
                                 "known");
         else if (r == -EFBIG)

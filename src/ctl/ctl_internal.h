@@ -260,8 +260,8 @@ void work_abandon_locked(struct work *work); /* its wait is gone */
 int ctl_sync(struct ctl *ctl, const char *path, struct buf *why);
 /* The same before something is started in the sandbox: fs_barrier. */
 int ctl_barrier(struct fs *fs, struct buf *why);
-/* What is not sent, as a sentence: left is of fs_sync, fs_barrier or fs_exec, which gave err. */
-void ctl_left_why(struct buf *why, int err, const struct buf *left);
+/* What is not sent, as a sentence: left is of fs_exec, which gave err. */
+void ctl_barrier_why(struct buf *why, int err, const struct buf *left);
 
 /* verbs.c: carries out lines */
 ssize_t verbs_run(struct ctl *ctl, struct work *work, struct buf *out, struct buf *why);

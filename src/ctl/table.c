@@ -115,7 +115,7 @@ static int path_given(struct ctl *ctl, int count, char *const *v, char **ret)
     return count > 0 && !*ret ? -ENOMEM : 0;
 }
 
-void ctl_left_why(struct buf *why, int err, const struct buf *left)
+static void left_why(struct buf *why, int err, const struct buf *left)
 {
     (void)buf_printf(why, "not everything was sent (%s)", errtext_sentence(err));
     for (const char *p = buf_str(left); *p; p += *p == '\n') {
@@ -135,9 +135,15 @@ int ctl_sync(struct ctl *ctl, const char *path, struct buf *why)
     int r = fs_sync(ctl->fs, path, &left);
 
     if (r < 0)
-        ctl_left_why(why, r, &left);
+        left_why(why, r, &left);
     buf_done(&left);
     return r;
+}
+
+void ctl_barrier_why(struct buf *why, int err, const struct buf *left)
+{
+    (void)buf_puts(why, "not started: ");
+    left_why(why, err, left);
 }
 
 int ctl_barrier(struct fs *fs, struct buf *why)
@@ -145,10 +151,8 @@ int ctl_barrier(struct fs *fs, struct buf *why)
     struct buf left = BUF_INIT(why->max / 2);
     int r = fs_barrier(fs, &left);
 
-    if (r < 0) {
-        (void)buf_puts(why, "not started: ");
-        ctl_left_why(why, r, &left);
-    }
+    if (r < 0)
+        ctl_barrier_why(why, r, &left);
     buf_done(&left);
     return r;
 }

@@ -237,13 +237,13 @@ static int rename_waiting_locked(struct fs *fs, const struct renaming *r)
  * Both names were exchanged: is it for what was meant? Whoever exchanges reads what came out, so
  * another version must not come out unseen: then all is as before, and the kernel looks again.
  */
-static int exchanged(struct fs *fs, const struct renaming *r, const struct remote_attr *meant,
-                     const char *from, const char *to, struct remote_attr *other)
+static int exchanged(struct fs *fs, const struct remote_attr *meant, const char *from,
+                     const char *to, struct remote_attr *other)
 {
     struct remote_attr again;
     int err = remote_stat(fs->remote, from, other, NULL);
 
-    if (err < 0 || !(r->flags & RENAME_EXCHANGE))
+    if (err < 0)
         return err;
     if (other->ino == meant->ino && (S_ISDIR(meant->mode) || (other->size == meant->size &&
                                                               other->mtime_ns == meant->mtime_ns)))
@@ -279,7 +279,7 @@ static int rename_in_op(struct fs *fs, const struct renaming *r)
         err = remote_rename_sure(fs, from, to, r->flags, &source, &attr);
         /* Its ctime moved: a change of it must not be taken for one of another version. */
         if (err == 0 && (r->flags & RENAME_EXCHANGE)) {
-            err = exchanged(fs, r, &meant, from, to, &other);
+            err = exchanged(fs, &meant, from, to, &other);
             other_known = err == 0;
             err = err == -ESTALE ? err : 0;
         }
