@@ -85,6 +85,16 @@ int call_body(struct call *call, const struct json_out *o)
     return error_default(o->err);
 }
 
+void call_pairs(struct json_out *o, const struct daytona_pair *pairs, size_t count)
+{
+    json_open(o, '{');
+    for (size_t i = 0; i < count; i++) {
+        json_key(o, pairs[i].key);
+        json_string(o, pairs[i].value);
+    }
+    json_close(o, '}');
+}
+
 int call_garbled(int r, const struct http_response *response)
 {
     error_now()->http_status = response->status;

@@ -40,6 +40,8 @@ struct call {
 /* What o has written, to its end, is the body: its buffer lives until the call is over. Sets the
  * last error if o failed; returns it. */
 int call_body(struct call *call, const struct json_out *o);
+/* Writes an object of them: labels, an environment. */
+void call_pairs(struct json_out *o, const struct daytona_pair *pairs, size_t count);
 
 /*
  * 0 with an answer that is 2xx or accepted, which the caller frees with http_response_done; else

@@ -18,12 +18,7 @@ int daytona_sandbox_update_env(struct daytona_sandbox *sb, const struct daytona_
     error_begin("updateEnv");
     json_open(&o, '{');
     json_key(&o, "set");
-    json_open(&o, '{');
-    for (size_t i = 0; i < set_count; i++) {
-        json_key(&o, set[i].key);
-        json_string(&o, set[i].value);
-    }
-    json_close(&o, '}');
+    call_pairs(&o, set, set_count);
     if (unset_count > 0) {
         json_key(&o, "unset");
         json_strings(&o, &gone);

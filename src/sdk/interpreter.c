@@ -134,12 +134,7 @@ static int write_run(const struct daytona_interpreter_run *run, struct buf *out)
     }
     if (run->env_count > 0) {
         json_key(&o, "envs");
-        json_open(&o, '{');
-        for (size_t i = 0; i < run->env_count; i++) {
-            json_key(&o, run->env[i].key);
-            json_string(&o, run->env[i].value);
-        }
-        json_close(&o, '}');
+        call_pairs(&o, run->env, run->env_count);
     }
     json_close(&o, '}');
     return o.err;

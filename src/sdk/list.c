@@ -23,12 +23,7 @@ static int labels_json(const struct daytona_pair *labels, size_t count, struct b
 
     if (count == 0)
         return 0;
-    json_open(&o, '{');
-    for (size_t i = 0; i < count; i++) {
-        json_key(&o, labels[i].key);
-        json_string(&o, labels[i].value);
-    }
-    json_close(&o, '}');
+    call_pairs(&o, labels, count);
     return o.err;
 }
 

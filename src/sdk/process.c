@@ -111,12 +111,7 @@ static int write_code(const struct daytona_code_run *c, struct buf *out)
     }
     if (c->env_count > 0) {
         json_key(&o, "envs");
-        json_open(&o, '{');
-        for (size_t i = 0; i < c->env_count; i++) {
-            json_key(&o, c->env[i].key);
-            json_string(&o, c->env[i].value);
-        }
-        json_close(&o, '}');
+        call_pairs(&o, c->env, c->env_count);
     }
     if (c->timeout_s > 0) {
         json_key(&o, "timeout");

@@ -26,12 +26,7 @@ int daytona_sandbox_set_labels(struct daytona_sandbox *sb, const struct daytona_
     error_begin("replaceLabels");
     json_open(&o, '{');
     json_key(&o, "labels");
-    json_open(&o, '{');
-    for (size_t i = 0; i < count; i++) {
-        json_key(&o, labels[i].key);
-        json_string(&o, labels[i].value);
-    }
-    json_close(&o, '}');
+    call_pairs(&o, labels, count);
     json_close(&o, '}');
     r = call_body(&call, &o);
     if (r == 0)
