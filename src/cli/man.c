@@ -173,7 +173,10 @@ static void page_1(struct buf *out)
 static const struct section ctl_head[] = {
     {"description",
      "The root of every mount holds a directory .ctl of control files. It is found by name and "
-     "not listed, unless the mount has ctl=visible; `ls .ctl` lists what is in it. Its files "
+     "not listed; `ls .ctl/` lists what is in it. With ctl=visible .ctl is listed, as a symbolic "
+     "link to .ctl-files, which is not: programs that walk over the mount copy the link or pass "
+     "it by, unless they are told to follow links. git takes it for a file, unless "
+     ".git/info/exclude says otherwise. Its files "
      "belong to the user who mounted, and nobody else can read them. A relative path that is "
      "written to them is below the mount's root, an absolute one is in the sandbox; answers are "
      "relative to the mount's root, and commands start there."},

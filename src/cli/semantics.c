@@ -75,6 +75,10 @@ const struct semantics_row semantics_rows[] = {
      "little_in_a_large_file_is_written_in_place"},
     {"a file that is open and unlinked, or replaced", "It can be read and written on.",
      "an_unlinked_open_file_works_on_and_is_never_sent what_is_replaced_while_open_stays_readable"},
+    {"a program that walks over the whole mount",
+     "It never comes into the control files: they are found by name, or with ctl=visible through a "
+     "symbolic link. One that is told to follow links (zip without -y) finds files that all end.",
+     "walking.sh listed_control_files_are_behind_a_link"},
     {"times, inode numbers",
      "Times are in the sandbox's clock. What a change showed when it was made (mtime, ctime, inode "
      "number) stays, also after a remount, until the sandbox changes the file.",

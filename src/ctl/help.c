@@ -8,7 +8,8 @@
 
 static const char intro[] =
     "Text files that drive this mount and its sandbox. A relative PATH is below the mount's\n"
-    "root, an absolute one is the sandbox's own.\n";
+    "root, an absolute one is the sandbox's own. Programs that walk over the whole mount never\n"
+    "come here: $ is not listed there, or with ctl=visible as a symbolic link.\n";
 
 static const char rules[] =
     "Asking\n"

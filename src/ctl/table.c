@@ -24,21 +24,6 @@ static int show_verbs(struct ctl *ctl, void *obj, struct buf *out, struct buf *w
     return ctl_help_verbs(ctl, ctl_verbs, out);
 }
 
-/* So that git, in a mount that lists this directory, leaves it alone. An empty file it would not
- * read. */
-static const char gitignore[] = "*\n";
-
-static int show_gitignore(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
-{
-    return buf_puts(out, gitignore);
-}
-
-static int stat_gitignore(struct ctl *ctl, void *obj, struct stat *st)
-{
-    st->st_size = sizeof(gitignore) - 1;
-    return 0;
-}
-
 static int show_version(struct ctl *ctl, void *obj, struct buf *out, struct buf *why)
 {
     return buf_puts(out, "daytonafs " DAYTONAFS_VERSION "\n");
@@ -519,12 +504,6 @@ static const struct ctl_row rows[] = {
      .needs = NEEDS(sandbox),
      .rows = box_rows,
      .help = "what the service says of it, asked when a file is opened; never wakes it"},
-    {.name = ".gitignore",
-     .mode = 0400,
-     .kind = CTL_SNAPSHOT,
-     .unlisted = true,
-     .show = show_gitignore,
-     .stat = stat_gitignore},
     {.name = NULL},
 };
 

@@ -8,9 +8,30 @@
 #include <string.h>
 #include <unistd.h>
 
+/*
+ * Programs that walk over the whole mount must not walk into the control files. So these are not
+ * listed; where they are to be seen, what is listed is a link, which such programs copy or pass by.
+ */
+static bool is_link(const struct session *s, const char *name)
+{
+    return s->ctl_link && strcmp(name, s->ctl_link) == 0;
+}
+
 bool ctl_owns(const struct session *s, uint64_t parent, const char *name)
 {
-    return s->ctl && parent == FS_ROOT && strcmp(name, s->ctl_name) == 0;
+    return s->ctl && parent == FS_ROOT && (strcmp(name, s->ctl_name) == 0 || is_link(s, name));
+}
+
+static int stat_cached(struct session *s, uint64_t ino, struct stat *ret)
+{
+    int r = ctl_getattr_cached(s->ctl, ino == CTL_LINK ? CTL_ROOT : ino, ret);
+
+    if (r == 0 && ino == CTL_LINK) {
+        ret->st_ino = CTL_LINK;
+        ret->st_mode = S_IFLNK | 0777;
+        ret->st_size = (off_t)strlen(s->ctl_name);
+    }
+    return r;
 }
 
 /* Attributes are made up at each look, so the kernel keeps none. */
@@ -19,10 +40,10 @@ static void ctl_entry_of(const struct stat *st, struct fs_entry *ret)
     *ret = (struct fs_entry){.ino = st->st_ino, .ttl_ns = 0, .st = *st};
 }
 
-int ctl_root_entry(struct session *s, struct fs_entry *ret)
+int ctl_link_entry(struct session *s, struct fs_entry *ret)
 {
     struct stat st;
-    int r = ctl_getattr_cached(s->ctl, CTL_ROOT, &st);
+    int r = stat_cached(s, CTL_LINK, &st);
 
     if (r == 0)
         ctl_entry_of(&st, ret);
@@ -60,7 +81,7 @@ void ctl_op_lookup(fuse_req_t req, struct session *s, uint64_t parent, const cha
     int r;
 
     if (parent == FS_ROOT)
-        r = ctl_getattr_cached(s->ctl, CTL_ROOT, &st);
+        r = stat_cached(s, is_link(s, name) ? CTL_LINK : CTL_ROOT, &st);
     else
         r = ctl_lookup_cached(s->ctl, parent, name, &st);
     if (r == -EAGAIN)
@@ -89,12 +110,22 @@ static void slow_getattr(struct call *c)
 void ctl_op_getattr(fuse_req_t req, struct session *s, uint64_t ino)
 {
     struct stat st;
-    int r = ctl_getattr_cached(s->ctl, ino, &st);
+    int r = stat_cached(s, ino, &st);
 
     if (r == -EAGAIN)
         call_slow(req, SLOW_META, slow_getattr, &(struct call){.ino = ino});
     else
         reply_ctl_attr(req, r, &st);
+}
+
+void ctl_op_readlink(fuse_req_t req, const struct session *s, uint64_t ino)
+{
+    if (ino != CTL_LINK) {
+        reply_err(req, -EINVAL);
+        return;
+    }
+    req_settle(req);
+    fuse_reply_readlink(req, s->ctl_name);
 }
 
 static void reply_access(fuse_req_t req, int r, int mask, const struct stat *st)
@@ -123,7 +154,7 @@ static void slow_access(struct call *c)
 void ctl_op_access(fuse_req_t req, struct session *s, uint64_t ino, int mask)
 {
     struct stat st;
-    int r = ctl_getattr_cached(s->ctl, ino, &st);
+    int r = stat_cached(s, ino, &st);
 
     if (r == -EAGAIN)
         call_slow(req, SLOW_META, slow_access, &(struct call){.ino = ino, .flags = mask});

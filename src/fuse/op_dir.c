@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where the control files' name stands in a listed root: after all that fs gives. */
+/* Where the link to the control files stands in a listed root: after all that fs gives. */
 #define CTL_OFF INT64_MAX
 
 static void reply_dir(fuse_req_t req, struct handle *h, int r, struct fuse_file_info *fi)
@@ -118,11 +118,11 @@ static int listing_make(struct listing *l, readdir_fn fn, struct handle *h, uint
     r = fn(h->dir, off, l->plus, listing_fill, l);
     if (l->hidden)
         fs_forget(s->fs, l->hidden, 1);
-    if (r < 0 || l->full || !l->root || !s->ctl_visible)
+    if (r < 0 || l->full || !l->root || !s->ctl_link)
         return r;
-    r = ctl_root_entry(s, &e);
+    r = ctl_link_entry(s, &e);
     if (r == 0)
-        (void)listing_add(l, s->ctl_name, &e, CTL_OFF); /* or with the next request */
+        (void)listing_add(l, s->ctl_link, &e, CTL_OFF); /* or with the next request */
     return r;
 }
 

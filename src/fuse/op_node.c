@@ -182,7 +182,11 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
     char *target = NULL;
     int r;
 
-    r = ino_is_ctl(ino) ? -EINVAL : fs_readlink_cached(s->fs, ino, &target);
+    if (ino_is_ctl(ino)) {
+        ctl_op_readlink(req, s, ino);
+        return;
+    }
+    r = fs_readlink_cached(s->fs, ino, &target);
     if (r == -EAGAIN)
         call_slow(req, SLOW_META, slow_readlink, &(struct call){.ino = ino});
     else

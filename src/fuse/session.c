@@ -184,7 +184,7 @@ int session_new(const struct session_config *config, struct session **ret)
     s->fs = config->fs;
     s->ctl = config->ctl;
     s->ctl_name = config->ctl_name;
-    s->ctl_visible = config->ctl_visible;
+    s->ctl_link = config->ctl_link;
     s->notify = config->notify;
     node_ops(&ops);
     file_ops(&ops);

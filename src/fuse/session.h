@@ -20,8 +20,8 @@ struct session;
 struct session_config {
     struct fs *fs;
     struct ctl *ctl;      /* NULL: no control files */
-    const char *ctl_name; /* in the root */
-    bool ctl_visible;     /* listed there */
+    const char *ctl_name; /* their directory in the root, found by name and not listed */
+    const char *ctl_link; /* a symbolic link to it, which is listed; NULL: none */
     struct notify *notify;
     const char *name; /* what mount(8) shows as the source */
     bool allow_other, noexec, noatime;

@@ -23,7 +23,7 @@ struct session {
     struct fs *fs;   /* these as in session_config */
     struct ctl *ctl; /* NULL: no control files */
     const char *ctl_name;
-    bool ctl_visible;
+    const char *ctl_link; /* NULL: none */
     struct notify *notify;
     struct fuse_session *fuse; /* these live as long as the session */
     struct slow *slow;
@@ -115,6 +115,9 @@ double seconds(int64_t ns);
 /* The kernel gives back references. */
 void session_forget(struct session *s, uint64_t ino, uint64_t count);
 
+/* The link that leads to the control files: one of their numbers, which count up from CTL_ROOT. */
+#define CTL_LINK (UINT64_C(1) << 63)
+
 bool ctl_owns(const struct session *s, uint64_t parent, const char *name);
 static inline bool ino_is_ctl(uint64_t ino)
 {
@@ -129,6 +132,7 @@ void dir_ops(struct fuse_lowlevel_ops *ops);
 void ctl_op_end_parked(struct session *s);
 void ctl_op_lookup(fuse_req_t req, struct session *s, uint64_t parent, const char *name);
 void ctl_op_getattr(fuse_req_t req, struct session *s, uint64_t ino);
+void ctl_op_readlink(fuse_req_t req, const struct session *s, uint64_t ino);
 void ctl_op_access(fuse_req_t req, struct session *s, uint64_t ino, int mask);
 void ctl_op_open(fuse_req_t req, struct session *s, uint64_t ino, struct fuse_file_info *fi);
 void ctl_op_read(fuse_req_t req, struct handle *h, size_t size, off_t off);
@@ -141,6 +145,7 @@ void ctl_op_unlink(fuse_req_t req, uint64_t parent, const char *name);
 void ctl_op_opendir(fuse_req_t req, struct session *s, uint64_t ino, struct fuse_file_info *fi);
 void ctl_op_readdir(fuse_req_t req, struct handle *h, uint64_t ino, size_t size, off_t off,
                     bool plus);
-int ctl_root_entry(struct session *s, struct fs_entry *ret);
+/* What is listed in the root. */
+int ctl_link_entry(struct session *s, struct fs_entry *ret);
 
 #endif

@@ -91,7 +91,7 @@ const struct option_row options_table[] = {
     {"helper", OPTION_CHOICE, FIELD(helper), 0, helper_choices, "auto",
      "a program put into the sandbox that makes it faster: auto (where it runs), off, require"},
     {"ctl", OPTION_CHOICE, FIELD(ctl), 0, ctl_choices, "hidden",
-     "control files: hidden (found by name), visible (listed too), off"},
+     "control files: hidden (found by name), visible (listed too, as a symbolic link), off"},
     {"ctl_name", OPTION_STRING, FIELD(ctl_name), 0, NULL, ".ctl",
      "name of their directory in the mount's root"},
     {"api_url", OPTION_STRING, FIELD(api_url), 0, NULL, NULL,
@@ -274,8 +274,9 @@ static int check_value(const struct options *o, const struct option_row *row, st
     const char *text = row->type == OPTION_STRING ? *(char *const *)field_in(o, row) : "";
 
     if (row->field == FIELD(ctl_name) && row->type == OPTION_STRING &&
-        !path_name_valid(text, strlen(text)))
-        (void)buf_printf(why, "ctl_name=%s: it must be one name, without '/'", text);
+        (!path_name_valid(text, strlen(text)) ||
+         strlen(text) + strlen(OPTIONS_CTL_SUFFIX) > PATH_NAME_MAX))
+        (void)buf_printf(why, "ctl_name=%s: it must be one name, short and without '/'", text);
     else if (row->field == FIELD(op_timeout_ns) && o->op_timeout_ns == 0)
         (void)buf_puts(why, "op_timeout=0: every operation needs an end; use 1s or more");
     else if (row->field == FIELD(coherence_ns) && o->coherence_ns > INT64_C(3600000000000))

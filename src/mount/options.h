@@ -20,6 +20,9 @@ enum options_helper { HELPER_AUTO, HELPER_OFF, HELPER_REQUIRE };
 enum options_keepalive { KEEPALIVE_OFF, KEEPALIVE_BUSY };
 enum options_ctl { CTL_HIDDEN, CTL_VISIBLE, CTL_OFF };
 
+/* With ctl=visible ctl_name is a link to ctl_name with this at its end. */
+#define OPTIONS_CTL_SUFFIX "-files"
+
 /* Strings are owned. */
 struct options {
     bool read_only, allow_other, noexec, noatime;

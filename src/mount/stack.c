@@ -302,10 +302,10 @@ static int open_fs(struct stack *s, struct buf *why)
 }
 
 /* The control files would hide an entry of that name. */
-static int check_ctl_name(struct stack *s, struct buf *why)
+static int check_ctl_name(struct stack *s, const char *name, struct buf *why)
 {
     struct fs_entry e;
-    int r = fs_lookup(s->fs, FS_ROOT, s->options->ctl_name, &e);
+    int r = fs_lookup(s->fs, FS_ROOT, name, &e);
 
     if (r < 0 && r != -ENOENT)
         return fail(s, r, why);
@@ -317,7 +317,7 @@ static int check_ctl_name(struct stack *s, struct buf *why)
                           "%s in the sandbox has an entry '%s' of its own: name the control "
                           "files otherwise with -o ctl_name=NAME, or leave them out with -o "
                           "ctl=off",
-                          s->path, s->options->ctl_name));
+                          s->path, name));
 }
 
 static int open_ctl(struct stack *s, struct buf *why)
@@ -334,7 +334,14 @@ static int open_ctl(struct stack *s, struct buf *why)
 
     if (s->options->ctl == CTL_OFF)
         return EXITCODE_OK;
-    r = check_ctl_name(s, why);
+    if (s->options->ctl == CTL_VISIBLE &&
+        asprintf(&s->ctl_files, "%s" OPTIONS_CTL_SUFFIX, s->options->ctl_name) < 0) {
+        s->ctl_files = NULL;
+        return fail(s, -ENOMEM, why);
+    }
+    r = check_ctl_name(s, s->options->ctl_name, why);
+    if (r == EXITCODE_OK && s->ctl_files)
+        r = check_ctl_name(s, s->ctl_files, why);
     if (r != EXITCODE_OK)
         return r;
     host.sandbox = s->sandbox;
@@ -348,8 +355,8 @@ static int open_session(struct stack *s, struct buf *why)
     const struct session_config config = {
         .fs = s->fs,
         .ctl = s->ctl,
-        .ctl_name = o->ctl_name,
-        .ctl_visible = o->ctl == CTL_VISIBLE,
+        .ctl_name = s->ctl_files ? s->ctl_files : o->ctl_name,
+        .ctl_link = s->ctl_files ? o->ctl_name : NULL,
         .notify = s->notify,
         .name = *s->info.name ? s->info.name : s->params->sandbox,
         .allow_other = o->allow_other,
@@ -467,6 +474,7 @@ void stack_done(struct stack *s)
     s->client = daytona_client_free(s->client);
     s->stats = stats_free(s->stats);
     buf_done(&s->no_helper);
+    free(s->ctl_files);
     free(s->path);
     free(s->dir);
     s->path = s->dir = NULL;

@@ -35,6 +35,7 @@ struct stack {
     size_t left; /* changes of earlier mounts that are not in the sandbox, and not sent from here */
     struct fs *fs;
     struct ctl *ctl; /* NULL: none */
+    char *ctl_files; /* with ctl=visible the name that is not listed; NULL otherwise */
     struct session *session;
     struct keepalive *keepalive; /* NULL: none */
     int64_t since_ns;            /* clock_real_ns() */

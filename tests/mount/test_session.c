@@ -101,7 +101,9 @@ static void rig_up(bool ctl_visible, int64_t coherence_ns)
                                .coherence_ns = coherence_ns,
                                .notify = &notify_for_fs};
     struct ctl_config ctl = {.name = ".ctl", .uid = geteuid(), .gid = getegid()};
-    struct session_config session = {.ctl_name = ".ctl", .ctl_visible = ctl_visible, .name = "a,b"};
+    struct session_config session = {.ctl_name = ctl_visible ? ".ctl-files" : ".ctl",
+                                     .ctl_link = ctl_visible ? ".ctl" : NULL,
+                                     .name = "a,b"};
 
     strcpy(rig.base, "/var/tmp/test-session-XXXXXX");
     assert_non_null(mkdtemp(rig.base));
@@ -386,7 +388,6 @@ TEST(what_a_command_changed_is_seen_when_it_has_answered)
     struct stat st;
     int fd;
 
-    assert_true(listed("", ".ctl")); /* ctl=visible */
     assert_int_equal(mkdir(at("sub"), 0755), 0);
     assert_int_equal(stat(at("made"), &st), -1);
     assert_false(listed("", "made"));
@@ -399,6 +400,37 @@ TEST(what_a_command_changed_is_seen_when_it_has_answered)
     assert_true(listed("", "made"));
     assert_non_null(getcwd(cwd, sizeof(cwd))); /* those who are inside are not cut off */
     assert_int_equal(chdir("/"), 0);
+}
+
+/* What is listed does not lead programs that walk about into the control files. */
+TEST(listed_control_files_are_behind_a_link)
+{
+    char text[100] = "";
+    struct stat st, named;
+
+    assert_true(listed("", ".ctl"));
+    assert_false(listed("", ".ctl-files"));
+    assert_true(listed(".ctl/", "help"));
+    assert_int_equal(lstat(at(".ctl"), &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(st.st_size, readlink(at(".ctl"), text, sizeof(text) - 1));
+    assert_string_equal(text, ".ctl-files");
+    assert_int_equal(stat(at(".ctl"), &st), 0);
+    assert_int_equal(lstat(at(".ctl-files"), &named), 0);
+    assert_true(S_ISDIR(named.st_mode));
+    assert_int_equal(st.st_ino, named.st_ino);
+    assert_int_equal(readlink(at(".ctl-files"), text, sizeof(text)), -1);
+    assert_int_equal(errno, EINVAL);
+    for (size_t i = 0; i < 2; i++) {
+        const char *name = i == 0 ? ".ctl" : ".ctl-files";
+
+        assert_int_equal(mkdir(at(name), 0755), -1);
+        assert_int_equal(errno, EEXIST);
+        assert_int_equal(unlink(at(name)), -1);
+        assert_true(errno == EPERM || errno == EISDIR);
+        assert_int_equal(rename(at(name), at("elsewhere")), -1);
+        assert_int_equal(errno, EPERM);
+    }
 }
 
 /* ---- waits ---- */
@@ -613,6 +645,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_a_command_changed_is_seen_when_it_has_answered,
                                         set_up_patient, tear_down),
+        cmocka_unit_test_setup_teardown(listed_control_files_are_behind_a_link, set_up_patient,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_hundred_who_wait_do_not_keep_others_from_looking, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(ctrl_c_ends_a_wait, set_up, tear_down),
