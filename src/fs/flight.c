@@ -90,7 +90,7 @@ static bool replaced(const struct node *n, const struct remote_attr *attr)
             (n->attr.dev != 0 && attr->dev != 0 && n->attr.dev != attr->dev));
 }
 
-static int set_target(struct node *n, const char *target)
+static int set_target(const struct fs *fs, struct node *n, const char *target)
 {
     char *copy;
 
@@ -99,8 +99,8 @@ static int set_target(struct node *n, const char *target)
     copy = strdup(target);
     if (!copy)
         return -ENOMEM;
-    if (n->target) /* it is another one now */
-        n->own_link = false;
+    /* It is another one now, or one of ours that was forgotten. */
+    n->own_link = !n->target && remember_own_link_locked(fs, n, target);
     node_set_target_locked(n, copy);
     return 0;
 }
@@ -131,7 +131,7 @@ static void update_locked(struct fs *fs, const struct flight *f, struct node *n,
     if (n->dir && n->dir->waiting > 0)
         n->attr.nlink = nlink; /* as it will be */
     n->times_stale = n->dir && n->dir->waiting == 0 && n->dir->names_seq > f->seq;
-    if (set_target(n, target) < 0)
+    if (set_target(fs, n, target) < 0)
         node_stale_locked(n);
     data_check_locked(fs, n);
     if (!same)

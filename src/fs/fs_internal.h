@@ -379,8 +379,10 @@ void node_leave_locked(struct fs *fs, struct node *n);
 
 void remember_node_locked(struct fs *fs, const struct node *n); /* it goes, or may go */
 void remember_recall_locked(struct fs *fs, struct node *n);     /* its attributes are known now */
-void remember_load(struct fs *fs);                              /* of the mounts before */
-void remember_save(struct fs *fs);                              /* without the lock */
+/* Is that, which is about to be known as its target, where the link that was made here led to? */
+bool remember_own_link_locked(const struct fs *fs, const struct node *n, const char *target);
+void remember_load(struct fs *fs); /* of the mounts before */
+void remember_save(struct fs *fs); /* without the lock */
 
 /* ---- show.c ---- */
 

@@ -1,6 +1,7 @@
 /*
- * The bytes of a table: "dtshown1", then for each row 57 bytes, little-endian: dev, ino, mtime,
- * ctime, show_ino, show_mtime, show_ctime of 8 bytes each, and one of flags.
+ * The bytes of a table: "dtshown2", then for each row 57 bytes, little-endian: dev, ino, mtime,
+ * ctime, show_ino, show_mtime, show_ctime of 8 bytes each, and one of flags; behind them, of a link
+ * of ours, SHOWN_DIGEST bytes.
  */
 #include "fs/shown.h"
 
@@ -12,7 +13,7 @@
 enum { MAGIC = 8, NUMBERS = 7, ROW = NUMBERS * 8 + 1 };
 enum { FLAG_TIMES = 1 << 0, FLAG_OWN_LINK = 1 << 1, FLAGS = FLAG_TIMES | FLAG_OWN_LINK };
 
-static const char magic[MAGIC + 1] = "dtshown1";
+static const char magic[MAGIC + 1] = "dtshown2";
 
 struct key {
     uint64_t dev, ino;
@@ -108,7 +109,7 @@ static uint64_t get_number(const uint8_t **p)
 
 static int encode_row(const struct shown *s, struct buf *out)
 {
-    uint8_t bytes[ROW], *p = bytes;
+    uint8_t bytes[ROW + SHOWN_DIGEST], *p = bytes;
 
     put_number(&p, s->dev);
     put_number(&p, s->ino);
@@ -117,8 +118,10 @@ static int encode_row(const struct shown *s, struct buf *out)
     put_number(&p, s->show_ino);
     put_number(&p, (uint64_t)s->show_mtime_ns);
     put_number(&p, (uint64_t)s->show_ctime_ns);
-    *p = (uint8_t)((s->show_times ? FLAG_TIMES : 0) | (s->own_link ? FLAG_OWN_LINK : 0));
-    return buf_append(out, bytes, ROW);
+    *p++ = (uint8_t)((s->show_times ? FLAG_TIMES : 0) | (s->own_link ? FLAG_OWN_LINK : 0));
+    if (s->own_link)
+        p = mempcpy(p, s->target, SHOWN_DIGEST);
+    return buf_append(out, bytes, (size_t)(p - bytes));
 }
 
 int shown_encode(const struct shown_table *t, struct buf *out)
@@ -139,7 +142,7 @@ int shown_decode(struct shown_table *t, const void *p, size_t n)
 
     if (n < MAGIC || memcmp(p, magic, MAGIC) != 0)
         return -EBADMSG;
-    for (at += MAGIC; end - at >= ROW; at++) {
+    for (at += MAGIC; end - at >= ROW;) {
         struct shown s = {0};
 
         s.dev = get_number(&at);
@@ -151,8 +154,12 @@ int shown_decode(struct shown_table *t, const void *p, size_t n)
         s.show_ctime_ns = (int64_t)get_number(&at);
         s.show_times = *at & FLAG_TIMES;
         s.own_link = *at & FLAG_OWN_LINK;
-        if ((*at & ~FLAGS) || s.ino == 0)
+        if ((*at++ & ~FLAGS) || s.ino == 0 || (s.own_link && end - at < SHOWN_DIGEST))
             return -EBADMSG;
+        if (s.own_link) {
+            memcpy(s.target, at, SHOWN_DIGEST);
+            at += SHOWN_DIGEST;
+        }
         shown_put(t, &s);
     }
     return at == end ? 0 : -EBADMSG;

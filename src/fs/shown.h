@@ -12,7 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SHOWN_MAX = 500000 }; /* more are forgotten, the oldest first */
+enum {
+    SHOWN_MAX = 500000, /* more are forgotten, the oldest first */
+    SHOWN_DIGEST = 16,  /* bytes: nobody finds another target that has the same */
+};
 
 struct shown {
     uint64_t dev, ino; /* the sandbox's, and its times: another version is not meant */
@@ -21,6 +24,7 @@ struct shown {
     bool show_times;
     int64_t show_mtime_ns, show_ctime_ns;
     bool own_link;
+    uint8_t target[SHOWN_DIGEST]; /* of such a link: the start of its target's sha256 */
 };
 
 struct shown_table;

@@ -1,10 +1,12 @@
 #include "rig.h"
 
 #include "fs/fs_internal.h"
+#include "fs/shown.h"
 #include "gate.h"
 #include "util/cancel.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/sha256.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -813,6 +815,48 @@ TEST(a_link_of_ours_shows_as_written_and_theirs_is_contained)
     rig_down(&g);
 }
 
+/* As an earlier mount left it of a link that was made there and led to target. */
+static void remember_link(struct rig *g, const char *path, const char *target)
+{
+    uint8_t digest[SHA256_BYTES];
+    struct shown s = {.own_link = true};
+    struct remote_attr attr;
+
+    assert_int_equal(remote_stat(g->remote, path, &attr, NULL), 0);
+    s.dev = attr.dev;
+    s.ino = attr.ino;
+    s.mtime_ns = attr.mtime_ns;
+    s.ctime_ns = attr.ctime_ns;
+    sha256(target, strlen(target), digest);
+    memcpy(s.target, digest, sizeof(s.target));
+    shown_put(g->fs->shown, &s);
+}
+
+TEST(a_link_that_only_has_the_number_and_times_of_ours_is_contained)
+{
+    struct rig g;
+    struct remote_attr attr;
+    struct fs_entry e;
+    char *target;
+
+    UP(&g, .uid = 0);
+    assert_int_equal(remote_symlink(g.remote, "/etc/passwd", "/ours", &attr), 0);
+    assert_int_equal(remote_symlink(g.remote, "/etc/shadow", "/theirs", &attr), 0);
+    remember_link(&g, "/ours", "/etc/passwd");
+    remember_link(&g, "/theirs", "/etc/passwd");
+    assert_int_equal(rig_find(&g, "/ours", &e), 0);
+    assert_int_equal(fs_readlink(g.fs, e.ino, &target), 0);
+    assert_string_equal(target, "/etc/passwd");
+    free(target);
+    rig_drop(&g, &e);
+    assert_int_equal(rig_find(&g, "/theirs", &e), 0);
+    assert_int_equal(fs_readlink(g.fs, e.ino, &target), 0);
+    assert_string_equal(target, "/mnt/box/etc/shadow");
+    free(target);
+    rig_drop(&g, &e);
+    rig_down(&g);
+}
+
 TEST(a_read_only_mount_refuses_every_change)
 {
     struct rig g;
@@ -1246,6 +1290,7 @@ int main(void)
         cmocka_unit_test(the_other_name_of_a_file_is_empty_once_the_first_is_truncated),
         cmocka_unit_test(the_sandboxs_user_appears_as_the_mounting_one),
         cmocka_unit_test(a_link_of_ours_shows_as_written_and_theirs_is_contained),
+        cmocka_unit_test(a_link_that_only_has_the_number_and_times_of_ours_is_contained),
         cmocka_unit_test(a_read_only_mount_refuses_every_change),
         cmocka_unit_test(only_regular_files_can_be_made_as_nodes),
         cmocka_unit_test(a_directory_is_read_in_parts_of_one_state_and_rewound_to_the_present),

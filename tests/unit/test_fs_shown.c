@@ -15,7 +15,8 @@ static struct shown row(uint64_t ino)
                           .show_times = ino % 3 == 0,
                           .show_mtime_ns = -5,
                           .show_ctime_ns = INT64_MAX,
-                          .own_link = ino % 5 == 0};
+                          .own_link = ino % 5 == 0,
+                          .target = {ino % 5 == 0 ? (uint8_t)ino : 0}};
 }
 
 static void expect_row(const struct shown_table *t, uint64_t ino)
@@ -29,6 +30,7 @@ static void expect_row(const struct shown_table *t, uint64_t ino)
     assert_int_equal(got->show_mtime_ns, want.show_mtime_ns);
     assert_int_equal(got->show_ctime_ns, want.show_ctime_ns);
     assert_int_equal(got->own_link, want.own_link);
+    assert_memory_equal(got->target, want.target, sizeof(want.target));
     assert_null(shown_find(t, want.dev, ino, want.mtime_ns, want.ctime_ns + 1));
     assert_null(shown_find(t, want.dev, ino, want.mtime_ns + 1, want.ctime_ns));
     assert_null(shown_find(t, want.dev + 1, ino, want.mtime_ns, want.ctime_ns));
@@ -68,16 +70,17 @@ TEST(other_bytes_are_no_table)
     struct shown s = row(3);
 
     shown_put(t, &s);
-    s = row(4);
+    s = row(5);
     shown_put(t, &s);
     assert_int_equal(shown_encode(t, &bytes), 0);
+    assert_int_equal(bytes.len, 8 + 57 + 57 + SHOWN_DIGEST);
     for (size_t n = 0; n < bytes.len; n++) {
         struct shown_table *cut = shown_new();
 
         assert_int_equal(shown_decode(cut, bytes.data, n), n == 8 || n == 8 + 57 ? 0 : -EBADMSG);
         shown_free(cut);
     }
-    bytes.data[bytes.len - 1] = (char)0x80;
+    bytes.data[bytes.len - 1 - SHOWN_DIGEST] = (char)0x80;
     assert_int_equal(shown_decode(t, bytes.data, bytes.len), -EBADMSG);
     bytes.data[0] ^= 1;
     assert_int_equal(shown_decode(t, bytes.data, bytes.len), -EBADMSG);
