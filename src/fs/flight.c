@@ -42,14 +42,22 @@ void flight_touch_locked(struct flight *f, const char *name)
         f->lost = true;
 }
 
-static bool name_touched(const struct fs *fs, const struct flight *f, const struct node *dir,
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool name_touched(const struct fs *fs, struct flight *f, const struct node *dir,
                          const char *name)
 {
     if (f->lost)
         return true;
-    for (size_t i = 0; i < f->count; i++)
-        if (strcmp(f->touched[i], name) == 0)
-            return true;
+    if (f->sorted < f->count) {
+        qsort(f->touched, f->count, sizeof(*f->touched), by_text);
+        f->sorted = f->count;
+    }
+    if (f->count > 0 && bsearch(&name, f->touched, f->count, sizeof(*f->touched), by_text))
+        return true;
     return op_touches_locked(fs, dir, name);
 }
 

@@ -450,8 +450,9 @@ struct flight {
     uint64_t seq;   /* fs.seq at its start */
     char **touched; /* names that a local change ended on meanwhile */
     size_t count, cap;
-    bool lost;    /* no memory to remember one: no name of it is to be believed */
-    bool skipped; /* something in the answer was not believed */
+    size_t sorted; /* so many of them are in order */
+    bool lost;     /* no memory to remember one: no name of it is to be believed */
+    bool skipped;  /* something in the answer was not believed */
 };
 
 void flight_start_locked(struct fs *fs, struct flight *f);
