@@ -97,14 +97,13 @@ void negative_drop_locked(struct fs *fs, const struct node *top)
     struct negative *g, *tmp;
 
     HASH_ITER(hh, fs->negatives, g, tmp) {
-        struct node *dir = node_find_locked(fs, g->dir);
+        const struct node *dir = index_find_id(&fs->by_id, g->dir); /* that is no use of it */
 
-        if (!dir || node_is_below_locked(dir, top)) {
-            if (dir)
-                fs_tell_entry_locked(fs, dir, strchr(g->key, '/') + 1);
-            free_negative_locked(fs, g);
-        }
-        node_unref_locked(fs, dir);
+        if (dir && !node_is_below_locked(dir, top))
+            continue;
+        if (dir)
+            fs_tell_entry_locked(fs, dir, strchr(g->key, '/') + 1);
+        free_negative_locked(fs, g);
     }
 }
 

@@ -238,6 +238,28 @@ TEST(only_what_was_used_is_asked_about)
     rig_down(&g);
 }
 
+TEST(a_name_that_was_missed_once_is_no_use_of_its_directory_for_ever)
+{
+    struct fs_entry e;
+    struct tally_counts c;
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns);
+    make_tree(&g, "", 10, 1);
+    walk(&g, FS_ROOT);
+    assert_int_equal(rig_find(&g, "/d3/none", &e), -ENOENT);
+    for (unsigned i = 0; i < 3; i++) {
+        idle();
+        fs_refresh(g.fs, "/d5/f0");
+        assert_int_equal(rig_find(&g, "/d7/f0", &e), 0);
+        rig_drop(&g, &e);
+        c = tally_take(g.tally);
+    }
+    assert_int_equal(c.all, 1);
+    assert_int_equal(c.paths, 2); /* the root and d7 */
+    rig_down(&g);
+}
+
 static void pause_now(void)
 {
     usleep((useconds_t)(2 * window_ns / 1000));
@@ -1010,6 +1032,7 @@ int main(void)
         cmocka_unit_test(an_idle_mount_asks_nothing),
         cmocka_unit_test(who_needs_the_same_waits_for_one_request),
         cmocka_unit_test(only_what_was_used_is_asked_about),
+        cmocka_unit_test(a_name_that_was_missed_once_is_no_use_of_its_directory_for_ever),
         cmocka_unit_test(after_a_pause_all_that_was_used_before_it_is_asked_about_at_once),
         cmocka_unit_test(a_walk_over_what_nobody_used_for_long_costs_few_requests),
         cmocka_unit_test(a_large_directory_is_kept_up_by_one_request),
