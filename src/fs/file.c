@@ -176,8 +176,11 @@ int fs_open(struct fs *fs, uint64_t ino, int flags, struct fs_file **ret,
 {
     const int64_t since = fs_since(fs);
     struct node *n;
-    int r = -ESTALE;
+    int r = flags & O_TRUNC ? change_room(fs) : 0;
 
+    if (r < 0)
+        return r;
+    r = -ESTALE;
     fs_lock(fs);
     n = node_find_locked(fs, ino);
     if (n)
@@ -251,8 +254,11 @@ int fs_create(struct fs *fs, uint64_t parent, const char *name, mode_t mode, int
 {
     struct node *dir, *n = NULL;
     bool created = false;
-    int r = -ESTALE;
+    int r = change_room(fs);
 
+    if (r < 0)
+        return r;
+    r = -ESTALE;
     fs_lock(fs);
     dir = node_find_locked(fs, parent);
     if (dir)

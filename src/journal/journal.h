@@ -46,7 +46,8 @@ struct journal_limits {
     uint64_t hard_bytes;    /* changes are refused; 4 GiB */
     uint64_t spare_bytes;   /* changes are refused if the disk has less left; 256 MiB */
     uint64_t segment_bytes; /* where a segment ends; 16 MiB */
-    size_t max_records;     /* kept in memory, about 200 bytes each; 1,000,000 */
+    size_t max_records;     /* kept in memory, about 200 bytes each; 1,000,000. With more than
+                               half of them journal_wait_room waits, too */
 };
 
 struct journal_options {
@@ -122,7 +123,7 @@ int journal_append(struct journal *j, const struct journal_record *rec, uint64_t
 int journal_sync(struct journal *j);
 
 /*
- * Waits until there is room below the soft limit: to be called before journal_append, with no lock
+ * Waits until there is room below the soft limits: to be called before journal_append, with no lock
  * held, by those that can wait. -ETIMEDOUT after until_ns (monotonic): the caller may append all
  * the same, it has been slowed down enough. -EINTR when the bound cancel fires.
  */

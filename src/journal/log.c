@@ -64,13 +64,17 @@ static uint64_t used_locked(const struct journal *j)
     return used;
 }
 
+static size_t records_locked(const struct journal *j)
+{
+    return j->entry_count - j->dead_count;
+}
+
 static int check_room_locked(struct journal *j, uint64_t more)
 {
     uint64_t left;
     int r;
 
-    if (j->entry_count - j->dead_count >= j->limits.max_records ||
-        used_locked(j) + more > j->limits.hard_bytes)
+    if (records_locked(j) >= j->limits.max_records || used_locked(j) + more > j->limits.hard_bytes)
         return -ENOSPC;
     j->unasked += more;
     if (j->unasked < ASK_EVERY)
@@ -83,6 +87,11 @@ static int check_room_locked(struct journal *j, uint64_t more)
     return r;
 }
 
+static bool is_crowded_locked(const struct journal *j)
+{
+    return used_locked(j) > j->limits.soft_bytes || records_locked(j) > j->limits.max_records / 2;
+}
+
 int journal_wait_room(struct journal *j, int64_t until_ns)
 {
     struct cancel *cancel = cancel_bound();
@@ -90,7 +99,7 @@ int journal_wait_room(struct journal *j, int64_t until_ns)
 
     lock_take(&j->lock);
     j->waiting++;
-    while (r == 0 && !j->broken && used_locked(j) > j->limits.soft_bytes) {
+    while (r == 0 && !j->broken && is_crowded_locked(j)) {
         int64_t slice = clock_mono_ns() + SLICE_MS * NS_PER_MS;
 
         if (cancel_fired(cancel)) {
@@ -310,6 +319,8 @@ static int note_results(struct journal *j, struct journal_record *rec,
     }
     if (j->dead_count > 1024 && j->dead_count > j->entry_count / 2 && !j->busy)
         journal_index_sweep(j);
+    if (j->waiting > 0)
+        pthread_cond_broadcast(&j->room); /* there may be fewer records */
     lock_drop(&j->lock);
     return r;
 }

@@ -24,6 +24,7 @@ struct rig {
     struct fs *fs;
     struct fs_config fs_config;
     uint64_t cache_bytes;
+    struct journal_limits limits;
     bool keep;
     struct lock lock; /* guards what follows while other threads use fs */
     unsigned inode_events, entry_events, forget_events;
@@ -38,7 +39,8 @@ struct rig_config {
     struct fs_config fs;  /* what is zero is filled in */
     struct remote *under; /* NULL: remote_mem_new(uid, uid) */
     bool journal;         /* changes wait in one; implies that the sandbox tells of changes */
-    bool keep;            /* the cache outlives rig_restart */
+    struct journal_limits limits; /* of that */
+    bool keep;                    /* the cache outlives rig_restart */
 };
 
 /* As if every rig_up said so: for tests that are true both ways. */

@@ -6,6 +6,7 @@
 #include "rig.h"
 
 #include "fs/fs_internal.h"
+#include "util/cancel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -497,6 +498,42 @@ TEST(large_files_are_what_was_written_to_them_whenever_the_process_dies)
     run(seed + 1, count, -1, true);
 }
 
+/* ---- when the journal is full ---- */
+
+TEST(who_makes_or_empties_a_file_waits_while_the_journal_is_full)
+{
+    struct cancel *cancel = cancel_new();
+    struct fs_open_hints hints;
+    struct fs_entry e, made;
+    struct fs_file *f;
+    char name[8];
+    struct rig g;
+
+    UP(&g, .limits.max_records = 8);
+    rig_put(&g, "/old", "text", 4);
+    assert_int_equal(rig_find(&g, "/old", &e), 0);
+    assert_int_equal(fs_pause(g.fs), 0);
+    for (int i = 0; i < 5; i++) { /* more than half of what it takes */
+        snprintf(name, sizeof(name), "d%d", i);
+        assert_int_equal(fs_mkdir(g.fs, FS_ROOT, name, 0755, &made), 0);
+        rig_drop(&g, &made);
+    }
+    cancel_fire(cancel);
+    cancel_bind(cancel);
+    assert_int_equal(fs_create(g.fs, FS_ROOT, "new", 0644, O_WRONLY | O_CREAT, &made, &f, &hints),
+                     -EINTR);
+    assert_int_equal(fs_open(g.fs, e.ino, O_WRONLY | O_TRUNC, &f, &hints), -EINTR);
+    assert_int_equal(fs_open(g.fs, e.ino, O_WRONLY, &f, &hints), 0);
+    cancel_bind(NULL);
+    fs_release(f);
+    rig_drop(&g, &e);
+    assert_int_equal(fs_resume(g.fs), 0);
+    rig_settle(&g);
+    rig_expect(&g, "/old", "text");
+    rig_down(&g);
+    cancel_unref(cancel);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -504,6 +541,7 @@ int main(void)
         cmocka_unit_test(a_block_that_was_written_whole_is_read_back_without_asking),
         cmocka_unit_test(what_was_whole_here_stays_whole_when_it_is_patched),
         cmocka_unit_test(large_files_are_what_was_written_to_them_whenever_the_process_dies),
+        cmocka_unit_test(who_makes_or_empties_a_file_waits_while_the_journal_is_full),
     };
 
     cmocka_set_test_filter(getenv("ONLY"));

@@ -731,6 +731,29 @@ TEST(writers_wait_then_are_refused_before_the_disk_is_full)
     rig_remove(&rig);
 }
 
+TEST(too_many_records_are_waited_for_before_they_are_refused)
+{
+    struct journal_rig rig;
+    const struct journal_record rec = {.kind = JOURNAL_MKDIR, .path = "/a"};
+    struct journal *j;
+    uint64_t seq;
+
+    rig_make(&rig);
+    rig.options.limits.max_records = 4;
+    j = open_rig(&rig);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(journal_wait_room(j, 0), i <= 2 ? 0 : -ETIMEDOUT);
+        assert_int_equal(journal_append(j, &rec, &seq), 0);
+    }
+    assert_int_equal(journal_append(j, &rec, &seq), -ENOSPC);
+    settle(j, 1, JOURNAL_DONE);
+    assert_int_equal(journal_wait_room(j, 0), -ETIMEDOUT);
+    settle(j, 2, JOURNAL_DONE);
+    assert_int_equal(journal_wait_room(j, 0), 0);
+    journal_free(j);
+    rig_remove(&rig);
+}
+
 /* ---- threads ---- */
 
 enum { WRITERS = 3, EACH = 150 };
@@ -850,6 +873,7 @@ int main(void)
         cmocka_unit_test(a_journal_that_was_emptied_is_another_client_when_it_is_made_again),
         cmocka_unit_test(what_others_can_reach_is_refused),
         cmocka_unit_test(writers_wait_then_are_refused_before_the_disk_is_full),
+        cmocka_unit_test(too_many_records_are_waited_for_before_they_are_refused),
         cmocka_unit_test(results_of_any_number_survive_compaction),
         cmocka_unit_test(threads_write_while_the_log_is_compacted),
     };
