@@ -366,7 +366,8 @@ void park_done(struct flush *f);
 /* ---- wait.c: with the lock held ---- */
 
 void wait_ended(struct flush *f, const struct end *e);
-void wait_failed(struct flush *f, int err); /* all who wait */
+void wait_again(struct flush *f, const struct change *c); /* an earlier one was queued again */
+void wait_failed(struct flush *f, int err);               /* all who wait */
 bool wait_any(const struct flush *f);
 bool wait_names(const struct waiter *w, const struct change *c);
 

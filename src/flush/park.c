@@ -384,6 +384,7 @@ static int queue_again(struct flush *f, uint64_t seq, uint64_t *last)
         r = change_add(f, &item.rec, seq, &c);
     if (r == 0 && p) {
         c->forced = true;
+        wait_again(f, c);
         unlink_parked(f, p);
         parked_free(f, p);
         *last = seq;

@@ -62,6 +62,12 @@ void wait_ended(struct flush *f, const struct end *e)
     }
 }
 
+void wait_again(struct flush *f, const struct change *c)
+{
+    for (struct waiter *w = f->waiters; w; w = w->next)
+        w->remaining += w->barrier && wait_names(w, c);
+}
+
 void wait_failed(struct flush *f, int err)
 {
     for (struct waiter *w = f->waiters; w; w = w->next) {

@@ -289,6 +289,47 @@ TEST(who_waits_without_progress_is_told_in_time)
     fr_down(&g);
 }
 
+struct other {
+    struct flush_rig *g;
+    uint64_t seq;
+    int result;
+    bool was_there;
+};
+
+static void *barrier(void *arg)
+{
+    struct other *o = arg;
+
+    o->result = flush_barrier(o->g->flush, NULL, NULL, NULL);
+    o->was_there = fr_end(o->g, o->seq, NULL);
+    return NULL;
+}
+
+TEST(what_is_queued_again_ends_nobodys_barrier)
+{
+    struct flush_rig g;
+    struct other o = {.g = &g};
+    char *text = text_of(1 << 20);
+    pthread_t thread;
+
+    fr_up(&g, &ready);
+    fr_put(&g, "/f", "theirs");
+    fr_put(&g, "/big", "");
+    assert_int_equal(flush_wait(g.flush, fr_create(&g, "/f"), false), -EIO);
+    o.seq = fr_data(&g, JOURNAL_PATCH, "/big", 0, 0, text);
+    fr_hold(&g, true);
+    assert_int_equal(pthread_create(&thread, NULL, barrier, &o), 0);
+    fr_await_held(&g, 1);
+    assert_int_equal(flush_keep(g.flush, "/f", true), 0);
+    usleep(20000); /* whose barrier has ended looks now */
+    fr_hold(&g, false);
+    pthread_join(thread, NULL);
+    assert_int_equal(o.result, 0);
+    assert_true(o.was_there);
+    fr_down(&g);
+    free(text);
+}
+
 static void *fire(void *arg)
 {
     cancel_fire(arg);
@@ -435,6 +476,7 @@ int main(void)
         cmocka_unit_test(a_full_journal_lets_open_files_go),
         cmocka_unit_test(who_waits_is_told_that_the_line_is_down),
         cmocka_unit_test(who_waits_without_progress_is_told_in_time),
+        cmocka_unit_test(what_is_queued_again_ends_nobodys_barrier),
         cmocka_unit_test(who_waits_may_be_interrupted),
         cmocka_unit_test(a_record_that_is_gone_is_begun_anew),
         cmocka_unit_test(an_older_record_stops_everything_until_it_is_told_to_go_on),
