@@ -70,10 +70,12 @@ static void forget_said(struct replay *x, uint64_t batch)
     x->said_count = kept;
 }
 
-static int add_member(struct sending *s, struct change *c)
+static void add_member(struct sending *s, struct change *c)
 {
     struct op *op = &s->ops[s->count];
 
+    if (c->sending)
+        return; /* it has it already */
     c->state = CHANGE_SENT;
     c->sending = s;
     c->op = s->count;
@@ -81,7 +83,6 @@ static int add_member(struct sending *s, struct change *c)
     *(op->last ? &op->last->op_next : &op->first) = c;
     op->last = c;
     s->changes[s->change_count++] = c;
-    return 0;
 }
 
 static int by_seq(const void *a, const void *b)
@@ -99,9 +100,18 @@ static void add_range(struct replay *x, struct sending *s, uint64_t batch,
         s->count++;
         return;
     }
-    for (struct change *c = x->f->head; c; c = c->next)
-        if (c->seq >= range->first && c->seq <= range->last && c->batch == batch)
+    if (range->last - range->first >= x->f->waiting) {
+        for (struct change *c = x->f->head; c; c = c->next)
+            if (c->seq >= range->first && c->seq <= range->last && c->batch == batch)
+                add_member(s, c);
+        return;
+    }
+    for (uint64_t seq = range->first; seq <= range->last; seq++) {
+        struct change *c = change_find(x->f, seq);
+
+        if (c && c->batch == batch)
             add_member(s, c);
+    }
 }
 
 static int add_batch(struct replay *x, const struct journal_record *note)
