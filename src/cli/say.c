@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "util/errtext.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -13,14 +14,15 @@ enum { LINE_MAX_BYTES = 8192 };
 
 int cli_plain(struct buf *out, const char *s)
 {
-    for (; *s; s++) {
-        const unsigned char c = (unsigned char)*s;
-        int r = buf_putc(out, c < 0x20 || c == 0x7f ? '?' : *s);
+    int r = 0;
 
-        if (r < 0)
-            return r;
+    while (r == 0 && *s) {
+        const size_t n = text_control(s);
+
+        r = buf_putc(out, n ? '?' : *s);
+        s += n ? n : 1;
     }
-    return 0;
+    return r;
 }
 
 /* Messages may quote names and answers from a sandbox: none of that may reach a terminal raw. */

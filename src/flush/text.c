@@ -1,25 +1,28 @@
 #include "flush/flush_internal.h"
 
-#include <ctype.h>
+#include "util/text.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 int text_path(struct buf *out, const char *path)
 {
+    size_t odd = 0;
     int r = 0;
 
-    for (const unsigned char *p = (const unsigned char *)path; *p && r == 0; p++) {
+    for (const char *p = path; *p && r == 0; p++, odd -= odd > 0) {
+        odd = odd ? odd : text_control(p);
         if (*p == '\t')
             r = buf_puts(out, "\\t");
         else if (*p == '\n')
             r = buf_puts(out, "\\n");
         else if (*p == '\\')
             r = buf_puts(out, "\\\\");
-        else if (*p < ' ' || *p == 0x7f)
-            r = buf_printf(out, "\\x%02x", *p);
+        else if (odd)
+            r = buf_printf(out, "\\x%02x", (unsigned char)*p);
         else
-            r = buf_putc(out, (char)*p);
+            r = buf_putc(out, *p);
     }
     return r;
 }

@@ -3,6 +3,7 @@
 #include "util/clock.h"
 #include "util/errtext.h"
 #include "util/log.h"
+#include "util/text.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -84,13 +85,9 @@ static int put_word(struct buf *out, const char *s)
 {
     int r = s[0] ? 0 : buf_putc(out, '-');
 
-    for (; r == 0 && *s; s++) {
-        const unsigned char c = (unsigned char)*s;
-
-        if (c <= ' ' || c == 0x7f || c == '\\')
-            r = buf_printf(out, "\\x%02x", c);
-        else
-            r = buf_putc(out, (char)c);
+    for (size_t odd = 0; r == 0 && *s; s++, odd -= odd > 0) {
+        odd = odd ? odd : *s == ' ' || *s == '\\' ? 1 : text_control(s);
+        r = odd ? buf_printf(out, "\\x%02x", (unsigned char)*s) : buf_putc(out, *s);
     }
     return r;
 }
@@ -100,8 +97,12 @@ static int put_sentence(struct buf *out, const char *s)
 {
     int r = 0;
 
-    for (; r == 0 && *s; s++)
-        r = buf_putc(out, (unsigned char)*s < ' ' || *s == 0x7f ? '?' : *s);
+    while (r == 0 && *s) {
+        const size_t n = text_control(s);
+
+        r = buf_putc(out, n ? '?' : *s);
+        s += n ? n : 1;
+    }
     return r;
 }
 

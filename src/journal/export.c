@@ -6,6 +6,7 @@
 
 #include "util/errtext.h"
 #include "util/path.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -272,10 +273,10 @@ static int put_escaped(struct buf *out, const char *s)
 {
     int r = 0;
 
-    for (; r == 0 && *s; s++)
-        r = *s == '\\' || (unsigned char)*s < 0x20 || *s == 0x7f
-                ? buf_printf(out, "\\x%02x", (unsigned char)*s)
-                : buf_putc(out, *s);
+    for (size_t odd = 0; r == 0 && *s; s++, odd -= odd > 0) {
+        odd = odd ? odd : *s == '\\' ? 1 : text_control(s);
+        r = odd ? buf_printf(out, "\\x%02x", (unsigned char)*s) : buf_putc(out, *s);
+    }
     return r;
 }
 

@@ -1,9 +1,11 @@
 #include "util/log.h"
 
 #include "util/clock.h"
+#include "util/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <syslog.h>
 
 static enum log_level max_level = LOG_WARN;
@@ -25,6 +27,15 @@ bool log_wants(enum log_level level)
     return level <= max_level;
 }
 
+/* What names and answers from a sandbox hold must neither steer a terminal nor make up a line. */
+static void make_plain(char *line)
+{
+    for (size_t n; *line; line += n ? n : 1) {
+        n = text_control(line);
+        memset(line, '?', n);
+    }
+}
+
 void log_msg(enum log_level level, const char *fmt, ...)
 {
     static const int priority[] = {LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_DEBUG};
@@ -36,6 +47,7 @@ void log_msg(enum log_level level, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
+    make_plain(line);
 
     if (use_syslog)
         syslog(priority[level], "%s", line);

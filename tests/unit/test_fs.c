@@ -629,6 +629,25 @@ TEST(a_put_that_failed_is_kept_shown_and_sent_later)
     rig_down(&g);
 }
 
+TEST(an_error_is_one_line_that_steers_no_terminal)
+{
+    struct buf errors = BUF_INIT(4096);
+    struct rig g;
+
+    UP(&g, .uid = 0);
+    fs_report(g.fs, 7,
+              "/a\xc2\x9b"
+              "2J\x1b\nb\\",
+              -EIO, "%s",
+              "it is\xc2\x9b"
+              "2J\x1b\nso");
+    assert_int_equal(fs_errors_text(g.fs, &errors), 0);
+    assert_non_null(
+        strstr(buf_str(&errors), " 7 /a\\xc2\\x9b2J\\x1b\\x0ab\\x5c EIO: it is?2J??so\n"));
+    buf_done(&errors);
+    rig_down(&g);
+}
+
 TEST(what_nobody_closes_any_more_is_sent_in_the_background)
 {
     struct rig g;
@@ -1282,6 +1301,7 @@ int main(void)
         cmocka_unit_test(what_is_replaced_while_open_stays_readable),
         cmocka_unit_test(a_rename_sends_what_was_written_first),
         cmocka_unit_test(a_put_that_failed_is_kept_shown_and_sent_later),
+        cmocka_unit_test(an_error_is_one_line_that_steers_no_terminal),
         cmocka_unit_test(what_nobody_closes_any_more_is_sent_in_the_background),
         cmocka_unit_test(at_the_end_unsent_data_is_kept_in_files),
         cmocka_unit_test(the_last_close_wins),
