@@ -94,11 +94,15 @@ static size_t width_of(const struct cli_rows *rows, size_t column)
 
 static int put_text(const struct cli_rows *rows, struct buf *out)
 {
-    size_t last = 0;
-    int r = 0;
+    size_t *widths = calloc(rows->width, sizeof(*widths)), last = 0;
+    int r = widths ? 0 : -ENOMEM;
 
-    for (size_t c = 0; c < rows->width; c++)
-        last = rows->columns[c].title ? c : last;
+    for (size_t c = 0; r == 0 && c < rows->width; c++) {
+        if (!rows->columns[c].title)
+            continue;
+        widths[c] = width_of(rows, c);
+        last = c;
+    }
     for (size_t row = 0; r == 0 && row <= rows->count / rows->width; row++) {
         for (size_t c = 0; r == 0 && c <= last; c++) {
             const char *cell;
@@ -106,11 +110,12 @@ static int put_text(const struct cli_rows *rows, struct buf *out)
             if (!rows->columns[c].title)
                 continue;
             cell = row == 0 ? rows->columns[c].title : rows->cells[(row - 1) * rows->width + c];
-            r = put_padded(out, cell && *cell ? cell : "-", width_of(rows, c), c == last);
+            r = put_padded(out, cell && *cell ? cell : "-", widths[c], c == last);
         }
         if (r == 0)
             r = buf_putc(out, '\n');
     }
+    free(widths);
     return r;
 }
 
