@@ -203,7 +203,7 @@ static struct sandbox *make(struct server *s, const struct wire_create *c, const
         copy_pairs(&c->labels, &sb->labels) < 0 || copy_mounts(c, sb) < 0)
         goto fail;
     sb->given = folder != NULL;
-    sb->created_ms = sb->updated_ms = sb->active_ms = now_ms();
+    sb->created_ms = sb->updated_ms = sb->state_ms = sb->active_ms = now_ms();
     sb->auto_stop_min = minutes(c->auto_stop_min, folder ? 0 : 15);
     sb->auto_archive_min = minutes(c->auto_archive_min, 10080);
     sb->auto_delete_min = minutes(c->auto_delete_min, -1);
