@@ -1,65 +1,129 @@
-/* access - the ways into a sandbox from outside: access SANDBOX PORT */
-#include <daytona/daytona.h>
+/* access - the ways into a sandbox from outside: ports, links, ssh */
+#include "example.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
-static int fail(void)
+static int ports(const struct example *e)
 {
-    const struct daytona_error *e = daytona_last_error();
-
-    fprintf(stderr, "%s: %s\n", e->call, e->message);
-    return 1;
-}
-
-static int show_ports(struct daytona_sandbox *sandbox)
-{
-    uint16_t *ports;
+    uint16_t *list;
     size_t count;
+    int r = daytona_ports_list(e->sandbox, &list, &count);
 
-    if (daytona_ports_list(sandbox, &ports, &count) < 0)
-        return fail();
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < count; i++)
-        printf("listening on %u\n", ports[i]);
-    free(ports);
+        printf("%u\n", list[i]);
+    free(list);
     return 0;
 }
 
-/* A link for ten minutes, taken back at once. */
-static int show_links(struct daytona_sandbox *sandbox, uint16_t port)
+static uint16_t port_of(const struct example *e)
 {
-    struct daytona_preview plain = {0}, with_key = {0};
-    struct daytona_ssh ssh = {0};
-    int status = 0;
+    return (uint16_t)example_number(e, 0);
+}
 
-    if (daytona_preview_url(sandbox, port, &plain) < 0 ||
-        daytona_preview_signed_url(sandbox, port, 600, &with_key) < 0 ||
-        daytona_preview_expire(sandbox, port, with_key.token) < 0 ||
-        daytona_ssh_create(sandbox, 10, &ssh) < 0 || daytona_ssh_revoke(sandbox, ssh.token) < 0)
-        status = fail();
-    else
-        printf("%s\n%s until %s\n", plain.url, ssh.command, ssh.expires_at);
-    daytona_preview_done(&plain);
-    daytona_preview_done(&with_key);
-    daytona_ssh_done(&ssh);
-    return status;
+/* Exit code 0: something listens there. */
+static int in_use(const struct example *e)
+{
+    int r = daytona_ports_in_use(e->sandbox, port_of(e));
+
+    return r < 0 ? r : !r;
+}
+
+/* For whoever sends the token in the header X-Daytona-Preview-Token. */
+static int preview(const struct example *e)
+{
+    struct daytona_preview p = {0};
+    int r = daytona_preview_url(e->sandbox, port_of(e), &p);
+
+    if (r == 0)
+        printf("%s\n%s\n", p.url, p.token);
+    daytona_preview_done(&p);
+    return r;
+}
+
+/* For whoever has the link. */
+static int signed_link(const struct example *e)
+{
+    struct daytona_preview p = {0};
+    int r = daytona_preview_signed_url(e->sandbox, port_of(e), (uint32_t)example_number(e, 1), &p);
+
+    if (r == 0)
+        printf("%s\n%s\n", p.url, p.token);
+    daytona_preview_done(&p);
+    return r;
+}
+
+static int expire(const struct example *e)
+{
+    return daytona_preview_expire(e->sandbox, port_of(e), e->argv[1]);
+}
+
+static int ssh(const struct example *e)
+{
+    struct daytona_ssh access = {0};
+    int r = daytona_ssh_create(e->sandbox, (uint32_t)example_number(e, 0), &access);
+
+    if (r == 0)
+        printf("%s\n%s until %s\n", access.token, access.command, access.expires_at);
+    daytona_ssh_done(&access);
+    return r;
+}
+
+/* Exit code 0: the token lets in. */
+static int ssh_check(const struct example *e)
+{
+    char *id = NULL;
+    int r = daytona_ssh_validate(e->client, e->argv[0], &id);
+
+    if (r == 1)
+        printf("%s\n", id);
+    free(id);
+    return r < 0 ? r : !r;
+}
+
+static int ssh_end(const struct example *e)
+{
+    return daytona_ssh_revoke(e->sandbox, example_arg(e, 0));
+}
+
+/* Links to one file, which need no key. */
+static int download_link(const struct example *e)
+{
+    char *url = NULL;
+    int r =
+        daytona_files_download_url(e->sandbox, e->argv[0], (uint32_t)example_number(e, 1), &url);
+
+    return example_print(r, url);
+}
+
+static int upload_link(const struct example *e)
+{
+    char *url = NULL;
+    int r = daytona_files_upload_url(e->sandbox, e->argv[0], (uint32_t)example_number(e, 1), &url);
+
+    return example_print(r, url);
+}
+
+static int end_links(const struct example *e)
+{
+    return daytona_files_revoke_urls(e->sandbox);
 }
 
 int main(int argc, char **argv)
 {
-    struct daytona_client *client = NULL;
-    struct daytona_sandbox *sandbox = NULL;
-    int status;
+    static const struct example_verb verbs[] = {
+        {"ports", 0, 0, "", ports},
+        {"in-use", 1, 1, "PORT", in_use},
+        {"preview", 1, 1, "PORT", preview},
+        {"signed", 2, 2, "PORT SECONDS", signed_link},
+        {"expire", 2, 2, "PORT TOKEN", expire},
+        {"ssh", 1, 1, "MINUTES", ssh},
+        {"ssh-check", 1, 1, "TOKEN", ssh_check},
+        {"ssh-end", 0, 1, "[TOKEN]", ssh_end},
+        {"download", 2, 2, "PATH SECONDS", download_link},
+        {"upload", 2, 2, "PATH SECONDS", upload_link},
+        {"end-links", 0, 0, "", end_links},
+        {.name = NULL},
+    };
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: access SANDBOX PORT\n");
-        return 2;
-    }
-    if (daytona_client_new(NULL, &client) < 0 || daytona_sandbox_get(client, argv[1], &sandbox) < 0)
-        status = fail();
-    else
-        status = show_ports(sandbox) || show_links(sandbox, (uint16_t)atoi(argv[2]));
-    daytona_sandbox_unref(sandbox);
-    daytona_client_free(client);
-    return status;
+    return example_main(argc, argv, true, verbs);
 }

@@ -1,61 +1,100 @@
-/* interpreter - Python that remembers, one run for each argument: interpreter SANDBOX CODE... */
-#include <daytona/daytona.h>
+/* interpreter - code: in an interpreter that remembers, or in one for this time only */
+#include "example.h"
 
-#include <stdio.h>
-
-static int fail(void)
+static int show_raised(struct daytona_interpreter_result *result)
 {
-    const struct daytona_error *e = daytona_last_error();
+    const int status = result->raised;
 
-    fprintf(stderr, "%s: %s\n", e->call, e->message);
-    return 125;
-}
-
-static int show(void *arg, enum daytona_stream stream, const void *p, size_t n)
-{
-    FILE *to = stream == DAYTONA_STDERR ? stderr : stdout;
-
-    return fwrite(p, 1, n, to) == n && fflush(to) == 0 ? 0 : -1;
-}
-
-static int run(struct daytona_sandbox *sandbox, const char *context, const char *code)
-{
-    const struct daytona_interpreter_run run = {.code = code, .context = context};
-    struct daytona_interpreter_result result;
-    int status;
-
-    if (daytona_interpreter_run(sandbox, &run, show, NULL, &result) < 0)
-        return fail();
-    status = result.raised;
-    if (result.raised)
-        fprintf(stderr, "%s: %s\n", result.name, result.value);
-    daytona_interpreter_result_done(&result);
+    if (result->raised)
+        fprintf(stderr, "%s: %s\n", result->name, result->value);
+    daytona_interpreter_result_done(result);
     return status;
+}
+
+static int run_in(const struct example *e, const char *context)
+{
+    int r = 0;
+
+    for (int i = 0; i < e->argc && r == 0; i++) {
+        const struct daytona_interpreter_run run = {.code = e->argv[i], .context = context};
+        struct daytona_interpreter_result result;
+
+        r = daytona_interpreter_run(e->sandbox, &run, example_show, NULL, &result);
+        if (r == 0)
+            r = show_raised(&result);
+    }
+    return r;
+}
+
+/* One run for each argument, all in a context that goes afterwards. */
+static int run(const struct example *e)
+{
+    struct daytona_interpreter_context context;
+    int r = daytona_interpreter_create(e->sandbox, NULL, &context), gone;
+
+    if (r < 0)
+        return r;
+    r = run_in(e, context.id);
+    gone = daytona_interpreter_delete(e->sandbox, context.id);
+    daytona_interpreter_context_done(&context);
+    return r ? r : gone;
+}
+
+static int make(const struct example *e)
+{
+    struct daytona_interpreter_context context;
+    int r = daytona_interpreter_create(e->sandbox, NULL, &context);
+
+    if (r < 0)
+        return r;
+    printf("%s\n", context.id);
+    daytona_interpreter_context_done(&context);
+    return 0;
+}
+
+static int list(const struct example *e)
+{
+    struct daytona_interpreter_context *v;
+    size_t count;
+    int r = daytona_interpreter_list(e->sandbox, &v, &count);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < count; i++)
+        printf("%s %s\n", v[i].id, v[i].language);
+    daytona_interpreter_list_free(v, count);
+    return 0;
+}
+
+static int end(const struct example *e)
+{
+    return daytona_interpreter_delete(e->sandbox, e->argv[0]);
+}
+
+static int once(const struct example *e)
+{
+    const struct daytona_code_run code = {.language = e->argv[0], .code = e->argv[1]};
+    struct daytona_result result = {0};
+    int r = daytona_process_code_run(e->sandbox, &code, &result);
+
+    if (r == 0) {
+        fwrite(result.output, 1, result.len, stdout);
+        r = result.exit_code;
+    }
+    daytona_result_done(&result);
+    return r;
 }
 
 int main(int argc, char **argv)
 {
-    struct daytona_client *client = NULL;
-    struct daytona_sandbox *sandbox = NULL;
-    struct daytona_interpreter_context context;
-    int status = 0;
+    static const struct example_verb verbs[] = {
+        {"run", 1, -1, "CODE...", run},
+        {"make", 0, 0, "", make},
+        {"list", 0, 0, "", list},
+        {"end", 1, 1, "CONTEXT", end},
+        {"once", 2, 2, "LANGUAGE CODE", once},
+        {.name = NULL},
+    };
 
-    if (argc < 3) {
-        fprintf(stderr, "usage: interpreter SANDBOX CODE...\n");
-        return 2;
-    }
-    if (daytona_client_new(NULL, &client) < 0 ||
-        daytona_sandbox_get(client, argv[1], &sandbox) < 0 ||
-        daytona_interpreter_create(sandbox, NULL, &context) < 0) {
-        status = fail();
-    } else {
-        for (int i = 2; i < argc && status == 0; i++)
-            status = run(sandbox, context.id, argv[i]);
-        if (daytona_interpreter_delete(sandbox, context.id) < 0)
-            status = fail();
-        daytona_interpreter_context_done(&context);
-    }
-    daytona_sandbox_unref(sandbox);
-    daytona_client_free(client);
-    return status;
+    return example_main(argc, argv, true, verbs);
 }

@@ -1,62 +1,56 @@
-/* search - lines that hold a text, with another one in its place: search SANDBOX PATH TEXT [NEW] */
-#include <daytona/daytona.h>
+/* search - looks for files by their names, and for lines by what they hold; replaces it */
+#include "example.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-static int fail(void)
+static int names(const struct example *e)
 {
-    const struct daytona_error *e = daytona_last_error();
+    struct daytona_match *v;
+    size_t count;
+    int r = daytona_files_search(e->sandbox, e->argv[0], e->argv[1], &v, &count);
 
-    fprintf(stderr, "%s: %s\n", e->call, e->message);
-    return 1;
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < count; i++)
+        printf("%s\n", v[i].file);
+    daytona_matches_free(v, count);
+    return 0;
 }
 
-/* In each file once, however many lines it has. */
-static int replace(struct daytona_sandbox *sandbox, const struct daytona_match *lines, size_t count,
-                   const char *text, const char *new_text)
+static int lines(const struct example *e)
 {
-    const char **files = calloc(count + 1, sizeof(*files));
-    struct daytona_match *done = NULL;
-    size_t n = 0, done_count = 0;
-    int status = 0;
+    struct daytona_match *v;
+    size_t count;
+    int r = daytona_files_find(e->sandbox, e->argv[0], e->argv[1], &v, &count);
 
-    if (!files)
-        return 1;
-    for (size_t i = 0; i < count; i++) {
-        if (n == 0 || strcmp(files[n - 1], lines[i].file) != 0)
-            files[n++] = lines[i].file;
-    }
-    if (daytona_files_replace(sandbox, files, n, text, new_text, &done, &done_count) < 0)
-        status = fail();
-    daytona_matches_free(done, done_count);
-    free(files);
-    return status;
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < count; i++)
+        printf("%s:%lld:%s\n", v[i].file, (long long)v[i].line, v[i].content);
+    daytona_matches_free(v, count);
+    return 0;
+}
+
+static int replace(const struct example *e)
+{
+    struct daytona_match *v = NULL;
+    size_t count = 0;
+    int r = daytona_files_replace(e->sandbox, (const char *const *)e->argv + 2, (size_t)e->argc - 2,
+                                  e->argv[0], e->argv[1], &v, &count);
+
+    for (size_t i = 0; i < count; i++)
+        if (*v[i].content)
+            fprintf(stderr, "%s: %s\n", v[i].file, v[i].content);
+    daytona_matches_free(v, count);
+    return r;
 }
 
 int main(int argc, char **argv)
 {
-    struct daytona_client *client = NULL;
-    struct daytona_sandbox *sandbox = NULL;
-    struct daytona_match *lines = NULL;
-    size_t count = 0;
-    int status = 0;
+    static const struct example_verb verbs[] = {
+        {"names", 2, 2, "PATH PATTERN", names},
+        {"lines", 2, 2, "PATH TEXT", lines},
+        {"replace", 3, -1, "TEXT NEW FILE...", replace},
+        {.name = NULL},
+    };
 
-    if (argc != 4 && argc != 5) {
-        fprintf(stderr, "usage: search SANDBOX PATH TEXT [NEW]\n");
-        return 2;
-    }
-    if (daytona_client_new(NULL, &client) < 0 ||
-        daytona_sandbox_get(client, argv[1], &sandbox) < 0 ||
-        daytona_files_find(sandbox, argv[2], argv[3], &lines, &count) < 0)
-        status = fail();
-    for (size_t i = 0; i < count; i++)
-        printf("%s:%lld:%s\n", lines[i].file, (long long)lines[i].line, lines[i].content);
-    if (status == 0 && argc == 5 && count > 0)
-        status = replace(sandbox, lines, count, argv[3], argv[4]);
-    daytona_matches_free(lines, count);
-    daytona_sandbox_unref(sandbox);
-    daytona_client_free(client);
-    return status;
+    return example_main(argc, argv, true, verbs);
 }

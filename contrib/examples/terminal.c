@@ -1,19 +1,13 @@
-/* terminal - a shell on a terminal of its own, fed with this program's stdin: terminal SANDBOX
- * It is not put into raw mode here: lines are typed when they are complete. */
-#include <daytona/daytona.h>
+/*
+ * terminal - shells on terminals of their own. `open` makes one, `attach` goes to one that is
+ * there; both type what comes on stdin. That is not put into raw mode here: lines are typed when
+ * they are complete.
+ */
+#include "example.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <unistd.h>
-
-static int fail(void)
-{
-    const struct daytona_error *e = daytona_last_error();
-
-    fprintf(stderr, "%s: %s\n", e->call, e->message);
-    return 125;
-}
 
 static int show(void *arg, const void *p, size_t n)
 {
@@ -45,31 +39,84 @@ static int use(struct daytona_pty *pty)
             open = type(pty);
         r = daytona_pty_wait(pty, show, stdout, open > 0 ? 20 : 0, &end);
     } while (r == -EAGAIN);
-    return r < 0 ? fail() : end.code;
+    daytona_pty_detach(pty);
+    return r < 0 ? r : end.code;
+}
+
+static int run_open(const struct example *e)
+{
+    const struct daytona_pty_params params = {.id = e->argv[0]};
+    struct daytona_pty *pty;
+    int r = daytona_pty_open(e->sandbox, &params, &pty);
+
+    return r < 0 ? r : use(pty);
+}
+
+static int make(const struct example *e)
+{
+    const struct daytona_pty_params params = {.id = e->argv[0], .cols = 100, .rows = 40};
+
+    return daytona_pty_create(e->sandbox, &params);
+}
+
+static int attach(const struct example *e)
+{
+    struct daytona_pty *pty;
+    int r = daytona_pty_attach(e->sandbox, e->argv[0], &pty);
+
+    return r < 0 ? r : use(pty);
+}
+
+static void print(const struct daytona_pty_info *info)
+{
+    printf("%s %lldx%lld\n", info->id, (long long)info->cols, (long long)info->rows);
+}
+
+static int list(const struct example *e)
+{
+    struct daytona_pty_info *v;
+    size_t count;
+    int r = daytona_pty_list(e->sandbox, &v, &count);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < count; i++)
+        print(&v[i]);
+    daytona_pty_list_free(v, count);
+    return 0;
+}
+
+static int resize(const struct example *e)
+{
+    struct daytona_pty_info info;
+    int r = daytona_pty_resize(e->sandbox, e->argv[0], (unsigned)example_number(e, 1),
+                               (unsigned)example_number(e, 2));
+
+    if (r == 0)
+        r = daytona_pty_info(e->sandbox, e->argv[0], &info);
+    if (r < 0)
+        return r;
+    print(&info);
+    daytona_pty_info_done(&info);
+    return 0;
+}
+
+static int end(const struct example *e)
+{
+    return daytona_pty_kill(e->sandbox, e->argv[0]);
 }
 
 int main(int argc, char **argv)
 {
-    struct daytona_client *client = NULL;
-    struct daytona_sandbox *sandbox = NULL;
-    struct daytona_pty *pty = NULL;
-    char id[64];
-    const struct daytona_pty_params params = {.id = id};
-    int status;
+    static const struct example_verb verbs[] = {
+        {"open", 1, 1, "NAME", run_open},
+        {"make", 1, 1, "NAME", make},
+        {"attach", 1, 1, "NAME", attach},
+        {"list", 0, 0, "", list},
+        {"size", 3, 3, "NAME COLUMNS ROWS", resize},
+        {"end", 1, 1, "NAME", end},
+        {.name = NULL},
+    };
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: terminal SANDBOX\n");
-        return 2;
-    }
-    snprintf(id, sizeof(id), "example-%ld", (long)getpid());
-    if (daytona_client_new(NULL, &client) < 0 ||
-        daytona_sandbox_get(client, argv[1], &sandbox) < 0 ||
-        daytona_pty_create(sandbox, &params) < 0 || daytona_pty_attach(sandbox, id, &pty) < 0)
-        status = fail();
-    else
-        status = use(pty);
-    daytona_pty_detach(pty);
-    daytona_sandbox_unref(sandbox);
-    daytona_client_free(client);
-    return status;
+    return example_main(argc, argv, true, verbs);
 }

@@ -239,6 +239,26 @@ def check_promises():
                 problem(table, 1, f"there is no test {name}")
 
 
+def check_examples():
+    """Every public call is in an example, and all that an example does is done by the tests."""
+    calls = "\n".join("\n".join(lines(path)) for path in files(".c", trees=("contrib",)))
+    for path in files(".h", trees=("include",)):
+        text = "\n".join(lines(path))
+        for found in re.finditer(r"^DAYTONA_API\s[^;]*?\b(daytona_\w+)\(", text, re.M):
+            if not re.search(rf"\b{found[1]}\b", calls):
+                problem(path, text.count("\n", 0, found.start()) + 1,
+                        f"no example uses {found[1]}")
+    script = os.path.join(source, "tests/sdk/examples.sh")
+    done = "\n".join(lines(script)) if os.path.exists(script) else ""
+    for path in files(".c", trees=("contrib/examples",)):
+        program = os.path.basename(path)[:-len(".c")]
+        verbs = re.findall(r'\{"([a-z0-9-]*)", \d', "\n".join(lines(path)))
+        for verb in verbs or [""]:
+            use = rf"\b{program} (\S+ )?{verb}(?![\w-])" if verb else rf"\b{program} \S"
+            if not re.search(use, done):
+                problem(script, 1, f"nothing runs the example: {program} {verb}")
+
+
 def check_main():
     for path in files(".c", trees=("src",)):
         if os.path.relpath(path, source) in ("src/cli/main.c", "src/helper/main.c"):
@@ -314,6 +334,7 @@ BAD = {
     "guards": ("src/util/y.h", "#ifndef Y_H\n#define Y_H\n#endif\n"),
     "text": ("src/util/x.c", "int a;\t\n"),
     "words": ("contrib/x", "cp /wo" "rk/x .\n"),
+    "examples": ("include/daytona/x.h", "DAYTONA_API int daytona_x(void);\n"),
     "main": ("src/util/x.c", "int main(void)\n"),
     "promises": ("src/cli/semantics.c", '{"close",\n "all is well", "no_" "such_test"},\n'),
     "scripts": ("contrib/x", "#!/bin/sh\nif then\n"),
