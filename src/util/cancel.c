@@ -3,19 +3,26 @@
 #include "util/clock.h"
 #include "util/lock.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+
+struct hook {
+    void (*fn)(void *arg); /* NULL: it is in no list */
+    void *arg;
+    struct hook *next;
+};
 
 struct cancel {
     struct lock lock; /* guards what follows */
     unsigned refs;
     bool fired;
-    void (*fn)(void *arg);
-    void *arg;
+    struct hook *hooks;  /* those of the threads that wait */
     pthread_cond_t cond; /* for cancel_sleep */
 };
 
 static __thread struct cancel *bound;
+static __thread struct hook own;
 
 struct cancel *cancel_new(void)
 {
@@ -64,8 +71,8 @@ void cancel_fire(struct cancel *c)
     if (!c->fired) {
         c->fired = true;
         pthread_cond_broadcast(&c->cond);
-        if (c->fn)
-            c->fn(c->arg);
+        for (struct hook *h = c->hooks; h; h = h->next)
+            h->fn(h->arg);
     }
     lock_drop(&c->lock);
 }
@@ -99,9 +106,10 @@ void cancel_hook(struct cancel *c, void (*fn)(void *arg), void *arg)
 {
     if (!c)
         return;
+    assert(!own.fn);
     lock_take(&c->lock);
-    c->fn = fn;
-    c->arg = arg;
+    own = (struct hook){.fn = fn, .arg = arg, .next = c->hooks};
+    c->hooks = &own;
     if (c->fired)
         fn(arg);
     lock_drop(&c->lock);
@@ -109,10 +117,15 @@ void cancel_hook(struct cancel *c, void (*fn)(void *arg), void *arg)
 
 void cancel_unhook(struct cancel *c)
 {
+    struct hook **at;
+
     if (!c)
         return;
     lock_take(&c->lock);
-    c->fn = NULL;
+    for (at = &c->hooks; *at != &own; at = &(*at)->next)
+        ;
+    *at = own.next;
+    own.fn = NULL;
     lock_drop(&c->lock);
 }
 

@@ -27,8 +27,9 @@ struct cancel *cancel_bound(void); /* NULL: the thread's work cannot be stopped 
 
 /*
  * While hooked, fn(arg) runs once when c fires, at once if it has. It runs under c's own mutex: it
- * must be quick and must not call cancel_*. After cancel_unhook returned it does not run. One hook
- * at a time, as a thread waits for one thing at a time. Both take c NULL and then do nothing.
+ * must be quick and must not call cancel_*. After cancel_unhook, by the same thread, returned it
+ * does not run. A thread has one hook at a time, as it waits for one thing at a time; any number of
+ * threads may have one at the same c. Both take c NULL and then do nothing.
  */
 void cancel_hook(struct cancel *c, void (*fn)(void *arg), void *arg);
 void cancel_unhook(struct cancel *c);

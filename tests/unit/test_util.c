@@ -215,6 +215,54 @@ TEST(a_bound_cancel_ends_a_sleep_early)
     cancel_unref(c);
 }
 
+struct waits {
+    struct cancel *cancel;
+    pthread_barrier_t *hooked, *fired;
+    bool told;
+};
+
+static void tell(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static void *wait_hooked(void *arg)
+{
+    struct waits *w = arg;
+
+    cancel_hook(w->cancel, tell, &w->told);
+    pthread_barrier_wait(w->hooked);
+    pthread_barrier_wait(w->fired);
+    cancel_unhook(w->cancel);
+    return NULL;
+}
+
+TEST(a_cancel_ends_the_waits_of_all_threads_that_it_is_bound_to)
+{
+    enum { THREADS = 3 };
+    struct cancel *c = cancel_new();
+    pthread_barrier_t hooked, fired;
+    struct waits w[THREADS];
+    pthread_t threads[THREADS];
+
+    pthread_barrier_init(&hooked, NULL, THREADS + 1);
+    pthread_barrier_init(&fired, NULL, THREADS + 1);
+    for (int i = 0; i < THREADS; i++) {
+        w[i] = (struct waits){.cancel = c, .hooked = &hooked, .fired = &fired};
+        assert_int_equal(pthread_create(&threads[i], NULL, wait_hooked, &w[i]), 0);
+    }
+    pthread_barrier_wait(&hooked);
+    cancel_fire(c);
+    for (int i = 0; i < THREADS; i++)
+        assert_true(w[i].told);
+    pthread_barrier_wait(&fired);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&hooked);
+    pthread_barrier_destroy(&fired);
+    cancel_unref(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +276,7 @@ int main(void)
         cmocka_unit_test(a_slip_of_the_pen_gets_a_suggestion),
         cmocka_unit_test(errno_is_found_at_the_end_of_a_message),
         cmocka_unit_test(a_bound_cancel_ends_a_sleep_early),
+        cmocka_unit_test(a_cancel_ends_the_waits_of_all_threads_that_it_is_bound_to),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
