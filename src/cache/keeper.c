@@ -350,7 +350,8 @@ void cache_put(struct cache *c, const struct cache_key *key, struct blob *b)
     p->key = *key;
     p->changes = blob_changes(b);
     lock_take(&s->lock);
-    if (s->pending_count < PENDING_MAX) {
+    /* Each has a descriptor that cannot be had back until it is written. */
+    if (s->pending_count < PENDING_MAX && s->pending_count < c->max_blobs / 4) {
         DL_APPEND(s->pending, p);
         s->pending_count++;
         s->put++;

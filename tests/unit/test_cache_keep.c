@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -273,6 +274,48 @@ TEST(what_was_written_here_is_kept_as_the_version_it_became)
 }
 
 /* With any one byte wrong there is less than before, never anything wrong (found looks at it). */
+/* In a process of its own. True if it is so. */
+static bool close_many_in_time(void)
+{
+    enum { DESCRIPTORS = 200, FILES = 300, LARGE = 64 * MIB };
+    const struct rlimit limit = {DESCRIPTORS, DESCRIPTORS};
+    struct cache_key key = key_of(1, LARGE);
+    uint64_t off, bytes;
+    struct cache *c;
+    struct blob *b;
+    int r;
+
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return false;
+    c = open_cache(512 * MIB);
+    r = blob_new(c, LARGE, &b); /* so that others wait behind it */
+    if (r == 0 && blob_take(b, 0, LARGE, &off, &bytes) == 1)
+        blob_settle(b, off, bytes, true);
+    for (uint64_t i = 0; r == 0 && i < FILES; i++) {
+        cache_put(c, &key, b);
+        let_go(b);
+        r = blob_new(c, 1, &b);
+        if (r == 0 && blob_take(b, 0, 1, &off, &bytes) == 1)
+            blob_settle(b, off, bytes, true);
+        key = key_of(i + 2, 1);
+    }
+    if (r == 0)
+        let_go(b);
+    cache_free(c);
+    return r == 0;
+}
+
+TEST(what_waits_to_be_kept_leaves_descriptors_to_others)
+{
+    const pid_t pid = fork();
+    int status;
+
+    if (pid == 0)
+        _exit(close_many_in_time() ? 0 : 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 TEST(damage_at_any_byte_is_noticed)
 {
     enum { SMALL = 300 };
@@ -562,6 +605,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_written_to_meanwhile_is_not_kept, up, down),
         cmocka_unit_test_setup_teardown(what_grows_before_it_is_kept_is_not_kept, up, down),
         cmocka_unit_test_setup_teardown(what_was_written_here_is_kept_as_the_version_it_became, up,
+                                        down),
+        cmocka_unit_test_setup_teardown(what_waits_to_be_kept_leaves_descriptors_to_others, up,
                                         down),
         cmocka_unit_test_setup_teardown(damage_at_any_byte_is_noticed, up, down),
         cmocka_unit_test_setup_teardown(a_file_cut_at_any_length_is_noticed, up, down),
