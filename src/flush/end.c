@@ -145,7 +145,8 @@ static int tell(struct flush *f, const struct end *v, size_t count)
                                      .err = v[i].err,
                                      .path = path,
                                      .has_now = v[i].has_now,
-                                     .now = v[i].now};
+                                     .now = v[i].now,
+                                     .other = v[i].other};
         if (!path)
             r = -ENOMEM;
     }

@@ -50,6 +50,7 @@ struct flush_end {
      * went as one, the last has it. CONFLICT: what is there instead. */
     bool has_now;
     struct remote_attr now;
+    struct remote_attr other; /* DONE: see remote_result */
 };
 
 struct flush_owner {

@@ -83,7 +83,7 @@ struct end {
     enum journal_outcome outcome;
     int err;
     bool has_now;
-    struct remote_attr now;
+    struct remote_attr now, other;
     struct journal_identity known; /* the same of every one of several that went as one */
 };
 

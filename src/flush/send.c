@@ -117,13 +117,17 @@ static bool is_local(int err)
 
 /* ---- the end of a batch ---- */
 
+/* What has several names gets another ctime with each that comes or goes, in an order of its own.
+ */
 static void identity_of(const struct remote_attr *a, struct journal_identity *ret)
 {
+    const bool several = a->nlink > 1 && !S_ISDIR(a->mode);
+
     *ret = (struct journal_identity){.dev = a->dev,
                                      .ino = a->ino,
                                      .size = a->size,
                                      .mtime_ns = a->mtime_ns,
-                                     .ctime_ns = a->ctime_ns};
+                                     .ctime_ns = several ? 0 : a->ctime_ns};
 }
 
 /* A name that was to go and is gone: whoever removed it. */
@@ -159,6 +163,7 @@ static void judge(const struct change *c, const struct remote_result *res, struc
         return;
     }
     e->now = res->now;
+    e->other = res->other;
     e->has_now = res->now.ino != 0 || res->now.mode != 0;
     identity_of(&res->now, &e->known);
 }

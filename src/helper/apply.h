@@ -180,16 +180,21 @@ int place_open(struct apply *a, const char *path, struct place *ret);
 int place_look(struct place *p);
 /*
  * Opens it, and is it the object that is meant? 0 if so; 1: ret says what became of the change;
- * -errno: the batch stops.
+ * -errno: the batch stops. name: only the name is given or taken; of a file that has others nothing
+ * is lost with it, so that any version of it is meant.
  */
-int place_check(struct apply *a, const char *path, const struct batch_object *o, struct place *p,
-                struct batch_result *ret);
+int place_check(struct apply *a, const char *path, const struct batch_object *o, bool name,
+                struct place *p, struct batch_result *ret);
 /* The same version by what stat says, its ctime aside. */
 bool stat_is_same(const struct stat *a, uint64_t ino, uint64_t size, int64_t mtime_ns);
 bool file_has_hash(int dir, const char *name, const struct stat *st,
                    const uint8_t hash[BATCH_HASH]);
 
 int result_done(struct batch_result *ret, const struct stat *st); /* NULL: nothing is there */
+/* Before a name is taken from what has others: a descriptor by which it is found afterwards, or -1.
+ */
+int other_open(const struct place *p);
+void other_tell(int fd, struct batch_result *ret); /* if the change was made; closes it */
 int result_failed(struct batch_result *ret, int err);
 int result_conflict(struct batch_result *ret, const struct place *p);
 int result_open(struct batch_result *ret);

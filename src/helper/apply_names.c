@@ -43,7 +43,7 @@ int names_enter(struct apply *a, const char *path, const struct batch_object *at
         return 1;
     }
     if (doubt->stage == 0)
-        return place_check(a, path, at, p, ret);
+        return place_check(a, path, at, true, p, ret);
     r = place_open(a, path, p);
     if (r < 0)
         (void)result_failed(ret, r);
@@ -262,15 +262,17 @@ int apply_unlink(struct apply *a, const struct batch_change *c, const struct int
                  struct batch_result *ret)
 {
     struct place p;
-    int r = names_enter(a, c->path, &c->at, doubt, &p, ret);
+    int r = names_enter(a, c->path, &c->at, doubt, &p, ret), other;
 
     if (r > 0 && names_again(a, ret) && ret->now.mode == 0) /* it is not there: so it should be */
         return result_done(ret, NULL);
     if (r != 0)
         return r < 0 ? r : 0;
+    other = other_open(&p);
     r = doubt->stage ? decide_remove(a, c, &p, doubt) : remove_now(a, c, &p);
     if (r == -EAGAIN && doubt->stage) {
         place_done(&p);
+        other_tell(other, ret);
         return apply_unlink(a, c, &nothing, ret);
     }
     if (r == 0) {
@@ -285,6 +287,7 @@ int apply_unlink(struct apply *a, const struct batch_change *c, const struct int
     } else if (r != -EAGAIN) {
         r = result_failed(ret, r);
     }
+    other_tell(other, ret);
     place_done(&p);
     return r;
 }

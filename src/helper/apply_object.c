@@ -36,6 +36,32 @@ int result_done(struct batch_result *ret, const struct stat *st)
     return 0;
 }
 
+int other_open(const struct place *p)
+{
+    struct stat st;
+    int fd;
+
+    if (!p->there || S_ISDIR(p->st.st_mode) || p->st.st_nlink < 2)
+        return -1;
+    fd = openat(p->dir, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && (fstat(fd, &st) < 0 || st.st_ino != p->st.st_ino)) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+void other_tell(int fd, struct batch_result *ret)
+{
+    struct stat st;
+
+    if (fd < 0)
+        return;
+    if (ret->outcome == BATCH_DONE && fstat(fd, &st) == 0 && st.st_nlink > 0)
+        ret->other = attr_of(&st);
+    close(fd);
+}
+
 int result_failed(struct batch_result *ret, int err)
 {
     *ret = (struct batch_result){.outcome = BATCH_FAILED, .err = err};
@@ -131,7 +157,13 @@ static bool is_left(const struct place *p, const struct batch_attr *left)
            (S_ISDIR(p->st.st_mode) || stat_is_same(&p->st, left->ino, left->size, left->mtime_ns));
 }
 
-static enum found find(const struct apply *a, const struct batch_object *o, const struct place *p)
+static bool is_one_of_several(const struct place *p, uint64_t ino)
+{
+    return p->st.st_ino == ino && p->st.st_nlink > 1;
+}
+
+static enum found find(const struct apply *a, const struct batch_object *o, bool name,
+                       const struct place *p)
 {
     const struct batch_result *left;
     bool same = false;
@@ -145,20 +177,24 @@ static enum found find(const struct apply *a, const struct batch_object *o, cons
         same = p->there && p->st.st_ino == o->ino;
         break;
     case BATCH_VERSION:
-        same = p->there && is_version(p, o);
+        same = p->there && (is_version(p, o) || (name && is_one_of_several(p, o->ino)));
         break;
     case BATCH_LEFT_BY:
         left = &a->record.results[o->change];
         if (left->outcome != BATCH_DONE)
             return FOUND_POISON;
-        same = p->there ? left->now.mode != 0 && is_left(p, &left->now) : left->now.mode == 0;
+        if (p->there)
+            same = left->now.mode != 0 &&
+                   (is_left(p, &left->now) || (name && is_one_of_several(p, left->now.ino)));
+        else
+            same = left->now.mode == 0;
         break;
     }
     return same ? FOUND_IT : FOUND_OTHER;
 }
 
-int place_check(struct apply *a, const char *path, const struct batch_object *o, struct place *p,
-                struct batch_result *ret)
+int place_check(struct apply *a, const char *path, const struct batch_object *o, bool name,
+                struct place *p, struct batch_result *ret)
 {
     const bool expected = o->means >= BATCH_SAME;
     const int r = place_open(a, path, p);
@@ -173,7 +209,7 @@ int place_check(struct apply *a, const char *path, const struct batch_object *o,
             (void)result_failed(ret, r);
         return 1;
     }
-    switch (find(a, o, p)) {
+    switch (find(a, o, name, p)) {
     case FOUND_IT:
         return 0;
     case FOUND_OTHER:

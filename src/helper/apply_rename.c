@@ -281,12 +281,14 @@ int apply_rename(struct apply *a, const struct batch_change *c, const struct int
                  struct batch_result *ret)
 {
     struct place from, to;
-    int r = names_enter(a, c->path, &c->at, doubt, &from, ret);
+    int r = names_enter(a, c->path, &c->at, doubt, &from, ret), other;
 
     if (r == 0) {
         r = names_enter(a, c->path2, &c->at2, doubt, &to, ret);
         if (r == 0) {
+            other = c->flags & BATCH_EXCHANGE ? -1 : other_open(&to);
             r = rename_places(a, c, doubt, &from, &to, ret);
+            other_tell(other, ret);
             place_done(&to);
         }
         place_done(&from);

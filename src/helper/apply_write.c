@@ -367,7 +367,7 @@ static int write_now(struct apply *a, const struct batch_change *c, const struct
                      struct batch_result *ret)
 {
     struct place p;
-    int r = place_check(a, c->path, &c->at, &p, ret);
+    int r = place_check(a, c->path, &c->at, false, &p, ret);
 
     if (r > 0 && a->record.renew && ret->outcome == BATCH_CONFLICT &&
         place_open(a, c->path, &p) == 0) {

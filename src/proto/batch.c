@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WITH = 16 }; /* added to a number: what is optional behind it is there */
+enum { WITH = 16, WITH_OTHER = 32 }; /* added to a number: what is optional behind it is there */
 
 static int put_uints(struct buf *out, const uint64_t *v, size_t count)
 {
@@ -513,11 +513,14 @@ static bool has_err(enum batch_outcome o)
 
 int batch_put_result(struct buf *out, const struct batch_result *r)
 {
-    const bool attr = r->now.mode != 0;
-    int err = proto_put_uint(out, (uint64_t)r->outcome + (attr ? WITH : 0));
+    const bool now = r->now.mode != 0, other = r->other.mode != 0;
+    int err =
+        proto_put_uint(out, (uint64_t)r->outcome + (now ? WITH : 0) + (other ? WITH_OTHER : 0));
 
-    if (err == 0 && attr)
+    if (err == 0 && now)
         err = put_attr(out, &r->now);
+    if (err == 0 && other)
+        err = put_attr(out, &r->other);
     if (err == 0 && has_err(r->outcome))
         err = proto_put_uint(out, (uint64_t)-r->err);
     return err;
@@ -526,15 +529,19 @@ int batch_put_result(struct buf *out, const struct batch_result *r)
 bool batch_get_result(struct proto_in *in, struct batch_result *ret)
 {
     const uint64_t outcome = proto_get_uint(in);
+    const bool now = outcome & WITH, other = outcome & WITH_OTHER;
     struct batch_result r = {.outcome = (enum batch_outcome)(outcome % WITH)};
     uint64_t err = 0;
 
-    if (outcome >= WITH)
+    if (now)
         get_attr(in, &r.now);
+    if (other)
+        get_attr(in, &r.other);
     if (has_err(r.outcome))
         err = proto_get_uint(in);
-    if (in->bad || outcome >= 2 * WITH || r.outcome > BATCH_POISONED || err > 4095 ||
-        has_err(r.outcome) != (err > 0) || (outcome >= WITH && r.now.mode == 0)) {
+    if (in->bad || outcome >= 2 * WITH_OTHER || r.outcome > BATCH_POISONED || err > 4095 ||
+        has_err(r.outcome) != (err > 0) || now != (r.now.mode != 0) ||
+        other != (r.other.mode != 0)) {
         in->bad = true;
         return false;
     }

@@ -178,11 +178,11 @@ struct batch_attr {
     int64_t mtime_ns, ctime_ns;
 };
 
-/* outcome, with 16 added for an attr, [attr], err unless DONE or OPEN. */
+/* outcome, with 16 added for now and 32 for other, [now], [other], err unless DONE or OPEN. */
 struct batch_result {
     enum batch_outcome outcome;
     int err; /* 0 or negative */
-    struct batch_attr now;
+    struct batch_attr now, other;
 };
 int batch_put_result(struct buf *out, const struct batch_result *r);
 bool batch_get_result(struct proto_in *in, struct batch_result *ret);

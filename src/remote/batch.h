@@ -137,6 +137,8 @@ struct remote_result {
     enum remote_outcome outcome;
     int err;                /* 0 or negative errno; CONFLICT -EBUSY, POISONED -ECANCELED */
     struct remote_attr now; /* DONE: of the object at path (LINK, RENAME: path2). All 0: nothing */
+    struct remote_attr other; /* DONE: of what lost this name and has others. All 0: nothing, or not
+                                 known any more */
 };
 
 enum remote_batch_state { /* on the wire */

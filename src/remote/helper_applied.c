@@ -48,6 +48,8 @@ static int take_results(struct taker *t, const struct proto_frame *f)
         to->err = r.err;
         if (r.now.mode != 0 && !to_attr(&r.now, &to->now))
             return -EPROTO;
+        if (r.other.mode != 0 && !to_attr(&r.other, &to->other))
+            return -EPROTO;
         t->count++;
     }
     return 0;

@@ -142,15 +142,17 @@ static bool is_version(const struct mem_node *n, const struct remote_attr *a)
                                       (a->ctime_ns == 0 || n->attr.ctime_ns == a->ctime_ns)));
 }
 
-static bool is_meant(const struct mem_node *n, const struct remote_object *o,
+/* name: only a name is given or taken, and with it nothing of a file that has others. */
+static bool is_meant(const struct mem_node *n, const struct remote_object *o, bool name,
                      const struct mem_client *c)
 {
+    const bool several = name && n && !S_ISDIR(n->attr.mode) && n->attr.nlink > 1;
     const struct remote_attr a = {.dev = o->dev,
                                   .ino = o->ino,
                                   .size = o->size,
                                   .mtime_ns = o->mtime_ns,
                                   .ctime_ns = o->ctime_ns};
-    const struct remote_result *left;
+    struct remote_result left;
 
     switch (o->means) {
     case REMOTE_ANY:
@@ -160,12 +162,15 @@ static bool is_meant(const struct mem_node *n, const struct remote_object *o,
     case REMOTE_SAME:
         return n && is_object(n, &a);
     case REMOTE_VERSION:
-        return n && (is_version(n, &a) || has_hash(n, o));
+        return n && (is_version(n, &a) || (several && is_object(n, &a)) || has_hash(n, o));
     case REMOTE_LEFT_BY:
-        left = &c->v[o->change];
-        if (left->outcome != REMOTE_DONE)
+        left = c->v[o->change];
+        if (left.outcome != REMOTE_DONE)
             return false;
-        return left->now.ino == 0 ? !n : n && is_version(n, &left->now);
+        if (left.now.ino == 0)
+            return !n;
+        left.now.ctime_ns = 0; /* other names of it may have come or gone since */
+        return n && (is_version(n, &left.now) || (several && is_object(n, &left.now)));
     }
     return false;
 }
@@ -261,8 +266,25 @@ static int make_write(struct mem *m, const struct remote_batch *b, const struct 
     return mem_set_node(m, n, &c->set);
 }
 
+/* What has lost a name, and lives on: gone is what had it, if it had others. */
+static int take_name(struct mem *m, const struct remote_change *c, unsigned flags,
+                     struct mem_node *gone, struct remote_result *res)
+{
+    int r;
+
+    if (gone &&
+        (S_ISDIR(gone->attr.mode) || gone->attr.nlink < 2 || (flags & REMOTE_RENAME_EXCHANGE)))
+        gone = NULL;
+    r = c->kind == REMOTE_CHANGE_RENAME
+            ? mem_rename_node(m, c->path, c->path2, flags, &res->now)
+            : mem_remove_name(m, c->path, c->kind == REMOTE_CHANGE_RMDIR);
+    if (r == 0 && gone)
+        res->other = gone->attr;
+    return r;
+}
+
 static int make(struct mem *m, const struct remote_batch *b, const struct remote_change *c,
-                struct mem_node *n, struct remote_attr *now)
+                struct mem_node *n, struct mem_node *n2, struct remote_result *res)
 {
     const unsigned flags = (c->flags & REMOTE_CHANGE_NOREPLACE ? REMOTE_RENAME_NOREPLACE : 0u) |
                            (c->flags & REMOTE_CHANGE_EXCHANGE ? REMOTE_RENAME_EXCHANGE : 0u);
@@ -281,13 +303,12 @@ static int make(struct mem *m, const struct remote_batch *b, const struct remote
         r = mem_make_node(m, c->path, S_IFLNK | 0777, c->path2, &n);
         break;
     case REMOTE_CHANGE_LINK:
-        return mem_link_node(m, c->path, c->path2, now);
+        return mem_link_node(m, c->path, c->path2, &res->now);
     case REMOTE_CHANGE_RENAME:
-        return mem_rename_node(m, c->path, c->path2, flags, now);
+        return take_name(m, c, flags, n2, res);
     case REMOTE_CHANGE_UNLINK:
-        return mem_remove_name(m, c->path, false);
     case REMOTE_CHANGE_RMDIR:
-        return mem_remove_name(m, c->path, true);
+        return take_name(m, c, flags, n, res);
     case REMOTE_CHANGE_SETATTR:
         r = n ? mem_set_node(m, n, &c->set) : -ENOENT;
         break;
@@ -296,7 +317,7 @@ static int make(struct mem *m, const struct remote_batch *b, const struct remote
         break;
     }
     if (r == 0)
-        *now = n->attr;
+        res->now = n->attr;
     return r;
 }
 
@@ -364,7 +385,7 @@ static void make_one(struct mem *m, const struct remote_batch *b, struct mem_cli
     const struct remote_change *c = &b->v[i];
     struct remote_result *res = &client->v[i];
     struct mem_node *n, *n2 = NULL;
-    bool meant;
+    bool meant, name;
     int r, r2 = 0;
 
     n = node_at(m, c->path, &r);
@@ -380,26 +401,27 @@ static void make_one(struct mem *m, const struct remote_batch *b, struct mem_cli
     }
     r = r < 0 ? r : r2;
     /* What is only added goes to whatever is there, but not to nothing. */
+    name = c->kind == REMOTE_CHANGE_UNLINK || c->kind == REMOTE_CHANGE_RENAME;
     meant = c->flags & REMOTE_CHANGE_APPEND ? n || c->at.means <= REMOTE_ABSENT
-                                            : is_meant(n, &c->at, client);
+                                            : is_meant(n, &c->at, name, client);
     if (r == 0 && !meant) {
         *res = (struct remote_result){.outcome = REMOTE_CONFLICT, .err = -EBUSY};
         if (n)
             res->now = n->attr;
         return;
     }
-    if (r == 0 && two_paths(c) && !is_meant(n2, &c->at2, client)) {
+    if (r == 0 && two_paths(c) && !is_meant(n2, &c->at2, name, client)) {
         *res = (struct remote_result){.outcome = REMOTE_CONFLICT, .err = -EBUSY};
         if (n2)
             res->now = n2->attr;
         return;
     }
     if (r == 0)
-        r = make(m, b, c, n, &res->now);
+        r = make(m, b, c, n, n2, res);
     res->outcome = r < 0 ? REMOTE_FAILED : REMOTE_DONE;
     res->err = r;
     if (r < 0)
-        memset(&res->now, 0, sizeof(res->now));
+        *res = (struct remote_result){.outcome = REMOTE_FAILED, .err = r};
 }
 
 /* ---- the client's record ---- */

@@ -247,6 +247,8 @@ TEST(results_and_states_come_back_as_they_were)
                  .mtime_ns = -1,
                  .ctime_ns = 5}},
         {.outcome = BATCH_DONE},
+        {.outcome = BATCH_DONE, .other = {.ino = 7, .mode = 0100600, .nlink = 1, .ctime_ns = 8}},
+        {.outcome = BATCH_DONE, .now = {.ino = 6, .mode = 0100600}, .other = {.ino = 7, .mode = 1}},
         {.outcome = BATCH_FAILED, .err = -ENOSPC},
         {.outcome = BATCH_CONFLICT, .err = -EBUSY, .now = {.mode = 0120777, .uid = UINT32_MAX}},
         {.outcome = BATCH_POISONED, .err = -ECANCELED},
@@ -270,6 +272,9 @@ TEST(results_and_states_come_back_as_they_were)
         assert_true(got.now.ino == v[i].now.ino && got.now.size == v[i].now.size &&
                     got.now.uid == v[i].now.uid && got.now.ctime_ns == v[i].now.ctime_ns &&
                     got.now.mtime_ns == v[i].now.mtime_ns && got.now.mode == v[i].now.mode);
+        assert_true(got.other.ino == v[i].other.ino && got.other.mode == v[i].other.mode &&
+                    got.other.nlink == v[i].other.nlink &&
+                    got.other.ctime_ns == v[i].other.ctime_ns);
     }
     assert_true(proto_in_done(&in));
     assert_int_equal(batch_put_state(&out, &said), 0);

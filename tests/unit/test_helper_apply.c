@@ -281,6 +281,53 @@ TEST(what_others_wrote_to_a_file_with_two_names_is_not_lost)
     expect_file("f", "theirs");
 }
 
+/* Of what lost a name, and lives on under another one, it is told what it is now. Whatever was
+ * written to it meanwhile: nothing of that is lost. */
+TEST(one_name_of_several_goes_and_what_is_left_is_told)
+{
+    struct remote_change c = {.kind = REMOTE_CHANGE_UNLINK, .path = arig_path("f")};
+    struct remote_result r;
+    struct stat st;
+
+    arig_put("f", "old");
+    assert_int_equal(link("f", "g"), 0);
+    assert_int_equal(link("f", "h"), 0);
+    c.at = arig_version("f");
+    arig_put("g", "written meanwhile");
+    r = arig_one(c, NULL);
+    expect_done(r);
+    assert_null(arig_get("f"));
+    st = arig_stat("g");
+    assert_int_equal(r.now.mode, 0);
+    assert_int_equal(r.other.ino, st.st_ino);
+    assert_int_equal(r.other.nlink, 2);
+    assert_int_equal(r.other.ctime_ns, timespec_to_ns(st.st_ctim));
+    assert_int_equal(r.other.size, st.st_size);
+
+    arig_put("new", "new");
+    c = (struct remote_change){.kind = REMOTE_CHANGE_RENAME,
+                               .path = arig_path("new"),
+                               .path2 = arig_path("g"),
+                               .at = arig_version("new"),
+                               .at2 = arig_version("g")};
+    r = arig_one(c, NULL);
+    expect_now(r, "g");
+    st = arig_stat("h");
+    assert_int_equal(r.other.ino, st.st_ino);
+    assert_int_equal(r.other.nlink, 1);
+    assert_int_equal(r.other.ctime_ns, timespec_to_ns(st.st_ctim));
+
+    /* With the last one something would be lost. */
+    c = (struct remote_change){
+        .kind = REMOTE_CHANGE_UNLINK, .path = arig_path("h"), .at = arig_version("h")};
+    arig_put("h", "changed");
+    expect(arig_one(c, NULL), REMOTE_CONFLICT, -EBUSY);
+    c.at = arig_version("h");
+    r = arig_one(c, NULL);
+    expect_done(r);
+    assert_int_equal(r.other.mode, 0);
+}
+
 /* Who wrote it had it open before it got that mode, as git's packs; killed at any step of it. */
 TEST(a_mode_that_came_later_does_not_stop_what_was_written)
 {
@@ -701,6 +748,7 @@ int main(void)
         CASE(an_append_goes_to_the_end_as_it_is_then),
         CASE(a_file_with_two_names_keeps_both),
         CASE(what_others_wrote_to_a_file_with_two_names_is_not_lost),
+        CASE(one_name_of_several_goes_and_what_is_left_is_told),
         CASE(a_mode_that_came_later_does_not_stop_what_was_written),
         CASE(little_in_a_large_file_is_written_in_place),
         CASE(holes_stay_holes_when_a_file_is_copied),

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WORLD = 16 };
+enum { WORLD = 20 };
 
 static char world_dir[64];
 
@@ -144,6 +144,23 @@ static struct remote_batch new_world(unsigned n, struct remote_change v[WORLD])
                                                 .attr = {.mode = 0600, .mtime_ns = 12345}}};
     v[count++] = (struct remote_change){
         .kind = REMOTE_CHANGE_FSYNC, .path = in_world("dir2"), .at = ARIG_ANY};
+    /* As git makes an object. */
+    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_WRITE,
+                                        .path = in_world("tmp"),
+                                        .at = ARIG_ABSENT,
+                                        .size = 10,
+                                        .pieces = whole_piece,
+                                        .piece_count = 1};
+    v[count] = (struct remote_change){.kind = REMOTE_CHANGE_LINK,
+                                      .path = in_world("tmp"),
+                                      .path2 = in_world("object"),
+                                      .at = ARIG_LEFT((uint32_t)count - 1),
+                                      .at2 = ARIG_ABSENT};
+    count++;
+    v[count] = (struct remote_change){.kind = REMOTE_CHANGE_UNLINK,
+                                      .path = in_world("tmp"),
+                                      .at = ARIG_LEFT((uint32_t)count - 2)};
+    count++;
     assert_true(count <= WORLD);
     return arig_batch(v, count, world_data);
 }
@@ -168,6 +185,8 @@ static void expect_new_world(void)
     expect_text("x", "y");
     expect_text("y", "x");
     expect_text("dir2/hard", "0123456789");
+    expect_text("object", "0123456789");
+    assert_int_equal(arig_stat(in_world("object")).st_nlink, 1);
     assert_int_equal(arig_stat(in_world("two")).st_size, 9);
     assert_memory_equal(file_in_world("names"),
                         "x45x\0\0"
@@ -177,7 +196,7 @@ static void expect_new_world(void)
     assert_int_equal(arig_stat(in_world("over")).st_mode, S_IFREG | 0600);
     assert_int_equal(timespec_to_ns(arig_stat(in_world("over")).st_mtim), 12345);
     assert_int_equal(arig_count(in_world("dir2")), 2);
-    assert_int_equal(arig_count(world_dir), 10);
+    assert_int_equal(arig_count(world_dir), 11);
 }
 
 static void expect_all_done(const struct remote_applied *a)
