@@ -4,10 +4,11 @@
 
 const struct semantics_row semantics_rows[] = {
     {"calls", NULL, NULL},
-    {"write, create, mkdir, rename, unlink, chmod, ... has returned",
+    {"write, create, mkdir, link, rename, unlink, chmod, ... has returned",
      "The change is in the journal on this machine: it survives the death of daytonafs, and is on "
      "its way. With durability=sync it is in the sandbox.",
      "a_process_that_stops_at_any_step_of_its_journal_loses_nothing crash.sh "
+     "a_file_that_is_linked_and_loses_its_first_name_costs_nothing_until_it_is_sent "
      "with_durability_sync_a_write_is_there_when_it_returns"},
     {"close has returned",
      "The same; an earlier failure to send this file is reported, once on each handle. With "
@@ -23,6 +24,9 @@ const struct semantics_row semantics_rows[] = {
      "It is done in the sandbox, or has failed with the sandbox's errno, unless the directory was "
      "made here and is not sent yet.",
      "a_directory_is_renamed_at_once_and_with_the_real_error"},
+    {"rename or link to another file system has returned",
+     "It has failed with the sandbox's errno (EXDEV), or is done in the sandbox.",
+     "what_may_be_another_file_system_is_asked_at_once"},
     {"a command through .ctl or daytonafs exec starts",
      "Every earlier change is in the sandbox; else it does not start, and the error names what is "
      "not. Of what the sandbox refused, each change stops one command only.",

@@ -213,7 +213,8 @@ static int remote_set(struct fs *fs, const char *path, const struct remote_setat
 }
 
 /* As the sandbox will do it; it has the last word when it is done. */
-static void predict_locked(struct fs *fs, struct node *n, const struct remote_setattr *set)
+static void predict_locked(struct fs *fs, struct node *n, const struct remote_setattr *set,
+                           int64_t now_ns)
 {
     struct remote_attr *a = &n->attr;
     struct stat shown;
@@ -231,7 +232,7 @@ static void predict_locked(struct fs *fs, struct node *n, const struct remote_se
         a->atime_ns = set->attr.atime_ns;
     change_shown_locked(
         n, set->mask & REMOTE_SET_MTIME ? set->attr.mtime_ns : timespec_to_ns(shown.st_mtim),
-        fs_sandbox_now(fs));
+        now_ns);
     if (node_local(n) && (set->mask & REMOTE_SET_MTIME))
         n->file->mtime_ns = set->attr.mtime_ns;
     if (node_local(n))
@@ -255,6 +256,7 @@ static int set_waiting(struct fs *fs, struct node *n, const struct remote_setatt
                  .atime_ns = set->attr.atime_ns,
                  .mtime_ns = set->attr.mtime_ns},
     };
+    struct node *other = NULL;
     int r;
 
     _Static_assert((unsigned)REMOTE_SET_MODE == (unsigned)JOURNAL_ATTR_MODE &&
@@ -264,8 +266,10 @@ static int set_waiting(struct fs *fs, struct node *n, const struct remote_setatt
     r = change_append_locked(fs, &rec, &(struct change_about){.node = n});
     if (r < 0)
         return r;
-    predict_locked(fs, n, set);
-    return change_links(fs, n);
+    predict_locked(fs, n, set, rec.when_ns);
+    while ((other = links_next_locked(fs, n, other)))
+        predict_locked(fs, other, set, rec.when_ns);
+    return 0;
 }
 
 /* At once, in the sandbox. May wait. */
@@ -279,8 +283,12 @@ static int set_there(struct fs *fs, struct node *n, const struct remote_setattr 
 
     if (node_gone_locked(n))
         return n->deleted ? 0 : -ESTALE;
-    if (fs->flush)
-        return set_waiting(fs, n, set);
+    if (fs->flush) {
+        r = links_refresh(fs, n, fs_since(fs));
+        if (r == 0 && node_gone_locked(n))
+            r = n->deleted ? 0 : -ESTALE;
+        return r < 0 || node_gone_locked(n) ? r : set_waiting(fs, n, set);
+    }
     r = op_begin_node(fs, &op, n);
     if (r < 0)
         return r;
@@ -335,6 +343,11 @@ static int set_size(struct fs *fs, struct node *n, const struct fs_file *file, u
         return r;
     if (size > INT64_MAX)
         return -EFBIG;
+    if (fs->flush && !open && links_next_locked(fs, n, NULL)) {
+        r = links_settle(fs, n);
+        if (r < 0)
+            return r;
+    }
     if (file || node_local(n) || open || fs->flush)
         return truncate_here(fs, n, size, !open || n->attr.nlink > 1, file ? file->group : 0);
     r = set_there(fs, n, &set);

@@ -32,8 +32,12 @@ struct change {
     UT_hash_handle hh;
     enum journal_kind kind;
     bool moves;
-    int64_t start_ns;              /* monotonic: when it was made here */
-    struct node *node;             /* counted */
+    bool sets_mtime;
+    int64_t start_ns;     /* monotonic: when it was made here */
+    struct node *node;    /* counted */
+    struct node *from;    /* counted; of a LINK: the name that was there already */
+    struct node **others; /* counted, owned: names that share what it moves */
+    size_t other_count;
     struct waiting_name *names[2]; /* each counts one of its changes */
 };
 
@@ -121,7 +125,8 @@ static void unmark_name_locked(struct fs *fs, struct waiting_name *w, uint64_t s
 
 static bool makes(enum journal_kind kind)
 {
-    return kind == JOURNAL_CREATE || kind == JOURNAL_MKDIR || kind == JOURNAL_SYMLINK;
+    return kind == JOURNAL_CREATE || kind == JOURNAL_MKDIR || kind == JOURNAL_SYMLINK ||
+           kind == JOURNAL_LINK;
 }
 
 /* Until it is there, what is asked for at the path is elsewhere, or is refused. */
@@ -143,10 +148,12 @@ static bool writes(enum journal_kind kind)
 /* Another name of it has changes that wait: what is known under this one is from before them. */
 static bool changes_elsewhere_locked(const struct fs *fs, const struct node *n)
 {
-    for (const struct change *c = fs->changes; c; c = c->hh.next)
-        if (c->node != n && c->node->attr.ino == n->attr.ino && c->node->attr.dev == n->attr.dev)
-            return true;
-    return false;
+    struct node *other = NULL;
+
+    do
+        other = links_next_locked(fs, n, other);
+    while (other && !(other->ours && other->ours->waiting > 0));
+    return other != NULL;
 }
 
 static struct journal_object object_of_locked(const struct fs *fs, const struct node *n)
@@ -159,16 +166,25 @@ static struct journal_object object_of_locked(const struct fs *fs, const struct 
                                             .mtime_ns = a->mtime_ns,
                                             .ctime_ns = a->ctime_ns}};
 
-    if (n->ours)
+    if (n->ours && n->ours->seq != 0)
         return (struct journal_object){.means = JOURNAL_MADE, .made_by = n->ours->seq};
     if (a->ino == 0)
         return (struct journal_object){.means = JOURNAL_ANY};
     /* What another name of it went through here moved its times, and is no other version. */
-    if (node_suspect(n) || a->nlink > 1)
+    if (node_suspect(n) || a->nlink > 1 || n->ours)
         o.identity.ctime_ns = 0;
-    if (node_suspect(n) || (a->nlink > 1 && changes_elsewhere_locked(fs, n)))
+    if (node_suspect(n) || n->ours || (a->nlink > 1 && changes_elsewhere_locked(fs, n)))
         o.identity.mtime_ns = 0;
     return o;
+}
+
+/* Nothing waits any more that it would have to be known for. */
+static void drop_ours_locked(struct node *n)
+{
+    if (!n->ours || n->ours->waiting > 0 || n->ours->beside > 0)
+        return;
+    free(n->ours);
+    n->ours = NULL;
 }
 
 static void free_change_locked(struct fs *fs, struct change *c, uint64_t seq)
@@ -176,34 +192,84 @@ static void free_change_locked(struct fs *fs, struct change *c, uint64_t seq)
     for (unsigned i = 0; i < 2; i++)
         if (c->names[i])
             unmark_name_locked(fs, c->names[i], seq);
+    for (size_t i = 0; i < c->other_count; i++)
+        node_unref_locked(fs, c->others[i]);
+    free(c->others);
+    node_unref_locked(fs, c->from);
     node_unref_locked(fs, c->node);
     free(c);
+}
+
+static bool make_ours(struct node *n)
+{
+    if (n && !n->ours)
+        n->ours = calloc(1, sizeof(*n->ours));
+    return !n || n->ours;
+}
+
+/* The other names of n's file. */
+static bool add_others_locked(struct fs *fs, struct change *c, const struct node *n)
+{
+    struct node *other = NULL, **v;
+    size_t count = c->other_count;
+
+    while ((other = links_next_locked(fs, n, other)))
+        count++;
+    if (count == c->other_count)
+        return true;
+    v = realloc(c->others, count * sizeof(*v));
+    if (!v)
+        return false;
+    c->others = v;
+    while ((other = links_next_locked(fs, n, other))) {
+        if (other == c->node || other == c->from)
+            continue;
+        c->others[c->other_count++] = node_ref_locked(other);
+        if (!make_ours(other))
+            return false;
+    }
+    return true;
+}
+
+/* What a change of names, or of attributes, moves is one thing under all names of a file. */
+static bool add_all_others_locked(struct fs *fs, struct change *c, const struct change_about *a)
+{
+    const bool shared = c->kind == JOURNAL_LINK || c->kind == JOURNAL_UNLINK ||
+                        c->kind == JOURNAL_RENAME || c->kind == JOURNAL_SETATTR;
+
+    return !shared || (add_others_locked(fs, c, a->node) &&
+                       (!a->target || add_others_locked(fs, c, a->target)));
+}
+
+static void give_up_locked(struct fs *fs, struct change *c)
+{
+    drop_ours_locked(c->node);
+    if (c->from)
+        drop_ours_locked(c->from);
+    for (size_t i = 0; i < c->other_count; i++)
+        drop_ours_locked(c->others[i]);
+    free_change_locked(fs, c, fs->seq);
 }
 
 static struct change *new_change_locked(struct fs *fs, enum journal_kind kind,
                                         const struct change_about *a)
 {
     struct change *c = calloc(1, sizeof(*c));
-    struct ours *o = a->node->ours;
 
     if (!c)
         return NULL;
     c->kind = kind;
     c->start_ns = clock_mono_ns();
     c->node = node_ref_locked(a->node);
-    if (!o)
-        o = a->node->ours = calloc(1, sizeof(*o));
+    c->from = a->from ? node_ref_locked(a->from) : NULL;
     if (a->dir)
         c->names[0] = mark_name_locked(fs, a->dir, a->name);
     if (a->new_dir)
         c->names[1] = mark_name_locked(fs, a->new_dir, a->new_name);
-    if (o && (!a->dir || c->names[0]) && (!a->new_dir || c->names[1]))
+    if (make_ours(c->node) && make_ours(c->from) && (!a->dir || c->names[0]) &&
+        (!a->new_dir || c->names[1]) && add_all_others_locked(fs, c, a))
         return c;
-    if (o && o->waiting == 0) {
-        free(o);
-        a->node->ours = NULL;
-    }
-    free_change_locked(fs, c, fs->seq);
+    give_up_locked(fs, c);
     return NULL;
 }
 
@@ -211,6 +277,13 @@ static void count_locked(struct fs *fs, struct change *c, const struct journal_r
 {
     struct ours *o = c->node->ours;
 
+    if (c->from) {
+        c->from->ours->waiting++;
+        c->from->ours->seq = c->seq;
+    }
+    for (size_t i = 0; i < c->other_count; i++)
+        c->others[i]->ours->beside++;
+    c->sets_mtime = c->kind == JOURNAL_SETATTR && (rec->attr.mask & JOURNAL_ATTR_MTIME);
     o->waiting++;
     c->moves = moves(rec, c->node);
     o->moving += c->moves;
@@ -218,8 +291,7 @@ static void count_locked(struct fs *fs, struct change *c, const struct journal_r
     o->seq = c->seq;
     o->unborn = o->unborn || makes(c->kind);
     o->appended = o->appended || c->kind == JOURNAL_APPEND;
-    o->mtime_set =
-        o->mtime_set || (c->kind == JOURNAL_SETATTR && (rec->attr.mask & JOURNAL_ATTR_MTIME));
+    o->mtime_set = o->mtime_set || c->sets_mtime;
     HASH_ADD(hh, fs->changes, seq, sizeof(c->seq), c);
 }
 
@@ -229,7 +301,11 @@ static int append_locked(struct fs *fs, struct journal_record *rec, const struct
     char *path = NULL, *path2 = NULL;
     int r;
 
-    if (a->dir)
+    if (a->from) {
+        r = node_path_locked(fs, a->from, &path);
+        if (r == 0)
+            r = node_path_in_locked(fs, a->dir, a->name, &path2);
+    } else if (a->dir)
         r = node_path_in_locked(fs, a->dir, a->name, &path);
     else
         r = node_path_locked(fs, a->node, &path);
@@ -253,14 +329,16 @@ int change_room(struct fs *fs)
 int change_append_locked(struct fs *fs, struct journal_record *rec, const struct change_about *a)
 {
     const struct journal_object absent = {.means = JOURNAL_ABSENT};
-    const bool fresh = !a->node->ours;
     struct change *c;
     int r;
 
     lock_assert_held(&fs->lock);
     rec->when_ns = fs_sandbox_now(fs);
-    rec->object[JOURNAL_AT] = makes(rec->kind) ? absent : object_of_locked(fs, a->node);
-    if (a->new_dir)
+    if (a->from)
+        rec->object[JOURNAL_AT] = object_of_locked(fs, a->from);
+    else
+        rec->object[JOURNAL_AT] = makes(rec->kind) ? absent : object_of_locked(fs, a->node);
+    if (a->from || a->new_dir)
         rec->object[JOURNAL_AT2] = a->target ? object_of_locked(fs, a->target) : absent;
     c = new_change_locked(fs, rec->kind, a);
     if (!c)
@@ -270,11 +348,7 @@ int change_append_locked(struct fs *fs, struct journal_record *rec, const struct
         count_locked(fs, c, rec);
         return 0;
     }
-    if (fresh) {
-        free(a->node->ours);
-        a->node->ours = NULL;
-    }
-    free_change_locked(fs, c, fs->seq);
+    give_up_locked(fs, c);
     return r;
 }
 
@@ -296,11 +370,20 @@ void change_dir_locked(struct fs *fs, struct node *dir, int links)
 
 /* ---- it has ended ---- */
 
+/* What it will have once the changes of its other names are there, too. */
+static void keep_shared(struct remote_attr *attr, const struct remote_attr *was)
+{
+    attr->mode = was->mode;
+    attr->nlink = was->nlink;
+    attr->uid = was->uid;
+    attr->gid = was->gid;
+}
+
 /* All that was waiting of the node is there; now is what the sandbox has. */
-static void learn_locked(struct fs *fs, struct change *c, const struct ours *o,
+static void learn_locked(struct fs *fs, struct node *n, int64_t start_ns, const struct ours *o,
                          const struct remote_attr *now, bool at_once)
 {
-    struct node *n = c->node;
+    struct remote_attr attr = *now;
     struct node_file *nf = n->file;
     const struct remote_attr was = n->attr;
 
@@ -310,8 +393,7 @@ static void learn_locked(struct fs *fs, struct change *c, const struct ours *o,
     }
     if (nf)
         nf->kept_id = 0; /* what is kept of it is another version by now */
-    if (n->shown_ino == 0 && was.ino != now->ino)
-        node_show_ino_locked(fs, n, was.ino);
+    node_born_locked(fs, n, now->dev, now->ino);
     if (nf && nf->local) {
         const bool sized = now->size == nf->size, same = sized && (!o->appended || at_once);
 
@@ -329,15 +411,17 @@ static void learn_locked(struct fs *fs, struct change *c, const struct ours *o,
                (o->mtime_set || now->mtime_ns == was.mtime_ns)) {
         nf->version = *now; /* only what we did differs: the data is what it was */
     }
-    n->attr = *now;
-    node_known_locked(n, c->start_ns);
+    if (n->ours)
+        keep_shared(&attr, &was);
+    node_set_attr_locked(n, &attr);
+    node_known_locked(n, start_ns);
     data_check_locked(fs, n);
     if (nf && nf->opens == 0)
         data_keep_locked(fs, n);
     if (n->dir && n->dir->listed && !n->dir->covered && fs->serves) {
         n->dir->covered = true; /* and is told of in full by the next answer about changes */
         n->dir->covered_ns = now->ctime_ns;
-        n->dir->list_ns = c->start_ns;
+        n->dir->list_ns = start_ns;
     }
     if (was.mode != now->mode || was.uid != now->uid || was.gid != now->gid ||
         was.nlink != now->nlink || (nf && !nf->blob))
@@ -365,22 +449,16 @@ static void forget_locked(struct fs *fs, struct node *n)
     fs_tell_inode_locked(fs, n);
 }
 
-static void done_locked(struct fs *fs, struct change *c, const struct ours *o,
+static void done_locked(struct fs *fs, const struct change *c, struct node *n, const struct ours *o,
                         const struct flush_end *v, bool at_once)
 {
-    struct node *n = c->node;
-
     if (n->deleted)
         return;
     if (o->waiting > 0) {
-        if (v->has_now && (n->attr.mode & S_IFMT) == (v->now.mode & S_IFMT)) {
-            if (n->shown_ino == 0 && n->attr.ino != v->now.ino)
-                node_show_ino_locked(fs, n, n->attr.ino);
-            n->attr.dev = v->now.dev;
-            n->attr.ino = v->now.ino;
-        }
+        if (v->has_now && (n->attr.mode & S_IFMT) == (v->now.mode & S_IFMT))
+            node_born_locked(fs, n, v->now.dev, v->now.ino);
     } else if (v->has_now && !o->spoiled) {
-        learn_locked(fs, c, o, &v->now, at_once);
+        learn_locked(fs, n, c->start_ns, o, &v->now, at_once);
     } else {
         forget_locked(fs, n);
     }
@@ -457,6 +535,47 @@ static void failed_locked(struct fs *fs, struct change *c, const struct flush_en
             forget_name_locked(fs, c->names[i]);
 }
 
+/* One of its own has ended. Returns what there was of it, that one no longer counted. */
+static struct ours leave_locked(struct fs *fs, struct node *n, bool ok)
+{
+    struct ours *o = n->ours, was;
+
+    o->waiting--;
+    o->spoiled = o->spoiled || !ok;
+    was = *o;
+    n->changed_seq = fs->seq;
+    if (o->waiting == 0)
+        *o = (struct ours){.beside = o->beside};
+    drop_ours_locked(n);
+    return was;
+}
+
+/* Of another name of n's file. It says what that has now, or what it left to those that stay. */
+static void other_ended_locked(struct fs *fs, const struct change *c, struct node *n,
+                               const struct flush_end *v, bool ok)
+{
+    const struct ours what = {.mtime_set = c->sets_mtime};
+    const struct remote_attr *now = NULL;
+
+    n->ours->beside--;
+    n->changed_seq = fs->seq;
+    drop_ours_locked(n);
+    if (n->deleted || (n->ours && n->ours->waiting > 0))
+        return;
+    if (ok && v->has_now && v->now.ino == n->attr.ino && v->now.dev == n->attr.dev)
+        now = &v->now;
+    else if (ok && v->other.ino != 0 && v->other.ino == n->attr.ino && v->other.dev == n->attr.dev)
+        now = &v->other;
+    if (!now || (!c->sets_mtime && now->mtime_ns != n->attr.mtime_ns))
+        n->shown_times = false;
+    if (now) {
+        learn_locked(fs, n, c->start_ns, &what, now, true);
+    } else {
+        node_stale_locked(n);
+        fs_tell_inode_locked(fs, n);
+    }
+}
+
 static void ended_locked(struct fs *fs, struct change *c, const struct flush_end *v,
                          uint64_t first_seq)
 {
@@ -465,28 +584,30 @@ static void ended_locked(struct fs *fs, struct change *c, const struct flush_end
     const uint64_t seq = ++fs->seq;
 
     HASH_DEL(fs->changes, c);
-    o->waiting--;
     o->moving -= c->moves;
     o->content -= writes(c->kind);
-    o->spoiled = o->spoiled || !ok;
     if (makes(c->kind)) {
         o->unborn = false;
         o->born_at = first_seq;
     }
-    was = *o;
-    c->node->changed_seq = seq;
-    if (o->waiting == 0) {
-        free(o);
-        c->node->ours = NULL;
-    }
+    was = leave_locked(fs, c->node, ok);
     if (!ok) {
         report_locked(fs, v, journal_kind_name(c->kind));
         failed_locked(fs, c, v);
         if (was.waiting == 0)
             forget_locked(fs, c->node);
     } else {
-        done_locked(fs, c, &was, v, was.born_at == first_seq);
+        done_locked(fs, c, c->node, &was, v, was.born_at == first_seq);
     }
+    if (c->from) {
+        was = leave_locked(fs, c->from, ok);
+        if (ok)
+            done_locked(fs, c, c->from, &was, v, was.born_at == first_seq);
+        else if (was.waiting == 0)
+            forget_locked(fs, c->from);
+    }
+    for (size_t i = 0; i < c->other_count; i++)
+        other_ended_locked(fs, c, c->others[i], v, ok);
     free_change_locked(fs, c, seq);
 }
 
@@ -538,9 +659,12 @@ void change_free_all_locked(struct fs *fs)
 
     HASH_ITER(hh, fs->changes, c, tmp) {
         HASH_DEL(fs->changes, c);
-        free(c->node->ours);
-        c->node->ours = NULL;
-        free_change_locked(fs, c, fs->seq);
+        c->node->ours->waiting--;
+        if (c->from)
+            c->from->ours->waiting--;
+        for (size_t i = 0; i < c->other_count; i++)
+            c->others[i]->ours->beside--;
+        give_up_locked(fs, c);
     }
 }
 
@@ -594,15 +718,25 @@ int change_settle_path(struct fs *fs, struct node *n)
     return -EBUSY;
 }
 
+/* Does it move what n shares with other names? */
+static bool is_beside(const struct change *c, const struct node *n)
+{
+    for (size_t i = 0; i < c->other_count; i++)
+        if (c->others[i] == n)
+            return true;
+    return false;
+}
+
 /* The last change of n or of what is below it, or of the name. */
 static uint64_t last_locked(const struct fs *fs, const struct node *n, const struct waiting_name *w)
 {
     uint64_t seq = n && n->ours ? n->ours->seq : 0;
 
-    if (!w && !(n && n->dir))
+    if (!w && !(n && (n->dir || (n->ours && n->ours->beside > 0))))
         return seq;
     for (const struct change *c = fs->changes; c; c = c->hh.next) {
-        bool is = n && node_is_below_locked(c->node, n);
+        bool is = n && (node_is_below_locked(c->node, n) || is_beside(c, n) ||
+                        (c->from && node_is_below_locked(c->from, n)));
 
         for (unsigned i = 0; i < 2; i++)
             is = is || (c->names[i] &&
@@ -671,6 +805,8 @@ int change_links(struct fs *fs, struct node *n)
     if (!fs->flush || n->dir || n->attr.nlink <= 1)
         return 0;
     r = change_wait(fs, n, false);
+    if (r == 0)
+        r = links_settle(fs, n);
     node_stale_links_locked(fs, n);
     return r == -EHOSTDOWN || r == -ETIMEDOUT || r == -EINTR ? 0 : r;
 }

@@ -253,7 +253,7 @@ static int take_picture_locked(struct fs *fs, struct flight *f, struct node *n,
         if (!may_be_picture_locked(n) || n->changed_seq > f->seq)
             return -ESTALE;
         n->resized = n->resized || n->attr.size != attr->size;
-        n->attr = *attr;
+        node_set_attr_locked(n, attr);
     }
     if (ours_locked(n) || !remote_attr_same(&n->attr, attr))
         return -EAGAIN;

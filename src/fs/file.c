@@ -158,6 +158,11 @@ static int open_node(struct fs *fs, struct node *n, int flags, bool created, str
         return r;
     if (!node_file_locked(n))
         return -ENOMEM;
+    if (fs->flush && (flags_write(flags) || (flags & O_TRUNC)) && links_next_locked(fs, n, NULL)) {
+        r = links_settle(fs, n); /* from then on what is written shows here first */
+        if (r < 0)
+            return r;
+    }
     file = new_file_locked(fs, n, flags);
     if (!file)
         return -ENOMEM;
@@ -601,7 +606,7 @@ static int fsync_waiting(struct fs_file *file)
     int r, late;
 
     may_go_locked(file);
-    if (n->ours && !n->deleted) {
+    if (n->ours && n->ours->seq != 0 && !n->deleted) {
         r = change_wait(fs, n, true);
         if (r == 0)
             n->file->unsynced = false;

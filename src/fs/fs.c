@@ -252,7 +252,7 @@ int fs_new(const struct fs_config *config, struct remote *remote, struct cache *
     fs->shown = shown_new();
     if (!fs->shown || !fs->root_path || !fs->mount_dir || !fs->errors || !fs->retrier_cancel ||
         ahead_new(fs) < 0 || index_init(&fs->by_id, CHAIN_ID) < 0 ||
-        index_init(&fs->by_name, CHAIN_NAME) < 0)
+        index_init(&fs->by_name, CHAIN_NAME) < 0 || index_init(&fs->by_file, CHAIN_FILE) < 0)
         goto fail;
     r = remote_info(remote, &fs->info);
     if (r < 0)
@@ -294,6 +294,7 @@ struct fs *fs_free(struct fs *fs)
     shown_free(fs->shown);
     index_done(&fs->by_id);
     index_done(&fs->by_name);
+    index_done(&fs->by_file);
     cancel_unref(fs->retrier_cancel);
     errors_free(fs->errors);
     ahead_free(fs);

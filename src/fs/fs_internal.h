@@ -111,7 +111,7 @@ struct node_dir {
 };
 
 /* The ways to find a node. */
-enum node_chain { CHAIN_ID, CHAIN_NAME, CHAINS };
+enum node_chain { CHAIN_ID, CHAIN_NAME, CHAIN_FILE, CHAINS };
 
 /* A million of these fit where a mount may live: what few of them need is in node_dir, node_file.
  */
@@ -136,8 +136,8 @@ struct node {
     int64_t suspect_ns;   /* what was known before must not be used, even by handles; monotonic */
     uint64_t mark;        /* of the last listing that had it */
     uint64_t changed_seq; /* fs.seq at the end of the last local change */
-    struct remote_attr attr;
-    int64_t attr_ns; /* start of the request that attr is from; monotonic */
+    struct remote_attr attr; /* dev and ino by node_set_attr_locked and node_born_locked only */
+    int64_t attr_ns;         /* start of the request that attr is from; monotonic */
     /* What our own put changed in the sandbox and nobody here may see change. */
     uint64_t shown_ino; /* 0: attr's */
     int64_t shown_mtime_ns, shown_ctime_ns;
@@ -154,10 +154,11 @@ struct node {
  */
 struct ours {
     unsigned waiting; /* changes of it that have not ended */
+    unsigned beside;  /* changes of other names of the same file, which move what they share */
     unsigned moving;  /* of them: a new name, or rights of a directory, so that its path here is
                          not yet one there */
     unsigned content; /* of them: they change its content */
-    uint64_t seq;     /* of the last of them, in the journal */
+    uint64_t seq;     /* of the last of it, in the journal; 0: only others wait */
     bool unborn;      /* it was made here, and is not there yet */
     bool mtime_set;   /* one of them sets it */
     bool appended;    /* one of them writes to the end, wherever that is by then */
@@ -240,6 +241,7 @@ struct fs {
     uint64_t wakeups;
     struct node_index by_id;   /* all of them */
     struct node_index by_name; /* those that are attached */
+    struct node_index by_file; /* the same, without directories */
     uint64_t next_id;
     size_t meta_bytes; /* about what nodes take */
     size_t trim_bytes; /* before it is that much, or trim_ns, they are not looked through again */
@@ -330,6 +332,10 @@ struct node *index_find_id(const struct node_index *x, uint64_t id);
 uint32_t index_hash_name(const struct fs *fs, const struct node *dir, const char *name);
 struct node *index_find_name(const struct node_index *x, uint32_t hash, const struct node *dir,
                              const char *name);
+bool index_same_file(const struct node *a, const struct node *b);
+/* The other names of n's file, one after the other; before NULL: the first. */
+struct node *index_find_file(const struct node_index *x, const struct node *n,
+                             const struct node *before);
 /* All of them, in no order, as long as none comes or goes. n NULL: the first. */
 struct node *index_next(const struct node_index *x, const struct node *n);
 
@@ -351,6 +357,8 @@ int node_path_in_locked(struct fs *fs, const struct node *dir, const char *name,
 struct node_file *node_file_locked(struct node *n); /* made when missing; NULL without memory */
 /* Where they do not say the device, it is the one before: of a new one, its directory's. */
 void node_set_attr_locked(struct node *n, const struct remote_attr *attr);
+/* It is there now, under this number, and with it all names of the same file. */
+void node_born_locked(struct fs *fs, struct node *n, uint64_t dev, uint64_t ino);
 void node_set_target_locked(struct node *n, char *target); /* of a link, as stored; takes it */
 bool node_local(const struct node *n); /* has content that the sandbox has not */
 bool node_unsent(const struct node *n);
@@ -404,6 +412,8 @@ bool perm_owner(const struct fs *fs, const struct remote_attr *attr);
 int perm_node(struct fs *fs, struct node *n, int mask, int64_t since);
 /* May the name of victim (NULL: a new one) in dir change? W, X and the sticky bit. May wait. */
 int perm_names(struct fs *fs, struct node *dir, const struct node *victim, int64_t since);
+/* Does the kernel let the user make links to it, however careful it is with those? */
+bool perm_link(const struct fs *fs, const struct remote_attr *attr);
 
 /* ---- tree.c ---- */
 
@@ -496,6 +506,7 @@ bool op_lost(int err);    /* the same, and a look at the sandbox may tell */
 /* What a change is about. */
 struct change_about {
     struct node *node;           /* what it makes, moves, removes or changes */
+    struct node *from;           /* link: the name that is there already */
     struct node *dir, *new_dir;  /* NULL: no name comes or goes */
     const char *name, *new_name; /* in them */
     struct node *target;         /* rename: what is replaced; NULL: nothing */
@@ -527,7 +538,7 @@ bool change_settled_locked(const struct fs *fs, const struct node *n, const stru
                            const char *name);
 /* The same for the last change of n so far; 0 if there is none. May wait. */
 int change_wait(struct fs *fs, struct node *n, bool fsync);
-/* Other names of n must show what was changed: waits, if there are any. May wait. */
+/* Other names of n must show the content that was changed: waits, if there are any. May wait. */
 int change_links(struct fs *fs, struct node *n);
 int change_late_locked(struct fs_file *file); /* a failure that its caller was not told of yet */
 /* A failure since it was opened: what is written on would stand on what is not there. */
@@ -548,8 +559,28 @@ void negative_free_all_locked(struct fs *fs);
 /* ret is counted. Without excl a file that is there is a success, too. May wait. */
 int names_create(struct fs *fs, struct node *dir, const char *name, mode_t mode, bool excl,
                  struct node **ret, bool *ret_created);
-/* A name that a local operation took away. */
-void names_deleted_locked(struct fs *fs, struct node *n);
+/* A name that a local operation took away; waits: in the sandbox that is still to come. */
+void names_deleted_locked(struct fs *fs, struct node *n, bool waits);
+
+/* ---- links.c: the names of one file ---- */
+
+/* The other names of n's file that are known here, one after the other; before NULL: the first. */
+struct node *links_next_locked(const struct fs *fs, const struct node *n,
+                               const struct node *before);
+/* What is known of the other names is brought up to date, as far as that goes. -EINTR. May wait. */
+int links_refresh(struct fs *fs, struct node *n, int64_t since);
+/* What a waiting change moves of them can be shown at once: each shows what is there, or waits for
+ * the same. */
+bool links_quiet_locked(const struct fs *fs, const struct node *n, int64_t since);
+/* Nothing of n, or of its other names, waits any more. May wait. */
+int links_settle(struct fs *fs, struct node *n);
+/* All of n's content, as it is in the journal, can be shown under another name. */
+bool links_may_share_locked(const struct fs *fs, struct node *n);
+int links_share_locked(struct node *n, struct node *to);
+/* What is written to n goes into a blob of its own. */
+void links_unshare_locked(struct fs *fs, struct node *n);
+/* The other names show a change now that waits: names came or went, in number. */
+void links_moved_locked(struct fs *fs, const struct node *n, int names);
 
 /* ---- data.c: content, read ---- */
 

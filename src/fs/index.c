@@ -1,5 +1,6 @@
 /*
- * Where nodes are found: by id, and by directory and name. A million of them are the bulk of what a
+ * Where nodes are found: by id, by directory and name, and by the file they are a name of. A
+ * million of them are the bulk of what a
  * mount keeps in memory, so a node carries one pointer for each way, and no directory has a table
  * of its own.
  */
@@ -21,9 +22,24 @@ uint32_t index_hash_name(const struct fs *fs, const struct node *dir, const char
     return (uint32_t)(siphash(&fs->hash_key, name, strlen(name)) >> 32) ^ hash_of_id(dir->id);
 }
 
+/* What is not there yet has no number, but all of its names show the same. */
+static uint32_t hash_of_file(const struct node *n)
+{
+    if (n->attr.ino != 0)
+        return hash_of_id(n->attr.ino ^ n->attr.dev << 40);
+    return hash_of_id(n->shown_ino != 0 ? n->shown_ino : show_own_ino(n));
+}
+
 static uint32_t hash_of(enum node_chain chain, const struct node *n)
 {
-    return chain == CHAIN_ID ? hash_of_id(n->id) : n->name_hash;
+    switch (chain) {
+    case CHAIN_ID:
+        return hash_of_id(n->id);
+    case CHAIN_NAME:
+        return n->name_hash;
+    default:
+        return hash_of_file(n);
+    }
 }
 
 static size_t slot_of(const struct node_index *x, uint32_t hash)
@@ -106,6 +122,23 @@ struct node *index_find_name(const struct node_index *x, uint32_t hash, const st
     while (n && (n->name_hash != hash || n->parent != dir || strcmp(n->name, name) != 0))
         n = n->chain[CHAIN_NAME];
     return n;
+}
+
+bool index_same_file(const struct node *a, const struct node *b)
+{
+    if (a->attr.ino != b->attr.ino || a->attr.dev != b->attr.dev)
+        return false;
+    return a->attr.ino != 0 || (a->shown_ino != 0 && a->shown_ino == b->shown_ino);
+}
+
+struct node *index_find_file(const struct node_index *x, const struct node *n,
+                             const struct node *before)
+{
+    struct node *m = before ? before->chain[CHAIN_FILE] : x->v[slot_of(x, hash_of_file(n))];
+
+    while (m && (m == n || !index_same_file(m, n)))
+        m = m->chain[CHAIN_FILE];
+    return m;
 }
 
 struct node *index_next(const struct node_index *x, const struct node *n)

@@ -303,7 +303,87 @@ static int remote_link_sure(struct fs *fs, const char *from, const char *to,
     return r;
 }
 
-/* The name is free and we may make it: both names, then one call. */
+enum { LINKS_MAX = 30000 }; /* of one file: beyond it the sandbox is asked if it takes more */
+
+/*
+ * Is it known here what the sandbox will say? Its file system may be another one for each
+ * directory; what of the content is still to come must be the same under both names.
+ */
+static bool link_can_wait_locked(const struct fs *fs, struct node *n, const struct node *dir,
+                                 int64_t since)
+{
+    const uint64_t dev = dir->attr.dev;
+
+    return fs->flush && !node_gone_locked(n) && n->attr.nlink < LINKS_MAX &&
+           (n->parent == dir || (dev != 0 && n->parent->attr.dev == dev)) &&
+           perm_link(fs, &n->attr) && links_may_share_locked(fs, n) &&
+           links_quiet_locked(fs, n, since);
+}
+
+/* In the journal. */
+static int link_waiting_locked(struct fs *fs, struct node *n, struct node *dir, const char *name,
+                               struct making *m, struct node **ret)
+{
+    struct journal_record rec = {.kind = JOURNAL_LINK};
+    struct remote_attr attr = n->attr;
+    struct node *new;
+    struct stat shown;
+    int r;
+
+    attr.nlink++;
+    new = add_made_locked(fs, dir, name, &attr, m->start_ns);
+    if (!new)
+        return -ENOMEM;
+    node_show_ino_locked(fs, new, n->shown_ino);
+    r = links_share_locked(n, new);
+    if (r == 0)
+        r = change_append_locked(
+            fs, &rec, &(struct change_about){.node = new, .from = n, .dir = dir, .name = name});
+    if (r < 0) {
+        node_detach_locked(fs, new);
+        node_unref_locked(fs, new);
+        return r;
+    }
+    links_moved_locked(fs, new, 1);
+    show_stat_locked(fs, n, &shown);
+    change_shown_locked(new, timespec_to_ns(shown.st_mtim), timespec_to_ns(shown.st_ctim));
+    if (node_local(new))
+        new->file->ctime_ns = new->shown_ctime_ns;
+    change_dir_locked(fs, dir, 0);
+    if (n->file)
+        flush_ready(fs->flush, n->file->group);
+    *ret = new;
+    return 0;
+}
+
+/* The name is free and we may make it. -EAGAIN: that cannot wait. */
+static int link_later(struct fs *fs, struct node *n, struct node *dir, const char *name,
+                      int64_t since, struct node **ret)
+{
+    struct making m = {0};
+    int r = links_refresh(fs, n, since);
+
+    if (r < 0)
+        return r;
+    if (!link_can_wait_locked(fs, n, dir, since))
+        return -EAGAIN;
+    r = op_begin_link(fs, &m.op, n, dir, name);
+    if (r < 0)
+        return r;
+    m.start_ns = clock_mono_ns();
+    if (node_gone_locked(dir))
+        r = -ENOENT;
+    else if (node_child_locked(dir, name))
+        r = -EEXIST;
+    else if (!link_can_wait_locked(fs, n, dir, since)) /* somebody was quicker */
+        r = -EAGAIN;
+    else
+        r = link_waiting_locked(fs, n, dir, name, &m, ret);
+    op_end_locked(fs, &m.op);
+    return r;
+}
+
+/* Both names, then one call. */
 static int link_now(struct fs *fs, struct node *n, struct node *dir, const char *name,
                     struct node **ret)
 {
@@ -360,6 +440,12 @@ static int link_node(struct fs *fs, struct node *n, struct node *dir, const char
     r = perm_names(fs, dir, NULL, since);
     if (r == 0 && n->dir)
         r = -EPERM;
+    if (r == 0 && fs->flush) {
+        r = link_later(fs, n, dir, name, since, ret);
+        if (r != -EAGAIN)
+            return r;
+        r = links_settle(fs, n);
+    }
     if (r == 0)
         r = send_node(fs, n); /* the other name shows what this one has */
     if (r == 0)
@@ -394,9 +480,11 @@ int fs_link(struct fs *fs, uint64_t ino, uint64_t parent, const char *name, stru
 
 /* ---- unlink, rmdir ---- */
 
-void names_deleted_locked(struct fs *fs, struct node *n)
+void names_deleted_locked(struct fs *fs, struct node *n, bool waits)
 {
-    if (n->attr.nlink > 1)
+    if (waits)
+        links_moved_locked(fs, n, -1);
+    else if (n->attr.nlink > 1)
         node_stale_links_locked(fs, n);
     if (n->attr.nlink > 0)
         n->attr.nlink--;
@@ -434,7 +522,7 @@ static int remove_there(struct fs *fs, struct node *dir, const char *name, struc
         r = 0; /* it was here only */
     if (r == 0) {
         dir->times_stale = true;
-        names_deleted_locked(fs, n);
+        names_deleted_locked(fs, n, false);
     } else if (r == -ENOENT || r == -EISDIR || r == -ENOTDIR || op_unknown(r)) {
         node_stale_locked(n);
         tree_dir_stale_locked(dir);
@@ -453,7 +541,7 @@ static int remove_waiting_locked(struct fs *fs, struct node *dir, const char *na
     r = change_append_locked(fs, &rec, &(struct change_about){.node = n, .dir = dir, .name = name});
     if (r == 0) {
         change_dir_locked(fs, dir, n->dir ? -1 : 0);
-        names_deleted_locked(fs, n);
+        names_deleted_locked(fs, n, true);
     }
     return r;
 }
@@ -483,13 +571,17 @@ static int remove_can_wait(struct fs *fs, struct node *n, int64_t since, bool *r
 {
     int r = 0;
 
-    *ret = fs->flush && (n->dir || n->attr.nlink <= 1);
+    if (fs->flush && !n->dir)
+        r = links_refresh(fs, n, since);
+    if (r < 0)
+        return r;
+    *ret = fs->flush && (n->dir || links_quiet_locked(fs, n, since));
     if (*ret && n->dir && !tree_listed_locked(n, since)) {
         r = tree_list(fs, n, since);
         *ret = r == 0 && n->dir->listed && !n->dir->cut;
     }
     /* And then with all that is on its way. */
-    return !*ret && fs->flush ? change_settle(fs, n) : 0;
+    return !*ret && fs->flush ? links_settle(fs, n) : 0;
 }
 
 static int remove_name(struct fs *fs, struct node *dir, const char *name, bool want_dir)
@@ -510,12 +602,12 @@ static int remove_name(struct fs *fs, struct node *dir, const char *name, bool w
         r = -ENOTDIR;
     if (r == 0 && !want_dir && n->dir)
         r = -EISDIR;
-    if (r == 0 && n->attr.nlink > 1 && node_unsent(n))
-        r = send_node(fs, n); /* it is the content of its other names, too */
     if (r == 0)
         r = data_keep_for_handles(fs, n);
     if (r == 0)
         r = remove_can_wait(fs, n, since, &waiting);
+    if (r == 0 && !waiting && n->attr.nlink > 1 && node_unsent(n))
+        r = send_node(fs, n); /* it is the content of its other names, too */
     if (r == 0)
         r = remove_now(fs, dir, name, n, waiting);
     node_unref_locked(fs, n);

@@ -30,12 +30,16 @@ static void ino_release_locked(struct fs *fs, uint64_t ino)
     }
 }
 
-void node_show_ino_locked(struct fs *fs, struct node *n, uint64_t ino)
+/* Is it where the other names of its file find it? */
+static bool is_indexed(const struct node *n)
+{
+    return n->attached && n->parent && !n->dir;
+}
+
+static void show_ino_locked(struct fs *fs, struct node *n, uint64_t ino)
 {
     struct taken_ino *t;
 
-    if (n->shown_ino == ino)
-        return;
     if (n->shown_ino != 0)
         ino_release_locked(fs, n->shown_ino);
     n->shown_ino = 0;
@@ -51,6 +55,19 @@ void node_show_ino_locked(struct fs *fs, struct node *n, uint64_t ino)
     }
     t->nodes++;
     n->shown_ino = ino;
+}
+
+void node_show_ino_locked(struct fs *fs, struct node *n, uint64_t ino)
+{
+    const bool by_it = is_indexed(n) && n->attr.ino == 0;
+
+    if (n->shown_ino == ino)
+        return;
+    if (by_it)
+        index_remove(&fs->by_file, n);
+    show_ino_locked(fs, n, ino);
+    if (by_it)
+        index_add(&fs->by_file, n);
 }
 
 static void avoid_taken_ino_locked(struct fs *fs, struct node *n)
@@ -80,7 +97,7 @@ static struct fs *fs_of(const struct node *n)
 }
 
 /* What an allocation costs beside its bytes, and what the indices have for a node. */
-enum { ALLOC_BYTES = 16, INDEX_BYTES = 2 * sizeof(struct node *) };
+enum { ALLOC_BYTES = 16, INDEX_BYTES = CHAINS * sizeof(struct node *) };
 
 static size_t text_bytes(const char *p)
 {
@@ -102,6 +119,8 @@ static void attach_locked(struct node *n, struct node *dir)
     n->attached = true;
     n->name_hash = index_hash_name(fs, dir, n->name);
     index_add(&fs->by_name, n);
+    if (!n->dir)
+        index_add(&fs->by_file, n);
     DL_APPEND(dir->dir->children, n);
     dir->dir->count++;
 }
@@ -190,6 +209,8 @@ static void take_from_parent_locked(struct node *n)
 {
     if (n->attached && n->parent) {
         index_remove(&n->parent->dir->fs->by_name, n);
+        if (!n->dir)
+            index_remove(&n->parent->dir->fs->by_file, n);
         DL_DELETE(n->parent->dir->children, n);
         n->parent->dir->count--;
     }
@@ -208,6 +229,9 @@ static struct node *free_node_locked(struct fs *fs, struct node *n)
     struct node *parent = n->parent;
 
     index_remove(&fs->by_id, n);
+    if (is_indexed(n))
+        index_remove(&fs->by_file, n);
+    n->attached = false;
     fs->meta_bytes -= bytes_of(n);
     node_show_ino_locked(fs, n, 0);
     if (n->dir && n->dir->in_lru)
@@ -361,9 +385,36 @@ struct node_file *node_file_locked(struct node *n)
 void node_set_attr_locked(struct node *n, const struct remote_attr *attr)
 {
     const uint64_t dev = attr->dev == 0 && attr->ino != 0 ? n->attr.dev : attr->dev;
+    const bool moves = is_indexed(n) && (n->attr.ino != attr->ino || n->attr.dev != dev);
 
+    if (moves)
+        index_remove(&fs_of(n)->by_file, n);
     n->attr = *attr;
     n->attr.dev = dev;
+    if (moves)
+        index_add(&fs_of(n)->by_file, n);
+}
+
+static void set_ino_locked(struct node *n, uint64_t dev, uint64_t ino)
+{
+    struct remote_attr attr = n->attr;
+
+    attr.dev = dev;
+    attr.ino = ino;
+    node_set_attr_locked(n, &attr);
+}
+
+void node_born_locked(struct fs *fs, struct node *n, uint64_t dev, uint64_t ino)
+{
+    struct node *other;
+
+    if (n->attr.ino == ino && n->attr.dev == dev)
+        return;
+    if (n->shown_ino == 0 && n->attr.ino != ino)
+        node_show_ino_locked(fs, n, n->attr.ino);
+    while (n->attr.ino == 0 && ino != 0 && (other = links_next_locked(fs, n, NULL)))
+        set_ino_locked(other, dev, ino);
+    set_ino_locked(n, dev, ino);
 }
 
 void node_set_target_locked(struct node *n, char *target)
@@ -437,16 +488,12 @@ void node_stale_locked(struct node *n)
 
 void node_stale_links_locked(struct fs *fs, const struct node *n)
 {
-    struct node *other;
+    struct node *other = NULL;
 
-    /* Rare enough (files with several names) to look at every node rather than keep an index. */
-    if (n->attr.ino == 0 || S_ISDIR(n->attr.mode))
-        return;
-    for (other = index_next(&fs->by_id, NULL); other; other = index_next(&fs->by_id, other))
-        if (other != n && other->attr.ino == n->attr.ino && other->attr.dev == n->attr.dev) {
-            node_stale_locked(other);
-            fs_tell_inode_locked(fs, other);
-        }
+    while ((other = links_next_locked(fs, n, other))) {
+        node_stale_locked(other);
+        fs_tell_inode_locked(fs, other);
+    }
 }
 
 void node_free_all_locked(struct fs *fs)

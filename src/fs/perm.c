@@ -54,3 +54,14 @@ int perm_names(struct fs *fs, struct node *dir, const struct node *victim, int64
         return 0;
     return perm_owner(fs, &victim->attr) ? 0 : -EPERM;
 }
+
+bool perm_link(const struct fs *fs, const struct remote_attr *attr)
+{
+    const mode_t runs_as_group = S_ISGID | S_IXGRP;
+
+    if (perm_owner(fs, attr))
+        return true;
+    return S_ISREG(attr->mode) && !(attr->mode & S_ISUID) &&
+           (attr->mode & runs_as_group) != runs_as_group &&
+           perm_check(fs, attr, PERM_R | PERM_W) == 0;
+}

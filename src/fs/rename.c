@@ -14,6 +14,7 @@ struct renaming {
     const char *name, *new_name;
     unsigned flags;
     struct node *n, *target; /* counted; target NULL: the new name is free */
+    int64_t since;           /* what is known must be from then */
     bool waits;              /* in the journal; else it is made in the sandbox at once */
 };
 
@@ -71,8 +72,7 @@ static int check_rights(struct fs *fs, const struct renaming *r, int64_t since)
  * the sandbox, where the other then got its number. */
 static bool same_file(const struct node *a, const struct node *b)
 {
-    return b && !a->dir && a->attr.ino != 0 && a->attr.ino == b->attr.ino &&
-           a->attr.dev == b->attr.dev && a->attr.nlink > 1 && b->attr.nlink > 1;
+    return b && !a->dir && index_same_file(a, b) && a->attr.nlink > 1 && b->attr.nlink > 1;
 }
 
 /* What is saved here must be there before its name is: then a rename over a file is atomic there,
@@ -85,7 +85,7 @@ static int send_first(struct fs *fs, const struct renaming *r)
     if (r->waits && r->n->file)
         flush_ready(fs->flush, r->n->file->group);
     /* What stays, or stays under other names, must be there whole. */
-    if (err == 0 && r->target && (exchange || r->target->attr.nlink > 1))
+    if (err == 0 && r->target && (exchange || (!r->waits && r->target->attr.nlink > 1)))
         err = send_node(fs, r->target);
     if (err == 0 && r->target && !exchange)
         err = data_keep_for_handles(fs, r->target);
@@ -93,16 +93,26 @@ static int send_first(struct fs *fs, const struct renaming *r)
 }
 
 /* Where the sandbox may have another answer than we (another device, something in the directory
- * that we do not see), or others' names show the same, it is asked at once. */
+ * that we do not see) it is asked at once. */
 static bool can_wait(const struct fs *fs, const struct renaming *r)
 {
     const struct node *n = r->n, *target = r->target;
 
-    if (!fs->flush || (r->flags & RENAME_EXCHANGE))
+    if (!fs->flush || (r->flags & RENAME_EXCHANGE) ||
+        (r->dir != r->new_dir && r->dir->attr.dev != r->new_dir->attr.dev))
         return false;
     if (n->dir)
         return !target && n->ours && n->ours->unborn;
-    return n->attr.nlink <= 1 && (!target || (!target->dir && target->attr.nlink <= 1));
+    return links_quiet_locked(fs, n, r->since) &&
+           (!target || (!target->dir && links_quiet_locked(fs, target, r->since)));
+}
+
+/* What is known of the other names of both. May wait. */
+static int look_at_links(struct fs *fs, const struct renaming *r)
+{
+    int err = fs->flush ? links_refresh(fs, r->n, r->since) : 0;
+
+    return err == 0 && fs->flush && r->target ? links_refresh(fs, r->target, r->since) : err;
 }
 
 /* All that is on its way to what is moved, and its names, goes first. May wait. */
@@ -112,9 +122,9 @@ static int settle(struct fs *fs, const struct renaming *r)
 
     if (!fs->flush || r->waits)
         return 0;
-    err = change_settle(fs, r->n);
+    err = links_settle(fs, r->n);
     if (err == 0 && r->target)
-        err = change_settle(fs, r->target);
+        err = links_settle(fs, r->target);
     if (err == 0)
         err = change_settle_name(fs, r->dir, r->name);
     if (err == 0)
@@ -172,7 +182,7 @@ static int moved_locked(struct fs *fs, const struct renaming *r, const struct re
         struct node *other = node_child_locked(r->new_dir, r->new_name);
 
         if (other && other == target)
-            names_deleted_locked(fs, target);
+            names_deleted_locked(fs, target, r->waits);
         else if (other) /* unknown to us until now */
             node_detach_locked(fs, other);
         err = node_move_locked(fs, n, r->new_dir, r->new_name);
@@ -227,6 +237,7 @@ static int rename_waiting_locked(struct fs *fs, const struct renaming *r)
         r->n->file->ctime_ns = fs_sandbox_now(fs);
     else
         change_shown_locked(r->n, timespec_to_ns(shown.st_mtim), fs_sandbox_now(fs));
+    links_moved_locked(fs, r->n, 0);
     err = moved_locked(fs, r, NULL, NULL, 0);
     change_dir_locked(fs, r->dir, r->n->dir ? -1 : 0);
     change_dir_locked(fs, r->new_dir, r->n->dir ? 1 : 0);
@@ -308,8 +319,11 @@ static int rename_prepared(struct fs *fs, struct renaming *r, int64_t since)
         return err;
     if (same_file(r->n, r->target))
         return 0; /* two names of one file: POSIX says that both stay */
-    r->waits = can_wait(fs, r);
-    err = send_first(fs, r);
+    r->since = since;
+    err = look_at_links(fs, r);
+    r->waits = err == 0 && can_wait(fs, r);
+    if (err == 0)
+        err = send_first(fs, r);
     if (err == 0)
         err = settle(fs, r);
     if (err < 0)

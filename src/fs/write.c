@@ -51,6 +51,7 @@ int write_begin(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes)
             return r;
         /* A new version may have come while we waited. */
     } while (!n->file->blob || !(write_in_parts(fs, n) || data_whole_locked(n)));
+    links_unshare_locked(fs, n);
     n->file->writing = true;
     return 0;
 }

@@ -68,6 +68,10 @@ temp_files() {
     done
 }
 
+add_and_commit() {
+    git -C clone add -A && git -C clone -c user.name=n -c user.email=e@example.org commit -qm more
+}
+
 edit_and_run() {
     echo two >edit/file
     exec 5<>$ctl/run && echo 'cat edit/file' >&5 && IFS= read -r answer <&5 && [ "$answer" = two ]
@@ -126,6 +130,15 @@ if have git; then
     costs "git clone" 8 $LOTS git clone -q "$WORK/tree" clone
     costs "git status right after it" 1 $LOTS git -C clone status --porcelain
     is "nothing is changed" "$(cat "$WORK/out")" ""
+    for i in $(seq 100); do
+        echo "content $i" >"clone/new$i"
+    done
+    echo sync >$ctl/ctl
+    # Each object is written under a temporary name, linked to its own, and that one unlinked. It
+    # takes 1 request, the sync; 300 and more when links are made at once.
+    costs "git add of 100 new files, and a commit" 4 $LOTS add_and_commit
+    is "the commit is in the sandbox" "$(git -C "$SBX/clone" log -1 --format=%s)" more
+    is "no temporary name is left" "$(find "$SBX/clone/.git/objects" -name 'tmp*')" ""
     check "git fsck" git -C clone fsck --strict
     index=$(sha1sum <"$SBX/clone/.git/index")
     check "a remount" remount

@@ -260,7 +260,7 @@ TEST(two_files_never_show_one_inode_number)
     fs_lock(g.fs);
     other = node_child_locked(g.fs->root, "a");
     node_show_ino_locked(g.fs, other, attr.ino); /* as after a save: the sandbox has another */
-    other->attr.ino += 1000;
+    node_born_locked(g.fs, other, attr.dev, attr.ino + 1000);
     other = node_new_locked(g.fs, g.fs->root, "b", &attr); /* and gives the number to this one */
     show_stat_locked(g.fs, node_child_locked(g.fs->root, "a"), &a);
     show_stat_locked(g.fs, other, &b);

@@ -563,6 +563,82 @@ static void op_link(struct model *m)
     same(m, "result", a, b);
 }
 
+/* What git does for each object: written under another name, linked, and that name goes. */
+static void op_object(struct model *m)
+{
+    struct fs_open_hints hints;
+    struct fs_file *file;
+    struct fs_entry e, made;
+    const char *name;
+    char to[64], from[64], data[200];
+    uint64_t dir;
+    int fd, a, b;
+
+    pick_path(m, to);
+    sprintf(from, "%.*s", (int)strlen(to) - 1, to);
+    strcat(from, "tmp");
+    SAY(m, "object %s as %s", from, to);
+    if (through_link(m, to))
+        return;
+    fill(m, data, sizeof(data));
+    fd = result(openat(m->top, from, O_WRONLY | O_CREAT | O_EXCL, 0444));
+    b = walk_dir(m, from, &dir, &name);
+    if (b < 0) {
+        same(m, "create", fd, b);
+        return;
+    }
+    b = fs_create(m->fs, dir, name, 0444, O_WRONLY | O_EXCL, &e, &file, &hints);
+    same(m, "create", fd >= 0 ? 0 : fd, b);
+    if (b == 0) {
+        assert_int_equal(write(fd, data, sizeof(data)), sizeof(data));
+        close(fd);
+        same(m, "written", sizeof(data), fs_write(file, 0, data, sizeof(data)));
+        same(m, "flush", 0, fs_flush(file));
+        fs_release(file);
+        a = result(linkat(m->top, from, m->top, to, 0));
+        b = fs_link(m->fs, e.ino, dir, strrchr(to, '/') ? strrchr(to, '/') + 1 : to, &made);
+        same(m, "link", a, b);
+        if (b == 0)
+            drop(m, made.ino);
+        drop(m, e.ino);
+        a = result(unlinkat(m->top, from, 0));
+        same(m, "unlink", a, fs_unlink(m->fs, dir, name));
+    }
+    drop(m, dir);
+}
+
+static void op_whole(struct model *m)
+{
+    char path[64], here[3 * SIZE], there[3 * SIZE];
+    struct fs_open_hints hints;
+    struct fs_file *file;
+    struct fs_entry e;
+    struct stat st;
+    ssize_t n;
+    int fd, b;
+
+    pick_path(m, path);
+    SAY(m, "read all of %s", path);
+    if (through_link(m, path) || fstatat(m->top, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+        !S_ISREG(st.st_mode))
+        return;
+    fd = result(openat(m->top, path, O_RDONLY));
+    b = walk(m, path, &e);
+    if (b == 0) {
+        b = fs_open(m->fs, e.ino, O_RDONLY, &file, &hints);
+        drop(m, e.ino);
+    }
+    same(m, "result", fd >= 0 ? 0 : fd, b);
+    if (b < 0)
+        return;
+    n = read(fd, here, sizeof(here));
+    same(m, "size", n, fs_read(file, 0, there, sizeof(there)));
+    same(m, "content", 0, memcmp(here, there, (size_t)n));
+    same(m, "close", 0, fs_flush(file));
+    fs_release(file);
+    close(fd);
+}
+
 static void op_chmod(struct model *m)
 {
     static const mode_t modes[] = {0755, 0700, 0644, 0444, 0500, 0300, 0000, 01777};
@@ -753,7 +829,7 @@ static const op_fn ops[] = {
     op_stat,  op_stat,    op_stat,     op_open,    op_open,   op_create, op_create, op_write,
     op_write, op_write,   op_read,     op_read,    op_read,   op_handle, op_close,  op_close,
     op_copy,  op_make,    op_make,     op_remove,  op_rename, op_rename, op_link,   op_chmod,
-    op_make,  op_readdir, op_truncate, op_refresh, op_sync,
+    op_make,  op_readdir, op_truncate, op_refresh, op_sync,   op_link,   op_object, op_whole,
 };
 
 /* What the sandbox is, and how it is used. */
