@@ -102,7 +102,7 @@ struct blob *blob_unref(struct blob *b)
     lock_drop(&c->lock);
     if (last) {
         if (b->fd >= 0)
-            close(b->fd);
+            closer_close(c->closer, b->fd);
         free(b->map);
         free(b);
     }

@@ -1,7 +1,6 @@
 #include "cache/cache.h"
 
 #include "cache/cache_internal.h"
-#include "util/array.h"
 #include "util/path.h"
 
 #include <errno.h>
@@ -67,7 +66,10 @@ int cache_new(const char *dir, uint64_t max_bytes, struct cache **ret)
     if (fd < 0)
         return fd;
     c = calloc(1, sizeof(*c));
-    if (!c) {
+    if (c)
+        c->closer = closer_new();
+    if (!c || !c->closer) {
+        free(c);
         close(fd);
         return -ENOMEM;
     }
@@ -85,6 +87,7 @@ struct cache *cache_free(struct cache *c)
     if (!c)
         return NULL;
     keeper_free(c->keeper);
+    closer_free(c->closer);
     close(c->dir_fd);
     lock_done(&c->lock);
     free(c);
@@ -152,16 +155,14 @@ int cache_file(struct cache *c)
     return named_file(c, id);
 }
 
-size_t cache_trim_locked(struct cache *c, int *fds, size_t max)
+void cache_trim(struct cache *c)
 {
-    size_t n = 0;
-
-    lock_assert_held(&c->lock);
-    while (n < max && c->idle && (c->used > c->max_bytes || c->blobs > c->max_blobs)) {
+    lock_take(&c->lock);
+    while (c->idle && (c->used > c->max_bytes || c->blobs > c->max_blobs)) {
         struct blob *b = c->idle;
 
         DL_DELETE(c->idle, b);
-        fds[n++] = b->fd;
+        closer_close(c->closer, b->fd);
         b->fd = -1;
         c->used -= b->charged;
         c->blobs--;
@@ -169,19 +170,5 @@ size_t cache_trim_locked(struct cache *c, int *fds, size_t max)
         free(b->map);
         b->map = NULL;
     }
-    return n;
-}
-
-void cache_trim(struct cache *c)
-{
-    int fds[64];
-    size_t n;
-
-    do {
-        lock_take(&c->lock);
-        n = cache_trim_locked(c, fds, ARRAY_LEN(fds));
-        lock_drop(&c->lock);
-        for (size_t i = 0; i < n; i++)
-            close(fds[i]);
-    } while (n == ARRAY_LEN(fds));
+    lock_drop(&c->lock);
 }

@@ -12,6 +12,7 @@ struct cache {
     int dir_fd;
     uint64_t max_bytes;
     size_t max_blobs;
+    struct closer *closer; /* owned */
 
     struct lock lock; /* guards what follows, and every blob's fields */
     uint64_t used;    /* bytes, all blobs */
@@ -36,6 +37,11 @@ struct blob {
 
 uint64_t blob_changes(struct blob *b);
 
+/* Closes fd soon; takes no lock but its own. NULL: no memory. closer_free: after all are closed. */
+struct closer *closer_new(void);
+void closer_close(struct closer *s, int fd);
+struct closer *closer_free(struct closer *s);
+
 struct keeper *keeper_free(struct keeper *s);
 bool keeper_wrote(const char *name);    /* a file of that name in such a folder is from here */
 int keeper_dir(const struct keeper *s); /* its folder, locked; the keeper's own */
@@ -52,11 +58,7 @@ int cache_read_all(int fd, void *p, size_t n, uint64_t off);
 /* An unlinked file in the cache's folder: a descriptor, or -errno. */
 int cache_file(struct cache *c);
 
-/*
- * Drops the content of idle blobs until the cache is within its limits. Their descriptors go to
- * fds, to be closed without the lock: returns how many. Call again while it returns max.
- */
-size_t cache_trim_locked(struct cache *c, int *fds, size_t max);
+/* Drops the content of idle blobs until the cache is within its limits. */
 void cache_trim(struct cache *c);
 
 #endif

@@ -215,6 +215,35 @@ TEST(a_write_that_fails_half_way_leaves_nothing_beyond_the_end)
     cache_free(c);
 }
 
+static size_t open_files(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    size_t n = 0;
+
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
+TEST(files_of_blobs_that_are_gone_are_closed_before_the_cache_is)
+{
+    enum { ROUNDS = 4, MANY = 400 };
+    const size_t before = open_files();
+    struct cache *c = cache_of(MIB);
+    struct blob *b[MANY];
+
+    for (size_t round = 0; round < ROUNDS; round++) {
+        for (size_t i = 0; i < MANY; i++)
+            b[i] = fetched(c, 1);
+        for (size_t i = 0; i < MANY; i++)
+            blob_unref(b[i]);
+    }
+    assert_int_equal(cache_blobs(c), 0);
+    cache_free(c);
+    assert_int_equal(open_files(), before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +256,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_size_that_only_a_liar_claims_is_refused, up, down),
         cmocka_unit_test_setup_teardown(writing_beyond_the_end_leaves_zeros, up, down),
         cmocka_unit_test_setup_teardown(a_write_that_fails_half_way_leaves_nothing_beyond_the_end,
+                                        up, down),
+        cmocka_unit_test_setup_teardown(files_of_blobs_that_are_gone_are_closed_before_the_cache_is,
                                         up, down),
     };
 
