@@ -1,6 +1,6 @@
 /*
- * stat; read and pack: the bytes of files, each between two looks at its attributes. What is short
- * enough is read again until both show the same, and nothing that could have changed unseen.
+ * stat; read: the bytes of a file between two looks at its attributes. What is short enough is read
+ * again until both show the same, and nothing that could have changed unseen.
  */
 #include "helper/verbs.h"
 
@@ -207,31 +207,6 @@ int verb_stat(struct emit *e, const struct proto_request *req, bool *ret_more)
         else
             emit_file_frame(e, PROTO_FILE, &st, target);
         free(target);
-    }
-    close(root);
-    return e->err;
-}
-
-/* Whole files, as many as max_bytes allows; one that cannot be read is a PROTO_DIR with its errno.
- */
-int verb_pack(struct emit *e, const struct proto_request *req, bool *ret_more)
-{
-    const int root = walk_root(req->root);
-
-    if (root < 0)
-        return root;
-    for (size_t i = 0; i < req->path_count && e->err == 0; i++) {
-        const char *path = req->paths[i];
-        int r;
-
-        if (i > 0 && req->max_bytes > 0 && e->sent + e->raw.len >= req->max_bytes) {
-            *ret_more = true;
-            break;
-        }
-        r = emit_file(e, root, path, 0, UINT64_MAX);
-        if (r < 0 && e->err == 0)
-            emit_failed(e, path, r);
-        e->count++;
     }
     close(root);
     return e->err;

@@ -20,8 +20,7 @@
 static int (*const verbs[])(struct emit *, const struct proto_request *, bool *) = {
     [PROTO_VERB_INFO] = verb_info,       [PROTO_VERB_TREE] = verb_tree,
     [PROTO_VERB_CHANGES] = verb_changes, [PROTO_VERB_READ] = verb_read,
-    [PROTO_VERB_PACK] = verb_pack,       [PROTO_VERB_STATFS] = verb_statfs,
-    [PROTO_VERB_STAT] = verb_stat,
+    [PROTO_VERB_STATFS] = verb_statfs,   [PROTO_VERB_STAT] = verb_stat,
 };
 
 static const char usage[] = "usage: daytonafs-helper TOKEN REQUEST\n";

@@ -15,6 +15,5 @@ int verb_tree(struct emit *e, const struct proto_request *req, bool *ret_more);
 int verb_changes(struct emit *e, const struct proto_request *req, bool *ret_more);
 int verb_stat(struct emit *e, const struct proto_request *req, bool *ret_more);
 int verb_read(struct emit *e, const struct proto_request *req, bool *ret_more);
-int verb_pack(struct emit *e, const struct proto_request *req, bool *ret_more);
 
 #endif

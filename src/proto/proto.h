@@ -78,7 +78,6 @@ enum proto_verb {
     PROTO_VERB_TREE = 2,    /* dirs and what is below them, breadth first */
     PROTO_VERB_CHANGES = 3, /* dirs, one level each: what changed since since_ns */
     PROTO_VERB_READ = 4,    /* dirs[0]: a file */
-    PROTO_VERB_PACK = 5,    /* dirs: files */
     PROTO_VERB_STATFS = 6,  /* dirs[0] */
     PROTO_VERB_STAT = 7,    /* anything: a PROTO_FILE each, or a PROTO_DIR with its errno */
 };
