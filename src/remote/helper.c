@@ -17,7 +17,6 @@ enum {
     WHOLE_MAX = 1 << 20, /* up to here somebody may take a file for one version */
     SNAPSHOT_MAX = 8 << 20,
     READ_TEXT_MAX = 64 << 10, /* beside the bytes themselves */
-    STEADY_MAX = 32 << 10,    /* bytes that the service reads in one go */
     CAP_DAC_OVERRIDE_BIT = 1, /* linux/capability.h */
 };
 
@@ -167,9 +166,10 @@ static int helper_snapshot(struct remote *r, const char *path, size_t max, struc
 /*
  * A download is the cheaper way by some milliseconds, but it tells versions apart by size and whole
  * seconds only, and before it has read anything. That is enough for a range of a file that has been
- * left alone for longer: a younger one could have changed twice in its second. What is fetched
- * whole is taken for one version by everybody, so unless it is short enough not to be mixed, it is
- * read by the helper, whose answer says exactly which version it is of, or looked at once more.
+ * left alone for longer: a younger one could have changed twice in its second, or have been
+ * replaced between one range and the next. What is fetched whole is taken for one version by
+ * everybody. So these are read by the helper, whose answer says exactly which version it is of, or
+ * looked at once more; unless it is whole and short enough not to be mixed.
  */
 static bool is_young(const struct helper *h, const struct remote_attr *a)
 {
@@ -179,10 +179,10 @@ static bool is_young(const struct helper *h, const struct remote_attr *a)
 }
 
 static int fetch_and_look(struct helper *h, const char *path, const struct remote_attr *expect,
-                          uint64_t len, int fd, uint64_t *ret_len)
+                          uint64_t off, uint64_t len, int fd, uint64_t *ret_len)
 {
     struct remote_attr attr;
-    int r = remote_fetch(h->plain, path, expect, 0, len, fd, ret_len);
+    int r = plain_download(h->plain, path, expect, off, len, fd, ret_len);
 
     if (r == 0)
         r = helper_stat(&h->remote, path, &attr, NULL);
@@ -196,13 +196,14 @@ static int helper_fetch(struct remote *r, const char *path, const struct remote_
     /* Nothing in a file of size 0, unless it is one of the kernel's: plain knows those. */
     const uint64_t left = expect && off < expect->size ? expect->size - off : 0;
     const uint64_t want = len < left ? len : left;
-    const bool whole = off == 0 && want == left && want > STEADY_MAX;
+    const bool whole = off == 0 && want == left && want > PLAIN_STEADY && want <= WHOLE_MAX;
+    const bool exactly = want > 0 && (whole || is_young(h, expect));
 
-    if (want > 0 && want <= READ_MAX && (whole || is_young(h, expect)))
+    if (exactly && want <= READ_MAX)
         return fetch_exactly(h, path, expect, off, want, fd, ret_len);
-    if (whole && want <= WHOLE_MAX)
-        return fetch_and_look(h, path, expect, len, fd, ret_len);
-    return remote_fetch(h->plain, path, expect, off, len, fd, ret_len);
+    if (exactly)
+        return fetch_and_look(h, path, expect, off, len, fd, ret_len);
+    return plain_download(h->plain, path, expect, off, len, fd, ret_len);
 }
 
 static int helper_fetch_many(struct remote *r, const struct remote_many *many)

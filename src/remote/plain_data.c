@@ -153,8 +153,8 @@ bool plain_is_kernel_file(const char *path)
     return path_is_below(path, "/proc") || path_is_below(path, "/sys");
 }
 
-int plain_fetch(struct remote *r, const char *path, const struct remote_attr *expect, uint64_t off,
-                uint64_t len, int fd, uint64_t *ret_len)
+int plain_download(struct remote *r, const char *path, const struct remote_attr *expect,
+                   uint64_t off, uint64_t len, int fd, uint64_t *ret_len)
 {
     struct plain *p = plain_of(r);
 
@@ -166,6 +166,28 @@ int plain_fetch(struct remote *r, const char *path, const struct remote_attr *ex
         return fetch_by_script(p, path, plain_is_kernel_file(path) ? NULL : expect, off, len, fd,
                                ret_len);
     return fetch_download(p, path, expect, off, len, fd, ret_len);
+}
+
+/* It may have changed twice in its second, or been replaced between two pieces of it. What the
+ * service reads in one go is of one version, whichever that is. */
+static bool is_doubtful(const struct plain *p, const struct remote_attr *a)
+{
+    static const int64_t young_ns = 3 * NS_PER_S;
+
+    return p->full && a->size > PLAIN_STEADY &&
+           a->ctime_ns > clock_real_ns() + p->info.clock_offset_ns - young_ns;
+}
+
+int plain_fetch(struct remote *r, const char *path, const struct remote_attr *expect, uint64_t off,
+                uint64_t len, int fd, uint64_t *ret_len)
+{
+    struct remote_attr attr;
+    int err = plain_download(r, path, expect, off, len, fd, ret_len);
+
+    if (err < 0 || !expect || !is_doubtful(plain_of(r), expect))
+        return err;
+    err = plain_stat(r, path, &attr, NULL);
+    return err == 0 && !remote_attr_same(expect, &attr) ? -ESTALE : err;
 }
 
 /* ---- put ---- */

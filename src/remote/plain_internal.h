@@ -33,6 +33,7 @@ enum {
     PLAIN_SMALL = 1024 * 1024,          /* ceiling of an answer that is one record */
     PLAIN_LIST_MAX = 256 * 1024 * 1024, /* of one that is a tree */
     PLAIN_CHUNK = 4 * 1024 * 1024,      /* bytes of a file in one answer */
+    PLAIN_STEADY = 32 * 1024,           /* bytes that the service reads in one go */
 };
 
 /* How rename(2) itself can be called. */
@@ -110,6 +111,9 @@ int plain_statfs(struct remote *r, const char *path, struct remote_statfs *ret);
 
 int plain_fetch(struct remote *r, const char *path, const struct remote_attr *expect, uint64_t off,
                 uint64_t len, int fd, uint64_t *ret_len);
+/* The same in one request, which tells versions apart by size and whole seconds. */
+int plain_download(struct remote *r, const char *path, const struct remote_attr *expect,
+                   uint64_t off, uint64_t len, int fd, uint64_t *ret_len);
 int plain_put(struct remote *r, const char *path, const struct remote_put *put,
               struct remote_attr *ret);
 

@@ -288,6 +288,32 @@ TEST(fetch_of_another_version_is_stale)
     close(fd);
 }
 
+/* A replacement of the same size and time, as tar and npm leave it: two ranges that are read one
+ * after the other must not be of both. */
+TEST(a_range_of_a_young_file_is_of_the_version_that_was_asked_for)
+{
+    enum { SIZE = 300 << 10, OFF = 100 << 10 };
+    static char bytes[SIZE];
+    struct remote_attr before, after;
+    uint64_t len;
+    int fd = memfd_create("got", MFD_CLOEXEC);
+
+    NEED(REMOTE_CAP_LSTAT | REMOTE_CAP_REPLACE | REMOTE_CAP_TIMES);
+    assert_int_equal(put_bytes("f", bytes, SIZE, NULL, INT64_MIN, NULL), 0);
+    before = attr_of("f");
+    assert_int_equal(remote_fetch(world.r, at("f"), &before, 0, OFF, fd, &len), 0);
+    assert_int_equal(len, OFF);
+    usleep(20000);
+    memset(bytes, 'x', SIZE);
+    assert_int_equal(put_bytes("f", bytes, SIZE, &before, before.mtime_ns, NULL), 0);
+    after = attr_of("f");
+    assert_int_equal(remote_fetch(world.r, at("f"), &before, OFF, OFF, fd, &len), -ESTALE);
+    assert_int_equal(remote_fetch(world.r, at("f"), &before, OFF, 1000, fd, &len), -ESTALE);
+    assert_int_equal(remote_fetch(world.r, at("f"), &after, OFF, OFF, fd, &len), 0);
+    assert_int_equal(len, OFF);
+    close(fd);
+}
+
 TEST(put_keeps_mode_and_links_and_sets_the_mtime)
 {
     const int64_t mtime_ns = INT64_C(1234567890123456789);
@@ -883,6 +909,7 @@ TEST(statfs_knows_some_space)
     REMOTE_CASE(put_and_fetch_carry_every_byte),                                                   \
     REMOTE_CASE(many_files_come_at_once_each_with_its_own_outcome),                                \
     REMOTE_CASE(fetch_of_another_version_is_stale),                                                \
+    REMOTE_CASE(a_range_of_a_young_file_is_of_the_version_that_was_asked_for),                     \
     REMOTE_CASE(put_keeps_mode_and_links_and_sets_the_mtime),                                      \
     REMOTE_CASE(put_refuses_what_is_not_a_file),                                                   \
     REMOTE_CASE(mkdir_has_the_mode_asked_for),                                                     \
