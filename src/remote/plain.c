@@ -148,23 +148,6 @@ int plain_run_long(struct plain *p, struct shcmd *s, size_t answer_max,
     return run(p, s, answer_max, 0, more, ret);
 }
 
-char *plain_temp_in(struct plain *p, const char *dir)
-{
-    char name[sizeof(p->temp_prefix) + 16];
-
-    snprintf(name, sizeof(name), "%s%08x", p->temp_prefix, atomic_fetch_add(&p->temp_count, 1));
-    return path_join(dir, name);
-}
-
-char *plain_temp_beside(struct plain *p, const char *path)
-{
-    char *dir = path_dir(path);
-    char *temp = dir ? plain_temp_in(p, dir) : NULL;
-
-    free(dir);
-    return temp;
-}
-
 /* ---- the probe ---- */
 
 static void take_groups(struct remote_info *info, const char *text)

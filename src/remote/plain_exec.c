@@ -79,6 +79,8 @@ int plain_exec_more(struct plain *p, const struct remote_exec *exec, const struc
         err = temp ? upload_script(p, temp, exec) : -ENOMEM;
         if (err == 0)
             shcmd_set(&s, "t", temp);
+        if (p->full)
+            plain_temp_add_sweep(&s, "/tmp");
     }
     if (err < 0) {
         shcmd_done(&s);

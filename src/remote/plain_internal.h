@@ -85,13 +85,20 @@ int plain_net_error(int r);
 /* The same for one that was about path: asks again by stat when the service gave no reason. */
 int plain_file_error(struct plain *p, const char *path, int r);
 
-/* A new name beside path, the caller frees; NULL without memory. */
-char *plain_temp_beside(struct plain *p, const char *path);
-char *plain_temp_in(struct plain *p, const char *dir);
-
 struct plain *remote_plain_of(struct remote *r); /* NULL: it is none */
 /* 0: none, or r is no remote_plain. */
 uint32_t remote_plain_op_timeout_s(const struct remote *r);
+
+/* ---- plain_temp.c ---- */
+
+/* A new name beside path, the caller frees; NULL without memory. */
+char *plain_temp_beside(struct plain *p, const char *path);
+char *plain_temp_in(struct plain *p, const char *dir);
+/* What mounts that died left in a directory that was listed: removed there, and taken out of the
+ * list. A failure leaves it for the next time. */
+void plain_temp_sweep(struct plain *p, const char *path, struct remote_list *list);
+/* Adds a step that does so with a directory; for a script that is about something else. */
+void plain_temp_add_sweep(struct shcmd *s, const char *dir);
 
 /* ---- plain_meta.c ---- */
 

@@ -154,6 +154,8 @@ int plain_list(struct remote *r, const char *path, unsigned depth, size_t max,
         return err;
     err = answer_list(p, &answer, depth, max, ret);
     shcmd_answer_done(&answer);
+    if (err == 0 && depth == 1)
+        plain_temp_sweep(p, path, ret);
     return err;
 }
 

@@ -357,6 +357,43 @@ TEST(our_temporary_names_are_never_listed_or_left)
     assert_int_equal(count, 4); /* . .. f d */
 }
 
+/* Those of a mount that may still use them stay, and so does what only looks like one. */
+TEST(what_a_mount_that_died_left_is_swept_when_it_is_met)
+{
+    static const struct {
+        const char *name;
+        bool old, goes;
+    } rows[] = {
+        {".daytonafs-0123abcd-00000000", true, true},
+        {".daytonafs-ffffffff-0000beef", true, true},
+        {".daytonafs-0123abcd-00000001", false, false},
+        {".daytonafs-0123abcd-1", true, false}, /* the helper's */
+        {".daytonafs-notes", true, false},
+        {"x.daytonafs-0123abcd-00000000", true, false},
+        {"file", true, false},
+    };
+    const struct timespec then[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    struct remote_list list;
+    struct stat st;
+
+    NEED(FULL);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        have_file(rows[i].name, "x");
+        if (rows[i].old)
+            assert_int_equal(utimensat(AT_FDCWD, at(rows[i].name), then, 0), 0);
+    }
+    have_dir(".daytonafs-0123abcd-00000002");
+    COSTS(2, remote_list(world.r, world.dir, 1, 100, &list));
+    assert_int_equal(list.count, ARRAY_LEN(rows) - 2 + 1);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        assert_int_equal(entry_of(&list, rows[i].name) == NULL, rows[i].goes);
+        assert_int_equal(stat(at(rows[i].name), &st) < 0, rows[i].goes);
+    }
+    remote_list_done(&list);
+    COSTS(1, remote_list(world.r, world.dir, 1, 100, &list));
+    remote_list_done(&list);
+}
+
 TEST(a_parent_that_is_gone_is_not_made_again)
 {
     struct remote_attr a;
@@ -452,6 +489,7 @@ static const struct CMUnitTest everything[] = {
     REMOTE_CASE(a_command_runs_as_it_is_written),
     REMOTE_CASE(a_command_has_bounds),
     REMOTE_CASE(our_temporary_names_are_never_listed_or_left),
+    REMOTE_CASE(what_a_mount_that_died_left_is_swept_when_it_is_met),
     REMOTE_CASE(a_parent_that_is_gone_is_not_made_again),
     REMOTE_CASE(each_call_costs_what_is_written),
     REMOTE_CASE(kernel_files_have_content),
