@@ -297,6 +297,7 @@ static void upload(struct flush *f, struct lot *lot, size_t i)
         g->blobs[i] = blob;
         lot->there++;
         f->progress_ns = clock_mono_ns();
+        f->retry_ns = 0; /* somebody is there: the sender need not wait for its next attempt */
     } else if (lot->err == 0) {
         lot->err = r;
     }

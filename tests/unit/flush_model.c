@@ -263,8 +263,13 @@ int model_chmod(struct flush_model *m, const char *path, unsigned mode)
 
 void model_wait(struct flush_model *m, bool fsync)
 {
-    if (m->g && m->err == 0 && !is_over(m))
+    if (!m->g || m->err != 0 || is_over(m))
+        return;
+    for (int i = 0; i < 20; i++) {
         m->err = flush_wait(m->g->flush, m->last, fsync);
+        if (!m->patient || (m->err != -EHOSTDOWN && m->err != -ETIMEDOUT))
+            return;
+    }
 }
 
 /* ---- comparing ---- */

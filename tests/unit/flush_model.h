@@ -21,6 +21,7 @@ struct flush_model {
     unsigned limit; /* no more than these; 0: any number */
     int err;        /* 0, or why it took no more */
     uint64_t group; /* of the data that is written now */
+    bool patient;   /* who waits and is told that nobody is there asks again */
 };
 
 void model_up(struct flush_model *m, struct flush_rig *g);
