@@ -3,24 +3,7 @@
 
 #include "mount/mount.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* --api-url and --credentials are options of the mount, too. *field is owned. */
-static int set_string(char **field, const char *value)
-{
-    char *copy;
-
-    if (!value)
-        return 0;
-    copy = strdup(value);
-    if (!copy)
-        return -ENOMEM;
-    free(*field);
-    *field = copy;
-    return 0;
-}
 
 static int read_options(const struct cli *cli, struct options *o)
 {
@@ -31,9 +14,7 @@ static int read_options(const struct cli *cli, struct options *o)
     for (size_t i = 0; r == 0 && (text = cli_each_value(cli, "options", &i));)
         r = options_parse(o, text, &why);
     if (r == 0)
-        r = set_string(&o->api_url, cli_value(cli, "api-url"));
-    if (r == 0)
-        r = set_string(&o->credentials, cli_value(cli, "credentials"));
+        r = options_set_service(o, cli_value(cli, "api-url"), cli_value(cli, "credentials"));
     if (r < 0 && why.len > 0)
         r = cli_fail_usage(cli, "%s", buf_str(&why));
     else if (r < 0)

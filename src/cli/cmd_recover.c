@@ -52,55 +52,119 @@ static int show(const struct cli *cli, const struct recover_journal *list, size_
     return r;
 }
 
-static int act(const struct cli *cli, const struct recover_journal *j)
+static int tell(int code, struct buf *why)
+{
+    if (code == EXITCODE_OK)
+        printf("%s\n", buf_str(why));
+    else
+        cli_fail(code, "%s", buf_str(why));
+    buf_done(why);
+    return code;
+}
+
+static int save_or_discard(const struct cli *cli, const struct recover_journal *j)
 {
     const char *dir = cli_value(cli, "export");
     struct buf why = BUF_INIT(65536);
-    int code;
 
-    if (dir)
-        code = recover_export(j, dir, &why);
+    return tell(dir ? recover_export(j, dir, &why) : recover_discard(j, &why), &why);
+}
+
+/* ---- sending ---- */
+
+/* j, or, if that is NULL, all that no mount has. The first exit code that is not 0. */
+static int send_each(const struct recover_journal *j, const struct recover_journal *list,
+                     size_t count, const struct options *options, int64_t until_ns)
+{
+    int worst = EXITCODE_OK;
+    bool any = false;
+
+    for (size_t i = 0; i < count; i++) {
+        struct buf why = BUF_INIT(65536);
+        int code;
+
+        if (j ? &list[i] != j : list[i].pid != 0)
+            continue;
+        any = true;
+        code = tell(recover_send(&list[i], options, until_ns, &why), &why);
+        worst = worst == EXITCODE_OK ? code : worst;
+    }
+    if (!any)
+        printf("nothing is left to send\n");
+    return worst;
+}
+
+static int send_left(const struct cli *cli, const struct recover_journal *j,
+                     const struct recover_journal *list, size_t count)
+{
+    int64_t timeout_ns = 0;
+    struct options options;
+    int r = cli_duration(cli, "timeout", &timeout_ns);
+
+    if (r != EXITCODE_OK)
+        return r;
+    r = options_init(&options);
+    if (r < 0)
+        return cli_fail_errno(r, "cannot send");
+    options.helper = HELPER_REQUIRE;
+    r = options_set_service(&options, cli_value(cli, "api-url"), cli_value(cli, "credentials"));
+    if (r < 0)
+        r = cli_fail_errno(r, "cannot send");
     else
-        code = recover_discard(j, &why);
-    if (code == EXITCODE_OK)
-        printf("%s\n", buf_str(&why));
-    else
-        cli_fail(code, "%s", buf_str(&why));
-    buf_done(&why);
-    return code;
+        r = send_each(j, list, count, &options,
+                      timeout_ns > 0 ? clock_mono_ns() + timeout_ns : INT64_MAX);
+    options_done(&options);
+    return r;
+}
+
+/* ---- the command ---- */
+
+/* What was asked for makes sense. */
+static int check(const struct cli *cli)
+{
+    const int what = cli_has(cli, "send") + cli_has(cli, "export") + cli_has(cli, "discard");
+
+    if (what > 1)
+        return cli_fail_usage(
+            cli, "--send, --export and --discard are three things: do one after the other");
+    if (cli_has(cli, "timeout") && !cli_has(cli, "send"))
+        return cli_fail_usage(cli, "--timeout is for --send");
+    if (cli->argc == 0 && what && !cli_has(cli, "send"))
+        return cli_fail_usage(cli, "say which journal: `daytonafs recover` lists what there is");
+    if (cli->argc == 1 && !what)
+        return cli_fail_usage(cli, "say what to do with it: --send, --export DIR or --discard");
+    return EXITCODE_OK;
 }
 
 static int run(struct cli *cli)
 {
-    const bool export = cli_has(cli, "export"), discard = cli_has(cli, "discard");
     struct buf why = BUF_INIT(65536);
-    const struct recover_journal *j;
+    const struct recover_journal *j = NULL;
     struct recover_journal *list;
     size_t count;
-    int r;
+    int r = check(cli);
 
-    if (export && discard)
-        return cli_fail_usage(cli, "--export and --discard are two things: do one after the other");
-    if (cli->argc == 0 && (export || discard))
-        return cli_fail_usage(cli, "say which journal: `daytonafs recover` lists what there is");
-    if (cli->argc == 1 && !export && !discard)
-        return cli_fail_usage(cli, "say what to do with it: --export DIR or --discard; the next "
-                                   "mount of its sandbox sends it");
+    if (r != EXITCODE_OK)
+        return r;
     r = recover_list(&list, &count);
     if (r < 0)
         return cli_fail_errno(r, "cannot read the journals");
-    if (cli->argc == 0) {
-        r = show(cli, list, count);
-    } else {
+    if (cli->argc == 1)
         j = recover_find(list, count, cli->argv[0], &why);
-        r = j ? act(cli, j) : cli_fail(EXITCODE_NOT_FOUND, "%s", buf_str(&why));
-    }
+    if (cli->argc == 1 && !j)
+        r = cli_fail(EXITCODE_NOT_FOUND, "%s", buf_str(&why));
+    else if (cli_has(cli, "send"))
+        r = send_left(cli, j, list, count);
+    else
+        r = j ? save_or_discard(cli, j) : show(cli, list, count);
     recover_list_free(list, count);
     buf_done(&why);
     return r;
 }
 
 static const struct cli_option options[] = {
+    {"send", 0, NULL, "send it to its sandbox now, or all that no mount has"},
+    {"timeout", 0, "TIME", "with --send: give up after so long (1s, 5m); what is left stays"},
     {"export", 0, "DIR", "write what never arrived to this new directory; the journal stays"},
     {"discard", 0, NULL, "throw away what never arrived"},
     {0},
@@ -110,11 +174,14 @@ const struct cli_command cmd_recover = {
     .name = "recover",
     .run = run,
     .usage = "[JOURNAL|DIR|SANDBOX_ID]",
-    .summary = "list changes that are not in their sandbox yet, and save them without it",
+    .summary = "list changes that are not in their sandbox yet; send them, or save them elsewhere",
     .text = "Each mount keeps its changes in a journal until the sandbox has them. What a mount "
-            "left behind is sent by the next mount of the same sandbox; this command is for when "
-            "there will be none: the sandbox is gone, or the journal is damaged.",
+            "left behind is sent by the next mount of the same sandbox, or by --send without one; "
+            "each change is made once, and the journal of a mount that is there is left to it. The "
+            "exit code is 8 if something is still not in the sandbox; that is listed. --export and "
+            "--discard are for when nothing of that helps: the sandbox is gone, or the journal is "
+            "damaged.",
     .options = options,
-    .flags = CLI_JSON,
+    .flags = CLI_JSON | CLI_API,
     .max = 1,
 };

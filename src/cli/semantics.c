@@ -39,11 +39,13 @@ const struct semantics_row semantics_rows[] = {
      "cli.sh what_stands_on_a_refused_change_is_kept_with_it_as_a_tree "
      "sync_says_what_is_left"},
     {"fusermount3 -u, SIGTERM",
-     "What waits is sent for drain_timeout; the rest stays in the journal, and the log says so.",
-     "crash.sh"},
+     "What waits is sent for drain_timeout; the rest stays in the journal, and the log says so. A "
+     "second SIGTERM leaves at once.",
+     "ending.sh"},
     {"kill -9, crash",
-     "Every change whose call had returned is made by the next mount of that sandbox, once.",
-     "crash.sh a_process_that_stops_before_any_request_loses_nothing "
+     "Every change whose call had returned is made by the next mount of that sandbox, or by "
+     "daytonafs recover --send, once. If it cannot be sent, there is no mount that writes.",
+     "crash.sh recover.sh a_process_that_stops_before_any_request_loses_nothing "
      "a_process_that_stops_after_any_request_does_nothing_twice "
      "a_batch_that_was_cut_off_at_any_change_is_done_once "
      "killed_at_any_step_it_goes_on_where_it_was "
@@ -131,6 +133,8 @@ const struct semantics_row semantics_rows[] = {
      "what_nobody_closes_any_more_is_sent_in_the_background"},
     {"a request is lost, repeated, or cut", "Each change is made exactly once all the same.",
      "faults.sh a_line_that_breaks_changes_nothing "
+     "whatever_becomes_of_a_request_the_work_goes_on "
+     "whatever_becomes_of_a_request_before_the_process_dies "
      "sent_twice_it_is_done_once_and_answered_the_same "
      "sent_twice_at_once_one_waits_and_gets_the_answer"},
     {"the local disk is full",

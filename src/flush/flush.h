@@ -138,6 +138,8 @@ void flush_usage(struct flush *f, struct flush_usage *ret);
 /* `SEQ STATE KIND BYTES PATH[ -> PATH2]` lines, the first to go first; at most max lines. Paths are
  * escaped. */
 int flush_queue_text(struct flush *f, size_t max, struct buf *out);
+/* The same of what is parked; STATE is "conflict" or "rejected". */
+int flush_parked_text(struct flush *f, size_t max, struct buf *out);
 
 /* ---- what did not succeed ---- */
 

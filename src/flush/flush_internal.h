@@ -380,5 +380,6 @@ int replay(struct flush *f);
 int text_path(struct buf *out, const char *path); /* escaped */
 int text_line(struct buf *out, uint64_t seq, const char *state, enum journal_kind kind,
               uint64_t bytes, const char *path, const char *path2);
+int text_parked(struct buf *out, const struct parked *p);
 
 #endif

@@ -280,22 +280,21 @@ static int read_pieces(struct flush *f, const struct content *x, uint64_t off, c
         memset(p, 0, n);
     for (size_t i = 0; i < x->count && r == 0; i++) {
         const struct piece *v = &x->v[i];
-        const uint64_t from = v->off > off ? v->off : off;
         const uint64_t end = v->off + v->len < off + n ? v->off + v->len : off + n;
+        uint64_t at = v->off > off ? v->off : off;
 
-        while (r == 0 && end > from) {
+        while (r == 0 && at < end) {
+            const size_t want =
+                end - at < JOURNAL_EXTENT_MAX ? (size_t)(end - at) : JOURNAL_EXTENT_MAX;
             struct buf part = BUF_INIT(2 * JOURNAL_EXTENT_MAX);
-            uint64_t at = from, want = end - at;
 
-            if (want > JOURNAL_EXTENT_MAX)
-                want = JOURNAL_EXTENT_MAX;
-            r = journal_read(f->journal, v->seq, v->at + (at - v->off), (size_t)want, true, &part);
+            r = journal_read(f->journal, v->seq, v->at + (at - v->off), want, true, &part);
             if (r == 0 && part.len != want)
                 r = -EBADMSG;
             if (r == 0)
                 memcpy(p + (at - off), part.data, part.len);
+            at += want;
             buf_done(&part);
-            break;
         }
     }
     return r;

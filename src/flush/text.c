@@ -47,6 +47,12 @@ int text_line(struct buf *out, uint64_t seq, const char *state, enum journal_kin
     return r;
 }
 
+int text_parked(struct buf *out, const struct parked *p)
+{
+    return text_line(out, p->seq, p->outcome == JOURNAL_CONFLICT ? "conflict" : "rejected", p->kind,
+                     p->bytes, p->path, p->path2);
+}
+
 static const char *state_of(const struct change *c)
 {
     if (c->state == CHANGE_SENT)
@@ -66,6 +72,17 @@ int flush_queue_text(struct flush *f, size_t max, struct buf *out)
         free(path);
         free(path2);
     }
+    lock_drop(&f->lock);
+    return r;
+}
+
+int flush_parked_text(struct flush *f, size_t max, struct buf *out)
+{
+    int r = 0;
+
+    lock_take(&f->lock);
+    for (const struct parked *p = f->parked; p && max > 0 && r == 0; p = p->next, max--)
+        r = text_parked(out, p);
     lock_drop(&f->lock);
     return r;
 }

@@ -236,8 +236,7 @@ static bool tell_parked(struct flush *f, const char *path, const uint64_t *since
             continue;
         any = true;
         if (left)
-            (void)text_line(left, p->seq, p->outcome == JOURNAL_CONFLICT ? "conflict" : "rejected",
-                            p->kind, p->bytes, p->path, p->path2); /* no room: the code says it */
+            (void)text_parked(left, p); /* no room: the code says it */
     }
     return any;
 }

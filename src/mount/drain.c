@@ -1,70 +1,30 @@
 #include "mount/drain.h"
 
-#include "util/cancel.h"
-#include "util/clock.h"
+#include "util/deadline.h"
 #include "util/errtext.h"
-#include "util/lock.h"
 #include "util/log.h"
 #include "util/path.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { LIST_MAX = 16 * 1024 * 1024 };
 
-struct sync {
-    struct fs *fs;
-    struct cancel *cancel;
-    struct lock lock; /* guards done */
-    pthread_cond_t changed;
-    bool done;
-    int r; /* valid when done */
-};
-
-static void *sync_thread(void *arg)
-{
-    struct sync *s = arg;
-
-    cancel_bind(s->cancel);
-    s->r = fs_sync(s->fs, NULL, NULL);
-    cancel_bind(NULL);
-    lock_take(&s->lock);
-    s->done = true;
-    pthread_cond_signal(&s->changed);
-    lock_drop(&s->lock);
-    return NULL;
-}
-
 int drain(struct fs *fs, int64_t until_ns)
 {
-    struct sync s = {.fs = fs, .cancel = cancel_new()};
-    pthread_t thread;
+    struct deadline d;
     int r;
 
-    if (fs_unsent(fs, NULL) == 0) {
-        cancel_unref(s.cancel);
+    if (fs_unsent(fs, NULL) == 0)
         return 0;
-    }
-    lock_init(&s.lock);
-    lock_cond_init(&s.changed);
-    r = s.cancel ? -pthread_create(&thread, NULL, sync_thread, &s) : -ENOMEM;
-    if (r == 0) {
-        lock_take(&s.lock);
-        while (!s.done && lock_wait_until(&s.lock, &s.changed, until_ns) != -ETIMEDOUT)
-            ;
-        lock_drop(&s.lock);
-        cancel_fire(s.cancel);
-        pthread_join(thread, NULL);
-        r = s.r;
-    }
-    pthread_cond_destroy(&s.changed);
-    lock_done(&s.lock);
-    cancel_unref(s.cancel);
+    r = deadline_begin(&d, until_ns);
+    if (r < 0)
+        return r;
+    r = fs_sync(fs, NULL, NULL);
+    (void)deadline_end(&d);
     return r;
 }
 

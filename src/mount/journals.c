@@ -2,8 +2,11 @@
 
 #include "journal/export.h"
 #include "mount/exitcode.h"
+#include "mount/order.h"
 #include "mount/place.h"
 #include "mount/registry.h"
+#include "mount/resend.h"
+#include "util/array.h"
 #include "util/cancel.h"
 #include "util/clock.h"
 #include "util/errtext.h"
@@ -103,36 +106,39 @@ static int open_when_free(struct opening *o, const struct journal_key *key, stru
     }
 }
 
-/* Everything in j, if there is anything. What is left stays in it. 1: until the user says so. */
+/*
+ * Everything in j, if there is anything. 0: it is all there, or what is left never goes from here.
+ * 1: it stays until the user says so, who needs a mount for that. -EAGAIN: it would go, but does
+ * not now; why says it. A mount that went on would make changes that are older than those which it
+ * could not see.
+ */
 static int send_left(struct opening *o, struct journal *j)
 {
-    const struct flush_config config = {.op_timeout_ns = o->s->options->op_timeout_ns};
+    const struct resend how = {.op_timeout_ns = o->s->options->op_timeout_ns,
+                               .until_ns = INT64_MAX};
     struct buf left = BUF_INIT(1 << 16);
-    struct flush_usage usage;
-    struct flush *f;
+    struct resent sent;
     int r;
 
-    r = flush_new(&config, j, o->s->remote, &f);
-    if (r < 0)
-        return r;
-    flush_usage(f, &usage);
-    if (usage.waiting > 0) {
-        fprintf(stderr,
-                "daytonafs: sending %zu changes (%" PRIu64 " bytes of data) that an earlier mount "
-                "of %s left\n",
-                usage.waiting, usage.bytes, journal_key(j).slot);
-        r = flush_barrier(f, NULL, NULL, &left);
-        flush_usage(f, &usage);
-        if (usage.waiting > 0 || r < 0)
-            fprintf(stderr, "daytonafs: not all of them are in the sandbox (%s):\n%s",
-                    errtext_sentence(r < 0 ? r : -EIO), buf_str(&left));
-        if (usage.waiting > 0)
-            r = usage.goes_on ? 1 : r < 0 ? r : -EIO;
-        else if (r == -EIO) /* what the sandbox refused is kept, and shown, in its journal */
-            r = 0;
+    r = resend(j, o->s->remote, &how, &left, &sent);
+    if (sent.found > 0 && left.len > 0) {
+        fprintf(stderr, "daytonafs: not all of them are in the sandbox (%s):\n",
+                errtext_sentence(r < 0 ? r : -EIO));
+        order_list(buf_str(&left));
+    }
+    if (sent.goes_on) {
+        r = 1;
+    } else if (sent.why) { /* which was said */
+        r = 0;
+    } else if (r < 0 && r != -EINTR && sent.waiting > 0) {
+        (void)buf_printf(o->why,
+                         "%zu changes that an earlier mount of %s left cannot be sent now (%s), "
+                         "and what is changed after them would be in their way: try again, or look "
+                         "at them with `daytonafs recover`, or mount read-only (-o ro)",
+                         sent.waiting, journal_key(j).slot, errtext_sentence(r));
+        r = -EAGAIN;
     }
     buf_done(&left);
-    flush_free(f);
     return r;
 }
 
@@ -150,7 +156,9 @@ static int send_others(struct opening *o, const char *api_url)
     for (size_t i = 0; r == 0 && i < count; i++) {
         if (list[i].err || journal_open_name(&o->options, list[i].name, &j, NULL) < 0)
             continue; /* in use; or one for `recover`, which says more of it than we can here */
-        r = send_left(o, j) == -EINTR ? -EINTR : 0;
+        r = send_left(o, j);
+        if (r != -EINTR && r != -EAGAIN)
+            r = 0;
         journal_free(j);
     }
     journal_found_free(list, count);
@@ -182,6 +190,8 @@ static int open_own(struct opening *o, const char *api_url)
         if (r < 0 || waiting_in(s->journal) == 0)
             return r;
         r = send_left(o, s->journal); /* it came meanwhile, or did not go before */
+        if (r == -EINTR || r == -EAGAIN)
+            return r;
         if (r == 1 || waiting_in(s->journal) == 0)
             return 0;
         fprintf(stderr, "daytonafs: they are kept: `daytonafs recover` lists them\n");
@@ -243,6 +253,8 @@ int journals_send(struct stack *s, struct buf *why)
     if (r == 0 && base)
         s->left = count_left(s, base);
     free(base);
+    if (r == -EAGAIN)
+        return EXITCODE_QUEUED;
     return r == -EINTR ? refuse(&o, r) : EXITCODE_OK; /* all else was said */
 }
 
@@ -262,8 +274,72 @@ int journals_open(struct stack *s, struct buf *why)
         r = flush_new(&config, s->journal, s->remote, &s->flush);
     if (r == -EBUSY && why->len > 0)
         code = EXITCODE_CONFLICT;
+    else if (r == -EAGAIN)
+        code = EXITCODE_QUEUED;
     else if (r < 0)
         code = refuse(&o, r);
     free(base);
+    return code;
+}
+
+static int refuse_one(int r, const char *name, struct buf *why)
+{
+    static const struct {
+        int err;
+        enum exitcode code;
+        const char *text;
+    } rows[] = {
+        {-EBUSY, EXITCODE_CONFLICT, "a mount has it by now: `daytonafs recover` says which"},
+        {-ENOENT, EXITCODE_NOT_FOUND, "it is gone by now: somebody has sent it, or thrown it away"},
+        {-EBADMSG, EXITCODE_OTHER, "it is damaged: --export saves what can be read of it"},
+        {-EPROTONOSUPPORT, EXITCODE_OTHER, "another version of daytonafs wrote it: use that one"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].err == r) {
+            (void)buf_printf(why, "%s: %s", name, rows[i].text);
+            return rows[i].code;
+        }
+    (void)buf_printf(why, "%s cannot be opened: %s", name, errtext_sentence(r));
+    return EXITCODE_OTHER;
+}
+
+static int tell_resent(int r, const struct resent *sent, const char *name, struct buf *why)
+{
+    (void)buf_printf(why, "%s: %zu changes, %" PRIu64 " bytes", name, sent->found,
+                     sent->found_bytes);
+    if (sent->waiting > 0)
+        (void)buf_printf(why, "; %zu are not in the sandbox: %s", sent->waiting,
+                         sent->why ? sent->why : errtext_sentence(r));
+    if (sent->parked > 0)
+        (void)buf_printf(why,
+                         "; %zu were refused by the sandbox, or are in conflict with what it has, "
+                         "and are kept: --export saves them, a mount shows them below .ctl",
+                         sent->parked);
+    if (sent->waiting > 0 || sent->parked > 0)
+        return EXITCODE_QUEUED;
+    (void)buf_puts(why, ": sent");
+    return r < 0 ? EXITCODE_OTHER : EXITCODE_OK;
+}
+
+int journals_resend(struct stack *s, const char *name, int64_t until_ns, struct buf *why)
+{
+    const struct resend how = {.op_timeout_ns = s->options->op_timeout_ns, .until_ns = until_ns};
+    char *base = options_journal_dir(s->options);
+    struct opening o = opening(s, base, why);
+    struct buf left = BUF_INIT(1 << 20);
+    struct resent sent;
+    struct journal *j;
+    int code, r;
+
+    r = base ? journal_open_name(&o.options, name, &j, NULL) : -ENOENT;
+    free(base);
+    if (r < 0)
+        return refuse_one(r, name, why);
+    r = resend(j, s->remote, &how, &left, &sent);
+    code = tell_resent(r, &sent, name, why);
+    order_list(buf_str(&left));
+    buf_done(&left);
+    journal_free(j);
     return code;
 }

@@ -8,7 +8,8 @@
  * Sends what earlier mounts of the sandbox could not, oldest first, and gives s a journal of its
  * own with its queue. Says on stderr what it does that takes time, and what it could not. A mount
  * of the same path that is going away is waited for; one that is not is refused, with its
- * directory. An enum exitcode, and why as in stack_build.
+ * directory; so is one that would work beside changes that cannot be sent now. An enum exitcode,
+ * and why as in stack_build.
  */
 int journals_open(struct stack *s, struct buf *why);
 /* Sends them alike, for a mount that has no journal. What could not be sent is said, and counted in
@@ -16,5 +17,11 @@ int journals_open(struct stack *s, struct buf *why);
 int journals_send(struct stack *s, struct buf *why);
 /* Sends nothing: says how many there are, and counts them in s->left. */
 void journals_look(struct stack *s);
+/*
+ * Sends what is in the journal of that name, without a mount: s is as stack_reach has made it.
+ * until_ns: monotonic. What is left is listed on stderr, and why has one line, on success too. An
+ * enum exitcode; EXITCODE_QUEUED: something is left.
+ */
+int journals_resend(struct stack *s, const char *name, int64_t until_ns, struct buf *why);
 
 #endif

@@ -351,6 +351,24 @@ int options_parse(struct options *o, const char *text, struct buf *why)
     return r;
 }
 
+static int set_text(char **field, const char *value)
+{
+    char *copy = value ? strdup(value) : NULL;
+
+    if (!copy)
+        return value ? -ENOMEM : 0;
+    free(*field);
+    *field = copy;
+    return 0;
+}
+
+int options_set_service(struct options *o, const char *api_url, const char *credentials)
+{
+    const int r = set_text(&o->api_url, api_url);
+
+    return r < 0 ? r : set_text(&o->credentials, credentials);
+}
+
 int options_init(struct options *o)
 {
     struct buf why = BUF_INIT(256);

@@ -1,10 +1,10 @@
 #include "mount/order.h"
 
+#include "mount/bar.h"
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/lock.h"
 #include "util/path.h"
-#include "util/units.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,9 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { STATUS_MAX = 64 << 10, QUEUE_MAX = 4 << 20, LIST_LINES = 20, BAR = 20 };
+enum { STATUS_MAX = 64 << 10, QUEUE_MAX = 4 << 20, LIST_LINES = 20 };
 #define LOOK_NS (200 * NS_PER_MS)
-#define SETTLE_NS (500 * NS_PER_MS) /* what is sooner over needs no bar */
 
 int order_open(const char *dir, const char *ctl_name, const char *file, int flags)
 {
@@ -53,16 +52,17 @@ static int read_control(const char *dir, const char *ctl_name, const char *file,
     return r;
 }
 
-/* ---- the bar ---- */
+/* ---- the order ---- */
 
-struct bar {
+struct order {
     const char *dir, *ctl_name;
-    int64_t start_ns;
-    uint64_t most, most_bytes; /* that waited since it began */
-    uint64_t last_bytes;
-    int64_t last_ns;
-    double rate; /* bytes a second, of late */
-    bool drawn;
+    int fd;
+    const char *line;
+    struct bar bar;
+    struct lock lock; /* guards what follows */
+    pthread_cond_t over;
+    bool done;
+    int r; /* valid when done */
 };
 
 static uint64_t value_of(const struct buf *status, const char *key)
@@ -77,83 +77,14 @@ static uint64_t value_of(const struct buf *status, const char *key)
     return *p ? strtoull(p + len + 1, NULL, 10) : 0;
 }
 
-static void put_size(struct buf *out, double bytes)
-{
-    static const char *const units[] = {"B", "KB", "MB", "GB", "TB"};
-    unsigned i = 0;
-
-    while (bytes >= 1000 && i < 4) {
-        bytes /= 1000;
-        i++;
-    }
-    (void)buf_printf(out, i == 0 || bytes >= 100 ? "%.0f %s" : "%.1f %s", bytes, units[i]);
-}
-
-static void draw(struct bar *b, uint64_t left, uint64_t bytes)
-{
-    /* Many small files, or few large ones: whatever says more of how far it is. */
-    const double by_count = b->most ? 1 - (double)left / (double)b->most : 0;
-    const double by_bytes = b->most_bytes ? 1 - (double)bytes / (double)b->most_bytes : by_count;
-    const double done = by_count < by_bytes ? by_count : by_bytes;
-    const int full = (int)(done * BAR);
-    struct buf line = BUF_INIT(512);
-
-    (void)buf_printf(&line, "\r[%.*s%*s] %3.0f %%  %" PRIu64 " of %" PRIu64 " changes left, ", full,
-                     "####################", BAR - full, "", done * 100, left, b->most);
-    put_size(&line, (double)bytes);
-    if (b->rate > 0) {
-        (void)buf_puts(&line, ", ");
-        put_size(&line, b->rate);
-        (void)buf_puts(&line, "/s");
-    }
-    (void)buf_puts(&line, "\033[K");
-    fputs(buf_str(&line), stderr);
-    fflush(stderr);
-    buf_done(&line);
-    b->drawn = true;
-}
-
-static void look(struct bar *b)
+static void look(struct order *o)
 {
     struct buf status = BUF_INIT(STATUS_MAX);
-    const int64_t now_ns = clock_mono_ns();
-    uint64_t left, bytes;
 
-    if (read_control(b->dir, b->ctl_name, "status", &status) == 0) {
-        left = value_of(&status, "unsent_files");
-        bytes = value_of(&status, "unsent_bytes");
-        b->most = left > b->most ? left : b->most;
-        b->most_bytes = bytes > b->most_bytes ? bytes : b->most_bytes;
-        if (b->last_ns && bytes < b->last_bytes) {
-            const double seconds = (double)(now_ns - b->last_ns) / NS_PER_S;
-            const double rate = (double)(b->last_bytes - bytes) / seconds;
-
-            b->rate = b->rate > 0 ? b->rate * 0.8 + rate * 0.2 : rate;
-        }
-        b->last_bytes = bytes;
-        b->last_ns = now_ns;
-        if (b->most > 0 && now_ns - b->start_ns > SETTLE_NS)
-            draw(b, left, bytes);
-    }
+    if (read_control(o->dir, o->ctl_name, "status", &status) == 0)
+        bar_show(&o->bar, value_of(&status, "unsent_files"), value_of(&status, "unsent_bytes"));
     buf_done(&status);
 }
-
-static void wipe(struct bar *b)
-{
-    if (b->drawn)
-        fputs("\r\033[K", stderr);
-}
-
-/* ---- the order ---- */
-
-struct order {
-    int fd;
-    const char *line;
-    struct lock lock; /* guards what follows */
-    pthread_cond_t over;
-    bool done;
-    int r; /* valid when done */
-};
 
 static void *give_order(void *arg)
 {
@@ -174,11 +105,9 @@ static void nothing(int signal)
     (void)signal; /* the write that it interrupts is what matters */
 }
 
-static void wait_over(struct order *o, struct bar *b, pthread_t thread, int64_t timeout_ns,
-                      bool *ret_late)
+static void wait_over(struct order *o, pthread_t thread, int64_t timeout_ns, bool *ret_late)
 {
-    const bool shows = isatty(STDERR_FILENO);
-    const int64_t end_ns = b->start_ns + timeout_ns;
+    const int64_t end_ns = o->bar.start_ns + timeout_ns;
 
     lock_take(&o->lock);
     while (!o->done) {
@@ -191,10 +120,10 @@ static void wait_over(struct order *o, struct bar *b, pthread_t thread, int64_t 
         *ret_late = timeout_ns > 0 && clock_mono_ns() >= end_ns;
         if (*ret_late)
             pthread_kill(thread, SIGUSR1); /* again each time: the first may come too early */
-        if (!shows)
+        if (!o->bar.shows)
             continue;
         lock_drop(&o->lock);
-        look(b);
+        look(o);
         lock_take(&o->lock);
     }
     lock_drop(&o->lock);
@@ -203,8 +132,7 @@ static void wait_over(struct order *o, struct bar *b, pthread_t thread, int64_t 
 int order_sync(const char *dir, const char *ctl_name, const char *line, int64_t timeout_ns)
 {
     const struct sigaction interrupts = {.sa_handler = nothing}; /* no SA_RESTART */
-    struct bar b = {.dir = dir, .ctl_name = ctl_name, .start_ns = clock_mono_ns()};
-    struct order o = {.line = line};
+    struct order o = {.dir = dir, .ctl_name = ctl_name, .line = line};
     bool late = false;
     pthread_t thread;
     int r;
@@ -212,38 +140,44 @@ int order_sync(const char *dir, const char *ctl_name, const char *line, int64_t 
     o.fd = order_open(dir, ctl_name, "ctl", O_WRONLY);
     if (o.fd < 0)
         return o.fd;
+    bar_begin(&o.bar);
     lock_init(&o.lock);
     lock_cond_init(&o.over);
     (void)sigaction(SIGUSR1, &interrupts, NULL);
     r = -pthread_create(&thread, NULL, give_order, &o);
     if (r == 0) {
-        wait_over(&o, &b, thread, timeout_ns, &late);
+        wait_over(&o, thread, timeout_ns, &late);
         pthread_join(thread, NULL);
         r = late && o.r == -EINTR ? -ETIMEDOUT : o.r;
     }
-    wipe(&b);
+    bar_end(&o.bar);
     close(o.fd);
     pthread_cond_destroy(&o.over);
     lock_done(&o.lock);
     return r;
 }
 
+void order_list(const char *lines)
+{
+    size_t count = 0;
+
+    for (const char *p = lines; *p; count++) {
+        const size_t len = strcspn(p, "\n");
+
+        if (count < LIST_LINES)
+            fprintf(stderr, "  %.*s\n", (int)len, p);
+        p += len;
+        p += *p == '\n';
+    }
+    if (count > LIST_LINES)
+        fprintf(stderr, "  and %zu more\n", count - LIST_LINES);
+}
+
 void order_list_left(const char *dir, const char *ctl_name)
 {
     struct buf queue = BUF_INIT(QUEUE_MAX);
-    size_t lines = 0;
 
-    if (read_control(dir, ctl_name, "queue", &queue) == 0) {
-        for (const char *p = buf_str(&queue); *p; lines++) {
-            const size_t len = strcspn(p, "\n");
-
-            if (lines < LIST_LINES)
-                fprintf(stderr, "  %.*s\n", (int)len, p);
-            p += len;
-            p += *p == '\n';
-        }
-        if (lines > LIST_LINES)
-            fprintf(stderr, "  and %zu more\n", lines - LIST_LINES);
-    }
+    if (read_control(dir, ctl_name, "queue", &queue) == 0)
+        order_list(buf_str(&queue));
     buf_done(&queue);
 }

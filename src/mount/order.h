@@ -17,5 +17,6 @@ int order_sync(const char *dir, const char *ctl_name, const char *line, int64_t 
 /* What still waits, on stderr: a few lines, and how many more there are. Nothing if nothing does.
  */
 void order_list_left(const char *dir, const char *ctl_name);
+void order_list(const char *lines); /* the same of any lines */
 
 #endif

@@ -3,6 +3,8 @@
 #include "journal/export.h"
 #include "mount/dirs.h"
 #include "mount/exitcode.h"
+#include "mount/journals.h"
+#include "util/deadline.h"
 #include "util/errtext.h"
 #include "util/path.h"
 
@@ -175,4 +177,60 @@ int recover_discard(const struct recover_journal *j, struct buf *why)
     }
     (void)buf_printf(why, "%zu changes, %" PRIu64 " bytes: gone", j->changes, j->bytes);
     return EXITCODE_OK;
+}
+
+/* The key that we have is shown to no other service than the one it was given for. */
+static int check_service(const struct stack *s, const struct recover_journal *j, struct buf *why)
+{
+    const char *url = daytona_client_api_url(s->client);
+
+    if (strcmp(url, j->api_url) == 0)
+        return EXITCODE_OK;
+    (void)buf_printf(why,
+                     "%s is of a sandbox at %s, and this is about %s: say which with --api-url",
+                     j->name, j->api_url, url);
+    return EXITCODE_CONFLICT;
+}
+
+static int send_to(struct stack *s, const struct recover_journal *j, int64_t until_ns,
+                   struct buf *why)
+{
+    int code = stack_connect(s, why);
+
+    if (code == EXITCODE_OK)
+        code = check_service(s, j, why);
+    if (code != EXITCODE_OK)
+        return code;
+    code = stack_reach(s, why);
+    if (code == EXITCODE_OK)
+        return journals_resend(s, j->name, until_ns, why);
+    /* Nothing was lost, and nothing of it is there. */
+    return code == EXITCODE_TRANSIENT || code == EXITCODE_TIMEOUT ? EXITCODE_QUEUED : code;
+}
+
+int recover_send(const struct recover_journal *j, const struct options *options, int64_t until_ns,
+                 struct buf *why)
+{
+    const struct mount_params params = {.sandbox = j->sandbox_id, .options = options};
+    struct stack s = {.params = &params, .options = options};
+    struct deadline d;
+    bool late;
+    int code;
+
+    if (j->pid)
+        return refuse_busy(j, why);
+    if (!j->sandbox_id || !j->api_url) {
+        (void)buf_printf(why, "%s is damaged: --export saves what can be read of it", j->name);
+        return EXITCODE_OTHER;
+    }
+    if (deadline_begin(&d, until_ns) < 0)
+        return EXITCODE_OTHER;
+    code = send_to(&s, j, until_ns, why);
+    late = deadline_end(&d);
+    if (late && !s.trace) { /* whatever was interrupted says nothing */
+        buf_truncate(why, 0);
+        (void)buf_printf(why, "%s: its sandbox did not answer in that time", j->name);
+    }
+    stack_done(&s);
+    return late && code != EXITCODE_OK ? EXITCODE_QUEUED : code;
 }

@@ -3,6 +3,7 @@
 #ifndef MOUNT_RECOVER_H
 #define MOUNT_RECOVER_H
 
+#include "mount/options.h"
 #include "util/buf.h"
 
 #include <stdbool.h>
@@ -33,9 +34,15 @@ const char *recover_short_name(const struct recover_journal *j);
 const struct recover_journal *recover_find(const struct recover_journal *list, size_t count,
                                            const char *word, struct buf *why);
 
-/* Both of one that no mount has; enum exitcode, and why one line, on success too. dir: see
+/* All of one that no mount has; enum exitcode, and why one line, on success too. dir: see
  * journal_export. */
 int recover_export(const struct recover_journal *j, const char *dir, struct buf *why);
 int recover_discard(const struct recover_journal *j, struct buf *why);
+/*
+ * Sends it to its sandbox, which must be one of the service that options name; until_ns: monotonic.
+ * What is left of it is listed on stderr, and then the result is EXITCODE_QUEUED.
+ */
+int recover_send(const struct recover_journal *j, const struct options *options, int64_t until_ns,
+                 struct buf *why);
 
 #endif

@@ -419,6 +419,38 @@ static int make_tools(struct stack *s, struct buf *why)
     return r < 0 ? fail(s, r, why) : EXITCODE_OK;
 }
 
+typedef int (*step)(struct stack *s, struct buf *why);
+
+static int build(struct stack *s, const step *steps, size_t count, struct buf *why)
+{
+    int code = EXITCODE_OK;
+
+    for (size_t i = 0; i < count && code == EXITCODE_OK; i++)
+        code = steps[i](s, why);
+    return code;
+}
+
+int stack_connect(struct stack *s, struct buf *why)
+{
+    static const step steps[] = {make_tools, connect_client};
+
+    return build(s, steps, ARRAY_LEN(steps), why);
+}
+
+int stack_reach(struct stack *s, struct buf *why)
+{
+    static const step steps[] = {
+        find_sandbox,     /* id or name */
+        start_if_stopped, /* wake=auto, saying so */
+        learn_sandbox,    /* its id and name for status, registry, mount list */
+        open_plain,       /* the service's calls, and quoted commands */
+        open_helper,      /* and a program in the sandbox, unless helper=off */
+        open_wrappers,    /* limit, wake, trace */
+    };
+
+    return build(s, steps, ARRAY_LEN(steps), why);
+}
+
 /*
  * The mount, from the sandbox up to the kernel:
  *
@@ -427,16 +459,11 @@ static int make_tools(struct stack *s, struct buf *why)
  */
 int stack_build(struct stack *s, struct buf *why)
 {
-    static int (*const steps[])(struct stack * s, struct buf * why) = {
-        make_tools,       connect_client, /* who we are: counts every request in stats */
-        find_sandbox,                     /* id or name */
-        start_if_stopped,                 /* wake=auto, saying so */
-        learn_sandbox,                    /* its id and name for status, registry, mount list */
-        open_plain,                       /* the service's calls, and quoted commands */
-        open_helper,                      /* and a program in the sandbox, unless helper=off */
-        open_wrappers,                    /* limit, wake, trace */
-        choose_path,                      /* what is mounted: the work-dir unless said */
-        open_cache,                       /* file data on local disk */
+    static const step steps[] = {
+        stack_connect,  /* who we are: counts every request in stats */
+        stack_reach,    /* the sandbox, and all ways to speak to it */
+        choose_path,    /* what is mounted: the work-dir unless said */
+        open_cache,     /* file data on local disk */
         open_journal,   /* and changes on their way; those of earlier mounts are sent now */
         open_fs,        /* nodes, names, handles; told where the kernel's ear is */
         open_ctl,       /* the control files, unless the root has that name */
@@ -444,13 +471,7 @@ int stack_build(struct stack *s, struct buf *why)
         open_session,   /* from here on the kernel asks */
     };
 
-    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
-        const int code = steps[i](s, why);
-
-        if (code != EXITCODE_OK)
-            return code;
-    }
-    return EXITCODE_OK;
+    return build(s, steps, ARRAY_LEN(steps), why);
 }
 
 void stack_close_session(struct stack *s)

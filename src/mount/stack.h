@@ -47,6 +47,9 @@ struct stack {
  * exit code is returned.
  */
 int stack_build(struct stack *s, struct buf *why);
+/* The first two parts of it: s->client is there; and then s->sandbox and s->remote are. */
+int stack_connect(struct stack *s, struct buf *why);
+int stack_reach(struct stack *s, struct buf *why);
 
 /* Takes the session, then the rest down; fs must have been drained. Takes what is half built. */
 void stack_close_session(struct stack *s);
