@@ -236,7 +236,7 @@ static int parse_minutes(const char *text, int64_t *ret, struct buf *why)
 static int set_minutes(struct ctl *ctl, const char *text, const struct setting *setting,
                        struct buf *why)
 {
-    int64_t minutes;
+    int64_t minutes = 0;
     int r = parse_minutes(text, &minutes, why);
 
     if (r < 0)
