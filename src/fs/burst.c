@@ -287,14 +287,14 @@ static void apply_locked(struct fs *fs, const struct burst *b, struct asked *a,
         return;
     if (dir && dir->whole) {
         const struct remote_list list = {
-            .v = t->v + dir->first, .count = dir->count, .self = dir->self};
+            .v = remote_dir_entries(t, dir), .count = dir->count, .self = dir->self};
 
         if (!flight_apply_list_locked(fs, f, a->dir, &list))
             return;
         d->covered = true;
         d->covered_ns = covered_ns;
     } else if (dir) {
-        flight_apply_some_locked(fs, f, a->dir, t->v + dir->first, dir->count);
+        flight_apply_some_locked(fs, f, a->dir, remote_dir_entries(t, dir), dir->count);
     }
     burst_covered_locked(a->dir, f, t->now_ns);
 }

@@ -144,7 +144,8 @@ static bool may_apply_locked(const struct fs *fs, const struct flight *f, const 
 static bool apply_dir_locked(struct fs *fs, struct flight *f, struct node *dir,
                              const struct remote_dir *a, const struct remote_tree *t)
 {
-    const struct remote_list list = {.v = t->v + a->first, .count = a->count, .self = a->self};
+    const struct remote_list list = {
+        .v = remote_dir_entries(t, a), .count = a->count, .self = a->self};
 
     if (!may_apply_locked(fs, f, dir))
         return false;

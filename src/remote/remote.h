@@ -110,6 +110,12 @@ struct remote_tree {
 };
 
 void remote_tree_done(struct remote_tree *tree);
+/* NULL: it has none. */
+static inline struct remote_entry *remote_dir_entries(const struct remote_tree *t,
+                                                      const struct remote_dir *d)
+{
+    return d->count > 0 ? t->v + d->first : NULL;
+}
 
 /* One of several files that are fetched whole. */
 struct remote_want {
