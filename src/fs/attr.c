@@ -285,6 +285,8 @@ static int set_there(struct fs *fs, struct node *n, const struct remote_setattr 
         return n->deleted ? 0 : -ESTALE;
     if (fs->flush) {
         r = links_refresh(fs, n, fs_since(fs));
+        if (r == 0 && links_many_locked(fs, n))
+            r = links_settle(fs, n);
         if (r == 0 && node_gone_locked(n))
             r = n->deleted ? 0 : -ESTALE;
         return r < 0 || node_gone_locked(n) ? r : set_waiting(fs, n, set);

@@ -251,8 +251,9 @@ int fs_new(const struct fs_config *config, struct remote *remote, struct cache *
     fs->retrier_cancel = cancel_new();
     fs->shown = shown_new();
     if (!fs->shown || !fs->root_path || !fs->mount_dir || !fs->errors || !fs->retrier_cancel ||
-        ahead_new(fs) < 0 || index_init(&fs->by_id, CHAIN_ID) < 0 ||
-        index_init(&fs->by_name, CHAIN_NAME) < 0 || index_init(&fs->by_file, CHAIN_FILE) < 0)
+        ahead_new(fs) < 0 || index_init(&fs->by_id, CHAIN_ID, &fs->hash_key) < 0 ||
+        index_init(&fs->by_name, CHAIN_NAME, &fs->hash_key) < 0 ||
+        index_init(&fs->by_file, CHAIN_FILE, &fs->hash_key) < 0)
         goto fail;
     r = remote_info(remote, &fs->info);
     if (r < 0)

@@ -118,6 +118,7 @@ enum node_chain { CHAIN_ID, CHAIN_NAME, CHAIN_FILE, CHAINS };
 struct node {
     uint64_t id; /* never changes, never reused */
     struct node *chain[CHAINS];
+    struct node **file_at;    /* what points to it in the chain of its file */
     struct node *parent;      /* counted; NULL for the root; kept when detached */
     struct node *prev, *next; /* in parent's children */
     char *name;               /* first_name, or owned */
@@ -171,6 +172,7 @@ struct ours {
 struct node_index {
     struct node **v; /* 2^bits */
     enum node_chain chain;
+    const struct siphash_key *key; /* fs's */
     unsigned bits;
     size_t count;
 };
@@ -324,7 +326,7 @@ void fs_clock_locked(struct fs *fs, int64_t theirs_ns, int64_t asked_ns);
 
 /* ---- index.c ---- */
 
-int index_init(struct node_index *x, enum node_chain chain);
+int index_init(struct node_index *x, enum node_chain chain, const struct siphash_key *key);
 void index_done(struct node_index *x);
 void index_add(struct node_index *x, struct node *n);
 void index_remove(struct node_index *x, struct node *n);
@@ -572,6 +574,8 @@ int links_refresh(struct fs *fs, struct node *n, int64_t since);
 /* What a waiting change moves of them can be shown at once: each shows what is there, or waits for
  * the same. */
 bool links_quiet_locked(const struct fs *fs, const struct node *n, int64_t since);
+/* There are so many that changes of them must not wait together. */
+bool links_many_locked(const struct fs *fs, const struct node *n);
 /* Nothing of n, or of its other names, waits any more. May wait. */
 int links_settle(struct fs *fs, struct node *n);
 /* All of n's content, as it is in the journal, can be shown under another name. */

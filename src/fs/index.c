@@ -1,8 +1,8 @@
 /*
  * Where nodes are found: by id, by directory and name, and by the file they are a name of. A
- * million of them are the bulk of what a
- * mount keeps in memory, so a node carries one pointer for each way, and no directory has a table
- * of its own.
+ * million of them are the bulk of what a mount keeps in memory, so a node carries one pointer for
+ * each way, and no directory has a table of its own. The sandbox says which file it is: it can make
+ * neither hashes that are alike, nor a chain of one file so long that to leave it takes long.
  */
 #include "fs/fs_internal.h"
 
@@ -23,22 +23,23 @@ uint32_t index_hash_name(const struct fs *fs, const struct node *dir, const char
 }
 
 /* What is not there yet has no number, but all of its names show the same. */
-static uint32_t hash_of_file(const struct node *n)
+static uint32_t hash_of_file(const struct node_index *x, const struct node *n)
 {
-    if (n->attr.ino != 0)
-        return hash_of_id(n->attr.ino ^ n->attr.dev << 40);
-    return hash_of_id(n->shown_ino != 0 ? n->shown_ino : show_own_ino(n));
+    const uint64_t own = n->shown_ino != 0 ? n->shown_ino : show_own_ino(n);
+    const uint64_t file[] = {n->attr.ino ? n->attr.ino : own, n->attr.ino ? n->attr.dev : 0};
+
+    return (uint32_t)(siphash(x->key, file, sizeof(file)) >> 32);
 }
 
-static uint32_t hash_of(enum node_chain chain, const struct node *n)
+static uint32_t hash_of(const struct node_index *x, const struct node *n)
 {
-    switch (chain) {
+    switch (x->chain) {
     case CHAIN_ID:
         return hash_of_id(n->id);
     case CHAIN_NAME:
         return n->name_hash;
     default:
-        return hash_of_file(n);
+        return hash_of_file(x, n);
     }
 }
 
@@ -47,9 +48,9 @@ static size_t slot_of(const struct node_index *x, uint32_t hash)
     return hash >> (32 - x->bits);
 }
 
-int index_init(struct node_index *x, enum node_chain chain)
+int index_init(struct node_index *x, enum node_chain chain, const struct siphash_key *key)
 {
-    *x = (struct node_index){.chain = chain, .bits = BITS_FIRST};
+    *x = (struct node_index){.chain = chain, .key = key, .bits = BITS_FIRST};
     x->v = calloc((size_t)1 << x->bits, sizeof(struct node *));
     return x->v ? 0 : -ENOMEM;
 }
@@ -62,9 +63,14 @@ void index_done(struct node_index *x)
 
 static void put(struct node_index *x, struct node *n)
 {
-    struct node **slot = &x->v[slot_of(x, hash_of(x->chain, n))];
+    struct node **slot = &x->v[slot_of(x, hash_of(x, n))];
 
     n->chain[x->chain] = *slot;
+    if (x->chain == CHAIN_FILE) {
+        n->file_at = slot;
+        if (*slot)
+            (*slot)->file_at = &n->chain[CHAIN_FILE];
+    }
     *slot = n;
 }
 
@@ -97,11 +103,13 @@ void index_add(struct node_index *x, struct node *n)
 
 void index_remove(struct node_index *x, struct node *n)
 {
-    struct node **p = &x->v[slot_of(x, hash_of(x->chain, n))];
+    struct node **p = x->chain == CHAIN_FILE ? n->file_at : &x->v[slot_of(x, hash_of(x, n))];
 
     while (*p != n)
         p = &(*p)->chain[x->chain];
     *p = n->chain[x->chain];
+    if (x->chain == CHAIN_FILE && *p)
+        (*p)->file_at = p;
     x->count--;
 }
 
@@ -134,7 +142,7 @@ bool index_same_file(const struct node *a, const struct node *b)
 struct node *index_find_file(const struct node_index *x, const struct node *n,
                              const struct node *before)
 {
-    struct node *m = before ? before->chain[CHAIN_FILE] : x->v[slot_of(x, hash_of_file(n))];
+    struct node *m = before ? before->chain[CHAIN_FILE] : x->v[slot_of(x, hash_of_file(x, n))];
 
     while (m && (m == n || !index_same_file(m, n)))
         m = m->chain[CHAIN_FILE];
@@ -148,7 +156,7 @@ struct node *index_next(const struct node_index *x, const struct node *n)
     if (n && n->chain[x->chain])
         return n->chain[x->chain];
     if (n)
-        i = slot_of(x, hash_of(x->chain, n)) + 1;
+        i = slot_of(x, hash_of(x, n)) + 1;
     while (i < (size_t)1 << x->bits && !x->v[i])
         i++;
     return i < (size_t)1 << x->bits ? x->v[i] : NULL;

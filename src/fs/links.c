@@ -11,6 +11,10 @@
 
 #include <errno.h>
 
+/* With more names a change of one of them is sent before the next: each would be about all of them,
+ * and a sandbox can make as many as it likes. */
+enum { WAITING_NAMES_MAX = 500 };
+
 struct node *links_next_locked(const struct fs *fs, const struct node *n, const struct node *before)
 {
     return n->dir ? NULL : index_find_file(&fs->by_file, n, before);
@@ -55,7 +59,17 @@ bool links_quiet_locked(const struct fs *fs, const struct node *n, int64_t since
     while ((other = links_next_locked(fs, n, other)))
         if (!tree_fresh_locked(other, since) || !same_content(n, other))
             return false;
-    return true;
+    return !links_many_locked(fs, n);
+}
+
+bool links_many_locked(const struct fs *fs, const struct node *n)
+{
+    struct node *other = NULL;
+    unsigned names = 1;
+
+    while (names <= WAITING_NAMES_MAX && (other = links_next_locked(fs, n, other)))
+        names++;
+    return names > WAITING_NAMES_MAX;
 }
 
 static struct node *next_waiting_locked(const struct fs *fs, const struct node *n)

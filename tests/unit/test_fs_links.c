@@ -413,6 +413,51 @@ TEST(what_may_be_another_file_system_is_asked_at_once)
     rig_down(&g);
 }
 
+/* ---- what a sandbox may claim ---- */
+
+/* Takes a moment, and would take many minutes if all of them were looked through for each. */
+TEST(names_of_which_the_sandbox_says_that_they_are_one_file_come_and_go_quickly)
+{
+    enum { NAMES = 400000 };
+    struct remote_attr attr = {.mode = S_IFREG | 0644, .nlink = NAMES, .dev = 1};
+    char name[16];
+    struct rig g;
+
+    UP(&g, .fs.meta_bytes = 1 << 30);
+    fs_lock(g.fs);
+    for (unsigned i = 0; i < NAMES; i++) {
+        attr.ino =
+            i % 2 ? 7 : (uint64_t)i << 40; /* one number, and what a weak hash takes for one */
+        snprintf(name, sizeof(name), "%u", i);
+        assert_non_null(node_new_locked(g.fs, g.fs->root, name, &attr));
+    }
+    fs_unlock(g.fs);
+    rig_down(&g);
+}
+
+TEST(a_file_of_very_many_names_loses_them_one_after_the_other)
+{
+    enum { NAMES = 600 };
+    char path[16];
+    struct rig g;
+
+    UP(&g, .uid = 0);
+    rig_put(&g, "/0", "text", 4);
+    for (int i = 1; i < NAMES; i++) {
+        snprintf(path, sizeof(path), "/%d", i);
+        inside_link(&g, "/0", path);
+    }
+    for (int i = NAMES - 1; i >= 0; i--) {
+        snprintf(path, sizeof(path), "/%d", i);
+        assert_int_equal(rig_unlink(&g, path), 0);
+        if (i == NAMES - 5) /* each went before the next */
+            assert_int_equal(fs_unsent(g.fs, NULL), 0);
+    }
+    rig_settle(&g);
+    rig_expect(&g, "/0", NULL);
+    rig_down(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,6 +477,9 @@ int main(void)
         cmocka_unit_test(
             who_may_not_read_a_file_of_another_lets_the_sandbox_say_if_it_may_be_linked),
         cmocka_unit_test(what_may_be_another_file_system_is_asked_at_once),
+        cmocka_unit_test(
+            names_of_which_the_sandbox_says_that_they_are_one_file_come_and_go_quickly),
+        cmocka_unit_test(a_file_of_very_many_names_loses_them_one_after_the_other),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
