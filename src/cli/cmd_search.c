@@ -121,18 +121,40 @@ static int print(const struct scope *s, const struct daytona_match *list, size_t
 typedef int (*search_fn)(struct daytona_sandbox *sandbox, const char *path, const char *pattern,
                          struct daytona_match **ret, size_t *ret_count);
 
+/* Two words are MOUNT|SANDBOX TEXT; or TEXT PATH, as grep has it, where there is such a path in a
+ * mount. 1: the first is MOUNT|SANDBOX. */
+static int has_target(const struct cli *cli)
+{
+    struct registry_entry mount;
+    char *rest;
+
+    if (cli->before_dashes >= 0)
+        return cli->before_dashes > 0;
+    if (cli->argc != 2 || target_is_path(cli->argv[0]))
+        return cli->argc > 1;
+    if (access(cli->argv[1], F_OK) < 0 || registry_find_path(".", &mount, &rest) < 0)
+        return 1;
+    registry_entry_done(&mount);
+    free(rest);
+    return 0;
+}
+
 static int run_search(struct cli *cli, search_fn search, bool whole)
 {
-    const char *word = cli->argc > 1 ? cli->argv[0] : NULL;
-    const char *pattern = cli->argv[cli->argc > 1];
+    const int named_target = has_target(cli), rest = cli->argc - named_target;
+    char *const *operands = cli->argv + named_target;
     struct daytona_match *list = NULL;
+    const char *pattern;
     struct scope s = {0};
     size_t count = 0;
     int r;
 
-    if (!*pattern)
+    if (cli->before_dashes > 1 || rest > 2)
+        return cli_fail_usage(cli, "one argument too many: '%s'", cli->argv[cli->argc - 1]);
+    if (rest < 1 || !*operands[0])
         return cli_fail_usage(cli, "what is looked for is empty");
-    r = open_scope(&s, cli, word, cli->argc > 2 ? cli->argv[2] : NULL);
+    pattern = operands[0];
+    r = open_scope(&s, cli, named_target ? cli->argv[0] : NULL, rest > 1 ? operands[1] : NULL);
     if (r == EXITCODE_OK) {
         r = search(s.site.api.sandbox, s.base, pattern, &list, &count);
         r = r < 0 ? site_check(&s.site, r, "cannot search") : print(&s, list, count, whole);
@@ -246,11 +268,11 @@ static const struct cli_option grep_options[] = {
 const struct cli_command cmd_find = {
     .name = "find",
     .run = run_find,
-    .usage = "[MOUNT|SANDBOX] GLOB [PATH]",
+    .usage = "[MOUNT|SANDBOX [--]] GLOB [PATH]",
     .summary = "find files and directories by name, searched in the sandbox",
-    .text = "GLOB is a name with * ? [..]; PATH is where to begin. The sandbox searches: one "
-            "request, however large the tree. Links are found and not followed. The exit code is "
-            "3 if there is none.",
+    .text = "GLOB is a name with * ? [..]; PATH is where to begin. Of two words below a mount the "
+            "second is a PATH if it is there. The sandbox searches: one request, however large the "
+            "tree. Links are found and not followed. The exit code is 3 if there is none.",
     .options = find_options,
     .flags = CLI_API | CLI_JSON,
     .min = 1,
@@ -259,12 +281,13 @@ const struct cli_command cmd_find = {
 const struct cli_command cmd_grep = {
     .name = "grep",
     .run = run_grep,
-    .usage = "[MOUNT|SANDBOX] TEXT [PATH]",
+    .usage = "[MOUNT|SANDBOX [--]] TEXT [PATH]",
     .summary = "find lines that hold a text, searched in the sandbox",
     .text = "Prints FILE:LINE:CONTENT. TEXT is taken literally, upper and lower case matter. PATH "
-            "is a file, or a directory with all that is below it. The sandbox searches: one "
-            "request, however large the tree. It leaves out binary files, and what follows a line "
-            "above 64 KiB. The exit code is 3 if there is none.",
+            "is a file, or a directory with all that is below it. Of two words below a mount the "
+            "second is a PATH if it is there. The sandbox searches: one request, however large the "
+            "tree. It leaves out binary files, and what follows a line above 64 KiB. The exit code "
+            "is 3 if there is none.",
     .options = grep_options,
     .flags = CLI_API | CLI_JSON,
     .min = 1,

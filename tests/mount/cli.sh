@@ -147,6 +147,13 @@ is "grep -l" "$(out)" ./in/a.txt
 code "grep in JSON" 0 "$D" grep --json box two look/in/a.txt
 is "grep in JSON" "$(out)" '[{"file":"look/in/a.txt","line":2,"content":"two"}]'
 code "grep nothing" 3 "$D" grep nowhere
+code "grep TEXT PATH below it" 0 "$D" grep three in/a.txt
+is "grep TEXT PATH" "$(out)" "in/a.txt:3:needle three"
+code "find GLOB PATH below it" 0 "$D" find 'a*' in
+is "find GLOB PATH" "$(out)" in/a.txt
+code "grep SANDBOX -- TEXT" 0 "$D" grep -l box -- needle
+is "grep SANDBOX -- TEXT" "$(out)" look/in/a.txt
+code "grep with too much" 2 "$D" grep -- needle in too
 code "replace" 0 "$D" replace needle pin in/a.txt b.txt
 is "what it replaced is seen at once" "$(cat in/a.txt)" "one pin
 two
