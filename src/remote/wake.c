@@ -1,6 +1,7 @@
 #include "remote/backends.h"
 #include "remote/wrap.h"
 
+#include "util/array.h"
 #include "util/cancel.h"
 #include "util/clock.h"
 #include "util/lock.h"
@@ -16,7 +17,8 @@
 /*
  * online       calls go through
  *   -- a call ends with -ETIMEDOUT or finds nobody there --> unreachable
- *   -- a call ends with -EHOSTDOWN, and there is a wake function --> waking
+ *   -- a call ends with -EHOSTDOWN, or is a question whose answer is lost, and there is a wake
+ *      function --> waking
  * waking       one thread wakes; calls that need it wait for it, others go through
  *   -- the wake function returns --> online
  * unreachable  calls fail with -EHOSTDOWN; after a pause that doubles, the next one probes first
@@ -55,6 +57,27 @@ static void set_unreachable_locked(struct wake *w)
             w->backoff_ns = BACKOFF_MAX_NS;
     }
     w->probe_ns = clock_mono_ns() + w->backoff_ns;
+}
+
+/*
+ * Whether it only asks. Then an answer that was lost on the way is no answer: above all a proxy
+ * before a sandbox that is on its way up or down gives none. A change may have been made.
+ */
+static bool only_asks(enum wrap_op op)
+{
+    static const bool asks[] = {
+        [WRAP_STAT] = true,  [WRAP_LIST] = true,     [WRAP_TREE] = true,   [WRAP_CHANGES] = true,
+        [WRAP_FETCH] = true, [WRAP_SNAPSHOT] = true, [WRAP_STATFS] = true,
+    };
+
+    return op < ARRAY_LEN(asks) && asks[op];
+}
+
+static int forward(struct wrap *wrap, const struct wrap_call *call)
+{
+    int r = wrap_forward(wrap, call);
+
+    return r == -ECONNRESET && only_asks(call->op) ? -EHOSTDOWN : r;
 }
 
 /* 0: the call may be made. */
@@ -147,7 +170,7 @@ static void learn(struct wake *w, int r)
     } else if (r == -EHOSTDOWN) {
         news = !w->down && !w->wake; /* otherwise the wake function knows more */
         w->down = true;
-    } else if (r != -EINTR) {
+    } else if (r != -EINTR && r != -ECONNRESET) {
         w->down = false;
     }
     lock_drop(&w->lock);
@@ -167,7 +190,7 @@ static int wake_around(struct wrap *wrap, const struct wrap_call *call)
     lock_take(&w->lock);
     seen = w->wakings;
     lock_drop(&w->lock);
-    r = wrap_forward(wrap, call);
+    r = forward(wrap, call);
     /* df must not start machines: free space is not worth it. */
     if (r == -EHOSTDOWN && w->wake && call->op != WRAP_STATFS && !remote_in_background() &&
         !remote_is_optional()) {
@@ -176,7 +199,7 @@ static int wake_around(struct wrap *wrap, const struct wrap_call *call)
         if (woke == -EINTR)
             return woke;
         if (woke == 0)
-            r = wrap_forward(wrap, call);
+            r = forward(wrap, call);
     }
     learn(w, r);
     return r;

@@ -478,9 +478,11 @@ void api_fault_set(struct request *rq)
 {
     struct buf why = BUF_INIT(1024);
 
-    if (fault_set(rq->srv->fault, buf_str(&rq->body), &why) < 0)
+    if (fault_set(rq->srv->fault, buf_str(&rq->body), &why) < 0) {
         reply_text(rq, 400, "text/plain", "%s\n", buf_str(&why));
-    else
+    } else {
+        sandbox_hurry(rq->srv);
         api_fault_get(rq);
+    }
     buf_done(&why);
 }

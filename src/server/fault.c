@@ -133,7 +133,7 @@ static const struct action actions[] = {
     {"lie", VALUE_LIE, do_lie, 0, "answers say what is not so (kinds below)"},
     {"nth", VALUE_NTH, NULL, 0, "K:ACTION[=VALUE]: only the K-th request from now on suffers it"},
     {"state-delay", VALUE_SETTING, NULL, SETTING(state_delay_ns),
-     "starting, stopping … last so long"},
+     "starting, stopping … last so long, or until the faults change"},
     {"state-wait", VALUE_SETTING, NULL, SETTING(state_wait_ns),
      "create and start answer after so long at most (30s)"},
     {"linger", VALUE_SETTING, NULL, SETTING(linger_ns),

@@ -158,6 +158,8 @@ void sandbox_end_work(struct sandbox *sb);
 bool sandbox_is_vm(const struct sandbox *sb);
 /* One sandbox whose time has come is stopped, archived or deleted. False: there is none. */
 bool sandbox_do_due(struct server *s);
+/* The faults have changed: passing states last no longer than they would from now on. */
+void sandbox_hurry(struct server *s);
 /* Waits until the state is not passing, at most until_ns (monotonic). */
 void sandbox_wait_settled(struct sandbox *sb, int64_t until_ns);
 /* A reference to the jail; NULL if it is not started (*ret_state says how it is). */

@@ -262,6 +262,25 @@ TEST(what_cannot_be_woken_stays_down)
     remote_free(r);
 }
 
+TEST(a_question_whose_answer_is_lost_found_the_sandbox_down)
+{
+    struct remote *r = remote_wake_new(held_new(true), NULL, NULL);
+    struct remote_attr a;
+
+    held.result = -ECONNRESET;
+    assert_int_equal(remote_stat(r, "/", NULL, NULL), -EHOSTDOWN);
+    assert_int_equal(remote_mkdir(r, "/d", 0755, &a), -ECONNRESET); /* it may be there */
+    remote_free(r);
+
+    r = remote_wake_new(held_new(true), wake_mem, NULL);
+    woken = 0;
+    wake_result = 0;
+    held.result = -ECONNRESET;
+    assert_int_equal(remote_stat(r, "/", NULL, NULL), 0);
+    assert_int_equal(woken, 1);
+    remote_free(r);
+}
+
 static int told, told_err;
 
 static void count_tell(void *arg, int err)
@@ -543,6 +562,7 @@ int main(void)
         cmocka_unit_test(no_more_calls_than_the_limit_are_made_at_a_time),
         cmocka_unit_test(a_stopped_sandbox_is_woken_once_for_all),
         cmocka_unit_test(what_cannot_be_woken_stays_down),
+        cmocka_unit_test(a_question_whose_answer_is_lost_found_the_sandbox_down),
         cmocka_unit_test(what_is_found_down_is_told_once_and_shown),
         cmocka_unit_test(after_a_timeout_calls_fail_fast_until_a_probe_is_answered),
         cmocka_unit_test(a_retry_ends_the_pause),
