@@ -65,9 +65,12 @@ const struct semantics_row semantics_rows[] = {
      "coherence.sh whatever_happens_inside_is_seen_after_the_window "
      "a_moved_in_tree_is_walked_in_full_although_nothing_in_it_changed"},
     {"a file replaced in the sandbox",
-     "It is another file: a handle keeps the version it opened, or gets ESTALE.",
+     "It is another file: a handle keeps the version it opened, or gets ESTALE. An open means what "
+     "has the name by then. A file that got the inode number of the one before cannot be told from "
+     "one that was changed in place.",
      "a_replaced_file_is_a_new_node_and_an_open_handle_keeps_what_it_has "
-     "a_replaced_large_file_that_is_not_all_here_is_stale"},
+     "a_replaced_large_file_that_is_not_all_here_is_stale "
+     "a_file_that_is_replaced_all_the_time_can_be_opened_to_write_at_any_time"},
     {"a file changed in place in the sandbox", "Handles follow it, and never go back.",
      "a_file_changed_in_place_is_followed_by_its_handles "
      "a_large_file_changed_under_a_reader_never_mixes_versions"},

@@ -245,11 +245,12 @@ static bool may_be_picture_locked(const struct node *n)
 
 /* -EAGAIN: a change here, or a later answer, was quicker. Takes b on success. */
 static int take_picture_locked(struct fs *fs, struct flight *f, struct node *n,
-                               const struct remote_attr *attr, struct blob *b, bool verified)
+                               const struct remote_attr *attr, struct blob *b, bool verified,
+                               bool opening)
 {
-    if (!node_gone_locked(n))
+    if (n->parent && !node_gone_locked(n->parent))
         (void)flight_apply_name_locked(fs, f, n->parent, n->name, 0, attr, NULL);
-    if (node_gone_locked(n)) {
+    if (node_gone_locked(n) && !(opening && follow_known_locked(fs, n, true))) {
         if (!may_be_picture_locked(n) || n->changed_seq > f->seq)
             return -ESTALE;
         n->resized = n->resized || n->attr.size != attr->size;
@@ -264,7 +265,7 @@ static int take_picture_locked(struct fs *fs, struct flight *f, struct node *n,
     return 0;
 }
 
-static int ask_now(struct fs *fs, struct node *n, const char *path)
+static int ask_now(struct fs *fs, struct node *n, const char *path, bool opening)
 {
     struct buf bytes = BUF_INIT(FS_SMALL + 1);
     const int64_t start_ns = fs_sandbox_now(fs);
@@ -280,7 +281,7 @@ static int ask_now(struct fs *fs, struct node *n, const char *path)
         r = blob_of(fs, &bytes, &b);
     fs_lock(fs);
     if (r == 0)
-        r = take_picture_locked(fs, &f, n, &attr, b, attr.ctime_ns + RACY_NS < start_ns);
+        r = take_picture_locked(fs, &f, n, &attr, b, attr.ctime_ns + RACY_NS < start_ns, opening);
     flight_done(&f);
     fs_wake(fs);
     if (r < 0 && b) {
@@ -291,7 +292,7 @@ static int ask_now(struct fs *fs, struct node *n, const char *path)
     return r;
 }
 
-int data_fetch_now(struct fs *fs, struct node *n)
+int data_fetch_now(struct fs *fs, struct node *n, bool opening)
 {
     char *path = NULL;
     int r;
@@ -300,7 +301,7 @@ int data_fetch_now(struct fs *fs, struct node *n)
         return -EAGAIN;
     r = node_path_locked(fs, n, &path);
     if (r == 0)
-        r = ask_now(fs, n, path);
+        r = ask_now(fs, n, path, opening);
     free(path);
     if (version_moved(r) || r == -EISDIR || r == -ELOOP || r == -EINVAL)
         return -ESTALE; /* whoever looks the name up again sees what it is now */

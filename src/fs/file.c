@@ -111,11 +111,11 @@ static int small_content(struct fs *fs, struct node *n)
 
     scan_open(fs, n);
     if (!n->file->blob && (node_gone_locked(n) || data_young_locked(fs, n)))
-        r = data_fetch_now(fs, n);
+        r = data_fetch_now(fs, n, true);
     if (r == -EAGAIN) {
         r = data_fetch_all(fs, n);
         if (r == -ESTALE)
-            r = data_fetch_now(fs, n);
+            r = data_fetch_now(fs, n, true);
     }
     return r == -EAGAIN ? -ESTALE : r;
 }
@@ -190,7 +190,11 @@ int fs_open(struct fs *fs, uint64_t ino, int flags, struct fs_file **ret,
     n = node_find_locked(fs, ino);
     if (n)
         r = tree_refresh(fs, n, since, false);
+    if (r == 0 && node_gone_locked(n) && !n->deleted && !may_follow(n, flags))
+        r = -ESTALE; /* others have it open */
     if (r == 0 || (n && r == -ESTALE && may_follow(n, flags)))
+        r = open_node(fs, n, flags, false, ret, ret_hints);
+    for (unsigned i = 0; n && r == -ESTALE && i < FS_STALE_TRIES && follow_name(fs, n); i++)
         r = open_node(fs, n, flags, false, ret, ret_hints);
     node_unref_locked(fs, n);
     fs_unlock(fs);
@@ -360,7 +364,7 @@ static ssize_t read_locked(struct fs_file *file, uint64_t off, void *p, size_t n
          * again at once, and all of it was the second. */
         if (r == -ESTALE && size <= FS_SMALL && !followed) {
             followed = true;
-            r = data_fetch_now(fs, n);
+            r = data_fetch_now(fs, n, false);
         }
         if (r < 0)
             return r == -EAGAIN ? -ESTALE : r;

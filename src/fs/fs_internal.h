@@ -352,7 +352,8 @@ struct node *node_unref_locked(struct fs *fs, struct node *n); /* may free; retu
 struct node *node_child_locked(const struct node *dir, const char *name);
 void node_detach_locked(struct fs *fs, struct node *n);
 int node_move_locked(struct fs *fs, struct node *n, struct node *dir, const char *name);
-bool node_gone_locked(const struct node *n); /* it or something above it is detached */
+void node_attach_again_locked(struct node *n); /* detached; no other has its name */
+bool node_gone_locked(const struct node *n);   /* it or something above it is detached */
 bool node_is_below_locked(const struct node *n, const struct node *top); /* or top itself */
 int node_path_locked(struct fs *fs, const struct node *n, char **ret);
 int node_path_in_locked(struct fs *fs, const struct node *dir, const char *name, char **ret);
@@ -605,11 +606,11 @@ int data_fetch_all(struct fs *fs, struct node *n);
 int data_fetch(struct fs *fs, struct node *n, uint64_t off, uint64_t window, unsigned *stale);
 /*
  * All of a small file as it is now, whatever version that is, in one request. If another file has
- * the name by now, n, which must be open only to be read, shows that one from here on: who opened
- * it looked the name up a moment ago. May wait. -EAGAIN: it has to be fetched by version. -ESTALE:
- * there is no such file any more.
+ * the name by now, n, which must be open only to be read, or just be opened, shows that one from
+ * here on: who opened it looked the name up a moment ago. May wait. -EAGAIN: it has to be fetched
+ * by version. -ESTALE: there is no such file any more.
  */
-int data_fetch_now(struct fs *fs, struct node *n);
+int data_fetch_now(struct fs *fs, struct node *n, bool opening);
 /* It may be changing just now: a version that was asked for may be gone when it is fetched. */
 bool data_young_locked(struct fs *fs, const struct node *n);
 /* What blob_take gave of n->file->blob; settles it. May wait. */
@@ -623,6 +624,14 @@ struct cache_key data_key_of(const struct remote_attr *version);
 bool data_kept_locked(const struct fs *fs, const struct node *n); /* perhaps */
 /* Before the name goes: all of what is open. Only -EINTR stops it. May wait. */
 int data_keep_for_handles(struct fs *fs, struct node *n);
+
+/* ---- follow.c: a name that is another file's by now ---- */
+
+/* n, which another one replaced, is that from here on, as the tree knows it. opening: the one
+ * handle that n has may be there. False: that cannot be. */
+bool follow_known_locked(struct fs *fs, struct node *n, bool opening);
+/* The same, asking what has the name now. May wait. */
+bool follow_name(struct fs *fs, struct node *n);
 
 /* ---- ahead.c: threads that fetch what nobody has asked for yet ---- */
 

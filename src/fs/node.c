@@ -312,6 +312,14 @@ int node_move_locked(struct fs *fs, struct node *n, struct node *dir, const char
     return 0;
 }
 
+void node_attach_again_locked(struct node *n)
+{
+    struct node *dir = n->parent;
+
+    attach_locked(n, dir);
+    dir->refs--; /* of the two that n has by now */
+}
+
 bool node_gone_locked(const struct node *n)
 {
     for (; n; n = n->parent)

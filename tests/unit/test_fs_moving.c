@@ -107,6 +107,15 @@ static void expect_whole(struct fs_file *f, struct rig *g)
         assert_int_equal(e.st.st_size, len);
 }
 
+static void expect_number(struct fs_file *f, unsigned count)
+{
+    char got[LONG], want[LONG];
+    const size_t len = content(count, want);
+
+    assert_int_equal(fs_read(f, 0, got, sizeof(got)), len);
+    assert_memory_equal(got, want, len);
+}
+
 static void read_while(void (*move)(struct remote *inner, unsigned count))
 {
     static const int64_t windows[] = {-1, NS_PER_MS, NS_PER_S};
@@ -143,25 +152,81 @@ TEST(a_file_that_is_rewritten_all_the_time_is_never_mixed)
     read_while(rewrite);
 }
 
-TEST(whoever_opens_a_replaced_file_to_write_looks_its_name_up_again)
+TEST(whoever_opens_a_replaced_file_to_write_gets_what_has_its_name)
+{
+    static const int flags[] = {O_RDWR, O_WRONLY, O_RDONLY | O_TRUNC, O_WRONLY | O_TRUNC};
+    struct fs_open_hints hints;
+    struct fs_entry e, now;
+    struct fs_file *f;
+    struct rig g;
+
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+        up(&g, 0, true);
+        assert_int_equal(rig_find(&g, "/f", &e), 0);
+        replace(g.inside, 1);
+        fs_refresh(g.fs, NULL);
+        assert_int_equal(fs_open(g.fs, e.ino, flags[i], &f, &hints), 0);
+        assert_true(hints.direct_io || (flags[i] & O_TRUNC) || !hints.keep_cache);
+        assert_int_equal(fs_getattr(g.fs, e.ino, f, &now), 0);
+        assert_true(now.st.st_ino != e.st.st_ino);
+        if (flags[i] & O_ACCMODE)
+            assert_int_equal(fs_write(f, 0, "ours", 4), 4);
+        assert_int_equal(rig_close(f), 0);
+        rig_drop(&g, &e);
+        assert_int_equal(rig_find(&g, "/f", &now), 0);
+        assert_true(now.ino == e.ino);
+        rig_drop(&g, &now);
+        assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
+        rig_same_tree(&g, "/");
+        rig_down(&g);
+    }
+}
+
+TEST(a_replaced_file_that_is_open_is_not_the_new_one)
 {
     struct fs_open_hints hints;
+    struct fs_file *f, *other;
     struct fs_entry e;
-    struct fs_file *f;
     struct rig g;
 
     up(&g, 0, true);
     assert_int_equal(rig_find(&g, "/f", &e), 0);
+    assert_int_equal(fs_open(g.fs, e.ino, O_RDONLY, &other, &hints), 0);
     replace(g.inside, 1);
     fs_refresh(g.fs, NULL);
     assert_int_equal(fs_open(g.fs, e.ino, O_RDWR, &f, &hints), -ESTALE);
-    assert_int_equal(fs_open(g.fs, e.ino, O_RDONLY | O_TRUNC, &f, &hints), -ESTALE);
+    expect_number(other, 0);
+    fs_release(other);
     rig_drop(&g, &e);
     assert_int_equal(rig_open(&g, "/f", O_RDWR, &f), 0);
-    assert_int_equal(fs_write(f, 0, "ours", 4), 4);
+    expect_number(f, 1);
     assert_int_equal(rig_close(f), 0);
     rig_same_tree(&g, "/");
     rig_down(&g);
+}
+
+TEST(a_file_that_is_replaced_all_the_time_can_be_opened_to_write_at_any_time)
+{
+    static const int64_t windows[] = {-1, NS_PER_MS, NS_PER_S};
+    struct rig g;
+
+    for (size_t i = 0; i < 2 * ARRAY_LEN(windows); i++) {
+        up(&g, windows[i / 2], i % 2 == 0);
+        for (unsigned round = 0; round < ROUNDS; round++) {
+            struct fs_file *f;
+
+            fs_refresh(g.fs, NULL);
+            mover->move = replace;
+            assert_int_equal(rig_open(&g, "/f", round % 2 ? O_RDWR : O_WRONLY | O_TRUNC, &f), 0);
+            mover->move = NULL;
+            if (round % 2)
+                expect_whole(f, &g);
+            assert_int_equal(rig_close(f), 0);
+        }
+        fs_refresh(g.fs, NULL);
+        rig_same_tree(&g, "/");
+        rig_down(&g);
+    }
 }
 
 TEST(a_name_that_went_or_is_no_file_any_more_is_looked_up_again)
@@ -214,7 +279,9 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_that_is_replaced_all_the_time_can_be_read_at_any_time),
         cmocka_unit_test(a_file_that_is_rewritten_all_the_time_is_never_mixed),
-        cmocka_unit_test(whoever_opens_a_replaced_file_to_write_looks_its_name_up_again),
+        cmocka_unit_test(whoever_opens_a_replaced_file_to_write_gets_what_has_its_name),
+        cmocka_unit_test(a_replaced_file_that_is_open_is_not_the_new_one),
+        cmocka_unit_test(a_file_that_is_replaced_all_the_time_can_be_opened_to_write_at_any_time),
         cmocka_unit_test(a_name_that_went_or_is_no_file_any_more_is_looked_up_again),
         cmocka_unit_test(the_page_cache_is_not_used_until_the_kernel_knows_the_size),
     };
