@@ -18,6 +18,9 @@
 
 #define PAUSE_MIN_NS (NS_PER_S / 2)
 #define PAUSE_MAX_NS (5 * NS_PER_S)
+/* What waits in the sandbox does not hear that nobody watches any more. So it outlives those who
+ * watched by no more than they have watched already, or by this. */
+#define WAIT_FIRST_NS (5 * NS_PER_S)
 /* After news: what changed last is then old enough not to be told again. */
 #define SETTLE_NS (50 * NS_PER_MS)
 
@@ -49,6 +52,7 @@ struct feed {
     int failing; /* what the last look got */
     bool flat_told;
     int64_t pause_ns; /* the last one */
+    int64_t began_ns; /* monotonic: somebody has watched since then */
 };
 
 /* ---- telling ---- */
@@ -278,6 +282,14 @@ static int64_t pause_after(const struct feed *f, int r, bool awaited, bool chang
     return longer(f->pause_ns, SETTLE_NS); /* it takes for changed what is not */
 }
 
+static int64_t wait_of(const struct feed *f)
+{
+    const int64_t watched_ns = clock_mono_ns() - f->began_ns, max_ns = f->ctl->watch_wait_ns;
+    const int64_t wait_ns = watched_ns > WAIT_FIRST_NS ? watched_ns : WAIT_FIRST_NS;
+
+    return wait_ns < max_ns ? wait_ns : max_ns;
+}
+
 /* One look, and what follows from it. */
 static void feed_step(struct feed *f, bool awaited, pid_t pid)
 {
@@ -292,7 +304,7 @@ static void feed_step(struct feed *f, bool awaited, pid_t pid)
     (void)remote_bind_background(!awaited);
     if (f->step)
         (void)cancel_bind(f->step);
-    r = look_on(f, f->waits ? ctl->watch_wait_ns : 0, &lines);
+    r = look_on(f, f->waits ? wait_of(f) : 0, &lines);
     (void)cancel_bind(before);
     (void)remote_bind_background(false);
     report_look(f, r, awaited, pid);
@@ -329,6 +341,7 @@ static void feed_work(struct ctl *ctl, void *arg)
 {
     struct feed *f = arg, *old;
 
+    f->began_ns = clock_mono_ns();
     lock_take(&ctl->lock);
     while (f->watchers) { /* ctl_free releases them all, too */
         pid_t pid = 0;
