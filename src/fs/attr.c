@@ -452,6 +452,16 @@ int fs_setattr(struct fs *fs, uint64_t ino, struct fs_file *file, unsigned set,
  * changed nothing. */
 static const int64_t space_moment_ns = 5 * NS_PER_S;
 
+void attr_space_locked(struct fs *fs, const struct remote_tree *t, const struct flight *f)
+{
+    lock_assert_held(&fs->lock);
+    if (!t->has_space || f->start_ns < fs->space_ns)
+        return;
+    fs->space = t->space;
+    fs->space_ns = f->start_ns;
+    fs->space_seq = f->seq;
+}
+
 static int ask_space(struct fs *fs, struct remote_statfs *ret)
 {
     const int64_t start_ns = clock_mono_ns();

@@ -418,6 +418,11 @@ int perm_names(struct fs *fs, struct node *dir, const struct node *victim, int64
 /* Does the kernel let the user make links to it, however careful it is with those? */
 bool perm_link(const struct fs *fs, const struct remote_attr *attr);
 
+/* ---- attr.c ---- */
+
+/* What an answer about the root's tree says of space. */
+void attr_space_locked(struct fs *fs, const struct remote_tree *t, const struct flight *f);
+
 /* ---- tree.c ---- */
 
 bool tree_fresh_locked(const struct node *n, int64_t since);

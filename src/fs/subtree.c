@@ -164,6 +164,7 @@ static bool apply_dir_locked(struct fs *fs, struct flight *f, struct node *dir,
 
 static void apply_all_locked(struct fs *fs, struct flight *f, const struct remote_tree *t)
 {
+    attr_space_locked(fs, t, f);
     (void)burst_clock_locked(
         fs, t, f->start_ns); /* what is not in the answer is asked for in full again */
     for (size_t i = 0; i < t->dir_count; i++) {

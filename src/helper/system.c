@@ -37,20 +37,14 @@ int verb_info(struct emit *e, const struct proto_request *req, bool *ret_more)
     return 0;
 }
 
-int verb_statfs(struct emit *e, const struct proto_request *req, bool *ret_more)
+int emit_space(struct emit *e, int root)
 {
-    const int root = walk_root(req->root);
     struct proto_statfs out;
     struct statvfs vfs;
     struct statfs fs;
-    int r = root < 0 ? root : 0;
 
-    if (r == 0 && (fstatvfs(root, &vfs) < 0 || fstatfs(root, &fs) < 0))
-        r = -errno;
-    if (root >= 0)
-        close(root);
-    if (r < 0)
-        return r;
+    if (fstatvfs(root, &vfs) < 0 || fstatfs(root, &fs) < 0)
+        return -errno;
     out = (struct proto_statfs){
         .block_size = vfs.f_frsize,
         .blocks = vfs.f_blocks,
@@ -62,4 +56,16 @@ int verb_statfs(struct emit *e, const struct proto_request *req, bool *ret_more)
     };
     EMIT(e, proto_put_statfs, &out);
     return 0;
+}
+
+int verb_statfs(struct emit *e, const struct proto_request *req, bool *ret_more)
+{
+    const int root = walk_root(req->root);
+    int r;
+
+    if (root < 0)
+        return root;
+    r = emit_space(e, root);
+    close(root);
+    return r;
 }

@@ -164,6 +164,8 @@ int verb_tree(struct emit *e, const struct proto_request *req, bool *ret_more)
         free(path);
     }
     queue_done(&queue);
+    if (r == 0)
+        (void)emit_space(e, root); /* an extra: find and grep ask for it whenever they begin */
     if (root >= 0)
         close(root);
     return r;
@@ -299,6 +301,8 @@ int verb_changes(struct emit *e, const struct proto_request *req, bool *ret_more
             break;
         wait_for_change(watch_fd, end_ns, clock_mono_ns() - before_ns);
     }
+    if (r == 0)
+        (void)emit_space(e, root);
     if (watch_fd >= 0)
         close(watch_fd);
     close(root);

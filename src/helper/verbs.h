@@ -7,6 +7,8 @@
 /* The answer's first frame. Called again before anything else was emitted, it replaces that. root
  * is the directory that the answer is about; -1: no mount matters. */
 void start_emit(struct emit *e, int root);
+/* How much room there is where root is. -errno: nothing was emitted. */
+int emit_space(struct emit *e, int root);
 
 /* *ret_more: a limit was reached, there is more to ask for. Not written by verbs without limits. */
 int verb_info(struct emit *e, const struct proto_request *req, bool *ret_more);

@@ -75,8 +75,8 @@ int proto_put_string(struct buf *out, const void *p, size_t len);
 /* What a question is about, in PROTO_REQUEST. Numbers that a verb does not use are 0. */
 enum proto_verb {
     PROTO_VERB_INFO = 1,
-    PROTO_VERB_TREE = 2,    /* dirs and what is below them, breadth first */
-    PROTO_VERB_CHANGES = 3, /* dirs, one level each: what changed since since_ns */
+    PROTO_VERB_TREE = 2,    /* dirs and what is below them, breadth first; then STATFS of root */
+    PROTO_VERB_CHANGES = 3, /* dirs, one level each: what changed since since_ns; the same */
     PROTO_VERB_READ = 4,    /* dirs[0]: a file */
     PROTO_VERB_STATFS = 6,  /* dirs[0] */
     PROTO_VERB_STAT = 7,    /* anything: a PROTO_FILE each, or a PROTO_DIR with its errno */

@@ -34,12 +34,18 @@ int remote_helper_new(struct daytona_sandbox *sandbox, struct remote *plain,
 
 /*
  * An in-memory tree with POSIX semantics, for tests: one user (uid, gid; 0 is privileged), its own
- * clock that only moves forward, root "/" mode 0755. exec understands nothing: exit 127. Of jobs it
- * knows "echo WORD", which ends at once, and "cat"; any other prints and ends when it is told so.
+ * clock that moves forward with every change unless it is set, root "/" mode 0755. exec understands
+ * nothing: exit 127. Of jobs it knows "echo WORD", which ends at once, and "cat"; any other prints
+ * and ends when it is told so.
  */
 struct remote *remote_mem_new(uint32_t uid, uint32_t gid); /* NULL without memory */
 int remote_mem_job_print(struct remote *mem, uint64_t id, bool err, const void *p, size_t len);
 int remote_mem_job_end(struct remote *mem, uint64_t id, int code);
+
+/* Somebody sets its clock forward by step_ns, or back. */
+void remote_mem_set_clock(struct remote *mem, int64_t step_ns);
+/* fn is called once, in the middle of the next look at several directories. */
+void remote_mem_on_look(struct remote *mem, void (*fn)(void *arg), void *arg);
 
 /* r from remote_mem_new. The next batch stops after so many changes with err, as if the sandbox had
  * been killed: it goes on from there when it comes again. SIZE_MAX: never. */

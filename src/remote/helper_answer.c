@@ -248,13 +248,33 @@ static int take_entries(struct tree_taker *t, const struct proto_frame *f)
     return 0;
 }
 
+static int take_space(const struct proto_frame *f, struct remote_statfs *ret)
+{
+    struct proto_statfs s;
+
+    if (proto_get_statfs(f, &s) < 0)
+        return -EPROTO;
+    *ret = (struct remote_statfs){.block_size = s.block_size,
+                                  .blocks = s.blocks,
+                                  .blocks_free = s.blocks_free,
+                                  .blocks_avail = s.blocks_avail,
+                                  .files = s.files,
+                                  .files_free = s.files_free};
+    return 0;
+}
+
 static int take_tree(void *arg, const struct proto_frame *f)
 {
+    struct tree_taker *t = arg;
+
     switch (f->kind) {
     case PROTO_DIR:
-        return take_dir(arg, f);
+        return take_dir(t, f);
     case PROTO_ENTRIES:
-        return take_entries(arg, f);
+        return take_entries(t, f);
+    case PROTO_STATFS:
+        t->tree.has_space = true;
+        return take_space(f, &t->tree.space);
     default:
         return -EPROTO;
     }
@@ -405,20 +425,10 @@ int answer_info(const struct buf *raw, struct answer_end *ret_end, struct proto_
 int answer_statfs(const struct buf *raw, struct remote_statfs *ret)
 {
     struct answer_end end;
-    struct proto_statfs s;
     struct proto_frame f;
-    int r = only(raw, PROTO_STATFS, &end, &f);
+    const int r = only(raw, PROTO_STATFS, &end, &f);
 
-    if (r == 0 && proto_get_statfs(&f, &s) < 0)
-        r = -EPROTO;
-    if (r == 0)
-        *ret = (struct remote_statfs){.block_size = s.block_size,
-                                      .blocks = s.blocks,
-                                      .blocks_free = s.blocks_free,
-                                      .blocks_avail = s.blocks_avail,
-                                      .files = s.files,
-                                      .files_free = s.files_free};
-    return r;
+    return r < 0 ? r : take_space(&f, ret);
 }
 
 /* A body that is one entry without a name. */

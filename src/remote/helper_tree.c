@@ -77,7 +77,8 @@ static int add_piece(struct remote_tree *all, struct remote_tree *more)
     const bool first = !all->boot;
     const int64_t now_ns = more->now_ns, uptime_ns = more->uptime_ns;
     const char *boot = more->boot;
-    const bool is_more = more->more;
+    const bool is_more = more->more, has_space = more->has_space;
+    const struct remote_statfs space = more->space;
     const int r = tree_join(all, more);
 
     if (r < 0) {
@@ -88,6 +89,8 @@ static int add_piece(struct remote_tree *all, struct remote_tree *more)
         all->now_ns = now_ns;
         all->uptime_ns = uptime_ns;
         all->boot = boot;
+        all->has_space = has_space;
+        all->space = space;
     }
     all->more = all->more || is_more;
     return 0;

@@ -17,13 +17,40 @@ enum { MEM_BLOCK = 4096, MEM_BLOCKS = 1 << 20, MEM_FILES = 1 << 20, MEM_EXIT_NOT
 
 /* ---- nodes ---- */
 
+int64_t mem_now(const struct mem *m)
+{
+    const int64_t real_ns = clock_real_ns() + m->set_ns;
+
+    return real_ns > m->now_ns ? real_ns : m->now_ns;
+}
+
 /* Two changes never have the same time, so that a test cannot miss one. */
 int64_t mem_tick(struct mem *m)
 {
-    const int64_t real_ns = clock_real_ns();
+    const int64_t now_ns = mem_now(m);
 
-    m->now_ns = real_ns > m->now_ns ? real_ns : m->now_ns + 1;
+    m->now_ns = now_ns > m->now_ns ? now_ns : now_ns + 1;
     return m->now_ns;
+}
+
+void remote_mem_set_clock(struct remote *mem, int64_t step_ns)
+{
+    struct mem *m = mem_of(mem);
+
+    lock_take(&m->lock);
+    m->set_ns += step_ns;
+    m->now_ns = INT64_MIN;
+    lock_drop(&m->lock);
+}
+
+void remote_mem_on_look(struct remote *mem, void (*fn)(void *arg), void *arg)
+{
+    struct mem *m = mem_of(mem);
+
+    lock_take(&m->lock);
+    m->on_look = fn;
+    m->on_look_arg = arg;
+    lock_drop(&m->lock);
 }
 
 static struct mem_node *node_new(struct mem *m, mode_t mode)
@@ -405,6 +432,16 @@ static int mem_snapshot(struct remote *r, const char *path, size_t max, struct b
     return err;
 }
 
+struct remote_statfs mem_space(const struct mem *m)
+{
+    return (struct remote_statfs){.block_size = MEM_BLOCK,
+                                  .blocks = MEM_BLOCKS,
+                                  .blocks_free = MEM_BLOCKS / 2,
+                                  .blocks_avail = MEM_BLOCKS / 2,
+                                  .files = MEM_FILES,
+                                  .files_free = m->nodes < MEM_FILES ? MEM_FILES - m->nodes : 0};
+}
+
 static int mem_statfs(struct remote *r, const char *path, struct remote_statfs *ret)
 {
     struct mem *m = mem_of(r);
@@ -413,12 +450,8 @@ static int mem_statfs(struct remote *r, const char *path, struct remote_statfs *
 
     lock_take(&m->lock);
     err = mem_walk(m, path, &n);
-    if (err == 0) {
-        *ret = (struct remote_statfs){
-            .block_size = MEM_BLOCK, .blocks = MEM_BLOCKS, .files = MEM_FILES};
-        ret->blocks_free = ret->blocks_avail = MEM_BLOCKS / 2;
-        ret->files_free = m->nodes < MEM_FILES ? MEM_FILES - m->nodes : 0;
-    }
+    if (err == 0)
+        *ret = mem_space(m);
     lock_drop(&m->lock);
     return err;
 }

@@ -31,7 +31,10 @@ struct mem {
     struct mem_node *root;
     uint32_t uid, gid;
     uint64_t last_ino, nodes;
-    int64_t now_ns; /* the last time given out */
+    int64_t set_ns; /* its clock minus ours */
+    int64_t now_ns; /* the last time given out since it was set */
+    void (*on_look)(void *arg);
+    void *on_look_arg;
     struct mem_job *jobs;
     uint64_t last_job;
     struct mem_client *clients;
@@ -48,9 +51,11 @@ static inline struct mem *mem_of(struct remote *r)
 
 /* All of these want m->lock held. */
 int mem_walk(struct mem *m, const char *path, struct mem_node **ret);
+struct remote_statfs mem_space(const struct mem *m);
 bool mem_may(const struct mem *m, const struct mem_node *n, unsigned want); /* R_OK | W_OK | X_OK */
 
-int64_t mem_tick(struct mem *m);
+int64_t mem_now(const struct mem *m);
+int64_t mem_tick(struct mem *m); /* and the time moves on */
 int mem_make_node(struct mem *m, const char *path, mode_t mode, const char *target,
                   struct mem_node **ret);
 int mem_link_node(struct mem *m, const char *from, const char *to, struct remote_attr *ret);

@@ -68,6 +68,18 @@ static int add_names(struct remote_tree *t, const struct mem_node *n)
     return r;
 }
 
+/* Between two directories. */
+static void on_look(struct mem *m)
+{
+    void (*fn)(void *arg) = m->on_look;
+
+    m->on_look = NULL;
+    lock_drop(&m->lock);
+    if (fn)
+        fn(m->on_look_arg);
+    lock_take(&m->lock);
+}
+
 /* ---- tree ---- */
 
 /* Owned paths, first in first out. */
@@ -143,6 +155,8 @@ static int walk_tree(struct mem *m, const struct remote_ask *ask, struct remote_
         }
         r = list_one(m, ask->root, q.v[q.head], &q, t);
         free(q.v[q.head]);
+        if (q.head > 0)
+            on_look(m);
     }
     while (q.head < q.count)
         free(q.v[q.head++]);
@@ -183,8 +197,11 @@ static int scan(struct mem *m, const struct remote_ask *ask, struct remote_tree 
         ask->since_ns < INT64_MIN + slack_ns ? INT64_MIN : ask->since_ns - slack_ns;
     int r = 0;
 
-    for (size_t i = 0; i < ask->path_count && r == 0; i++)
+    for (size_t i = 0; i < ask->path_count && r == 0; i++) {
+        if (i > 0)
+            on_look(m);
         r = scan_dir(m, ask, ask->paths[i], since_ns, t);
+    }
     return r;
 }
 
@@ -200,7 +217,9 @@ static int look(struct remote *r, const struct remote_ask *ask,
     int err;
 
     lock_take(&m->lock);
-    t.now_ns = clock_real_ns() > m->now_ns ? clock_real_ns() : m->now_ns;
+    t.now_ns = mem_now(m);
+    t.space = mem_space(m);
+    t.has_space = true;
     t.boot = tree_string(&t, "mem", 3);
     err = t.boot ? find_dir(m, ask->root, "", &root) : -ENOMEM;
     if (err == 0)

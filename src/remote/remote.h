@@ -85,6 +85,10 @@ struct remote_ask {
 };
 enum { REMOTE_PATHS_MAX = 200000 };
 
+struct remote_statfs {
+    uint64_t block_size, blocks, blocks_free, blocks_avail, files, files_free;
+};
+
 /* One directory of an answer. */
 struct remote_dir {
     const char *path;        /* relative to the root that was asked for; "" is that */
@@ -107,6 +111,8 @@ struct remote_tree {
     int64_t uptime_ns;          /* of the sandbox's host then: a clock that was set shows */
     const char *boot;           /* names this start of the sandbox */
     bool more;                  /* a limit stopped it: some directories are missing */
+    bool has_space;
+    struct remote_statfs space; /* where the root is */
 };
 
 void remote_tree_done(struct remote_tree *tree);
@@ -155,10 +161,6 @@ enum remote_set {
 struct remote_setattr {
     unsigned mask; /* enum remote_set: which of attr's fields */
     struct remote_attr attr;
-};
-
-struct remote_statfs {
-    uint64_t block_size, blocks, blocks_free, blocks_avail, files, files_free;
 };
 
 /*

@@ -148,6 +148,27 @@ TEST(a_tree_costs_two_requests_then_none_and_after_idling_one)
     rig_down(&g);
 }
 
+TEST(space_is_told_with_every_look)
+{
+    struct statvfs s, now;
+    struct rig g;
+
+    UP(&g, .coherence_ns = window_ns);
+    make_tree(&g, "", 2, 2);
+    walk(&g, FS_ROOT);
+    tally_take(g.tally);
+    assert_int_equal(fs_statfs(g.fs, &s), 0);
+    assert_int_equal(tally_take(g.tally).all, 0);
+    make(&g, "/new");
+    idle();
+    walk(&g, FS_ROOT);
+    tally_take(g.tally);
+    assert_int_equal(fs_statfs(g.fs, &now), 0);
+    assert_int_equal(tally_take(g.tally).all, 0);
+    assert_int_equal(now.f_ffree, s.f_ffree - 1);
+    rig_down(&g);
+}
+
 TEST(within_the_window_nothing_is_asked)
 {
     struct fs_entry e;
@@ -1028,6 +1049,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_sandboxs_clock_is_followed_and_no_time_goes_back),
         cmocka_unit_test(a_tree_costs_two_requests_then_none_and_after_idling_one),
+        cmocka_unit_test(space_is_told_with_every_look),
         cmocka_unit_test(within_the_window_nothing_is_asked),
         cmocka_unit_test(an_idle_mount_asks_nothing),
         cmocka_unit_test(who_needs_the_same_waits_for_one_request),

@@ -190,7 +190,7 @@ TEST(frames_in_the_wrong_place_are_refused)
     expect_refused(PROTO_VERB_TREE);
 
     begin();
-    assert_int_equal(proto_put_statfs(&raw, &(struct proto_statfs){.blocks = 1}), 0);
+    assert_int_equal(proto_put_info(&raw, &(struct proto_info){.uid = 1}), 0);
     end(0);
     expect_refused(PROTO_VERB_TREE);
 
@@ -205,6 +205,22 @@ TEST(frames_in_the_wrong_place_are_refused)
     entries = 0; /* and miscounted */
     end(0);
     expect_refused(PROTO_VERB_TREE);
+}
+
+TEST(an_answer_may_tell_of_space)
+{
+    struct remote_tree t;
+
+    begin();
+    dir("a", PROTO_DIR_WHOLE, 0);
+    entry("x");
+    assert_int_equal(proto_put_statfs(&raw, &(struct proto_statfs){.blocks = 7}), 0);
+    end(0);
+    assert_int_equal(decode(PROTO_VERB_TREE, &t), 0);
+    assert_true(t.has_space);
+    assert_int_equal(t.space.blocks, 7);
+    assert_int_equal(t.count, 1);
+    remote_tree_done(&t);
 }
 
 TEST(entries_that_cannot_be_are_refused)
@@ -477,6 +493,7 @@ int main(void)
         cmocka_unit_test(a_good_answer_comes_through),
         cmocka_unit_test(a_cut_or_bent_answer_is_refused_at_every_byte),
         cmocka_unit_test(frames_in_the_wrong_place_are_refused),
+        cmocka_unit_test(an_answer_may_tell_of_space),
         cmocka_unit_test(entries_that_cannot_be_are_refused),
         cmocka_unit_test(directories_that_nobody_asked_for_are_refused),
         cmocka_unit_test(the_helpers_own_failures_are_errnos),
