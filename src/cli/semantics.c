@@ -60,10 +60,13 @@ const struct semantics_row semantics_rows[] = {
      "edit_run.sh fsx.sh"},
     {"what was done in the sandbox",
      "It is seen by an open, stat or readdir that starts more than coherence (1 s) later. Not so "
-     "what a program there stores through a shared mapping, which moves no time stamp, and what "
-     "happens in trees that take longer than that to look through: status says so.",
+     "what a program there stores through a shared mapping, which moves no time stamp, what "
+     "happens in trees that take longer than that to look through (status says so), and what "
+     "happens while the sandbox's clock is set back, if it is forward again before it is looked "
+     "at.",
      "coherence.sh whatever_happens_inside_is_seen_after_the_window "
-     "a_moved_in_tree_is_walked_in_full_although_nothing_in_it_changed"},
+     "a_moved_in_tree_is_walked_in_full_although_nothing_in_it_changed "
+     "a_clock_that_is_set_at_any_time_hides_nothing"},
     {"a file replaced in the sandbox",
      "It is another file: a handle keeps the version it opened, or gets ESTALE. An open means what "
      "has the name by then. A file that got the inode number of the one before cannot be told from "

@@ -17,6 +17,7 @@
 enum {
     BURST_DIRS_MAX = 50000, /* in one question */
     CLOCK_BACK_MS = 10,     /* less is how exactly two clocks can be read one after the other */
+    LOST_MS = 1000,
 };
 
 /* Directories whose last answers are further apart are asked about in questions of their own: each
@@ -231,6 +232,20 @@ static void forget_clock_locked(struct fs *fs)
         }
 }
 
+/* Its host was up for less than passed here: it stood still, or was put back to an earlier state,
+ * with the files of then. Clocks differ a little in how fast they are. */
+static bool lost_time_locked(const struct fs *fs, const struct remote_tree *t, int64_t start_ns)
+{
+    const int64_t passed_ns = start_ns - fs->came_ns;
+
+    return t->uptime_ns - fs->uptime_ns < passed_ns - passed_ns / 500 - LOST_MS * NS_PER_MS;
+}
+
+/*
+ * What changes is told by its ctime, which must be later than that of all that is known. So a clock
+ * that was set back since, by however little at a time, makes all of that worthless; one that was
+ * set forward does not: what was known before is older still.
+ */
 bool burst_clock_locked(struct fs *fs, const struct remote_tree *t, int64_t start_ns)
 {
     const int64_t boot_ns = t->now_ns - t->uptime_ns;
@@ -239,7 +254,8 @@ bool burst_clock_locked(struct fs *fs, const struct remote_tree *t, int64_t star
 
     lock_assert_held(&fs->lock);
     if (fs->boot)
-        moved = strcmp(fs->boot, boot) != 0 || boot_ns < fs->boot_ns - CLOCK_BACK_MS * NS_PER_MS;
+        moved = strcmp(fs->boot, boot) != 0 || boot_ns < fs->boot_ns - CLOCK_BACK_MS * NS_PER_MS ||
+                lost_time_locked(fs, t, start_ns);
     if (moved)
         forget_clock_locked(fs);
     if (moved || !fs->boot) {
@@ -250,6 +266,7 @@ bool burst_clock_locked(struct fs *fs, const struct remote_tree *t, int64_t star
     fs->boot_ns = boot_ns;
     fs->answer_ns = start_ns;
     fs->uptime_ns = t->uptime_ns;
+    fs->came_ns = clock_mono_ns();
     return moved;
 }
 

@@ -257,6 +257,7 @@ struct fs {
     int64_t boot_ns;       /* sandbox's clock when its host started: moves when that is set */
     int64_t answer_ns;     /* start of the request for the last answer; monotonic */
     int64_t uptime_ns;     /* of the sandbox's host, when that was made */
+    int64_t came_ns;       /* when that answer was here; monotonic */
     int64_t burst_ns;      /* start of the last request for changes; monotonic */
     int64_t doubt_ns;      /* when all that was known was last put in doubt; monotonic */
     unsigned misses;       /* such requests in a row that something not in the one before caused */

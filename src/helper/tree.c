@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -278,12 +279,22 @@ static void wait_for_change(int watch_fd, int64_t end_ns, int64_t took_ns)
     }
 }
 
+/* The clock's distance to one that nobody sets. */
+static int64_t clock_base_ns(void)
+{
+    struct timespec uptime;
+
+    clock_gettime(CLOCK_BOOTTIME, &uptime);
+    return clock_real_ns() - timespec_to_ns(uptime);
+}
+
 int verb_changes(struct emit *e, const struct proto_request *req, bool *ret_more)
 {
     enum { WAIT_MS_MAX = 60000 };
     const int64_t end_ns =
         clock_mono_ns() +
         (int64_t)(req->wait_ms > WAIT_MS_MAX ? WAIT_MS_MAX : req->wait_ms) * NS_PER_MS;
+    const int64_t base_ns = clock_base_ns();
     int root = walk_root(req->root), watch_fd = -1, r;
 
     if (root < 0)
@@ -299,6 +310,8 @@ int verb_changes(struct emit *e, const struct proto_request *req, bool *ret_more
         r = scan(e, root, req);
         if (r < 0 || answer_len(e) > len || clock_mono_ns() >= end_ns)
             break;
+        if (clock_base_ns() < base_ns - ctime_slack_ns / 2)
+            break; /* it was set back: what changes now is older than since_ns */
         wait_for_change(watch_fd, end_ns, clock_mono_ns() - before_ns);
     }
     if (r == 0)

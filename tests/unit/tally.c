@@ -12,7 +12,7 @@ struct tally {
     pthread_cond_t cond;
     struct tally_counts counts;
     const char *boot;
-    int64_t clock_off_ns;
+    int64_t clock_off_ns, lost_ns;
     bool hold;
     unsigned waiting;
     void (*on_exec)(void *arg);
@@ -46,6 +46,7 @@ static void bend_locked(const struct tally *t, struct remote_tree *tree)
     if (t->boot)
         tree->boot = t->boot;
     tree->now_ns += t->clock_off_ns;
+    tree->uptime_ns -= t->lost_ns;
 }
 
 static void answered(struct tally *t, struct remote_tree *tree)
@@ -137,6 +138,13 @@ void tally_bend(struct tally *t, const char *boot, int64_t clock_off_ns)
     lock_take(&t->lock);
     t->boot = boot;
     t->clock_off_ns = clock_off_ns;
+    lock_drop(&t->lock);
+}
+
+void tally_lose(struct tally *t, int64_t uptime_ns)
+{
+    lock_take(&t->lock);
+    t->lost_ns = uptime_ns;
     lock_drop(&t->lock);
 }
 

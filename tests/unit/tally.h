@@ -19,6 +19,8 @@ struct remote *tally_new(struct remote *inner, bool plain, struct tally **ret);
 struct tally_counts tally_take(struct tally *t);
 /* Answers seem to be of another start of the sandbox (unless NULL), and of a clock that is off. */
 void tally_bend(struct tally *t, const char *boot, int64_t clock_off_ns);
+/* The host seems to be up for so much less. */
+void tally_lose(struct tally *t, int64_t uptime_ns);
 /* fn is called when a command is to be run, before it is. */
 void tally_on_exec(struct tally *t, void (*fn)(void *arg), void *arg);
 /* While it is held, trees and changes wait with their answer. */
