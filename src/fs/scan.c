@@ -40,10 +40,11 @@
 enum {
     OPENS_NEAR = 2,   /* that show a walk within a directory */
     OPENS_WIDE = 3,   /* the same from directory to directory */
-    BATCH_FIRST = 16, /* files */
-    BATCH_GROWTH = 8,
-    BATCH_MAX = 512,
-    BATCH_BYTES_FIRST = 1 << 20,
+    BATCH_FIRST = 64, /* files: what a line carries in the time that an answer takes anyway */
+    BATCH_GROWTH = 16,
+    UNUSED_FEW = 16,
+    BATCH_MAX = 1024,
+    BATCH_BYTES_FIRST = 512 << 10,
     BATCH_BYTES = 8 << 20,
     STEADY = 32 << 10,
     BATCHES = 2,         /* of one walk under way */
@@ -448,7 +449,7 @@ void scan_open(struct fs *fs, struct node *n)
     if (s->loading >= BATCHES || s->opens < (s->wide ? OPENS_WIDE : OPENS_NEAR))
         return;
     if (missing) {
-        if (s->used >= unused / 4 || unused <= BATCH_FIRST)
+        if (s->used >= unused / 4 || unused <= UNUSED_FEW)
             plan_locked(fs, s, n);
     } else if (unused < s->batch_files / 2 && !s->ended) {
         plan_locked(fs, s, NULL);
