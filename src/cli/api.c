@@ -52,7 +52,10 @@ int api_open_sandbox(struct api *api, const struct cli *cli, const char *name)
     if (r != EXITCODE_OK)
         return r;
     api->name = name;
-    return api_check(api, daytona_sandbox_get(api->client, name, &api->sandbox));
+    r = api_check(api, daytona_sandbox_get(api->client, name, &api->sandbox));
+    if (r == EXITCODE_NOT_FOUND)
+        cli_hint_path(name);
+    return r;
 }
 
 void api_done(struct api *api)

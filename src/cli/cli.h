@@ -94,6 +94,8 @@ int cli_fail_usage(const struct cli *cli, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* No memory, or stdout is gone. */
 int cli_fail_errno(int err, const char *what);
+/* word was taken for a sandbox, and there is none: a line more if it is a local file. */
+void cli_hint_path(const char *word);
 /* Progress for people: only when stderr is a terminal. */
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Flushes stdout: a full disk or closed pipe becomes exit code 1. Returns code otherwise. */

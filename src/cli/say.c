@@ -60,6 +60,12 @@ int cli_fail_usage(const struct cli *cli, const char *fmt, ...)
     return EXITCODE_USAGE;
 }
 
+void cli_hint_path(const char *word)
+{
+    if (access(word, F_OK) == 0)
+        cli_fail(0, "a local path is written with a slash: ./%s", word);
+}
+
 int cli_fail_errno(int err, const char *what)
 {
     return cli_fail(exitcode_of(err, NULL), "%s: %s", what, errtext_sentence(err));

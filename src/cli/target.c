@@ -114,10 +114,11 @@ int target_find_mount(struct target *t, const struct cli *cli, const char *word,
 
     if (r != EXITCODE_OK)
         return r;
-    if (!t->mounted)
-        return cli_fail(EXITCODE_NOT_FOUND,
-                        "%s needs a mount of '%s': make one with `daytonafs %s DIR`", what, word,
-                        word);
+    if (!t->mounted) {
+        cli_fail(0, "%s needs a mount of '%s': make one with `daytonafs %s DIR`", what, word, word);
+        cli_hint_path(word);
+        return EXITCODE_NOT_FOUND;
+    }
     if (!*t->mount.ctl_name)
         return cli_fail(EXITCODE_OTHER,
                         "%s is mounted with ctl=off, and %s needs its control files", t->mount.dir,

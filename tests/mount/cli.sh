@@ -147,6 +147,8 @@ is "grep -l" "$(out)" ./in/a.txt
 code "grep in JSON" 0 "$D" grep --json box two look/in/a.txt
 is "grep in JSON" "$(out)" '[{"file":"look/in/a.txt","line":2,"content":"two"}]'
 code "grep nothing" 3 "$D" grep nowhere
+code "a local path for a sandbox" 3 "$D" exec in -- true
+check "it says how to write it" grep -q '\./in$' "$WORK/err"
 code "grep TEXT PATH below it" 0 "$D" grep three in/a.txt
 is "grep TEXT PATH" "$(out)" "in/a.txt:3:needle three"
 code "find GLOB PATH below it" 0 "$D" find 'a*' in
