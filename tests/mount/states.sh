@@ -22,13 +22,14 @@ down() {
 }
 # ready NAME: mounts it, with what the test needs to be known.
 ready() {
-    "$D" mount "$1" "$MNT" -o "helper=$HELPER,$MOUNT_OPTS" >"$WORK/mount.out" 2>"$WORK/mount.err" || {
+    "$D" mount "$1" "$MNT" -o "helper=$HELPER,$MOUNT_OPTS" >"$WORK/out" 2>"$WORK/mount.err" || {
         echo "FAIL: mount $1: $(cat "$WORK/mount.err")"
         exit 1
     }
     echo kept >"$MNT/known"
     mkdir -p "$MNT/dir"
-    "$D" exec "$MNT" -- sh -c 'mkdir -p hidden; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do echo $i >hidden/$i; done'
+    "$D" exec "$MNT" -- sh -c 'mkdir -p hidden
+        for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do echo $i >hidden/$i; done'
     echo sync >"$CTL/ctl"
     cat "$MNT/known" >/dev/null
     ls -lR "$MNT" >/dev/null
@@ -56,7 +57,8 @@ fd = os.open('$MNT/dir/$1', os.O_WRONLY)
 try: os.fsync(fd)
 except OSError as e: sys.exit(e.strerror)"
     fi
-    check "$1: a command is not started" sh -c "echo 'touch ran-$1' >'$CTL/run'; timeout 20 cat '$CTL/run'
+    check "$1: a command is not started" sh -c "echo 'touch ran-$1' >'$CTL/run'
+        timeout 20 cat '$CTL/run'
         test \"\$(cat '$CTL/exit')\" = 125" >"$WORK/out" 2>&1
     check "$1: the mount says so" grep -q '^state not running' "$CTL/status"
 }
