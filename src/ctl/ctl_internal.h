@@ -71,8 +71,6 @@ int ctl_node_of(struct ctl *ctl, uint64_t ino, struct ctl_node **ret); /* counte
 struct ctl_node *ctl_node_ref_locked(struct ctl_node *n);
 void ctl_node_unref_locked(struct ctl *ctl, struct ctl_node *n); /* takes NULL */
 void ctl_node_unref(struct ctl *ctl, struct ctl_node *n);        /* takes NULL */
-struct ctl_node *ctl_node_static(struct ctl *ctl,
-                                 const char *name); /* a row of the root; not counted */
 /* One with a reference and no name, for what ctl_row.open gave; takes entry's object over, also
  * when it returns NULL: without memory. */
 struct ctl_node *ctl_node_nameless(struct ctl *ctl, struct ctl_node *from,

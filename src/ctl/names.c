@@ -152,16 +152,6 @@ static struct ctl_node *child_locked(struct ctl_node *dir, const char *name)
     return n;
 }
 
-struct ctl_node *ctl_node_static(struct ctl *ctl, const char *name)
-{
-    struct ctl_node *n;
-
-    lock_take(&ctl->lock);
-    n = child_locked(by_ino_locked(ctl, CTL_ROOT), name);
-    lock_drop(&ctl->lock);
-    return n;
-}
-
 int ctl_node_path(const struct ctl_node *n, struct buf *out)
 {
     int r;

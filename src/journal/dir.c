@@ -148,11 +148,6 @@ static int write_holder(int fd, const char *dir)
     return r;
 }
 
-int journal_hold(struct journal *j, const char *mount_dir)
-{
-    return write_holder(j->lock_fd, mount_dir);
-}
-
 static int try_lock(int fd)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};

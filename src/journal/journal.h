@@ -81,9 +81,6 @@ int journal_open_name(const struct journal_options *o, const char *name, struct 
  * under way. Returns NULL; takes NULL. */
 struct journal *journal_free(struct journal *j);
 
-/* After a fork, or once the mount's directory is known: what others are told. */
-int journal_hold(struct journal *j, const char *mount_dir);
-
 /* Strings live as long as the journal. */
 struct journal_key journal_key(const struct journal *j);
 /* 32 hexadecimal digits, new for each journal made: batch numbers count within it. */

@@ -400,25 +400,3 @@ out:
     free(found);
     return r;
 }
-
-int registry_find_sandbox(const char *id_or_name, struct registry_entry *ret)
-{
-    struct registry_entry *list;
-    size_t count;
-    int best = -1, r;
-
-    r = registry_list(&list, &count);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(list[i].sandbox_id, id_or_name) != 0 &&
-            strcmp(list[i].sandbox_name, id_or_name) != 0)
-            continue;
-        if (best < 0 || strlen(list[i].path) < strlen(list[best].path))
-            best = (int)i;
-    }
-    if (best >= 0)
-        take_out(list, best, ret);
-    registry_list_free(list, count);
-    return best < 0 ? -ENOENT : 0;
-}

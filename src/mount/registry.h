@@ -39,8 +39,6 @@ void registry_entry_done(struct registry_entry *e);
  * itself; the caller frees. -ENOENT: none does.
  */
 int registry_find_path(const char *path, struct registry_entry *ret, char **ret_rest);
-/* The mount of a sandbox by id or name; of several the one with the shortest path. -ENOENT. */
-int registry_find_sandbox(const char *id_or_name, struct registry_entry *ret);
 
 /* path with the directory it is in resolved as realpath(3) does, without touching path itself (it
  * may be a dead mount). A new string; NULL without memory. */

@@ -358,15 +358,3 @@ int wire_string_read(const void *text, size_t len, const char *key, char **ret)
         *ret = s;
     return r;
 }
-
-int wire_string_write(struct buf *out, const char *key, const char *value)
-{
-    const size_t start = out->len;
-    struct json_out o = {.buf = out};
-
-    json_open(&o, '{');
-    json_key(&o, key);
-    json_string(&o, value);
-    json_close(&o, '}');
-    return finish(&o, start);
-}

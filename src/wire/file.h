@@ -85,6 +85,5 @@ int wire_replace_write(struct buf *out, const struct wire_replace *r); /* -EILSE
 
 /* An object with one string: {"dir":"…"}, {"version":"…"}, {"url":"…"}. *ret is the caller's. */
 int wire_string_read(const void *text, size_t len, const char *key, char **ret);
-int wire_string_write(struct buf *out, const char *key, const char *value);
 
 #endif

@@ -189,28 +189,6 @@ int wire_page_read(const void *text, size_t len, struct wire_page *ret)
     return r;
 }
 
-int wire_page_write(struct buf *out, const struct wire_page *p)
-{
-    const size_t start = out->len;
-    struct json_out o = {.buf = out};
-
-    json_open(&o, '{');
-    json_key(&o, "items");
-    json_open(&o, '[');
-    for (size_t i = 0; i < p->count; i++)
-        wire_sandbox_write(&o, &p->items[i], true);
-    json_close(&o, ']');
-    json_key(&o, "nextCursor");
-    if (p->next_cursor && p->next_cursor[0])
-        json_string(&o, p->next_cursor);
-    else
-        json_null(&o);
-    json_close(&o, '}');
-    if (o.err < 0)
-        buf_truncate(out, start);
-    return o.err;
-}
-
 #undef FIELD
 #define FIELD(member, key, type) JSON_FIELD(struct wire_create, member, key, type, JSON_OMIT)
 

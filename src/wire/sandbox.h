@@ -62,7 +62,6 @@ struct wire_page {
 void wire_page_done(struct wire_page *p);
 /* Also takes the bare array that servers before 0.180 answer. */
 int wire_page_read(const void *text, size_t len, struct wire_page *ret);
-int wire_page_write(struct buf *out, const struct wire_page *p);
 
 struct wire_volume_mount {
     char *id, *path, *subpath;

@@ -95,13 +95,6 @@ TEST(a_mount_is_found_by_place_and_by_sandbox)
     registry_entry_done(&e);
     assert_int_equal(registry_find_path("/usr", &e, NULL), -ENOENT);
 
-    assert_int_equal(registry_find_sandbox("box", &e), 0);
-    assert_string_equal(e.dir, "/tmp");
-    registry_entry_done(&e);
-    assert_int_equal(registry_find_sandbox("0123-id", &e), 0); /* both: the one with more of it */
-    assert_string_equal(e.path, "/");
-    registry_entry_done(&e);
-    assert_int_equal(registry_find_sandbox("none", &e), -ENOENT);
     registry_remove(ro);
     registry_remove(ri);
 }
