@@ -106,8 +106,10 @@ const struct semantics_row semantics_rows[] = {
      "another_object_is_never_touched a_save_of_theirs_is_never_replaced_unseen theirs_or_mine"},
     {"a file is saved again while an earlier save of it is in conflict",
      "Each save that did not build on the one before is kept, at its path and as PATH.~2~ and so "
-     "on.",
-     "a_second_conflict_of_a_file_does_not_hide_the_first"},
+     "on. It is in conflict, too, unless the file was opened to be read since: an editor that puts "
+     "its backup back does not go over what nobody here has seen.",
+     "a_second_conflict_of_a_file_does_not_hide_the_first "
+     "what_is_written_over_theirs_unseen_conflicts_too conflict.sh"},
     {"both append to one file", "Every line of both is there.",
      "both_who_append_are_there appends_of_both_all_survive"},
     {"the sandbox was restored, and holds the same content in new files", "That is no conflict.",

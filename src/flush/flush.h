@@ -160,6 +160,8 @@ int flush_parked(struct flush *f, int (*fn)(void *arg, const struct flush_parked
  * those before. Up to n bytes from off. -ENOENT: none. *ret_size (may be NULL): of the whole. */
 ssize_t flush_parked_read(struct flush *f, const char *path, uint64_t off, void *p, size_t n,
                           uint64_t *ret_size);
+/* Something at just that path is in conflict, and not settled. */
+bool flush_in_conflict(struct flush *f, const char *path);
 /*
  * Settles the conflict at path, and what stands on it. mine: ours is written over what is there now
  * (whatever it is); waits for it. Not mine: ours is given up. -ENOENT: nothing is parked there.

@@ -189,6 +189,17 @@ static bool is_shown_below(const struct parked *p, const char *path)
     return p->shown ? path_is_below(p->shown, path) : is_below(p, path);
 }
 
+bool flush_in_conflict(struct flush *f, const char *path)
+{
+    bool is = false;
+
+    lock_take(&f->lock);
+    for (const struct parked *p = f->parked; p && !is; p = p->next)
+        is = p->outcome == JOURNAL_CONFLICT && is_at(p, path);
+    lock_drop(&f->lock);
+    return is;
+}
+
 /* A copy of the list, so that nobody is called with the lock held. */
 int flush_parked(struct flush *f, int (*fn)(void *arg, const struct flush_parked *p), void *arg)
 {

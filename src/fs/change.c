@@ -314,6 +314,8 @@ static int append_locked(struct fs *fs, struct journal_record *rec, const struct
     rec->path = path;
     if (path2)
         rec->path2 = path2;
+    if (r == 0 && (rec->kind == JOURNAL_PATCH || rec->kind == JOURNAL_TRUNCATE))
+        unseen_stand_on_locked(fs, rec);
     if (r == 0)
         r = flush_append(fs->flush, rec, &c->seq);
     free(path);
@@ -523,6 +525,8 @@ static void failed_locked(struct fs *fs, struct change *c, const struct flush_en
     struct node *n = c->node;
 
     remember_late_locked(n, v->outcome == JOURNAL_CONFLICT ? -EIO : v->err);
+    if (v->outcome == JOURNAL_CONFLICT && writes(c->kind))
+        unseen_add_locked(fs, v->path, &n->attr);
     if (c->kind == JOURNAL_RENAME)
         move_back_locked(fs, c);
     if (makes(c->kind) && !n->deleted) {
@@ -597,6 +601,8 @@ static void ended_locked(struct fs *fs, struct change *c, const struct flush_end
         if (was.waiting == 0)
             forget_locked(fs, c->node);
     } else {
+        if (c->kind == JOURNAL_PATCH || c->kind == JOURNAL_TRUNCATE)
+            unseen_forget_locked(fs, v->path);
         done_locked(fs, c, c->node, &was, v, was.born_at == first_seq);
     }
     if (c->from) {

@@ -64,6 +64,8 @@ static struct fs_file *new_file_locked(struct fs *fs, struct node *n, int flags)
     file->late_open = file->late_seen = n->file->late_gen;
     if ((flags & O_ACCMODE) == O_RDWR)
         DL_APPEND(fs->mappable, file);
+    if ((flags & O_ACCMODE) != O_WRONLY && !(flags & O_TRUNC))
+        unseen_look_locked(fs, n);
     data_open_locked(n);
     n->file->wopens += flags_write(flags);
     fs->files_open++;

@@ -219,6 +219,7 @@ struct scan {
 };
 
 struct negative;
+struct unseen;
 struct taken_ino; /* an inode number shown for a file that has another one by now */
 
 struct fs {
@@ -267,6 +268,7 @@ struct fs {
     struct op *ops;
     struct change *changes;             /* that wait, by their number in the journal */
     struct waiting_name *waiting_names; /* that these make or take away */
+    struct unseen *unseen;              /* by their path in the sandbox */
     uint64_t groups;                    /* handles that may write, so far */
     struct node_dir *lru;               /* oldest listing first */
     struct node_file *unsent;
@@ -554,6 +556,17 @@ int change_late_locked(struct fs_file *file); /* a failure that its caller was n
 int change_lost_locked(const struct fs_file *file);
 void change_own(struct fs *fs); /* from now on flush tells us */
 void change_free_all_locked(struct fs *fs);
+
+/* ---- unseen.c ---- */
+
+/* A change of the content at path, which stood on base, is in conflict with what is there now. */
+void unseen_add_locked(struct fs *fs, const char *path, const struct remote_attr *base);
+/* A change of content is about to be journaled: if nobody has seen what is there it stands on that
+ * base, too. */
+void unseen_stand_on_locked(const struct fs *fs, struct journal_record *rec);
+void unseen_look_locked(struct fs *fs, const struct node *n); /* it is opened to be read */
+void unseen_forget_locked(struct fs *fs, const char *path);   /* it is what stood there then */
+void unseen_free_all_locked(struct fs *fs);
 
 /* ---- negative.c ---- */
 

@@ -50,15 +50,27 @@ is "keep theirs" "$(cat "$SBX/given-up" given-up)" "theirs given-up
 theirs given-up"
 fails "and then it is gone" cat "$CTL/conflicts/given-up"
 
-if have vim; then
-    echo "first" >"$SBX/edited"
-    echo refresh >"$CTL/ctl"
-    vim -Nu NONE -es edited -c 'normal oours' \
-        -c "silent !echo theirs edited >$SBX/e && mv $SBX/e $SBX/edited" -c 'w!' -c 'qa!' \
-        >/dev/null 2>&1
+# vim as a person starts it, with each of its ways to save: theirs comes while it has the file open,
+# before anything of ours or between two saves. Where it writes over the file itself (yes) it looks
+# once more, and says that the file has changed instead of writing to it.
+edit() {
+    vim -es "$1" -c "set backupcopy=$2" "${@:3}" -c "normal oours $1" \
+        -c "silent !echo theirs $1 >$SBX/t && mv $SBX/t $SBX/$1" \
+        -c 'try | w! | catch | cquit 7 | endtry' -c 'qa!' </dev/null >/dev/null 2>&1
+    told=$?
     "$DAYTONAFS" sync "$MNT" 2>/dev/null
-    is "vim: the sandbox's version stays" "$(cat "$SBX/edited")" "theirs edited"
-    check "vim: ours is kept" grep -rq ours "$CTL/conflicts"
+    is "vim, $2, $1: the sandbox's version stays" "$(cat "$SBX/$1")" "theirs $1"
+    [ "$1" = early-yes ] && [ $told = 7 ] ||
+        check "vim, $2, $1: ours is kept" grep -rqx "ours $1" "$CTL/conflicts"
+    fails "vim, $2, $1: nothing is both" grep -rl -e "ours $1" "$SBX"
+}
+if have vim; then
+    for way in auto yes no; do
+        echo first | tee "$SBX/early-$way" >"$SBX/late-$way"
+        echo refresh >"$CTL/ctl"
+        edit early-$way $way
+        edit late-$way $way -c 'normal omore' -c 'w!'
+    done
 fi
 
 # One that has another name is written in place, on either side, and at once.

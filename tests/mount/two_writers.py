@@ -7,7 +7,8 @@ so all versions of a file form a tree. What a writer took away without having kn
 be above the last version of the file: it was lost, unless it was set aside as a conflict.
 
     the sandbox's program   swaps a whole new version in, or writes over the file in place
-    a mount's               truncates and writes, writes over it in place, or swaps
+    a mount's               truncates and writes, writes over it in place, or swaps; if EDITOR is
+                            vim, that saves it, in one of its three ways
 
 Lines that are appended by all of them must all be there in the end, once each.
 """
@@ -15,12 +16,14 @@ import ctypes
 import errno
 import os
 import random
+import subprocess
 import sys
 import threading
 import time
 
 inside, end = sys.argv[1], time.monotonic() + float(sys.argv[2])
 mounts = list(zip(sys.argv[3::2], sys.argv[4::2]))
+scratch = inside + ".scratch"
 FILES = ["a", "b", "c"]
 KNOWN = (errno.ESTALE, errno.EIO, errno.EBUSY, errno.ENOENT)
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
@@ -91,7 +94,11 @@ def append(path, line):
 def swap(folder, f, version):
     new = f"{folder}/{f}.{version}.new"
     write_new(new, version)
-    exchange(new, f"{folder}/{f}")
+    try:
+        exchange(new, f"{folder}/{f}")
+    except FileNotFoundError:  # a save that goes by a rename is half done
+        os.unlink(new)
+        raise
     base[version] = read(new, f"{f}, swapped for {version}")
     os.unlink(new)
 
@@ -104,11 +111,15 @@ def swap_inside(f, version):
     note(f, f"{version} swapped for {base[version]}")
 
 
+def stat_of(path):
+    return os.stat(path if os.path.exists(path) else "/")
+
+
 def write_inside(f, version):
     with open(f"{inside}/{f}", "r+b", buffering=0) as out:
         base[version] = version_of(out.read(), f"{f} in the sandbox")
         os.pwrite(out.fileno(), content(version), 0)
-        if os.stat(f"{inside}/{f}").st_ino != os.fstat(out.fileno()).st_ino:
+        if not os.path.samestat(os.fstat(out.fileno()), stat_of(f"{inside}/{f}")):
             unsure.add(version)  # nobody may ever have been able to see it
         else:
             swaps.append((f, version, base[version]))
@@ -119,7 +130,10 @@ def sandbox_writer(seed):
     rnd, n = random.Random(seed), 0
     while time.monotonic() < end:
         n += 1
-        rnd.choice([swap_inside, swap_inside, write_inside])(rnd.choice(FILES), f"S{n}")
+        try:
+            rnd.choice([swap_inside, swap_inside, write_inside])(rnd.choice(FILES), f"S{n}")
+        except FileNotFoundError:
+            pass
         if n % 3 == 0:
             append(f"{inside}/log", f"S{n}")
         time.sleep(rnd.random() * 0.15)
@@ -146,12 +160,33 @@ def write_over(folder, f, version):
         os.close(fd)
 
 
+def save_with_vim(folder, f, version):
+    """As a person would: it asks before it writes over what it sees is another version by now."""
+    read_by_vim, new = f"{scratch}/{version}.was", f"{scratch}/{version}.new"
+    write_new(new, version)
+    way = ["auto", "yes", "no"][int(version[1:]) % 3]
+    done = subprocess.run(
+        ["vim", "-es", f, "-c", f"set backupcopy={way} nomore", "-c", f"silent w! {read_by_vim}",
+         "-c", "silent %delete _", "-c", f"silent 0read {new}", "-c", "silent g/^$/d _",
+         "-c", "try | silent w | catch | cquit | endtry", "-c", "if &modified | cquit | endif",
+         "-c", "qa!"],
+        cwd=folder, input=b"n\nn\nn\n", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        timeout=60)
+    if not os.path.exists(read_by_vim) or os.path.getsize(read_by_vim) == 0:
+        raise OSError(errno.ENOENT, "vim found nothing there")
+    base[version] = read(read_by_vim, f"{f} for {version}")
+    if done.returncode != 0:
+        raise OSError(errno.EIO, "vim did not save")
+
+
 def mount_writer(mount, name, seed):
     global longest
     folder = os.path.join(*mount)
     rnd, n = random.Random(seed), 0
     # Two mounts that exchange the same names at once can show each other's files for a moment.
     writes = [truncate_and_write, write_over] + ([swap] if len(mounts) == 1 else [])
+    if os.environ.get("EDITOR") == "vim":
+        writes = [save_with_vim]
     while time.monotonic() < end:
         n += 1
         f, version, began = rnd.choice(FILES), f"{name}{n}", time.monotonic()
@@ -216,6 +251,7 @@ def above(version):
     return out
 
 
+os.mkdir(scratch)
 for f in FILES:
     write_new(f"{inside}/{f}", "S0")
 open(f"{inside}/log", "w").close()

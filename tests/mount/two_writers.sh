@@ -10,7 +10,7 @@ MOUNT_OPTS=coherence=300ms
 have python3 || exit $SKIP
 
 inner=$WORK/inner
-mkdir "$inner" "$SBX/one" "$SBX/two"
+mkdir "$inner" "$SBX/one" "$SBX/two" "$SBX/three"
 trap 'cd /; fusermount3 -uz "$inner"; finish' EXIT
 path=$(cd "$MNT" && "$DAYTONAFS" exec -- pwd)
 check "a second mount" "$DAYTONAFS" mount "box:$path/two" "$inner" -o "helper=$HELPER,$MOUNT_OPTS"
@@ -24,3 +24,5 @@ writers() {
 }
 writers one "$MNT" one
 writers two "$MNT" two "$inner" .
+# An editor's whole save is several changes, and what it read is from before all of them.
+! have vim || EDITOR=vim writers three "$MNT" three

@@ -534,9 +534,51 @@ TEST(who_makes_or_empties_a_file_waits_while_the_journal_is_full)
     cancel_unref(cancel);
 }
 
+/* ---- over what nobody has seen ---- */
+
+static int save(struct rig *g, const char *text)
+{
+    struct fs_file *f;
+    int r = rig_open(g, "/f", O_WRONLY | O_TRUNC, &f);
+
+    assert_int_equal(r, 0);
+    r = fs_write(f, 0, text, strlen(text)) == (ssize_t)strlen(text) ? fs_fsync(f) : -EIO;
+    (void)rig_close(f);
+    return r;
+}
+
+/* An editor is told of the conflict, and puts its backup copy back: that must not go over theirs.
+ * Who has read it may write over it, as may who has settled the conflict. */
+TEST(what_is_written_over_theirs_unseen_conflicts_too)
+{
+    char text[64];
+    struct rig g;
+
+    UP(&g);
+    rig_put(&g, "/f", "first", 5);
+    usleep(120000);
+    assert_true(rig_read(&g, "/f", text, sizeof(text)) >= 0);
+    rig_put(&g, "/f", "theirs", 6);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(save(&g, i == 0 ? "ours" : "first"), -EIO);
+    rig_expect(&g, "/f", "theirs");
+    assert_true(rig_read(&g, "/f", text, sizeof(text)) >= 0);
+    assert_string_equal(text, "theirs");
+    assert_int_equal(save(&g, "over it"), 0);
+    rig_expect(&g, "/f", "over it");
+
+    rig_put(&g, "/f", "theirs again", 12);
+    assert_int_equal(save(&g, "ours"), -EIO);
+    assert_int_equal(fs_keep(g.fs, "/f", false), 0);
+    assert_int_equal(save(&g, "known by now"), 0);
+    rig_expect(&g, "/f", "known by now");
+    rig_down(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_written_over_theirs_unseen_conflicts_too),
         cmocka_unit_test(a_patch_of_a_large_file_fetches_nothing_even_if_it_is_read_elsewhere),
         cmocka_unit_test(a_block_that_was_written_whole_is_read_back_without_asking),
         cmocka_unit_test(what_was_whole_here_stays_whole_when_it_is_patched),
