@@ -163,32 +163,21 @@ void git_status(struct request *rq)
     git_unload(&g);
 }
 
+static void put_branch(struct json_out *o, char *line)
+{
+    json_string(o, line);
+}
+
 void git_branches(struct request *rq)
 {
     struct git_json g = {0};
     struct buf out = {0};
-    struct json_out o;
-    char *save = NULL;
     int r;
 
     if (!git_load(rq, &g))
         return;
     r = GIT(rq, &g, &out, "for-each-ref", "--format=%(refname:short)", "refs/heads");
-    if (r != 0) {
-        git_refuse(rq, r, &out);
-    } else {
-        o = reply_json(rq, 200);
-        json_open(&o, '{');
-        json_key(&o, "branches");
-        json_open(&o, '[');
-        for (char *p = out.data ? strtok_r(out.data, "\n", &save) : NULL; p;
-             p = strtok_r(NULL, "\n", &save))
-            json_string(&o, p);
-        json_close(&o, ']');
-        json_close(&o, '}');
-        reply_json_end(rq, &o);
-    }
-    buf_done(&out);
+    git_answer_lines(rq, r, &out, "branches", put_branch);
     git_unload(&g);
 }
 

@@ -29,6 +29,9 @@ int git_in(struct request *rq, const struct git_json *g, const char *cwd, const 
 void git_refuse(struct request *rq, int r, const struct buf *out);
 /* status without a body, or the refusal; out is done. */
 void git_answer(struct request *rq, int r, struct buf *out, int status);
+/* {key: [...]} with what put writes for each line of out, or the refusal; out is done. */
+void git_answer_lines(struct request *rq, int r, struct buf *out, const char *key,
+                      void (*put)(struct json_out *o, char *line));
 /* g->files, each ended by NUL, for --pathspec-from-file=-. */
 int git_name_files(const struct git_json *g, struct buf *out);
 

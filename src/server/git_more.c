@@ -156,44 +156,32 @@ void git_restore(struct request *rq)
 
 /* ---- remotes ---- */
 
+/* "NAME<TAB>URL (fetch)", and the same for push. */
+static void put_remote(struct json_out *o, char *line)
+{
+    char *url = strchr(line, '\t'), *end = strstr(line, " (fetch)");
+
+    if (!url || !end)
+        return;
+    *url++ = *end = '\0';
+    json_open(o, '{');
+    json_key(o, "name");
+    json_string(o, line);
+    json_key(o, "url");
+    json_string(o, url);
+    json_close(o, '}');
+}
+
 void git_remotes(struct request *rq)
 {
     struct git_json g = {0};
     struct buf out = {0};
-    struct json_out o;
-    char *save = NULL;
     int r;
 
     if (!git_load(rq, &g))
         return;
     r = GIT(rq, &g, &out, "remote", "-v");
-    if (r != 0) {
-        git_refuse(rq, r, &out);
-    } else {
-        o = reply_json(rq, 200);
-        json_open(&o, '{');
-        json_key(&o, "remotes");
-        json_open(&o, '[');
-        /* "NAME<TAB>URL (fetch)", and the same for push */
-        for (char *p = out.data ? strtok_r(out.data, "\n", &save) : NULL; p;
-             p = strtok_r(NULL, "\n", &save)) {
-            char *url = strchr(p, '\t'), *end = strstr(p, " (fetch)");
-
-            if (!url || !end)
-                continue;
-            *url++ = *end = '\0';
-            json_open(&o, '{');
-            json_key(&o, "name");
-            json_string(&o, p);
-            json_key(&o, "url");
-            json_string(&o, url);
-            json_close(&o, '}');
-        }
-        json_close(&o, ']');
-        json_close(&o, '}');
-        reply_json_end(rq, &o);
-    }
-    buf_done(&out);
+    git_answer_lines(rq, r, &out, "remotes", put_remote);
     git_unload(&g);
 }
 

@@ -165,6 +165,29 @@ void git_answer(struct request *rq, int r, struct buf *out, int status)
     buf_done(out);
 }
 
+void git_answer_lines(struct request *rq, int r, struct buf *out, const char *key,
+                      void (*put)(struct json_out *o, char *line))
+{
+    struct json_out o;
+    char *save = NULL;
+
+    if (r != 0) {
+        git_refuse(rq, r, out);
+    } else {
+        o = reply_json(rq, 200);
+        json_open(&o, '{');
+        json_key(&o, key);
+        json_open(&o, '[');
+        for (char *line = out->data ? strtok_r(out->data, "\n", &save) : NULL; line;
+             line = strtok_r(NULL, "\n", &save))
+            put(&o, line);
+        json_close(&o, ']');
+        json_close(&o, '}');
+        reply_json_end(rq, &o);
+    }
+    buf_done(out);
+}
+
 int git_name_files(const struct git_json *g, struct buf *out)
 {
     int r = 0;
