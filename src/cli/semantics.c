@@ -151,12 +151,13 @@ const struct semantics_row semantics_rows[] = {
     {"nobody uses the mount",
      "Nothing is sent, so that the sandbox can stop by itself. While it is stopped, what is known "
      "is shown; what is not starts it (wake=auto) or fails with EHOSTDOWN (wake=never).",
-     "an_idle_mount_asks_nothing long_idle.sh lifecycle.sh options.sh"},
+     "an_idle_mount_asks_nothing long_idle.sh long_lifetime.sh lifecycle.sh options.sh"},
     {"the sandbox is stopped, archived, paused, broken or deleted, or on its way there",
      "What is known is shown, what is written waits and is sent when it runs again; what needs it "
      "fails with EHOSTDOWN, soon; a change that was lost on the way and may have been made, with "
      "ECONNRESET. daytonafs-ctl(5) has the table of states.",
-     "states.sh lifecycle.sh a_question_whose_answer_is_lost_found_the_sandbox_down"},
+     "states.sh lifecycle.sh long_lifetime.sh "
+     "a_question_whose_answer_is_lost_found_the_sandbox_down"},
     {"another sandbox takes the name of one that was deleted",
      "It is never taken for that one: a mount is of an id. What was not sent stays in the journal; "
      "daytonafs recover lists and saves it.",

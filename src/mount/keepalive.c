@@ -7,13 +7,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* The shortest time after which a sandbox stops by itself is a minute. */
-#define INTERVAL_NS (30 * NS_PER_S)
-
 struct keepalive {
     struct daytona_sandbox *sandbox; /* borrowed */
     bool (*busy)(void *arg);
     void *arg;
+    int64_t every_ns;
     struct cancel *cancel;
     pthread_t thread;
 };
@@ -23,21 +21,22 @@ static void *keepalive_main(void *arg)
     struct keepalive *k = arg;
 
     cancel_bind(k->cancel);
-    while (cancel_sleep(INTERVAL_NS) == 0)
+    while (cancel_sleep(k->every_ns) == 0)
         if (k->busy(k->arg))
             (void)daytona_sandbox_keep_alive(k->sandbox); /* it is tried again soon */
     return NULL;
 }
 
 int keepalive_new(struct daytona_sandbox *sandbox, bool (*busy)(void *arg), void *arg,
-                  struct keepalive **ret)
+                  int64_t every_ns, struct keepalive **ret)
 {
     struct keepalive *k = calloc(1, sizeof(*k));
     int r;
 
     if (!k)
         return -ENOMEM;
-    *k = (struct keepalive){.sandbox = sandbox, .busy = busy, .arg = arg, .cancel = cancel_new()};
+    *k = (struct keepalive){
+        .sandbox = sandbox, .busy = busy, .arg = arg, .every_ns = every_ns, .cancel = cancel_new()};
     r = k->cancel ? -pthread_create(&k->thread, NULL, keepalive_main, k) : -ENOMEM;
     if (r < 0) {
         cancel_unref(k->cancel);

@@ -7,14 +7,15 @@
 #define MOUNT_KEEPALIVE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <daytona/sandbox.h>
 
 struct keepalive;
 
-/* busy is asked on a thread of its own, twice a minute. -EAGAIN: there can be no thread. */
+/* busy is asked on a thread of its own, every so often. -EAGAIN: there can be no thread. */
 int keepalive_new(struct daytona_sandbox *sandbox, bool (*busy)(void *arg), void *arg,
-                  struct keepalive **ret);
+                  int64_t every_ns, struct keepalive **ret);
 struct keepalive *keepalive_free(struct keepalive *k); /* takes NULL; does not wait for answers */
 
 #endif

@@ -79,6 +79,8 @@ const struct option_row options_table[] = {
      "how long to wait for it to start"},
     {"keepalive", OPTION_CHOICE, FIELD(keepalive), 0, keepalive_choices, "off",
      "busy: no autostop while a file is open for writing, a change is unsent or a job runs"},
+    {"keepalive_every", OPTION_DURATION, FIELD(keepalive_ns), 0, NULL, "30s",
+     "how often it looks, and says so; a sandbox stops after a minute or more"},
     {"durability", OPTION_CHOICE, FIELD(durability), 0, durability_choices, "fsync",
      "what is in the sandbox when it returns: fsync; close, too; sync: every call. Without the "
      "helper fsync is as close"},
@@ -279,6 +281,8 @@ static int check_value(const struct options *o, const struct option_row *row, st
         (void)buf_printf(why, "ctl_name=%s: it must be one name, short and without '/'", text);
     else if (row->field == FIELD(op_timeout_ns) && o->op_timeout_ns == 0)
         (void)buf_puts(why, "op_timeout=0: every operation needs an end; use 1s or more");
+    else if (row->field == FIELD(keepalive_ns) && o->keepalive_ns < INT64_C(100000000))
+        (void)buf_puts(why, "keepalive_every: at least 100ms");
     else if (row->field == FIELD(coherence_ns) && o->coherence_ns > INT64_C(3600000000000))
         (void)buf_puts(why, "coherence: at most 1h");
     else if (row->field == FIELD(meta_bytes) && o->meta_bytes < 1 << 20)

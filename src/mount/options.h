@@ -32,7 +32,7 @@ struct options {
     int64_t coherence_ns;
     char *cache_dir; /* "": options_cache_dir */
     uint64_t cache_bytes, meta_bytes;
-    int64_t op_timeout_ns, wake_timeout_ns, drain_timeout_ns;
+    int64_t op_timeout_ns, wake_timeout_ns, drain_timeout_ns, keepalive_ns;
     int wake, keepalive, durability, symlinks, helper, ctl;
     char *journal_dir; /* "": options_journal_dir */
     uint64_t journal_bytes;

@@ -405,7 +405,7 @@ static int open_keepalive(struct stack *s, struct buf *why)
     int r = 0;
 
     if (s->options->keepalive == KEEPALIVE_BUSY)
-        r = keepalive_new(s->sandbox, is_busy, s, &s->keepalive);
+        r = keepalive_new(s->sandbox, is_busy, s, s->options->keepalive_ns, &s->keepalive);
     return r < 0 ? fail(s, r, why) : EXITCODE_OK;
 }
 

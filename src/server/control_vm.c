@@ -88,6 +88,8 @@ static int copy_to_child(struct sandbox *sb, struct jail *jail, struct sandbox *
     r = tree_copy_path(sb->folder, child->folder);
     if (r == 0)
         r = tree_copy_path(sb->tmp, child->tmp);
+    if (r == 0)
+        r = tree_copy_path(sb->var_tmp, child->var_tmp);
     (void)jail_freeze(jail, false); /* fails when the sandbox has ended */
     return r;
 }

@@ -94,6 +94,7 @@ static int fill_plan(const struct jail_config *config, int control, struct jail_
 {
     if (snprintf(plan->folder, PATH_MAX, "%s", config->folder) >= PATH_MAX ||
         snprintf(plan->tmp, PATH_MAX, "%s", config->tmp) >= PATH_MAX ||
+        snprintf(plan->var_tmp, PATH_MAX, "%s", config->var_tmp) >= PATH_MAX ||
         snprintf(plan->mountpoint, PATH_MAX, "%s", config->mountpoint) >= PATH_MAX)
         return -ENAMETOOLONG;
     snprintf(plan->hostname, sizeof(plan->hostname), "%s", config->hostname);

@@ -21,6 +21,7 @@ enum { JAIL_BINDS_MAX = 16 };
 struct jail_config {
     const char *folder;     /* the sandbox's home, on the host */
     const char *tmp;        /* its /tmp, on the host */
+    const char *var_tmp;    /* its /var/tmp */
     const char *mountpoint; /* an empty directory to build the root on; may be shared */
     const char *hostname;
     /* More folders that it sees; only with isolation. Paths are absolute and clean. */

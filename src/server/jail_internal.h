@@ -39,7 +39,7 @@ struct jail_hello {
 
 /* Everything the new process needs, made before the fork. */
 struct jail_plan {
-    char folder[PATH_MAX], tmp[PATH_MAX], mountpoint[PATH_MAX];
+    char folder[PATH_MAX], tmp[PATH_MAX], var_tmp[PATH_MAX], mountpoint[PATH_MAX];
     char resolver[PATH_MAX]; /* what /etc/resolv.conf links to below /run; "": it does not */
     char hostname[65];
     struct {

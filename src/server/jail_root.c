@@ -263,8 +263,10 @@ static int fill_root(const struct jail_plan *plan, const char **ret_step)
     r = bind(plan->folder, "home/daytona", false);
     if (r < 0)
         return r;
-    *ret_step = "the sandbox's /tmp";
+    *ret_step = "the sandbox's /tmp and /var/tmp";
     r = bind(plan->tmp, "tmp", false);
+    if (r == 0)
+        r = bind(plan->var_tmp, "var/tmp", false);
     if (r < 0)
         return r;
     *ret_step = "mounting a volume";

@@ -188,6 +188,7 @@ static struct sandbox *make(struct server *s, const struct wire_create *c, const
     sb->name = given_or(c->name, sb->id);
     sb->folder = folder ? strdup(folder) : store_dir(s, sb->id, "home");
     sb->tmp = store_dir(s, sb->id, "tmp");
+    sb->var_tmp = store_dir(s, sb->id, "var-tmp");
     sb->user = given_or(c->user, "daytona");
     sb->target = given_or(c->target, "local");
     sb->signing_key = strdup("");
@@ -197,10 +198,11 @@ static struct sandbox *make(struct server *s, const struct wire_create *c, const
     sb->network_allow_list = given_or(c->network_allow_list, "");
     sb->domain_allow_list = given_or(c->domain_allow_list, "");
     sb->snapshot = given_or(c->snapshot, c->dockerfile && *c->dockerfile ? "" : "daytona-local");
-    if (!sb->name || !sb->folder || !sb->tmp || !sb->user || !sb->target || !sb->snapshot ||
-        !sb->signing_key || !sb->sandbox_class || !sb->parent_id || !sb->dockerfile ||
-        !sb->network_allow_list || !sb->domain_allow_list || copy_pairs(&c->env, &sb->env) < 0 ||
-        copy_pairs(&c->labels, &sb->labels) < 0 || copy_mounts(c, sb) < 0)
+    if (!sb->name || !sb->folder || !sb->tmp || !sb->var_tmp || !sb->user || !sb->target ||
+        !sb->snapshot || !sb->signing_key || !sb->sandbox_class || !sb->parent_id ||
+        !sb->dockerfile || !sb->network_allow_list || !sb->domain_allow_list ||
+        copy_pairs(&c->env, &sb->env) < 0 || copy_pairs(&c->labels, &sb->labels) < 0 ||
+        copy_mounts(c, sb) < 0)
         goto fail;
     sb->given = folder != NULL;
     sb->created_ms = sb->updated_ms = sb->state_ms = sb->active_ms = now_ms();
@@ -392,6 +394,7 @@ int sandbox_start(struct sandbox *sb, struct buf *why)
     struct jail_config config = {
         .folder = sb->folder,
         .tmp = sb->tmp,
+        .var_tmp = sb->var_tmp,
         .mountpoint = s->mountpoint,
         .hostname = sb->id,
         .isolate = s->isolate,

@@ -236,7 +236,7 @@ static int try_isolation(struct server *s, struct buf *why)
     struct jail *jail = NULL;
     int r;
 
-    config.folder = config.tmp = s->state_dir;
+    config.folder = config.tmp = config.var_tmp = s->state_dir;
     r = jail_start(&config, &jail, &step);
     if (r == 0) {
         jail_end(jail);

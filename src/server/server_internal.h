@@ -66,6 +66,7 @@ struct sandbox {
     char *id;
     char *folder; /* host path of the home */
     char *tmp;    /* host path of /tmp */
+    char *var_tmp;
     char *user, *target, *snapshot;
     char *sandbox_class; /* "container"; "linux-vm": it can pause and fork */
     char *parent_id;     /* whose fork it is; "": nobody's */

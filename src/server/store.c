@@ -58,6 +58,7 @@ void store_free(struct sandbox *sb)
 {
     json_unload(fields, ARRAY_LEN(fields), sb);
     free(sb->tmp);
+    free(sb->var_tmp);
     free(sb);
 }
 
@@ -103,7 +104,9 @@ int store_make_dirs(struct sandbox *sb)
     int r;
 
     r = path_make_dirs(sb->tmp, 0700);
-    if (r == 0 && chmod(sb->tmp, 01777) < 0)
+    if (r == 0)
+        r = path_make_dirs(sb->var_tmp, 0700);
+    if (r == 0 && (chmod(sb->tmp, 01777) < 0 || chmod(sb->var_tmp, 01777) < 0))
         r = -errno;
     if (r == 0 && !sb->given)
         r = path_make_dirs(sb->folder, 0755);
@@ -202,12 +205,15 @@ static int load_one(void *arg, const cJSON *element)
     sb->state = sb->archived ? SB_ARCHIVED : SB_STOPPED;
     sb->state_ms = clock_real_ns() / NS_PER_MS;
     sb->tmp = store_dir(s, sb->id, "tmp");
-    if (!path_name_valid(sb->id, strlen(sb->id)) || !sb->tmp ||
+    sb->var_tmp = store_dir(s, sb->id, "var-tmp");
+    if (!path_name_valid(sb->id, strlen(sb->id)) || !sb->tmp || !sb->var_tmp ||
         sb->volume_ids.count != sb->volume_paths.count ||
         sb->volume_ids.count != sb->volume_subpaths.count) {
         store_free(sb);
         return -EPROTO;
     }
+    if (mkdir(sb->var_tmp, 0700) == 0) /* an earlier version had none */
+        (void)chmod(sb->var_tmp, 01777);
     for (end = &s->sandboxes; *end; end = &(*end)->next)
         ;
     *end = sb;

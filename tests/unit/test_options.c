@@ -88,6 +88,7 @@ TEST(a_wrong_option_is_explained)
         {"uid=4294967295", "neither a number nor a user"},
         {"ctl_name=a/b", "one name"},
         {"ctl_name=", "one name"},
+        {"keepalive_every=1ms", "at least 100ms"},
         {"op_timeout=0", "needs an end"},
         {"meta_cache=0", "at least 1M"},
         {"ro,wake=never,nope=1", "unknown option 'nope'"},
