@@ -85,7 +85,12 @@ const struct semantics_row semantics_rows[] = {
      "reader.sh a_reader_sees_whole_versions_only "
      "a_file_is_replaced_by_a_new_inode_with_the_old_ones_mode a_file_with_two_names_keeps_both "
      "little_in_a_large_file_is_written_in_place"},
-    {"a file that is open and unlinked, or replaced", "It can be read and written on.",
+    {"a file that is open and unlinked, or replaced",
+     "It can be read and written on. What of it is not here is kept in the sandbox until it is "
+     "closed, or fetched before its name goes where it cannot be kept: on another file system than "
+     "the helper's, and while it has other names.",
+     "kept.sh an_unlinked_file_is_read_on_where_the_sandbox_keeps_it "
+     "where_nothing_can_be_kept_all_is_fetched_before_the_name_goes "
      "an_unlinked_open_file_works_on_and_is_never_sent what_is_replaced_while_open_stays_readable"},
     {"a program that walks over the whole mount",
      "It never comes into the control files: they are found by name, or with ctl=visible through a "

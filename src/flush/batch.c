@@ -24,6 +24,7 @@ struct sending *batch_free(struct sending *s)
     free(s->changes);
     free(s->v);
     free(s->pieces);
+    free(s->kept);
     buf_done(&s->data);
     staging_free(s->staging);
     free(s);
@@ -248,6 +249,17 @@ static enum remote_change_kind kind_of(enum journal_kind kind)
     return 0;
 }
 
+/* Does somebody here read on what loses its name by it? */
+static bool is_kept(struct flush *f, uint64_t seq)
+{
+    struct kept *keep = NULL;
+
+    lock_take(&f->lock);
+    HASH_FIND(hh, f->kept, &seq, sizeof(seq), keep);
+    lock_drop(&f->lock);
+    return keep != NULL;
+}
+
 static int begin_op(struct flush *f, const struct sending *s, struct op *op,
                     const struct journal_record *rec)
 {
@@ -264,6 +276,10 @@ static int begin_op(struct flush *f, const struct sending *s, struct op *op,
     if (rec->kind == JOURNAL_RENAME)
         v->flags = (rec->flags & RENAME_NOREPLACE ? REMOTE_CHANGE_NOREPLACE : 0u) |
                    (rec->flags & RENAME_EXCHANGE ? REMOTE_CHANGE_EXCHANGE : 0u);
+    if ((rec->kind == JOURNAL_UNLINK || rec->kind == JOURNAL_RENAME) && is_kept(f, rec->seq)) {
+        v->flags |= REMOTE_CHANGE_KEEP;
+        v->key = rec->seq;
+    }
     r = resolve(f, s, op, JOURNAL_AT, &rec->object[JOURNAL_AT], op->hash[0], &v->at);
     if (r == 0 && op->first->at2)
         r = resolve(f, s, op, JOURNAL_AT2, &rec->object[JOURNAL_AT2], op->hash[1], &v->at2);
@@ -507,6 +523,25 @@ int batch_build_fsync(struct flush *f, struct sending **ret)
     return r;
 }
 
+/* What is to stay kept from now on: of all that went before, the rest is given up. */
+static int note_kept(struct flush *f, struct sending *s)
+{
+    size_t n = 0;
+
+    free(s->kept);
+    s->kept = calloc(REMOTE_KEPT, sizeof(*s->kept));
+    if (!s->kept)
+        return -ENOMEM;
+    lock_take(&f->lock);
+    for (const struct kept *k = f->kept; k && n < REMOTE_KEPT; k = k->hh.next)
+        s->kept[n++] = k->seq;
+    f->lets_go = false;
+    lock_drop(&f->lock);
+    s->batch.kept = s->kept;
+    s->batch.kept_count = n;
+    return 0;
+}
+
 /*
  * The ranges of the note say which records each change has, so that what another process sent can
  * be told apart: those of one change, then {0, 0}, which is no record.
@@ -532,7 +567,9 @@ int batch_begin(struct flush *f, struct sending *s)
             ranges[n++] = (struct journal_range){0, 0};
     }
     note_fsyncs(f, s);
-    r = remote_batch_digest(&s->batch, s->batch.digest);
+    r = note_kept(f, s);
+    if (r == 0)
+        r = remote_batch_digest(&s->batch, s->batch.digest);
     if (r == 0)
         r = journal_begin_batch(f->journal, ranges, n, s->batch.digest, &s->batch.number);
     free(ranges);

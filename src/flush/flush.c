@@ -91,6 +91,11 @@ struct flush *flush_free(struct flush *f)
     free(f->said);
     park_done(f);
     end_done(f);
+    for (struct kept *k = f->kept, *next; k; k = next) {
+        next = k->hh.next;
+        HASH_DEL(f->kept, k);
+        free(k);
+    }
     queue_done(f);
     cancel_unref(f->cancel);
     pthread_cond_destroy(&f->work);
@@ -130,7 +135,8 @@ static void release_name(struct flush *f, const struct change *c)
         maker->group->ready_seq = maker->seq;
 }
 
-int flush_append(struct flush *f, const struct journal_record *rec, uint64_t *ret_seq)
+static int append(struct flush *f, const struct journal_record *rec, struct kept *keep,
+                  uint64_t *ret_seq)
 {
     struct journal_record copy = *rec;
     struct change *c;
@@ -156,10 +162,70 @@ int flush_append(struct flush *f, const struct journal_record *rec, uint64_t *re
         c->lost = lost;
         f->lost += lost;
         *ret_seq = seq;
+        if (keep) {
+            keep->seq = seq;
+            HASH_ADD(hh, f->kept, seq, sizeof(keep->seq), keep);
+        }
         send_wake(f);
     }
     lock_drop(&f->lock);
     return r;
+}
+
+int flush_append(struct flush *f, const struct journal_record *rec, uint64_t *ret_seq)
+{
+    return append(f, rec, NULL, ret_seq);
+}
+
+/* ---- what stays readable ---- */
+
+int flush_append_keep(struct flush *f, const struct journal_record *rec, uint64_t *ret_seq)
+{
+    struct kept *keep = calloc(1, sizeof(*keep));
+    int r = keep ? append(f, rec, keep, ret_seq) : -ENOMEM;
+
+    if (r < 0)
+        free(keep);
+    return r;
+}
+
+bool flush_may_keep(struct flush *f)
+{
+    bool may;
+
+    lock_take(&f->lock);
+    may = HASH_COUNT(f->kept) < REMOTE_KEPT;
+    lock_drop(&f->lock);
+    return may;
+}
+
+void flush_unkeep(struct flush *f, uint64_t seq)
+{
+    struct kept *keep = NULL;
+
+    lock_take(&f->lock);
+    HASH_FIND(hh, f->kept, &seq, sizeof(seq), keep);
+    if (keep) {
+        HASH_DEL(f->kept, keep);
+        f->lets_go = true;
+    }
+    lock_drop(&f->lock);
+    free(keep);
+}
+
+char *flush_kept_path(struct flush *f, const struct remote_info *info, uint64_t seq)
+{
+    return remote_kept_path(info, journal_client(f->journal), seq);
+}
+
+bool flush_lets_go(struct flush *f)
+{
+    bool lets_go;
+
+    lock_take(&f->lock);
+    lets_go = f->lets_go;
+    lock_drop(&f->lock);
+    return lets_go;
 }
 
 int flush_room_now(struct flush *f)

@@ -89,6 +89,17 @@ struct flush *flush_free(struct flush *f);
  * object that was told meanwhile is looked after. Errors are journal_append's.
  */
 int flush_append(struct flush *f, const struct journal_record *rec, uint64_t *ret_seq);
+/*
+ * The same of an UNLINK, or a RENAME over a file, of a file that is open here: once it has ended
+ * well and `other` is there, that is what can be fetched at the path, until flush_unkeep. Of the
+ * changes of an earlier process nothing is kept. Only when flush_may_keep says so.
+ */
+int flush_append_keep(struct flush *f, const struct journal_record *rec, uint64_t *ret_seq);
+bool flush_may_keep(struct flush *f);
+void flush_unkeep(struct flush *f, uint64_t seq); /* told with the next batch */
+char *flush_kept_path(struct flush *f, const struct remote_info *info, uint64_t seq);
+/* Has something been given up, of which the sandbox was not told yet? */
+bool flush_lets_go(struct flush *f);
 /* Before flush_append, with no lock held: waits while the journal is over its soft limit. -EINTR.
  */
 int flush_room(struct flush *f);

@@ -77,6 +77,12 @@ struct change {
     UT_hash_handle hh; /* by seq */
 };
 
+/* What a change keeps readable. */
+struct kept {
+    uint64_t seq;
+    UT_hash_handle hh;
+};
+
 /* How a change ended. Kept for a while, for who names it without having heard. */
 struct end {
     struct change *c;
@@ -201,6 +207,7 @@ struct sending {
     bool too_large;          /* its data must be staged */
     bool staged;             /* its blobs are in the sandbox */
     unsigned stagings;       /* that were lost */
+    uint64_t *kept;          /* owned */
     bool begun;              /* the journal has its number: it may be known in the sandbox */
 };
 
@@ -229,6 +236,8 @@ struct flush {
     uint64_t parked_ever; /* by this process */
     struct recent *recent;
     struct waiter *waiters;
+    struct kept *kept;
+    bool lets_go; /* one was given up since the last batch began */
     uint64_t stamp;
     size_t lost;
     unsigned pressed; /* who waits for room in the journal */

@@ -35,6 +35,7 @@ struct change {
     bool sets_mtime;
     int64_t start_ns;     /* monotonic: when it was made here */
     struct node *node;    /* counted */
+    struct node *kept;    /* counted; what it keeps readable */
     struct node *from;    /* counted; of a LINK: the name that was there already */
     struct node **others; /* counted, owned: names that share what it moves */
     size_t other_count;
@@ -195,6 +196,7 @@ static void free_change_locked(struct fs *fs, struct change *c, uint64_t seq)
     for (size_t i = 0; i < c->other_count; i++)
         node_unref_locked(fs, c->others[i]);
     free(c->others);
+    node_unref_locked(fs, c->kept);
     node_unref_locked(fs, c->from);
     node_unref_locked(fs, c->node);
     free(c);
@@ -251,6 +253,14 @@ static void give_up_locked(struct fs *fs, struct change *c)
     free_change_locked(fs, c, fs->seq);
 }
 
+/* What is read on; unless it was closed meanwhile. */
+static struct node *kept_of_locked(const struct change_about *a)
+{
+    struct node *n = a->target ? a->target : a->node;
+
+    return a->keep && n->file && n->file->opens > 0 ? node_ref_locked(n) : NULL;
+}
+
 static struct change *new_change_locked(struct fs *fs, enum journal_kind kind,
                                         const struct change_about *a)
 {
@@ -262,6 +272,7 @@ static struct change *new_change_locked(struct fs *fs, enum journal_kind kind,
     c->start_ns = clock_mono_ns();
     c->node = node_ref_locked(a->node);
     c->from = a->from ? node_ref_locked(a->from) : NULL;
+    c->kept = kept_of_locked(a);
     if (a->dir)
         c->names[0] = mark_name_locked(fs, a->dir, a->name);
     if (a->new_dir)
@@ -317,7 +328,8 @@ static int append_locked(struct fs *fs, struct journal_record *rec, const struct
     if (r == 0 && (rec->kind == JOURNAL_PATCH || rec->kind == JOURNAL_TRUNCATE))
         unseen_stand_on_locked(fs, rec);
     if (r == 0)
-        r = flush_append(fs->flush, rec, &c->seq);
+        r = c->kept ? flush_append_keep(fs->flush, rec, &c->seq)
+                    : flush_append(fs->flush, rec, &c->seq);
     free(path);
     free(path2);
     return r;
@@ -348,6 +360,8 @@ int change_append_locked(struct fs *fs, struct journal_record *rec, const struct
     r = append_locked(fs, rec, a, c);
     if (r == 0) {
         count_locked(fs, c, rec);
+        if (c->kept)
+            keep_begun_locked(c->kept, c->seq);
         return 0;
     }
     give_up_locked(fs, c);
@@ -614,6 +628,8 @@ static void ended_locked(struct fs *fs, struct change *c, const struct flush_end
     }
     for (size_t i = 0; i < c->other_count; i++)
         other_ended_locked(fs, c, c->others[i], v, ok);
+    if (c->kept)
+        keep_ended_locked(fs, c->kept, c->seq, ok ? &v->other : NULL);
     free_change_locked(fs, c, seq);
 }
 
@@ -705,6 +721,11 @@ static int wait_for(struct fs *fs, uint64_t seq)
     fs_lock(fs);
     HASH_FIND(hh, fs->changes, &seq, sizeof(seq), c);
     return c ? (r < 0 ? r : -EIO) : 0;
+}
+
+int change_settle_one(struct fs *fs, uint64_t seq)
+{
+    return wait_for(fs, seq);
 }
 
 int change_settle_path(struct fs *fs, struct node *n)

@@ -110,8 +110,12 @@ int fs_sync(struct fs *fs, const char *path, struct buf *left)
     r = take_mapped(fs, left);
     if (r < 0)
         return r;
-    if (fs->flush)
-        return flush_barrier(fs->flush, path, NULL, left);
+    if (fs->flush) {
+        r = flush_barrier(fs->flush, path, NULL, left);
+        if (r == 0 && !path && flush_lets_go(fs->flush)) /* nothing goes that would take it along */
+            (void)flush_fsync(fs->flush, fs->root_path);
+        return r;
+    }
     fs_lock(fs);
     r = collect_unsent(fs, path, &v, &count);
     if (r < 0) {

@@ -107,7 +107,9 @@ int data_fetch_range(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes
     uint64_t got = 0;
     int r;
 
-    r = held ? node_path_locked(fs, n, &path) : -ESTALE;
+    r = !held      ? -ESTALE
+        : nf->kept ? keep_path_locked(fs, n, &path)
+                   : node_path_locked(fs, n, &path);
     fs_unlock(fs);
     if (r == 0)
         r = remote_fetch(fs->remote, path, &version, off, bytes, blob_fd(b), &got);
@@ -119,6 +121,8 @@ int data_fetch_range(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes
     }
     blob_unref(b);
     fs_lock(fs);
+    if (r == 0 && nf->kept && nf->blob && data_whole_locked(n))
+        keep_drop_locked(fs, n);
     fs_wake(fs);
     free(path);
     return r;
@@ -140,6 +144,8 @@ int data_fetch(struct fs *fs, struct node *n, uint64_t off, uint64_t window, uns
         return fs_wait(fs);
     if (change_hidden_locked(n))
         return settle(fs, n); /* then whoever wants it looks again */
+    if (n->deleted && !n->file->kept)
+        return keep_settle(fs, n);
     r = data_blob_locked(fs, n);
     if (r < 0)
         return r;
@@ -148,13 +154,15 @@ int data_fetch(struct fs *fs, struct node *n, uint64_t off, uint64_t window, uns
         return fs_wait(fs);
     if (r <= 0)
         return r;
-    if (n->deleted || node_gone_locked(n)) {
+    if (!n->file->kept && node_gone_locked(n)) {
         blob_settle(n->file->blob, start, bytes, false);
         return -ESTALE;
     }
     r = data_fetch_range(fs, n, start, bytes);
     if (!version_moved(r))
         return r;
+    if (n->deleted)
+        return -ESTALE;
 
     /* Changed in place: what comes next is of the new version. Replaced, or gone: the end. */
     if ((*stale)-- == 0)
@@ -374,20 +382,4 @@ void data_keep_locked(struct fs *fs, struct node *n)
     cache_put(fs->cache, &key, nf->blob);
     if (data_whole_locked(n))
         n->file->kept_id = blob_id(nf->blob);
-}
-
-int data_keep_for_handles(struct fs *fs, struct node *n)
-{
-    int r;
-
-    if (!n->file || n->file->opens == 0 || (node_local(n) && data_whole_locked(n)))
-        return 0;
-    data_open_locked(n);
-    r = data_fetch_all(fs, n);
-    data_close_locked(n);
-    if (r == -EINTR)
-        return r;
-    if (r < 0) /* the handles get ESTALE for what is missing; the name goes all the same */
-        fs_report(fs, 0, n->name, r, "could not be read before its name went");
-    return 0;
 }

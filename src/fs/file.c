@@ -84,6 +84,8 @@ static void free_file_locked(struct fs_file *file)
     if (n->file->opens == 1)
         data_keep_locked(file->fs, n);
     data_close_locked(n);
+    if (n->file->opens == 0)
+        keep_drop_locked(file->fs, n);
     file->fs->files_open--;
     file->fs->files_written -= flags_write(file->flags);
     if (file->fs->flush && file->group)

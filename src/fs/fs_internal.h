@@ -69,6 +69,8 @@ struct node_file {
     struct remote_attr version;
     uint64_t kept_id;   /* blob_id that was left to the mounts that come when it was whole */
     uint64_t opened_id; /* blob_id that the kernel's pages are of; 0: of none */
+    uint64_t kept_by;   /* the change that takes its last name, and keeps it readable; 0: none */
+    bool kept;          /* and has: `version` can be read there */
     unsigned opens, wopens;
     bool local;
     bool writing; /* one thread at a time changes the blob's data or size */
@@ -521,6 +523,7 @@ struct change_about {
     struct node *dir, *new_dir;  /* NULL: no name comes or goes */
     const char *name, *new_name; /* in them */
     struct node *target;         /* rename: what is replaced; NULL: nothing */
+    bool keep;                   /* what loses its name is read on here: see keep.c */
 };
 
 /* Before fs.lock is taken: waits while the journal is too full. -EINTR. */
@@ -542,6 +545,8 @@ bool change_unborn_locked(const struct node *dir);
 int change_settle_path(struct fs *fs, struct node *n);
 /* Waits until no change of n, or of what is below it, waits, and its path is there. May wait. */
 int change_settle(struct fs *fs, struct node *n);
+/* The same for one change. May wait. */
+int change_settle_one(struct fs *fs, uint64_t seq);
 /* The same for a name, whatever it is of. May wait. */
 int change_settle_name(struct fs *fs, struct node *dir, const char *name);
 /* Nothing of both waits. */
@@ -641,8 +646,23 @@ void data_recall(struct fs *fs, struct node *n);
 void data_keep_locked(struct fs *fs, struct node *n);
 struct cache_key data_key_of(const struct remote_attr *version);
 bool data_kept_locked(const struct fs *fs, const struct node *n); /* perhaps */
-/* Before the name goes: all of what is open. Only -EINTR stops it. May wait. */
-int data_keep_for_handles(struct fs *fs, struct node *n);
+
+/* ---- keep.c: what is open, and loses its last name ---- */
+
+/*
+ * Before the name goes: what is open must stay readable. waits: the change that takes the name will
+ * wait, and may keep the file in the sandbox (*ret_keep); else all of it is fetched. Only -EINTR
+ * stops it. May wait.
+ */
+int keep_for_handles(struct fs *fs, struct node *n, bool waits, bool *ret_keep);
+void keep_begun_locked(struct node *n, uint64_t seq);
+/* The change has ended; other: what it says is kept, NULL: nothing. */
+void keep_ended_locked(struct fs *fs, struct node *n, uint64_t seq,
+                       const struct remote_attr *other);
+void keep_drop_locked(struct fs *fs, struct node *n); /* nobody reads it there any more */
+/* n's content can be asked for now, though it has no name. May wait. -ESTALE: it cannot. */
+int keep_settle(struct fs *fs, struct node *n);
+int keep_path_locked(struct fs *fs, const struct node *n, char **ret);
 
 /* ---- follow.c: a name that is another file's by now ---- */
 

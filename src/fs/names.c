@@ -531,14 +531,16 @@ static int remove_there(struct fs *fs, struct node *dir, const char *name, struc
     return r;
 }
 
-static int remove_waiting_locked(struct fs *fs, struct node *dir, const char *name, struct node *n)
+static int remove_waiting_locked(struct fs *fs, struct node *dir, const char *name, struct node *n,
+                                 bool keep)
 {
     struct journal_record rec = {.kind = n->dir ? JOURNAL_RMDIR : JOURNAL_UNLINK};
     int r;
 
     if (n->dir && n->dir->children)
         return -ENOTEMPTY;
-    r = change_append_locked(fs, &rec, &(struct change_about){.node = n, .dir = dir, .name = name});
+    r = change_append_locked(
+        fs, &rec, &(struct change_about){.node = n, .dir = dir, .name = name, .keep = keep});
     if (r == 0) {
         change_dir_locked(fs, dir, n->dir ? -1 : 0);
         names_deleted_locked(fs, n, true);
@@ -548,7 +550,7 @@ static int remove_waiting_locked(struct fs *fs, struct node *dir, const char *na
 
 /* All is checked. n is counted by the caller. */
 static int remove_now(struct fs *fs, struct node *dir, const char *name, struct node *n,
-                      bool waiting)
+                      bool waiting, bool keep)
 {
     struct op op;
     int r;
@@ -561,7 +563,8 @@ static int remove_now(struct fs *fs, struct node *dir, const char *name, struct 
     else if (node_child_locked(dir, name) != n || node_gone_locked(dir))
         r = -ENOENT;
     else
-        r = waiting ? remove_waiting_locked(fs, dir, name, n) : remove_there(fs, dir, name, n);
+        r = waiting ? remove_waiting_locked(fs, dir, name, n, keep)
+                    : remove_there(fs, dir, name, n);
     op_end_locked(fs, &op);
     return r;
 }
@@ -587,7 +590,7 @@ static int remove_can_wait(struct fs *fs, struct node *n, int64_t since, bool *r
 static int remove_name(struct fs *fs, struct node *dir, const char *name, bool want_dir)
 {
     const int64_t since = fs_since(fs);
-    bool waiting = false;
+    bool waiting = false, keep = false;
     struct node *n;
     int64_t known_ns;
     int r;
@@ -603,13 +606,13 @@ static int remove_name(struct fs *fs, struct node *dir, const char *name, bool w
     if (r == 0 && !want_dir && n->dir)
         r = -EISDIR;
     if (r == 0)
-        r = data_keep_for_handles(fs, n);
-    if (r == 0)
         r = remove_can_wait(fs, n, since, &waiting);
+    if (r == 0)
+        r = keep_for_handles(fs, n, waiting, &keep);
     if (r == 0 && !waiting && n->attr.nlink > 1 && node_unsent(n))
         r = send_node(fs, n); /* it is the content of its other names, too */
     if (r == 0)
-        r = remove_now(fs, dir, name, n, waiting);
+        r = remove_now(fs, dir, name, n, waiting, keep);
     node_unref_locked(fs, n);
     return r;
 }

@@ -15,6 +15,7 @@ struct renaming {
     unsigned flags;
     struct node *n, *target; /* counted; target NULL: the new name is free */
     int64_t since;           /* what is known must be from then */
+    bool keep;               /* target, which is open and not all here, stays readable there */
     bool waits;              /* in the journal; else it is made in the sandbox at once */
 };
 
@@ -77,7 +78,7 @@ static bool same_file(const struct node *a, const struct node *b)
 
 /* What is saved here must be there before its name is: then a rename over a file is atomic there,
  * too. */
-static int send_first(struct fs *fs, const struct renaming *r)
+static int send_first(struct fs *fs, struct renaming *r)
 {
     const bool exchange = r->flags & RENAME_EXCHANGE;
     int err = r->waits ? 0 : send_node(fs, r->n);
@@ -88,7 +89,7 @@ static int send_first(struct fs *fs, const struct renaming *r)
     if (err == 0 && r->target && (exchange || (!r->waits && r->target->attr.nlink > 1)))
         err = send_node(fs, r->target);
     if (err == 0 && r->target && !exchange)
-        err = data_keep_for_handles(fs, r->target);
+        err = keep_for_handles(fs, r->target, r->waits, &r->keep);
     return err;
 }
 
@@ -230,7 +231,8 @@ static int rename_waiting_locked(struct fs *fs, const struct renaming *r)
                                                       .name = r->name,
                                                       .new_dir = r->new_dir,
                                                       .new_name = r->new_name,
-                                                      .target = r->target});
+                                                      .target = r->target,
+                                                      .keep = r->keep});
     if (err < 0)
         return err;
     if (node_local(r->n))
@@ -343,6 +345,7 @@ static int rename_once(struct fs *fs, struct renaming *r)
     int err;
 
     r->n = r->target = NULL;
+    r->keep = false;
     /* Both paths are walked before a name is missed. */
     err = r->dir->dir && r->new_dir->dir ? 0 : -ENOTDIR;
     if (err == 0)

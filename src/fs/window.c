@@ -69,8 +69,9 @@ static void fetch_window(struct fs *fs, struct job *job, bool drop)
     uint64_t off, bytes;
 
     /* It may be of another version by now, or none: then the reader asks for itself. */
-    if (!drop && w->file && n->file->blob && !n->file->writing && !node_gone_locked(n) &&
-        !change_hidden_locked(n) && blob_take(n->file->blob, w->off, w->bytes, &off, &bytes) == 1)
+    if (!drop && w->file && n->file->blob && !n->file->writing &&
+        (n->file->kept || !node_gone_locked(n)) && !change_hidden_locked(n) &&
+        blob_take(n->file->blob, w->off, w->bytes, &off, &bytes) == 1)
         (void)data_fetch_range(fs, n, off, bytes); /* the reader meets the failure, if it lasts */
     free_window_locked(fs, w);
 }

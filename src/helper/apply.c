@@ -187,6 +187,7 @@ static int end(struct apply *a)
         return r;
     apply_step();
     message_drop_blobs(&a->message, a->folder);
+    keep_drop(a);
     (void)unlinkat(a->record.dir, "batch", 0);
     spare_make(a->record.dir);
     return 0;

@@ -7,6 +7,7 @@
  *   record   what became of the changes of its last batch so far; see apply_record.c
  *   batch    the request of that batch, as long as it is not finished
  *   t-INDEX  what change INDEX is making, or has taken away and not yet looked at
+ *   k-KEY    what lost its last name and is open at the client's; see apply_keep.c
  *   spare    bytes to be freed when the disk is full, so that files can still be deleted
  *
  * A change that goes through more than one step writes down before it what it is about to do: an
@@ -19,6 +20,7 @@
 #include "proto/batch.h"
 #include "util/pathset.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 
 /* raw: all frames of the question, the first of which is PROTO_BATCH or PROTO_BATCH_FILE. */
@@ -114,7 +116,8 @@ void message_drop_blobs(const struct message *m, int folder);
 
 /* ---- apply_sweep.c ---- */
 
-void apply_sweep(int folder); /* at most once a day */
+void apply_sweep(int folder);               /* at most once a day */
+DIR *sweep_open(int dir, const char *name); /* NULL: it cannot be looked through */
 
 /* ---- apply.c ---- */
 
@@ -195,6 +198,7 @@ int result_done(struct batch_result *ret, const struct stat *st); /* NULL: nothi
  */
 int other_open(const struct place *p);
 void other_tell(int fd, struct batch_result *ret); /* if the change was made; closes it */
+void result_other(struct batch_result *ret, const struct stat *st);
 int result_failed(struct batch_result *ret, int err);
 int result_conflict(struct batch_result *ret, const struct place *p);
 int result_open(struct batch_result *ret);
@@ -249,6 +253,13 @@ int temp_decide(struct apply *a, struct place *p, const struct intent *doubt);
 /* What has the name goes away, if it is still what p says. As temp_place. */
 int temp_remove(struct apply *a, struct place *p, bool any);
 int temp_remove_decide(struct apply *a, struct place *p, const struct intent *doubt);
+
+/* ---- apply_keep.c ---- */
+
+/* What p has is about to lose that name. 0, kept or not; 1: it is another one by now. */
+int keep_make(struct apply *a, const struct batch_change *c, struct place *p);
+void keep_tell(const struct apply *a, const struct batch_change *c, struct batch_result *ret);
+void keep_drop(const struct apply *a); /* all that the batch does not name */
 
 /* ---- apply_attr.c ---- */
 

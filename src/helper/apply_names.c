@@ -238,7 +238,9 @@ static int remove_now(struct apply *a, const struct batch_change *c, struct plac
     apply_step();
     if (c->kind == BATCH_RMDIR)
         return unlinkat(p->dir, p->name, AT_REMOVEDIR) < 0 ? -errno : 0;
-    r = temp_remove(a, p, c->at.means == BATCH_ANY);
+    r = keep_make(a, c, p);
+    if (r == 0)
+        r = temp_remove(a, p, c->at.means == BATCH_ANY);
     if (r == -EXDEV && !intent.beside) {
         intent.beside = true;
         r = apply_intent(a, &intent);
@@ -288,6 +290,8 @@ int apply_unlink(struct apply *a, const struct batch_change *c, const struct int
         r = result_failed(ret, r);
     }
     other_tell(other, ret);
+    if (r != -EAGAIN)
+        keep_tell(a, c, ret);
     place_done(&p);
     return r;
 }

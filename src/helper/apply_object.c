@@ -51,6 +51,11 @@ int other_open(const struct place *p)
     return fd;
 }
 
+void result_other(struct batch_result *ret, const struct stat *st)
+{
+    ret->other = attr_of(st);
+}
+
 void other_tell(int fd, struct batch_result *ret)
 {
     struct stat st;
@@ -58,7 +63,7 @@ void other_tell(int fd, struct batch_result *ret)
     if (fd < 0)
         return;
     if (ret->outcome == BATCH_DONE && fstat(fd, &st) == 0 && st.st_nlink > 0)
-        ret->other = attr_of(&st);
+        result_other(ret, &st);
     close(fd);
 }
 

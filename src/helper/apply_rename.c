@@ -176,7 +176,9 @@ static int rename_places(struct apply *a, const struct batch_change *c, const st
         r = apply_intent(a, &intent);
         if (r < 0)
             return r;
-        r = move(a, c, from, to);
+        r = keep_make(a, c, to);
+        if (r == 0)
+            r = move(a, c, from, to);
         apply_step();
         if (r == -EEXIST && c->at2.means == BATCH_ABSENT) {
             (void)place_look(to);
@@ -289,6 +291,8 @@ int apply_rename(struct apply *a, const struct batch_change *c, const struct int
             other = c->flags & BATCH_EXCHANGE ? -1 : other_open(&to);
             r = rename_places(a, c, doubt, &from, &to, ret);
             other_tell(other, ret);
+            if (r != -EAGAIN)
+                keep_tell(a, c, ret);
             place_done(&to);
         }
         place_done(&from);

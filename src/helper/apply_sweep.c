@@ -1,7 +1,6 @@
 /* What clients left who never came back: looked for once a day, by age alone. */
 #include "helper/apply.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -18,7 +17,7 @@ static bool is_older(int dir, const char *name, time_t now, int days)
            now - st.st_mtim.tv_sec > (time_t)days * DAY_S;
 }
 
-static DIR *open_dir(int dir, const char *name)
+DIR *sweep_open(int dir, const char *name)
 {
     const int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -30,7 +29,7 @@ static DIR *open_dir(int dir, const char *name)
 
 static void remove_client(int clients, const char *name)
 {
-    DIR *d = open_dir(clients, name);
+    DIR *d = sweep_open(clients, name);
     struct dirent *e;
 
     while (d && (e = readdir(d)))
@@ -42,7 +41,7 @@ static void remove_client(int clients, const char *name)
 
 static void sweep_clients(int folder, time_t now)
 {
-    DIR *d = open_dir(folder, "clients");
+    DIR *d = sweep_open(folder, "clients");
     struct dirent *e;
 
     while (d && (e = readdir(d))) { /* a folder's time moves with each batch */
@@ -55,7 +54,7 @@ static void sweep_clients(int folder, time_t now)
 
 static void sweep_blobs(int folder, time_t now)
 {
-    DIR *d = open_dir(folder, ".");
+    DIR *d = sweep_open(folder, ".");
     struct dirent *e;
 
     while (d && (e = readdir(d))) {

@@ -85,7 +85,11 @@ int batch_put_head(struct buf *out, const struct batch_head *h, const struct bat
     if (r == 0)
         r = buf_append(&body, h->digest, sizeof(h->digest));
     if (r == 0)
-        r = PUT_UINTS(&body, h->count, h->data_len, h->blob_count);
+        r = PUT_UINTS(&body, h->count, h->data_len, h->kept_count);
+    for (size_t i = 0; i < h->kept_count && r == 0; i++)
+        r = proto_put_uint(&body, h->kept[i]);
+    if (r == 0)
+        r = proto_put_uint(&body, h->blob_count);
     for (size_t i = 0; i < h->blob_count && r == 0; i++) {
         r = proto_put_string(&body, blobs[i].name, strlen(blobs[i].name));
         if (r == 0)
@@ -121,7 +125,7 @@ int batch_get_head(const struct proto_frame *f, struct batch_head *ret)
     size_t len;
     const char *client = proto_get_string(&in, BATCH_CLIENT_LEN, &len);
     const uint8_t *digest;
-    uint64_t mode, flags, blobs;
+    uint64_t mode, flags, kept, blobs;
 
     h.number = proto_get_uint(&in);
     mode = proto_get_uint(&in);
@@ -129,6 +133,12 @@ int batch_get_head(const struct proto_frame *f, struct batch_head *ret)
     digest = get_bytes(&in, sizeof(h.digest));
     h.count = proto_get_uint(&in);
     h.data_len = proto_get_uint(&in);
+    kept = proto_get_uint(&in);
+    if (kept > BATCH_KEPT_MAX)
+        return -EBADMSG;
+    h.kept_count = (size_t)kept;
+    for (size_t i = 0; i < h.kept_count; i++)
+        h.kept[i] = proto_get_uint(&in);
     blobs = proto_get_uint(&in);
     if ((int)f->kind != PROTO_BATCH || in.bad || !client_valid(client, len) || h.number == 0 ||
         mode > BATCH_CLOSE || flags > BATCH_WHOLE || h.count == 0 || h.count > BATCH_CHANGES_MAX ||
@@ -394,6 +404,8 @@ int batch_put_change(struct buf *out, const struct batch_change *c, const char *
 {
     int r = PUT_UINTS(out, c->kind, c->flags);
 
+    if (r == 0 && (c->flags & BATCH_KEEP))
+        r = proto_put_uint(out, c->key);
     if (r == 0)
         r = put_path(out, c->path, before);
     if (r == 0)
@@ -448,10 +460,13 @@ int batch_get_change(struct batch_changes *cs, struct batch_change *ret)
     kind = proto_get_uint(in);
     flags = proto_get_uint(in);
     if (in->bad || kind < BATCH_WRITE || kind > BATCH_FSYNC || (flags & ~BATCH_CHANGE_FLAGS_ALL) ||
-        cs->next >= BATCH_CHANGES_MAX)
+        cs->next >= BATCH_CHANGES_MAX ||
+        ((flags & BATCH_KEEP) && kind != BATCH_UNLINK && kind != BATCH_RENAME))
         return -EBADMSG;
     c.kind = (enum batch_kind)kind;
     c.flags = (unsigned)flags;
+    if (flags & BATCH_KEEP)
+        c.key = proto_get_uint(in);
     c.path = get_path(cs, &r);
     if (r == 0)
         get_object(in, cs->next, &c.at);

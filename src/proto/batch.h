@@ -34,6 +34,7 @@ enum {
     BATCH_BLOB_MAX = 16 << 20,
     BATCH_DATA_MAX = 256 << 10,
     BATCH_BYTES_MAX = 1 << 20, /* of changes and blobs */
+    BATCH_KEPT_MAX = 256,
     BATCH_MESSAGE_MAX = BATCH_BYTES_MAX + BATCH_DATA_MAX + (64 << 10),
 };
 
@@ -45,8 +46,8 @@ enum batch_flags {
     BATCH_WHOLE = 1 << 0, /* changes and data follow; else the helper has them already */
 };
 
-/* PROTO_BATCH: client, number, mode, flags, digest, count, bytes of data, number of blobs and of
- * each its name, length and crc32c. */
+/* PROTO_BATCH: client, number, mode, flags, digest, count, bytes of data, number of what is kept
+ * and the key of each, number of blobs and of each its name, length and crc32c. */
 struct batch_blob {
     char name[BATCH_BLOB_NAME + 1]; /* letters, digits and '-' */
     uint64_t len;
@@ -59,7 +60,8 @@ struct batch_head {
     unsigned flags;
     uint8_t digest[BATCH_DIGEST];
     uint64_t count, data_len;
-    size_t blob_count;
+    uint64_t kept[BATCH_KEPT_MAX];
+    size_t kept_count, blob_count;
     struct proto_in blobs; /* batch_get_blob, blob_count times */
 };
 int batch_put_head(struct buf *out, const struct batch_head *h,
@@ -113,7 +115,8 @@ enum batch_change_flags {
     BATCH_NOREPLACE = 1 << 2,
     BATCH_EXCHANGE = 1 << 3,
     BATCH_FSYNC_TOO = 1 << 4,
-    BATCH_CHANGE_FLAGS_ALL = (1 << 5) - 1,
+    BATCH_KEEP = 1 << 5, /* of UNLINK and RENAME only */
+    BATCH_CHANGE_FLAGS_ALL = (1 << 6) - 1,
 };
 
 enum batch_set { /* as enum remote_set; SIZE is never there */
@@ -126,7 +129,8 @@ enum batch_set { /* as enum remote_set; SIZE is never there */
 };
 
 /*
- * kind, flags, path, object; SYMLINK: target; LINK, RENAME: path2, object; WRITE, MKDIR, SETATTR:
+ * kind, flags, [KEEP: key], path, object; SYMLINK: target; LINK, RENAME: path2, object; WRITE,
+ * MKDIR, SETATTR:
  * mask and of what it has mode, uid, gid, atime_ns, mtime_ns (signed); WRITE: keep plus 1, size
  * plus 1 (0: BATCH_ALL), number of pieces and of each: off minus the end of the one before, len,
  * blob, at.
@@ -135,6 +139,7 @@ enum batch_set { /* as enum remote_set; SIZE is never there */
 struct batch_change {
     enum batch_kind kind;
     unsigned flags;
+    uint64_t key;
     const char *path, *path2; /* absolute, by its form alone resolved; else NULL */
     struct batch_object at, at2;
     unsigned set; /* enum batch_set */

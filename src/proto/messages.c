@@ -335,7 +335,7 @@ int proto_put_info(struct buf *out, const struct proto_info *i)
     if (r == 0)
         r = put_uints(&body, i->groups, i->group_count);
     if (r == 0)
-        r = put_uints(&body, (uint64_t[]){i->capabilities, i->umask}, 2);
+        r = put_uints(&body, (uint64_t[]){i->capabilities, i->umask, i->folder_dev}, 3);
     if (r == 0)
         r = proto_put_frame(out, PROTO_INFO, &body);
     buf_done(&body);
@@ -355,6 +355,7 @@ int proto_get_info(const struct proto_frame *f, struct proto_info *ret)
         i.groups[k] = get_uint32(&in);
     i.capabilities = proto_get_uint(&in);
     i.umask = proto_get_uint(&in);
+    i.folder_dev = proto_get_uint(&in);
     if (f->kind != PROTO_INFO || !proto_in_done(&in))
         return -EBADMSG;
     *ret = i;

@@ -152,9 +152,10 @@ int proto_put_statfs(struct buf *out, const struct proto_statfs *s);
 int proto_get_statfs(const struct proto_frame *f, struct proto_statfs *ret);
 
 enum { PROTO_GROUPS_MAX = 64 };
-/* uid, gid, number of groups and they, capabilities (effective), umask. */
+/* uid, gid, number of groups and they, capabilities (effective), umask, device of the helper's
+ * folder. */
 struct proto_info {
-    uint64_t uid, gid, groups[PROTO_GROUPS_MAX], capabilities, umask;
+    uint64_t uid, gid, groups[PROTO_GROUPS_MAX], capabilities, umask, folder_dev;
     size_t group_count;
 };
 int proto_put_info(struct buf *out, const struct proto_info *i);

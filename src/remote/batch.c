@@ -4,6 +4,8 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,9 +84,18 @@ int remote_apply(struct remote *r, const struct remote_batch *batch, struct remo
             pieces > REMOTE_BATCH_PIECES)
             return -E2BIG;
     }
-    if (batch->count > REMOTE_BATCH_CHANGES)
+    if (batch->count > REMOTE_BATCH_CHANGES || batch->kept_count > REMOTE_KEPT)
         return -E2BIG;
     return r->ops->apply ? r->ops->apply(r, batch, ret) : -EOPNOTSUPP;
+}
+
+char *remote_kept_path(const struct remote_info *info, const char *client, uint64_t key)
+{
+    char *path;
+
+    if (!info->kept_dir || asprintf(&path, "%s/%s/k-%" PRIu64, info->kept_dir, client, key) < 0)
+        return NULL;
+    return path;
 }
 
 int remote_stage(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret)

@@ -20,6 +20,7 @@ enum {
     REMOTE_BATCH_BYTES = 1 << 20,  /* of all of it but that data, encoded; else -E2BIG */
     REMOTE_BLOB_MAX = 16 << 20,    /* bytes of one blob */
     REMOTE_BLOB_NAME = 40,
+    REMOTE_KEPT = 256,      /* at a time */
     REMOTE_CLIENT_LEN = 32, /* hexadecimal digits */
     REMOTE_DIGEST = 32,
 };
@@ -73,6 +74,7 @@ enum remote_change_flags {                                  /* on the wire */
                            REMOTE_CHANGE_NOREPLACE = 1 << 2,
                            REMOTE_CHANGE_EXCHANGE = 1 << 3,
                            REMOTE_CHANGE_FSYNC_TOO = 1 << 4, /* and FSYNC it afterwards */
+                           REMOTE_CHANGE_KEEP = 1 << 5,      /* UNLINK, RENAME: see key */
 };
 
 /*
@@ -92,6 +94,9 @@ struct remote_change {
     uint64_t size;                /* WRITE; REMOTE_ALL: as it was, or to the end of the pieces */
     const struct remote_piece *pieces; /* in the order of off, without overlap */
     size_t piece_count;
+    /* KEEP: the regular file that loses its name by it stays readable at remote_kept_path, if that
+     * can be, until a batch no longer names this key: then it is what the result says in other. */
+    uint64_t key;
 };
 
 /* Bytes that were staged in the helper's folder. */
@@ -122,6 +127,8 @@ struct remote_batch {
     size_t data_len;
     const struct remote_blob *blobs; /* gone from the sandbox once the batch is finished */
     size_t blob_count;
+    const uint64_t *kept; /* keys of earlier changes, or of its own, of which what was kept stays */
+    size_t kept_count;
     bool background;
 };
 
@@ -170,6 +177,11 @@ int remote_batch_digest(const struct remote_batch *b, uint8_t ret[REMOTE_DIGEST]
  * -ENODATA: a blob is not there, or damaged, and of what needs it nothing was done: stage it again.
  */
 int remote_apply(struct remote *r, const struct remote_batch *batch, struct remote_applied *ret);
+
+struct remote_info;
+/* Where that client's batches keep what has this key; NULL without memory, or if nothing is kept.
+ */
+char *remote_kept_path(const struct remote_info *info, const char *client, uint64_t key);
 
 /* Puts bytes into the helper's folder, where nobody else sees them. len at most REMOTE_BLOB_MAX. */
 struct remote_stage {

@@ -35,6 +35,8 @@ SAME(REMOTE_CHANGE_IN_PLACE, BATCH_IN_PLACE);
 SAME(REMOTE_CHANGE_NOREPLACE, BATCH_NOREPLACE);
 SAME(REMOTE_CHANGE_EXCHANGE, BATCH_EXCHANGE);
 SAME(REMOTE_CHANGE_FSYNC_TOO, BATCH_FSYNC_TOO);
+SAME(REMOTE_CHANGE_KEEP, BATCH_KEEP);
+SAME(REMOTE_KEPT, BATCH_KEPT_MAX);
 SAME(REMOTE_SET_MODE, BATCH_SET_MODE);
 SAME(REMOTE_SET_UID, BATCH_SET_UID);
 SAME(REMOTE_SET_GID, BATCH_SET_GID);
@@ -79,6 +81,7 @@ static struct batch_change change(const struct remote_change *c, struct batch_pi
     return (struct batch_change){
         .kind = (enum batch_kind)c->kind,
         .flags = c->flags,
+        .key = c->key,
         .path = c->path,
         .path2 = c->path2,
         .at = object(&c->at),
@@ -130,6 +133,7 @@ static int put_head(const struct remote_batch *b, bool whole, struct buf *out)
         .flags = whole ? BATCH_WHOLE : 0,
         .count = b->count,
         .data_len = whole ? b->data_len : 0,
+        .kept_count = b->kept_count,
         .blob_count = whole ? b->blob_count : 0,
     };
     struct batch_blob *blobs = calloc(head.blob_count + 1, sizeof(*blobs));
@@ -137,6 +141,8 @@ static int put_head(const struct remote_batch *b, bool whole, struct buf *out)
 
     if (!blobs)
         return -ENOMEM;
+    if (b->kept_count > 0)
+        memcpy(head.kept, b->kept, b->kept_count * sizeof(*b->kept));
     memcpy(head.client, b->client, sizeof(head.client));
     memcpy(head.digest, b->digest, sizeof(head.digest));
     for (size_t i = 0; i < head.blob_count; i++) {

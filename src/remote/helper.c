@@ -6,6 +6,7 @@
 #include "util/path.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,7 +38,8 @@ static int copy_info(const struct remote_info *from, struct remote_info *ret)
     info.home_dir = strdup(from->home_dir);
     info.daemon_version = strdup(from->daemon_version);
     info.shell = strdup(from->shell);
-    if (!info.work_dir || !info.home_dir || !info.daemon_version || !info.shell) {
+    info.kept_dir = strdup(from->kept_dir);
+    if (!info.kept_dir || !info.work_dir || !info.home_dir || !info.daemon_version || !info.shell) {
         remote_info_done(&info);
         return -ENOMEM;
     }
@@ -318,7 +320,18 @@ static const struct remote_ops helper_ops = {
     .free = helper_free,
 };
 
-static void take_info(struct helper *h, const struct proto_info *info)
+/* The folder of all clients, beside the helper. */
+static char *kept_dir(struct helper *h)
+{
+    char path[HELPER_DIR_MAX + 16];
+
+    lock_take(&h->lock);
+    snprintf(path, sizeof(path), "%s/clients", h->dir);
+    lock_drop(&h->lock);
+    return strdup(path);
+}
+
+static int take_info(struct helper *h, const struct proto_info *info)
 {
     h->info.uid = (uint32_t)info->uid;
     h->info.gid = (uint32_t)info->gid;
@@ -330,6 +343,9 @@ static void take_info(struct helper *h, const struct proto_info *info)
     h->info.privileged = info->capabilities >> CAP_DAC_OVERRIDE_BIT & 1;
     h->info.caps |= REMOTE_CAP_LSTAT | REMOTE_CAP_STATFS | REMOTE_CAP_CHANGES | REMOTE_CAP_APPLY |
                     REMOTE_CAP_JOBS;
+    h->info.kept_dev = info->folder_dev;
+    h->info.kept_dir = kept_dir(h);
+    return h->info.kept_dir ? 0 : -ENOMEM;
 }
 
 static int begin(struct helper *h, struct buf *why)
@@ -346,8 +362,9 @@ static int begin(struct helper *h, struct buf *why)
         r = -EOPNOTSUPP;
         (void)buf_puts(why, "the helper in the sandbox does not answer as it should");
     }
+    if (r == 0)
+        r = take_info(h, &info);
     if (r == 0) {
-        take_info(h, &info);
         took_ns = clock_real_ns() - start_ns;
         /* It was asked and answered in between; after an upload plain's own measure is better. */
         if (took_ns >= 0 && took_ns < 200 * NS_PER_MS)

@@ -126,7 +126,7 @@ static struct mem_node *take_name(struct mem *m, struct mem_node *dir, struct me
 }
 
 /* One name less. */
-static void release(struct mem *m, struct mem_node *n)
+void mem_release(struct mem *m, struct mem_node *n)
 {
     n->attr.ctime_ns = mem_tick(m);
     if (S_ISDIR(n->attr.mode) || --n->attr.nlink == 0)
@@ -135,7 +135,7 @@ static void release(struct mem *m, struct mem_node *n)
 
 static void drop_name(struct mem *m, struct mem_node *dir, struct mem_name *e)
 {
-    release(m, take_name(m, dir, e));
+    mem_release(m, take_name(m, dir, e));
 }
 
 static void free_tree(struct mem *m, struct mem_node *dir)
@@ -236,6 +236,9 @@ int mem_walk(struct mem *m, const char *path, struct mem_node **ret)
         *ret = m->root;
         return 0;
     }
+    *ret = mem_kept_at(m, path);
+    if (*ret)
+        return 0;
     r = walk_name(m, path, &dir, &name, &e);
     if (r < 0)
         return r;
@@ -267,7 +270,9 @@ static int mem_info(struct remote *r, struct remote_info *ret)
     info.home_dir = strdup("/");
     info.daemon_version = strdup("mem");
     info.shell = strdup("");
-    if (!info.work_dir || !info.home_dir || !info.daemon_version || !info.shell) {
+    info.kept_dir = strdup(MEM_KEPT_DIR);
+    info.kept_dev = 1;
+    if (!info.kept_dir || !info.work_dir || !info.home_dir || !info.daemon_version || !info.shell) {
         remote_info_done(&info);
         return -ENOMEM;
     }
@@ -667,7 +672,7 @@ static int move(struct mem *m, const struct ends *x)
     int r;
 
     if (x->to) { /* both are directories or neither is: the link count of to_dir is right */
-        release(m, x->to->node);
+        mem_release(m, x->to->node);
         x->to->node = n;
         dir_changed(m, x->to_dir);
     } else {
@@ -740,7 +745,7 @@ static int replace_node(struct mem *m, struct mem_node *dir, struct mem_name *e,
     n->attr.uid = old->attr.uid;
     n->attr.gid = old->attr.gid;
     e->node = n;
-    release(m, old);
+    mem_release(m, old);
     dir_changed(m, dir);
     n->data = *data;
     *ret = n;

@@ -31,6 +31,75 @@ struct mem_blob {
     UT_hash_handle hh;
 };
 
+/* What lost its last name. */
+struct mem_kept {
+    char *path;            /* owned */
+    struct mem_node *node; /* counted as a name */
+    UT_hash_handle hh;
+};
+
+/* ---- what is kept ---- */
+
+static char *kept_path(const char *client, uint64_t key)
+{
+    const struct remote_info info = {.kept_dir = (char *)MEM_KEPT_DIR};
+
+    return remote_kept_path(&info, client, key);
+}
+
+struct mem_node *mem_kept_at(struct mem *m, const char *path)
+{
+    struct mem_kept *k = NULL;
+
+    if (m->kept)
+        HASH_FIND_STR(m->kept, path, k);
+    return k ? k->node : NULL;
+}
+
+static bool keep(struct mem *m, const struct remote_batch *b, const struct remote_change *c,
+                 struct mem_node *n)
+{
+    struct mem_kept *k = calloc(1, sizeof(*k));
+
+    if (k)
+        k->path = kept_path(b->client, c->key);
+    if (!k || !k->path) {
+        free(k);
+        return false;
+    }
+    k->node = n;
+    n->attr.nlink++;
+    HASH_ADD_KEYPTR(hh, m->kept, k->path, strlen(k->path), k);
+    return true;
+}
+
+static bool is_named(const struct remote_batch *b, const char *path)
+{
+    bool named = false;
+
+    for (size_t i = 0; i < b->kept_count && !named; i++) {
+        char *other = kept_path(b->client, b->kept[i]);
+
+        named = other && strcmp(other, path) == 0;
+        free(other);
+    }
+    return named;
+}
+
+/* b NULL: all of it. */
+static void drop_kept(struct mem *m, const struct remote_batch *b)
+{
+    for (struct mem_kept *k = m->kept, *next; k; k = next) {
+        next = k->hh.next;
+        if (b && (!strstr(k->path, b->client) || is_named(b, k->path)))
+            continue;
+        HASH_DEL(m->kept, k);
+        mem_release(m, k->node);
+        free(k->path);
+        free(k);
+    }
+}
+
 /* ---- blobs ---- */
 
 static void blob_free(struct mem *m, struct mem_blob *b)
@@ -267,11 +336,13 @@ static int make_write(struct mem *m, const struct remote_batch *b, const struct 
 }
 
 /* What has lost a name, and lives on: gone is what had it, if it had others. */
-static int take_name(struct mem *m, const struct remote_change *c, unsigned flags,
-                     struct mem_node *gone, struct remote_result *res)
+static int take_name(struct mem *m, const struct remote_batch *b, const struct remote_change *c,
+                     unsigned flags, struct mem_node *gone, struct remote_result *res)
 {
     int r;
 
+    if (gone && ((c->flags & REMOTE_CHANGE_KEEP) && S_ISREG(gone->attr.mode)))
+        (void)keep(m, b, c, gone);
     if (gone &&
         (S_ISDIR(gone->attr.mode) || gone->attr.nlink < 2 || (flags & REMOTE_RENAME_EXCHANGE)))
         gone = NULL;
@@ -305,10 +376,10 @@ static int make(struct mem *m, const struct remote_batch *b, const struct remote
     case REMOTE_CHANGE_LINK:
         return mem_link_node(m, c->path, c->path2, &res->now);
     case REMOTE_CHANGE_RENAME:
-        return take_name(m, c, flags, n2, res);
+        return take_name(m, b, c, flags, n2, res);
     case REMOTE_CHANGE_UNLINK:
     case REMOTE_CHANGE_RMDIR:
-        return take_name(m, c, flags, n, res);
+        return take_name(m, b, c, flags, n, res);
     case REMOTE_CHANGE_SETATTR:
         r = n ? mem_set_node(m, n, &c->set) : -ENOENT;
         break;
@@ -490,6 +561,7 @@ static int run(struct mem *m, const struct remote_batch *b, struct mem_client *c
         make_one(m, b, c, c->done++);
     }
     c->finished = true;
+    drop_kept(m, b);
     if (b->mode != REMOTE_BATCH_CLOSE)
         drop_blobs(m, b);
     return 0;
@@ -545,6 +617,7 @@ int mem_apply(struct remote *r, const struct remote_batch *batch, struct remote_
 
 void mem_apply_done(struct mem *m)
 {
+    drop_kept(m, NULL);
     for (struct mem_client *c = m->clients, *next; c; c = next) {
         next = c->hh.next;
         client_free(m, c);

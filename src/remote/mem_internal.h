@@ -40,6 +40,7 @@ struct mem {
     struct mem_client *clients;
     struct mem_blob *blobs;
     uint64_t last_blob;
+    struct mem_kept *kept;
     size_t stop_after; /* changes of the next batch; SIZE_MAX: never */
     int stop_err;
 };
@@ -52,6 +53,7 @@ static inline struct mem *mem_of(struct remote *r)
 /* All of these want m->lock held. */
 int mem_walk(struct mem *m, const char *path, struct mem_node **ret);
 struct remote_statfs mem_space(const struct mem *m);
+void mem_release(struct mem *m, struct mem_node *n); /* one name less; it may be freed */
 bool mem_may(const struct mem *m, const struct mem_node *n, unsigned want); /* R_OK | W_OK | X_OK */
 
 int64_t mem_now(const struct mem *m);
@@ -72,6 +74,9 @@ int mem_set_node(struct mem *m, struct mem_node *n, const struct remote_setattr 
 int mem_apply(struct remote *r, const struct remote_batch *batch, struct remote_applied *ret);
 int mem_stage(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret);
 void mem_apply_done(struct mem *m);
+/* What was kept there; NULL: nothing. */
+struct mem_node *mem_kept_at(struct mem *m, const char *path);
+#define MEM_KEPT_DIR "/\001kept"
 
 /* ---- mem_tree.c ---- */
 

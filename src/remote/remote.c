@@ -37,6 +37,7 @@ void remote_info_done(struct remote_info *info)
     free(info->home_dir);
     free(info->daemon_version);
     free(info->shell);
+    free(info->kept_dir);
     memset(info, 0, sizeof(*info));
 }
 

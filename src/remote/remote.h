@@ -59,7 +59,9 @@ enum { REMOTE_GROUPS_MAX = 64 };
 struct remote_info {
     char *work_dir, *home_dir; /* absolute; owned by whoever got the info */
     char *daemon_version;
-    char *shell; /* what execute uses, "" if none */
+    char *shell;       /* what execute uses, "" if none */
+    char *kept_dir;    /* absolute; owned; see remote_kept_path. NULL: nothing can be kept */
+    uint64_t kept_dev; /* of remote_attr: only what is on it can */
     uint32_t uid, gid, groups[REMOTE_GROUPS_MAX];
     size_t group_count;
     bool privileged;         /* permission bits do not bind this user (root) */

@@ -328,6 +328,84 @@ TEST(one_name_of_several_goes_and_what_is_left_is_told)
     assert_int_equal(r.other.mode, 0);
 }
 
+static const char *kept_path(uint64_t key)
+{
+    static char path[128];
+
+    snprintf(path, sizeof(path), "%s/h/clients/%s/k-%llu", arig.root, arig.client,
+             (unsigned long long)key);
+    return path;
+}
+
+/* Applies one change, whose batch names these keys. */
+static struct remote_result one_keeping(struct remote_change c, const uint64_t *kept, size_t count)
+{
+    struct remote_batch b = arig_batch(&c, 1, "data");
+    struct remote_applied a;
+    struct remote_result r;
+
+    b.kept = kept;
+    b.kept_count = count;
+    assert_int_equal(arig_apply(&b, &a), 0);
+    arig.number++;
+    r = a.v[0];
+    remote_applied_done(&a);
+    return r;
+}
+
+TEST(what_is_open_at_the_clients_is_kept_until_a_batch_no_longer_names_it)
+{
+    static const uint64_t keys[] = {7, UINT64_MAX};
+    struct remote_result r;
+    struct stat st;
+
+    arig_put("f", "unlinked");
+    arig_put("g", "replaced");
+    arig_put("new", "new");
+    r = one_keeping((struct remote_change){.kind = REMOTE_CHANGE_UNLINK,
+                                           .flags = REMOTE_CHANGE_KEEP,
+                                           .key = 7,
+                                           .path = arig_path("f"),
+                                           .at = arig_version("f")},
+                    keys, 2);
+    expect_done(r);
+    assert_null(arig_get("f"));
+    st = arig_stat(kept_path(7));
+    assert_int_equal(r.other.ino, st.st_ino);
+    assert_int_equal(r.other.nlink, 1);
+    assert_int_equal(r.other.ctime_ns, timespec_to_ns(st.st_ctim));
+    expect_file(kept_path(7), "unlinked");
+    r = one_keeping((struct remote_change){.kind = REMOTE_CHANGE_RENAME,
+                                           .flags = REMOTE_CHANGE_KEEP,
+                                           .key = UINT64_MAX,
+                                           .path = arig_path("new"),
+                                           .path2 = arig_path("g"),
+                                           .at = arig_version("new"),
+                                           .at2 = arig_version("g")},
+                    keys, 2);
+    expect_now(r, "g");
+    expect_file("g", "new");
+    expect_file(kept_path(7), "unlinked");
+    st = arig_stat(kept_path(UINT64_MAX));
+    assert_int_equal(r.other.ino, st.st_ino);
+    assert_int_equal(r.other.nlink, 1);
+    expect_file(kept_path(UINT64_MAX), "replaced");
+
+    /* Another one is there: nothing is done, and nothing kept. */
+    r = one_keeping((struct remote_change){.kind = REMOTE_CHANGE_UNLINK,
+                                           .flags = REMOTE_CHANGE_KEEP,
+                                           .key = 8,
+                                           .path = arig_path("g"),
+                                           .at = {.means = REMOTE_VERSION, .ino = 1}},
+                    keys + 1, 1);
+    expect(r, REMOTE_CONFLICT, -EBUSY);
+    assert_null(arig_get(kept_path(8)));
+    assert_null(arig_get(kept_path(7)));
+    expect_file(kept_path(UINT64_MAX), "replaced");
+    expect_done(arig_one(arig_write("h", ARIG_ABSENT, "data"), "data"));
+    assert_null(arig_get(kept_path(UINT64_MAX)));
+}
+
 /* Who wrote it had it open before it got that mode, as git's packs; killed at any step of it. */
 TEST(a_mode_that_came_later_does_not_stop_what_was_written)
 {
@@ -749,6 +827,7 @@ int main(void)
         CASE(a_file_with_two_names_keeps_both),
         CASE(what_others_wrote_to_a_file_with_two_names_is_not_lost),
         CASE(one_name_of_several_goes_and_what_is_left_is_told),
+        CASE(what_is_open_at_the_clients_is_kept_until_a_batch_no_longer_names_it),
         CASE(a_mode_that_came_later_does_not_stop_what_was_written),
         CASE(little_in_a_large_file_is_written_in_place),
         CASE(holes_stay_holes_when_a_file_is_copied),

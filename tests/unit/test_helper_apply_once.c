@@ -350,6 +350,111 @@ TEST(closed_after_a_kill_it_tells_how_far_it_came)
 
 /* ---- the same batch, another batch ---- */
 
+/* ---- what is open loses its name ---- */
+
+static const uint64_t open_keys[] = {1, 2};
+
+static struct remote_batch open_world(long n, struct remote_change v[2])
+{
+    struct remote_batch b;
+
+    snprintf(world_dir, sizeof(world_dir), "o%ld", n);
+    assert_int_equal(mkdir(world_dir, 0755), 0);
+    put_in_world("unlinked", "one");
+    put_in_world("replaced", "two");
+    put_in_world("new", "new");
+    v[0] = (struct remote_change){.kind = REMOTE_CHANGE_UNLINK,
+                                  .flags = REMOTE_CHANGE_KEEP,
+                                  .key = open_keys[0],
+                                  .path = in_world("unlinked"),
+                                  .at = version_in_world("unlinked")};
+    v[1] = (struct remote_change){.kind = REMOTE_CHANGE_RENAME,
+                                  .flags = REMOTE_CHANGE_KEEP,
+                                  .key = open_keys[1],
+                                  .path = in_world("new"),
+                                  .path2 = in_world("replaced"),
+                                  .at = version_in_world("new"),
+                                  .at2 = version_in_world("replaced")};
+    b = arig_batch(v, 2, NULL);
+    b.kept = open_keys;
+    b.kept_count = 2;
+    return b;
+}
+
+static void expect_open_world(void)
+{
+    expect_text("replaced", "new");
+    assert_int_equal(arig_count(world_dir), 1);
+}
+
+static void expect_kept(unsigned key, const char *want, const struct remote_attr *told)
+{
+    char path[128];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "%s/h/clients/%s/k-%u", arig.root, arig.client, key);
+    st = arig_stat(path);
+    assert_string_equal(arig_get(path), want);
+    assert_int_equal(told->ino, st.st_ino);
+    assert_int_equal(told->ctime_ns, timespec_to_ns(st.st_ctim));
+    assert_int_equal(st.st_nlink, 1);
+}
+
+TEST(killed_at_any_step_what_was_to_be_kept_is_kept)
+{
+    struct remote_change v[2];
+    long step = 0;
+    bool died;
+
+    do {
+        struct remote_batch b = open_world(++step, v);
+        struct remote_applied a = {0};
+
+        died = dies_at(&b, step, &a);
+        if (died)
+            assert_int_equal(arig_apply(&b, &a), 0);
+        expect_all_done(&a);
+        expect_open_world();
+        expect_kept(1, "one", &a.v[0].other);
+        expect_kept(2, "two", &a.v[1].other);
+        remote_applied_done(&a);
+        arig.number++;
+    } while (died && step < 1000);
+    assert_in_range(step, 10, 999);
+}
+
+TEST(killed_at_any_step_nothing_stays_kept_for_who_died_too)
+{
+    struct remote_change v[2], rest[2];
+    long step = 0;
+    bool died;
+
+    do {
+        struct remote_batch b = open_world(++step, v);
+        struct remote_applied a = {0}, late;
+        size_t count;
+
+        died = dies_at(&b, step, &a);
+        if (died) {
+            b.mode = REMOTE_BATCH_CLOSE;
+            b.kept_count = 0;
+            assert_int_equal(arig_apply(&b, &a), 0);
+        }
+        arig.number++;
+        v[0].flags = v[1].flags = 0;
+        count = rest_of(v, &a, rest);
+        late = count > 0 ? arig_do(rest, count, NULL)
+                         : arig_do(&(struct remote_change){.kind = REMOTE_CHANGE_FSYNC,
+                                                           .path = arig_path("")},
+                                   1, NULL);
+        expect_all_done(&late);
+        remote_applied_done(&late);
+        remote_applied_done(&a);
+        expect_open_world();
+        expect_tidy();
+    } while (died && step < 1000);
+}
+
 TEST(sent_twice_it_is_done_once_and_answered_the_same)
 {
     struct remote_change v[WORLD];
@@ -678,7 +783,8 @@ TEST(what_dead_clients_left_goes_after_a_month)
 
     (void)arig_one(arig_write("f", ARIG_ANY, "x"), "x");
     snprintf(command, sizeof(command),
-             "cd %s/h && mkdir clients/dead clients/young && touch clients/dead/record s-old s-new "
+             "cd %s/h && mkdir clients/dead clients/young && touch clients/dead/record "
+             "clients/dead/k-1 s-old s-new "
              "&& touch -d '31 days ago' clients/dead && touch -d '8 days ago' s-old && "
              "touch -d '2 days ago' swept",
              arig.root);
@@ -698,6 +804,8 @@ int main(void)
         CASE(killed_at_any_step_it_goes_on_where_it_was),
         CASE(killed_again_while_it_goes_on_it_still_does),
         CASE(closed_after_a_kill_it_tells_how_far_it_came),
+        CASE(killed_at_any_step_what_was_to_be_kept_is_kept),
+        CASE(killed_at_any_step_nothing_stays_kept_for_who_died_too),
         CASE(sent_twice_it_is_done_once_and_answered_the_same),
         CASE(sent_twice_at_once_one_waits_and_gets_the_answer),
         CASE(other_behind_ahead_and_unknown_are_told_apart_and_touch_nothing),
