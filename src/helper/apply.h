@@ -215,6 +215,11 @@ int names_done(const struct batch_change *c, struct place *p, uint64_t ino,
 /* A batch whose record was lost: what is in the way may be what was to be made. */
 bool names_again(const struct apply *a, const struct batch_result *ret);
 
+/* ---- apply_rename.c ---- */
+
+/* Two files with the same bytes. */
+bool places_are_equal(const struct place *from, const struct place *to);
+
 /* ---- apply_place.c ---- */
 
 /* renameat2(2) and its flags: the C library may be older than the kernel. 0 or -errno. */

@@ -189,6 +189,29 @@ static int link_now(struct apply *a, const struct batch_change *c, const struct 
     return names_done(c, to, from->st.st_ino, ret);
 }
 
+/*
+ * What this batch has made once more, to be linked, has its new name already, and has lost the
+ * first one since: that becomes a name of the one that is there.
+ */
+static bool link_again(struct apply *a, const struct batch_change *c, struct place *from,
+                       struct place *to)
+{
+    struct temp t;
+
+    if (from->there && to->there && to->st.st_ino == from->st.st_ino)
+        return true;
+    if (c->at.means != BATCH_LEFT_BY || !places_are_equal(from, to))
+        return false;
+    temp_name(a, from, temp_goes_beside(a, from), &t);
+    (void)unlinkat(t.dir, t.name, 0); /* of an attempt that was cut off */
+    if (linkat(to->dir, to->name, t.dir, t.name, 0) < 0)
+        return false;
+    if (rename_at(t.dir, t.name, from->dir, from->name, 0) == 0)
+        return true;
+    (void)unlinkat(t.dir, t.name, 0);
+    return false;
+}
+
 int apply_link(struct apply *a, const struct batch_change *c, const struct intent *doubt,
                struct batch_result *ret)
 {
@@ -199,7 +222,7 @@ int apply_link(struct apply *a, const struct batch_change *c, const struct inten
         return r < 0 ? r : 0;
     r = names_enter(a, c->path2, &c->at2, doubt, &to, ret);
     if (r > 0 && names_again(a, ret) && place_open(a, c->path2, &to) == 0) {
-        if (to.there && from.there && to.st.st_ino == from.st.st_ino)
+        if (link_again(a, c, &from, &to))
             (void)names_done(c, &to, 0, ret);
         place_done(&to);
     }

@@ -221,13 +221,13 @@ static bool was_renamed(struct apply *a, const struct batch_change *c)
     return was;
 }
 
-static bool is_equal(const struct place *from, const struct place *to)
+bool places_are_equal(const struct place *from, const struct place *to)
 {
     uint8_t sum[BATCH_HASH];
     bool equal;
     int fd;
 
-    if (!S_ISREG(from->st.st_mode) || !S_ISREG(to->st.st_mode) ||
+    if (!from->there || !to->there || !S_ISREG(from->st.st_mode) || !S_ISREG(to->st.st_mode) ||
         from->st.st_size != to->st.st_size)
         return false;
     fd = openat(from->dir, from->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -255,7 +255,7 @@ static bool was_made_again(struct apply *a, const struct batch_change *c)
         else if (S_ISDIR(from.st.st_mode) && S_ISDIR(to.st.st_mode))
             was = unlinkat(from.dir, from.name, AT_REMOVEDIR) == 0;
         else
-            was = is_equal(&from, &to) && unlinkat(from.dir, from.name, 0) == 0;
+            was = places_are_equal(&from, &to) && unlinkat(from.dir, from.name, 0) == 0;
         place_done(&to);
     }
     place_done(&from);

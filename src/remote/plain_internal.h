@@ -14,7 +14,8 @@
  *
  * A put of at most PLAIN_INLINE_MAX bytes costs one less where there is a shell. Exceptions: a put
  * into a directory that may not be written (one more), a put with nothing to replace (one more), a
- * fetch of a name that is not UTF-8 (one for each 4 MiB), a script beyond 90 kB (two more), and a
+ * fetch of what changed in the last seconds (one more) or of a name that is not UTF-8 (one for each
+ * 4 MiB), a list with leftovers of a dead mount (one more), a script beyond 90 kB (two more), and a
  * refusal by the file API, which carries no reason, is explained by one stat.
  */
 #ifndef REMOTE_PLAIN_INTERNAL_H

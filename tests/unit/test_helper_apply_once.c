@@ -637,6 +637,47 @@ TEST(renewed_a_file_that_was_saved_by_rename_is_not_in_its_own_way)
     assert_int_equal(arig_count("."), 1);
 }
 
+/* As git makes its objects. */
+TEST(renewed_a_file_that_was_linked_and_lost_its_first_name_is_the_one_that_is_there)
+{
+    struct remote_change v[3];
+    struct remote_applied a;
+    struct remote_batch b;
+    struct stat was, is;
+
+    v[0] = arig_write("tmp", ARIG_ABSENT, "object");
+    v[1] = (struct remote_change){.kind = REMOTE_CHANGE_LINK,
+                                  .path = arig_path("tmp"),
+                                  .path2 = arig_path("object"),
+                                  .at = ARIG_LEFT(0),
+                                  .at2 = ARIG_ABSENT};
+    v[2] = (struct remote_change){
+        .kind = REMOTE_CHANGE_UNLINK, .path = arig_path("tmp"), .at = ARIG_LEFT(1)};
+    a = arig_do(v, 3, "object");
+    expect_all_done(&a);
+    remote_applied_done(&a);
+    was = arig_stat("object");
+    b = arig_batch(v, 3, "object");
+    b.mode = REMOTE_BATCH_RENEW;
+    assert_int_equal(arig_apply(&b, &a), 0);
+    expect_all_done(&a);
+    remote_applied_done(&a);
+    is = arig_stat("object");
+    assert_int_equal(is.st_ino, was.st_ino);
+    assert_int_equal(is.st_nlink, 1);
+    assert_string_equal(arig_get("object"), "object");
+    assert_int_equal(arig_count("."), 1);
+    arig.number++;
+
+    arig_put("object", "theirs"); /* something else stays, and is told */
+    b = arig_batch(v, 3, "object");
+    b.mode = REMOTE_BATCH_RENEW;
+    assert_int_equal(arig_apply(&b, &a), 0);
+    assert_int_equal(a.v[1].outcome, REMOTE_CONFLICT);
+    remote_applied_done(&a);
+    assert_string_equal(arig_get("object"), "theirs");
+}
+
 TEST(renewed_what_was_not_done_is_done)
 {
     struct remote_change v[WORLD];
@@ -813,6 +854,7 @@ int main(void)
         CASE(a_record_with_a_torn_end_is_continued),
         CASE(renewed_what_is_there_already_counts_as_done),
         CASE(renewed_a_file_that_was_saved_by_rename_is_not_in_its_own_way),
+        CASE(renewed_a_file_that_was_linked_and_lost_its_first_name_is_the_one_that_is_there),
         CASE(renewed_what_was_not_done_is_done),
         CASE(what_takes_long_is_continued_until_it_is_done),
         CASE(a_large_file_is_continued_in_the_middle),
