@@ -14,6 +14,8 @@ struct fs_dir {
     uint32_t *at;     /* where the i-th begins in them */
     size_t count;
     bool taken, moved; /* the names are valid; some were given */
+    bool known;        /* the kernel had all of them when they were taken */
+    struct fs_dir_hints hints;
 };
 
 enum { NAMES_MAX = 1 << 30 }; /* bytes: far more than a backend gives of one directory */
@@ -38,7 +40,9 @@ static int copy_names_locked(struct fs_dir *dir)
     dir->at = calloc(d->count + 1, sizeof(*dir->at));
     if (!dir->at)
         return -ENOMEM;
+    dir->known = true;
     DL_FOREACH(d->children, n) {
+        dir->known = dir->known && n->nlookup > 0;
         dir->at[dir->count++] = (uint32_t)dir->names.len;
         r = buf_append(&dir->names, n->name, strlen(n->name) + 1);
         if (r < 0) {
@@ -73,6 +77,46 @@ static int take_names(struct fs_dir *dir, bool wait)
     return r < 0 ? r : copy_names_locked(dir);
 }
 
+/*
+ * The kernel may keep what one handle reads and show it to others, who then ask for nothing but the
+ * opening. It must not put together what handles read that began before and after a change: each
+ * counts from where it is. And it would ask for each entry alone whose attributes it has not, or
+ * not long enough: those of one answer are true equally long.
+ */
+static void give_hints_locked(struct fs_dir *dir)
+{
+    struct node_dir *d = dir->node->dir;
+    const bool same = d->told_version == d->version;
+
+    dir->hints.cache = d->listed && !node_gone_locked(dir->node) && (d->tellers == 0 || same);
+    dir->hints.keep = dir->hints.cache && same && d->told_list_ns == d->list_ns && dir->known;
+    if (!dir->hints.cache)
+        return;
+    d->tellers++;
+    d->told_version = d->version;
+    d->told_list_ns = d->list_ns;
+}
+
+/* The names are another version's from here on. */
+static void drop_hints_locked(struct fs_dir *dir, bool told)
+{
+    struct node_dir *d = dir->node->dir;
+
+    if (!dir->hints.cache)
+        return;
+    dir->hints.cache = false;
+    d->tellers--;
+    if (told) {
+        d->told_version = 0;
+        fs_tell_inode_locked(dir->fs, dir->node);
+    }
+}
+
+struct fs_dir_hints fs_dir_hints(const struct fs_dir *dir)
+{
+    return dir->hints;
+}
+
 static int open_dir_node(struct fs *fs, struct node *n, bool wait, struct fs_dir **ret)
 {
     const int64_t since = fs_since(fs);
@@ -103,6 +147,7 @@ static int open_dir_node(struct fs *fs, struct node *n, bool wait, struct fs_dir
         free(dir);
         return r;
     }
+    give_hints_locked(dir);
     *ret = dir;
     return 0;
 }
@@ -176,8 +221,11 @@ static int readdir_from(struct fs_dir *dir, uint64_t off, bool plus, fs_fill fil
     int r = 0;
 
     fs_lock(fs);
-    if (!dir->taken || (off == 0 && dir->moved))
+    if (!dir->taken || (off == 0 && dir->moved)) {
         r = take_names(dir, wait);
+        if (r == 0 && dir->node->dir->told_version != dir->node->dir->version)
+            drop_hints_locked(dir, true);
+    }
     for (uint64_t i = off; r == 0 && i < dir->count + 2; i++) {
         if (give_locked(dir, i, plus, fill, arg))
             break;
@@ -205,6 +253,7 @@ void fs_releasedir(struct fs_dir *dir)
     fs_lock(fs);
     fs->dirs_open--;
     dir->node->dir->busy--;
+    drop_hints_locked(dir, false);
     node_unref_locked(fs, dir->node);
     node_trim_locked(fs);
     fs_unlock(fs);

@@ -167,6 +167,13 @@ typedef int (*fs_fill)(void *arg, const char *name, const struct fs_entry *e, ui
 int fs_readdir(struct fs_dir *dir, uint64_t off, bool plus, fs_fill fill, void *arg);
 int fs_readdir_cached(struct fs_dir *dir, uint64_t off, bool plus, fs_fill fill, void *arg);
 void fs_releasedir(struct fs_dir *dir);
+/* How the kernel may treat an open directory: to be told with the answer to the opening. Only for
+ * one that keeps entries as long as it is told. */
+struct fs_dir_hints {
+    bool cache; /* what this handle reads may be kept for others */
+    bool keep;  /* and what others read is still true, with all of the entries' attributes */
+};
+struct fs_dir_hints fs_dir_hints(const struct fs_dir *dir);
 
 /* ---- what .ctl and the mount ask ---- */
 

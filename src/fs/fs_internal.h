@@ -102,11 +102,15 @@ struct node_dir {
     struct flight *flight; /* a listing that is being fetched; its maker's */
     int64_t fail_ns;       /* start of the last listing that failed */
     int fail;
-    unsigned busy;  /* open, or just asked for: its names are not evicted */
-    bool picked;    /* for the request that is being put together */
-    bool used;      /* lately; in fs.used */
-    bool asked;     /* and not since the last request for changes that had it */
-    unsigned round; /* fs.round when it was used last */
+    uint64_t version;      /* +1 whenever a name comes or goes */
+    uint64_t told_version; /* the one that the kernel was told to keep; 0: none */
+    int64_t told_list_ns;  /* list_ns when it read that */
+    unsigned tellers;      /* open handles that tell it that version */
+    unsigned busy;         /* open, or just asked for: its names are not evicted */
+    bool picked;           /* for the request that is being put together */
+    bool used;             /* lately; in fs.used */
+    bool asked;            /* and not since the last request for changes that had it */
+    unsigned round;        /* fs.round when it was used last */
     struct node_dir *used_prev, *used_next;
     bool in_lru;
     struct node_dir *prev, *next; /* in fs.lru while it has children */

@@ -123,6 +123,7 @@ static void attach_locked(struct node *n, struct node *dir)
         index_add(&fs->by_file, n);
     DL_APPEND(dir->dir->children, n);
     dir->dir->count++;
+    dir->dir->version++;
 }
 
 struct node *node_new_locked(struct fs *fs, struct node *dir, const char *name,
@@ -213,6 +214,7 @@ static void take_from_parent_locked(struct node *n)
             index_remove(&n->parent->dir->fs->by_file, n);
         DL_DELETE(n->parent->dir->children, n);
         n->parent->dir->count--;
+        n->parent->dir->version++;
     }
     n->attached = false;
 }

@@ -10,11 +10,16 @@
 
 static void reply_dir(fuse_req_t req, struct handle *h, int r, struct fuse_file_info *fi)
 {
+    struct fs_dir_hints hints;
+
     if (r < 0) {
         handle_unref(h);
         reply_err(req, r);
         return;
     }
+    hints = fs_dir_hints(h->dir);
+    fi->cache_readdir = h->session->expire && hints.cache;
+    fi->keep_cache = h->session->expire && hints.keep;
     reply_open(req, h, fi);
 }
 
