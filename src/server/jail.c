@@ -170,8 +170,7 @@ int jail_start(const struct jail_config *config, struct jail **ret, struct buf *
     if (r == 0 && config->isolate)
         r = check_root(root_fd, &hello);
     if (r < 0) {
-        (void)buf_printf(why, "%s: %s", hello.step[0] ? hello.step : "starting the sandbox's init",
-                         errtext_sentence(r));
+        (void)buf_printf(why, "%s: ", hello.step[0] ? hello.step : "starting the sandbox's init");
         goto out;
     }
     lock_init(&j->lock);
@@ -183,6 +182,7 @@ int jail_start(const struct jail_config *config, struct jail **ret, struct buf *
     free(plan);
     return 0;
 out:
+    (void)buf_puts(why, errtext_sentence(r));
     if (pair[0] >= 0)
         close(pair[0]);
     if (pair[1] >= 0)

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -31,6 +32,19 @@ enum {
 };
 
 /* ---- the state directory ---- */
+
+/* What sandboxes keep may be set-user-id, or open to all who get there: nobody else does, even if
+ * the state directory was there and is open. */
+static int make_private(const struct server *s, const char *name)
+{
+    char *path = path_join(s->state_dir, name);
+    int r = path ? path_make_dirs(path, 0700) : -ENOMEM;
+
+    if (r == 0 && chmod(path, 0700) < 0)
+        r = -errno;
+    free(path);
+    return r;
+}
 
 static int open_state(struct server *s, const char *dir, struct buf *why)
 {
@@ -47,6 +61,10 @@ static int open_state(struct server *s, const char *dir, struct buf *why)
     if (!s->state_dir)
         return -ENOMEM;
     r = path_make_dirs(s->state_dir, 0700);
+    if (r == 0)
+        r = make_private(s, "sandboxes");
+    if (r == 0)
+        r = make_private(s, "catalog");
     if (r == 0)
         s->mountpoint = path_join(s->state_dir, "root");
     if (r == 0)

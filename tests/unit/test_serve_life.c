@@ -237,6 +237,33 @@ TEST(one_server_a_state_directory_and_its_key_is_private)
     box_end(&box);
 }
 
+TEST(nobody_else_gets_to_what_sandboxes_keep_where_the_state_is_open_to_all)
+{
+    static const char *const names[] = {"sandboxes", "catalog"};
+    struct server_config config = {.no_isolation = true};
+    struct server *s = NULL;
+    struct buf why = BUF_INIT(1024);
+    struct stat st;
+    struct box box;
+    char dir[96], path[128];
+
+    box_dirs(&box);
+    snprintf(dir, sizeof(dir), "%s/state", box.root);
+    snprintf(path, sizeof(path), "%s/sandboxes", dir);
+    assert_int_equal(mkdir(dir, 0755), 0);
+    assert_int_equal(mkdir(path, 0755), 0);
+    config.state_dir = dir;
+    assert_int_equal(server_start(&config, &s, &why), 0);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0700);
+    }
+    server_free(s);
+    buf_done(&why);
+    box_end(&box);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +277,7 @@ int main(void)
         cmocka_unit_test(a_lost_folder_does_not_keep_the_others_from_starting),
         cmocka_unit_test(bad_configurations_are_refused_with_a_reason),
         cmocka_unit_test(one_server_a_state_directory_and_its_key_is_private),
+        cmocka_unit_test(nobody_else_gets_to_what_sandboxes_keep_where_the_state_is_open_to_all),
     };
 
     setenv("TZ", "UTC", 1);
