@@ -4,9 +4,10 @@
  *   relay [--rtt MS] [--mbit N] PORT
  *
  * Listens on a free loopback port, prints it, and relays every connection to 127.0.0.1:PORT. All
- * connections share one line, which has the bandwidth in each direction. What is sent arrives half
- * a round trip after its last byte left; a new connection costs one round trip more, as TCP's does.
- * Ends with its standard input.
+ * connections share one line, which has the bandwidth in each direction, and in front of it a
+ * buffer of 100 ms, as routers have: when that is full nobody's bytes are taken, and then
+ * everybody's in turn. What is sent arrives half a round trip after its last byte left; a new
+ * connection costs one round trip more, as TCP's does. Ends with its standard input.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 enum { CHUNK = 16 << 10, PAIRS_MAX = 512, QUEUE_MAX = 4 << 20 };
+#define BUFFER_NS INT64_C(100000000)
 
 struct chunk {
     struct chunk *next;
@@ -200,10 +202,13 @@ static void run(int listener, uint16_t port)
             for (int side = 0; side < 2; side++) {
                 const struct flow *in = &p->flow[side], *out = &p->flow[!side];
                 const bool stuck = out->head && out->head->due_ns <= at;
+                const int64_t room_ns = line_free_ns[side] - BUFFER_NS; /* when there is some */
                 short events = 0;
 
-                if (!in->ended && in->queued < QUEUE_MAX)
+                if (!in->ended && in->queued < QUEUE_MAX && room_ns <= at)
                     events |= POLLIN;
+                else if (p->fd[0] >= 0 && room_ns > at && room_ns < due)
+                    due = room_ns;
                 if (stuck)
                     events |= POLLOUT;
                 else if (out->head && p->fd[0] >= 0 && out->head->due_ns < due)
