@@ -36,7 +36,11 @@ cp "$WORK/large" large &
 copying=$!
 sleep 2
 n=0 late='' times=''
-while kill -0 $copying 2>/dev/null || [ "$(sed -n 's/^unsent_bytes //p' .ctl/status)" -gt 4000000 ]; do
+goes_on() {
+    kill -0 $copying 2>/dev/null ||
+        [ "$(sed -n 's/^unsent_bytes //p' .ctl/status)" -gt 4000000 ]
+}
+while goes_on; do
     n=$((n + 1))
     [ $n -le 60 ] || break
     at=$(now_ms)
