@@ -19,7 +19,10 @@ again() {
 }
 act() {
     case $1 in
-    stop) "$DAYTONAFS" sandbox stop box && "$DAYTONAFS" sandbox start box ;;
+    stop) # the mount may have started it again before anybody saw that it was stopped
+        "$DAYTONAFS" sandbox stop --timeout 10s box
+        "$DAYTONAFS" sandbox start box
+        ;;
     serve)
         kill -9 $SERVE_PID
         wait $SERVE_PID
