@@ -138,6 +138,7 @@ static int settle(struct fs *fs, struct node *n)
 int data_fetch(struct fs *fs, struct node *n, uint64_t off, uint64_t window, unsigned *stale)
 {
     uint64_t start, bytes;
+    bool kept;
     int r;
 
     if (n->file->writing) /* what is written now must not be overtaken by what was there */
@@ -158,11 +159,12 @@ int data_fetch(struct fs *fs, struct node *n, uint64_t off, uint64_t window, uns
         blob_settle(n->file->blob, start, bytes, false);
         return -ESTALE;
     }
+    kept = n->file->kept;
     r = data_fetch_range(fs, n, start, bytes);
     if (!version_moved(r))
         return r;
-    if (n->deleted)
-        return -ESTALE;
+    if (n->deleted) /* while it was asked for by its name, perhaps */
+        return kept ? -ESTALE : keep_settle(fs, n);
 
     /* Changed in place: what comes next is of the new version. Replaced, or gone: the end. */
     if ((*stale)-- == 0)

@@ -15,7 +15,8 @@ struct tally {
     int64_t clock_off_ns, lost_ns;
     bool hold;
     unsigned waiting;
-    void (*on_exec)(void *arg);
+    enum wrap_op on;
+    void (*before)(void *arg);
     void *arg;
 };
 
@@ -61,13 +62,13 @@ static void answered(struct tally *t, struct remote_tree *tree)
     lock_drop(&t->lock);
 }
 
-static void before_exec(struct tally *t)
+static void before(struct tally *t, const struct wrap_call *call)
 {
     void (*fn)(void *arg);
     void *arg;
 
     lock_take(&t->lock);
-    fn = t->on_exec;
+    fn = call->op == t->on ? t->before : NULL;
     arg = t->arg;
     lock_drop(&t->lock);
     if (fn)
@@ -88,8 +89,7 @@ static int around(struct wrap *w, const struct wrap_call *call)
     int r;
 
     count(t, call);
-    if (call->op == WRAP_EXEC)
-        before_exec(t);
+    before(t, call);
     r = wrap_forward(w, call);
     if (call->op == WRAP_EXEC)
         executed(t, call->exec->after);
@@ -148,12 +148,23 @@ void tally_lose(struct tally *t, int64_t uptime_ns)
     lock_drop(&t->lock);
 }
 
-void tally_on_exec(struct tally *t, void (*fn)(void *arg), void *arg)
+static void on(struct tally *t, enum wrap_op op, void (*fn)(void *arg), void *arg)
 {
     lock_take(&t->lock);
-    t->on_exec = fn;
+    t->on = op;
+    t->before = fn;
     t->arg = arg;
     lock_drop(&t->lock);
+}
+
+void tally_on_exec(struct tally *t, void (*fn)(void *arg), void *arg)
+{
+    on(t, WRAP_EXEC, fn, arg);
+}
+
+void tally_on_fetch(struct tally *t, void (*fn)(void *arg), void *arg)
+{
+    on(t, WRAP_FETCH, fn, arg);
 }
 
 void tally_hold(struct tally *t, bool hold)

@@ -90,6 +90,31 @@ TEST(an_unlinked_file_is_read_on_where_the_sandbox_keeps_it)
     rig_down(&g);
 }
 
+static void unlink_now(void *arg)
+{
+    struct rig *g = arg;
+
+    tally_on_fetch(g->tally, NULL, NULL);
+    assert_int_equal(rig_unlink(g, "/big"), 0);
+    assert_int_equal(fs_sync(g->fs, NULL, NULL), 0);
+}
+
+TEST(what_is_being_fetched_when_the_name_goes_is_read_where_it_is_kept)
+{
+    struct fs_file *f;
+    struct rig g;
+
+    UP(&g);
+    put_big(&g, "/big");
+    assert_int_equal(rig_open(&g, "/big", O_RDONLY, &f), 0);
+    tally_on_fetch(g.tally, unlink_now, &g);
+    expect_bytes(f, 2 << 20, 100000);
+    rig_expect(&g, "/big", NULL);
+    expect_bytes(f, 0, BIG);
+    assert_int_equal(rig_close(f), 0);
+    rig_down(&g);
+}
+
 TEST(a_replaced_file_is_read_on_and_given_up_once_all_of_it_is_here)
 {
     struct fs_file *f;
@@ -219,6 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_unlinked_file_is_read_on_where_the_sandbox_keeps_it),
+        cmocka_unit_test(what_is_being_fetched_when_the_name_goes_is_read_where_it_is_kept),
         cmocka_unit_test(a_replaced_file_is_read_on_and_given_up_once_all_of_it_is_here),
         cmocka_unit_test(what_is_written_to_a_file_without_a_name_stays_here),
         cmocka_unit_test(a_file_that_was_patched_and_then_unlinked_is_read_whole),
