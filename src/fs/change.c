@@ -397,7 +397,7 @@ static void keep_shared(struct remote_attr *attr, const struct remote_attr *was)
 
 /* All that was waiting of the node is there; now is what the sandbox has. */
 static void learn_locked(struct fs *fs, struct node *n, int64_t start_ns, const struct ours *o,
-                         const struct remote_attr *now, bool at_once)
+                         const struct remote_attr *now)
 {
     struct remote_attr attr = *now;
     struct node_file *nf = n->file;
@@ -411,7 +411,7 @@ static void learn_locked(struct fs *fs, struct node *n, int64_t start_ns, const 
         nf->kept_id = 0; /* what is kept of it is another version by now */
     node_born_locked(fs, n, now->dev, now->ino);
     if (nf && nf->local) {
-        const bool sized = now->size == nf->size, same = sized && (!o->appended || at_once);
+        const bool sized = now->size == nf->size, same = sized && !o->strange && !o->adding;
 
         if (sized)
             change_shown_locked(n, nf->mtime_ns, nf->ctime_ns);
@@ -466,7 +466,7 @@ static void forget_locked(struct fs *fs, struct node *n)
 }
 
 static void done_locked(struct fs *fs, const struct change *c, struct node *n, const struct ours *o,
-                        const struct flush_end *v, bool at_once)
+                        const struct flush_end *v)
 {
     if (n->deleted)
         return;
@@ -474,7 +474,7 @@ static void done_locked(struct fs *fs, const struct change *c, struct node *n, c
         if (v->has_now && (n->attr.mode & S_IFMT) == (v->now.mode & S_IFMT))
             node_born_locked(fs, n, v->now.dev, v->now.ino);
     } else if (v->has_now && !o->spoiled) {
-        learn_locked(fs, n, c->start_ns, o, &v->now, at_once);
+        learn_locked(fs, n, c->start_ns, o, &v->now);
     } else {
         forget_locked(fs, n);
     }
@@ -553,6 +553,22 @@ static void failed_locked(struct fs *fs, struct change *c, const struct flush_en
             forget_name_locked(fs, c->names[i]);
 }
 
+/* Was what was added added to what is known here? Of several that went as one the last tells. */
+static void note_base_locked(struct node *n, const struct change *c, const struct flush_end *v,
+                             uint64_t first_seq)
+{
+    struct ours *o = n->ours;
+    const struct remote_attr *base = o->left.ino != 0 ? &o->left : &n->attr;
+    const bool adds = o->adding || c->kind == JOURNAL_APPEND;
+
+    o->adding = adds && !v->has_now;
+    if (!v->has_now)
+        return;
+    if (adds && o->born_at != first_seq && !remote_attr_same(&v->other, base))
+        o->strange = true;
+    o->left = v->now;
+}
+
 /* One of its own has ended. Returns what there was of it, that one no longer counted. */
 static struct ours leave_locked(struct fs *fs, struct node *n, bool ok)
 {
@@ -587,7 +603,7 @@ static void other_ended_locked(struct fs *fs, const struct change *c, struct nod
     if (!now || (!c->sets_mtime && now->mtime_ns != n->attr.mtime_ns))
         n->shown_times = false;
     if (now) {
-        learn_locked(fs, n, c->start_ns, &what, now, true);
+        learn_locked(fs, n, c->start_ns, &what, now);
     } else {
         node_stale_locked(n);
         fs_tell_inode_locked(fs, n);
@@ -608,6 +624,7 @@ static void ended_locked(struct fs *fs, struct change *c, const struct flush_end
         o->unborn = false;
         o->born_at = first_seq;
     }
+    note_base_locked(c->node, c, v, first_seq);
     was = leave_locked(fs, c->node, ok);
     if (!ok) {
         report_locked(fs, v, journal_kind_name(c->kind));
@@ -617,12 +634,12 @@ static void ended_locked(struct fs *fs, struct change *c, const struct flush_end
     } else {
         if (c->kind == JOURNAL_PATCH || c->kind == JOURNAL_TRUNCATE)
             unseen_forget_locked(fs, v->path);
-        done_locked(fs, c, c->node, &was, v, was.born_at == first_seq);
+        done_locked(fs, c, c->node, &was, v);
     }
     if (c->from) {
         was = leave_locked(fs, c->from, ok);
         if (ok)
-            done_locked(fs, c, c->from, &was, v, was.born_at == first_seq);
+            done_locked(fs, c, c->from, &was, v);
         else if (was.waiting == 0)
             forget_locked(fs, c->from);
     }

@@ -169,9 +169,12 @@ struct ours {
     bool unborn;      /* it was made here, and is not there yet */
     bool mtime_set;   /* one of them sets it */
     bool appended;    /* one of them writes to the end, wherever that is by then */
+    bool adding;      /* one such has ended; a later one tells what it was added to */
+    bool strange;     /* something was added to another version than is known here */
     bool blind;       /* one of them changes content of which not all is here */
     bool spoiled;     /* one of them did not succeed */
     uint64_t born_at; /* the first change that was told together with its creation; 0: none */
+    struct remote_attr left; /* by the last that has ended; ino 0: none has */
 };
 
 /* All nodes, chained by the hash of what they are found by. */

@@ -185,6 +185,8 @@ static int append_to(struct apply *a, const struct batch_change *c, struct place
         r = finish(&made, p, fd, ret);
     else if (!is_about_the_batch(r))
         r = result_failed(ret, r);
+    if (r == 0 && ret->outcome == BATCH_DONE && !make && doubt->stage == 0)
+        result_other(ret, &st);
     close(fd);
     return r;
 }

@@ -144,8 +144,9 @@ struct remote_result {
     enum remote_outcome outcome;
     int err;                /* 0 or negative errno; CONFLICT -EBUSY, POISONED -ECANCELED */
     struct remote_attr now; /* DONE: of the object at path (LINK, RENAME: path2). All 0: nothing */
-    struct remote_attr other; /* DONE: of what lost this name and has others. All 0: nothing, or not
-                                 known any more */
+    /* DONE: of what lost this name and has others, or is kept; APPEND: of what it was added to.
+     * All 0: nothing, or not known any more. */
+    struct remote_attr other;
 };
 
 enum remote_batch_state { /* on the wire */

@@ -363,6 +363,8 @@ static int make(struct mem *m, const struct remote_batch *b, const struct remote
 
     switch (c->kind) {
     case REMOTE_CHANGE_WRITE:
+        if (n && (c->flags & REMOTE_CHANGE_APPEND))
+            res->other = n->attr;
         r = make_write(m, b, c, n, &n);
         break;
     case REMOTE_CHANGE_MKDIR:

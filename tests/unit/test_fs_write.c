@@ -134,6 +134,50 @@ TEST(what_was_whole_here_stays_whole_when_it_is_patched)
     rig_down(&g);
 }
 
+static void append_line(struct rig *g, const char *path, const char *text)
+{
+    struct fs_file *f;
+
+    assert_int_equal(rig_open(g, path, O_WRONLY | O_APPEND, &f), 0);
+    assert_int_equal(fs_write(f, 0, text, strlen(text)), (ssize_t)strlen(text));
+    assert_int_equal(rig_close(f), 0);
+}
+
+TEST(what_was_here_stays_here_when_it_is_added_to_unless_others_changed_it)
+{
+    char text[32];
+    struct rig g;
+
+    UP(&g);
+    rig_put(&g, "/log", "one\n", 4);
+    usleep(120000);
+    assert_int_equal(rig_read(&g, "/log", text, sizeof(text)), 0);
+    append_line(&g, "/log", "two\n");
+    rig_settle(&g);
+    append_line(&g, "/log", "three\n"); /* in two batches, and what is said of both */
+    append_line(&g, "/log", "four\n");
+    rig_settle(&g);
+    tally_take(g.tally);
+    assert_int_equal(rig_read(&g, "/log", text, sizeof(text)), 0);
+    assert_string_equal(text, "one\ntwo\nthree\nfour\n");
+    assert_int_equal(tally_take(g.tally).all, 0);
+    rig_expect(&g, "/log", text);
+
+    rig_put(&g, "/log", "OTHER\n", 6);
+    append_line(&g, "/log", "five\n");
+    rig_settle(&g);
+    assert_int_equal(rig_read(&g, "/log", text, sizeof(text)), 0);
+    assert_string_equal(text, "OTHER\nfive\n");
+
+    /* As long as before, but another one: only the base can tell. */
+    rig_put(&g, "/log", "THEIRS\nnew\n", 11);
+    append_line(&g, "/log", "six\n");
+    rig_settle(&g);
+    assert_int_equal(rig_read(&g, "/log", text, sizeof(text)), 0);
+    assert_string_equal(text, "THEIRS\nnew\nsix\n");
+    rig_down(&g);
+}
+
 /* ---- at random, with restarts ---- */
 
 enum { NAMES = 4, HANDLES = 5, PIECE = 200000 };
@@ -581,6 +625,7 @@ int main(void)
         cmocka_unit_test(what_is_written_over_theirs_unseen_conflicts_too),
         cmocka_unit_test(a_patch_of_a_large_file_fetches_nothing_even_if_it_is_read_elsewhere),
         cmocka_unit_test(a_block_that_was_written_whole_is_read_back_without_asking),
+        cmocka_unit_test(what_was_here_stays_here_when_it_is_added_to_unless_others_changed_it),
         cmocka_unit_test(what_was_whole_here_stays_whole_when_it_is_patched),
         cmocka_unit_test(large_files_are_what_was_written_to_them_whenever_the_process_dies),
         cmocka_unit_test(who_makes_or_empties_a_file_waits_while_the_journal_is_full),

@@ -234,6 +234,8 @@ TEST(an_append_goes_to_the_end_as_it_is_then)
 {
     struct remote_change c;
     struct remote_object old;
+    struct remote_result r;
+    struct stat st;
 
     arig_put("log", "one\n");
     old = arig_version("log");
@@ -241,12 +243,19 @@ TEST(an_append_goes_to_the_end_as_it_is_then)
     c = arig_write("log", old, "ours\n");
     c.flags = REMOTE_CHANGE_APPEND;
     c.size = REMOTE_ALL;
-    expect_now(arig_one(c, "ours\n"), "log");
+    st = arig_stat("log");
+    r = arig_one(c, "ours\n");
+    expect_now(r, "log");
+    assert_int_equal(r.other.ino, st.st_ino); /* what it was added to */
+    assert_int_equal(r.other.size, 11);
+    assert_int_equal(r.other.ctime_ns, timespec_to_ns(st.st_ctim));
     expect_file("log", "one\ntheirs\nours\n");
     assert_int_equal(unlink("log"), 0);
     expect(arig_one(c, "ours\n"), REMOTE_CONFLICT, -EBUSY);
     c.at = ARIG_ABSENT;
-    expect_done(arig_one(c, "ours\n"));
+    r = arig_one(c, "ours\n");
+    expect_done(r);
+    assert_int_equal(r.other.mode, 0);
     expect_file("log", "ours\n");
 }
 
