@@ -26,18 +26,19 @@ static bool is_over(const struct job *job)
     return job->state == JOB_STARTED && job->now.phase != REMOTE_JOB_RUNNING;
 }
 
-/* What it changed is seen by whoever learns of its end. */
-static void heed_end(struct job *job, const struct remote_job *now)
+/* What it changed is seen by whoever learns of its end. after: what the answer tells of that;
+ * freed.
+ */
+static void heed_end(struct job *job, const struct remote_job *now, struct fs_after *after)
 {
-    bool known;
+    bool news = now && now->phase != REMOTE_JOB_RUNNING;
 
-    if (now->phase == REMOTE_JOB_RUNNING)
-        return;
     job_lock(job);
-    known = is_over(job);
+    news = news && !is_over(job);
     job_unlock(job);
-    if (!known)
-        fs_refresh(jobs_fs(job->jobs), NULL);
+    if (news)
+        fs_after_end(jobs_fs(job->jobs), after);
+    fs_after_free(after);
 }
 
 /* The window of a stream becomes what was fetched from off. */
@@ -148,17 +149,19 @@ static int fill_locked(struct job *job, struct starting *s)
 static int begin(struct job *job, struct starting *s, struct remote_job *ret, struct buf *why)
 {
     struct remote_outage outage = {0};
+    struct fs_after *after;
     int r = ctl_barrier(jobs_fs(job->jobs), why), again = 0;
 
     if (r < 0)
         return r;
+    after = fs_after_new(jobs_fs(job->jobs));
     do {
+        s->start.after = fs_after_ask(after);
         r = remote_job_start(remote_of(job), &s->start, &s->out, &s->err, ret);
         if (r < 0)
             again = r == -EHOSTDOWN ? r : remote_outage_bear(&outage, r, START_PATIENCE_NS);
     } while (r < 0 && again == 0);
-    if (r == 0)
-        heed_end(job, ret);
+    heed_end(job, r == 0 ? ret : NULL, after);
     return r < 0 ? again : 0;
 }
 
@@ -228,13 +231,15 @@ static int fetch(struct job *job, enum job_stream stream, uint64_t off, size_t m
                  struct buf *out)
 {
     struct buf none = BUF_INIT(0);
+    struct fs_after *after = fs_after_new(jobs_fs(job->jobs));
     const struct remote_job_read read = {.out_off = stream == JOB_ERR ? INT64_MAX : off,
                                          .err_off = stream == JOB_ERR ? off : INT64_MAX,
                                          .max = max,
                                          .wait_ns = wait_ns,
                                          .together = stream == JOB_BOTH,
                                          .out = stream == JOB_ERR ? &none : out,
-                                         .err = stream == JOB_ERR ? out : &none};
+                                         .err = stream == JOB_ERR ? out : &none,
+                                         .after = fs_after_ask(after)};
     struct remote_job now;
     uint64_t id;
     int r;
@@ -243,9 +248,9 @@ static int fetch(struct job *job, enum job_stream stream, uint64_t off, size_t m
     id = job->now.id;
     job_unlock(job);
     r = remote_job_read(remote_of(job), id, &read, &now);
+    heed_end(job, r == 0 ? &now : NULL, after);
     if (r < 0)
         return r;
-    heed_end(job, &now);
     job_lock(job);
     take_locked(job, &now);
     keep_locked(job, stream, off, out);

@@ -14,6 +14,7 @@ struct emit {
     uint64_t sent;      /* bytes of frames so far, raw included */
     uint64_t count;     /* entries so far */
     int err;            /* the first failure, -errno: nothing more is written after it */
+    bool unfinished;    /* a job that was asked about still runs: what follows is not run */
 };
 
 int emit_open(struct emit *e, const char *token); /* writes the first token */

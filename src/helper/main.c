@@ -111,6 +111,9 @@ static int answer(struct emit *e, const struct proto_request *req, bool *ret_mor
     return verb < ARRAY_LEN(verbs) && verbs[verb] ? verbs[verb](e, req, ret_more) : -EOPNOTSUPP;
 }
 
+/* Neither a failure nor the end: the shell goes on to what follows only after that. */
+enum { EXIT_UNFINISHED = 3 };
+
 int main(int argc, char **argv)
 {
     struct question q = {0};
@@ -137,5 +140,5 @@ int main(int argc, char **argv)
     buf_done(&q.batch);
     proto_request_done(&q.req);
     run_request_done(&q.job);
-    return r < 0 ? 1 : 0;
+    return r < 0 ? 1 : e.unfinished ? EXIT_UNFINISHED : 0;
 }

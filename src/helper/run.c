@@ -105,6 +105,7 @@ static int tell(struct emit *e, int job, const struct run_request *req, uint64_t
     uint64_t out = has_out < max ? has_out : max, err = has_err < max ? has_err : max;
     int r;
 
+    e->unfinished = look->phase == RUN_RUNNING;
     if (req->flags & RUN_TOGETHER) {
         struct together t = {.e = e, .job = job, .off = req->out_off};
         const uint64_t has = beyond(look->both_size, req->out_off);

@@ -14,7 +14,7 @@ struct taking {
     char token[HELPER_TOKEN_LEN + 1];
 };
 
-struct proto_request helper_after_request(const struct remote_ask *ask)
+static struct proto_request request_of(const struct remote_ask *ask)
 {
     return (struct proto_request){.verb = PROTO_VERB_CHANGES,
                                   .root = (char *)ask->root, /* encoding does not write */
@@ -24,36 +24,37 @@ struct proto_request helper_after_request(const struct remote_ask *ask)
                                   .path_count = ask->path_count};
 }
 
-void helper_after_take(struct helper *h, const struct buf *raw, struct remote_after *after)
+int helper_after_put(struct helper *h, const struct remote_after *after,
+                     char ret_token[HELPER_TOKEN_LEN + 1], struct buf *command)
 {
-    const struct proto_request req = helper_after_request(after->ask);
-
-    after->answered = helper_tree_take(h, raw, &req, &after->tree) == 0;
-}
-
-static void take(void *arg, const char *out, size_t len)
-{
-    struct buf raw = BUF_INIT(2 * HELPER_AFTER_BYTES);
-    struct taking *t = arg;
-
-    if (answer_text(t->token, out, len, &raw) == 0)
-        helper_after_take(t->h, &raw, t->after);
-    buf_done(&raw);
-}
-
-/* -E2BIG and the like: it is asked by itself. */
-static int put_question(struct taking *t, struct buf *command)
-{
-    const struct proto_request req = helper_after_request(t->after->ask);
+    const struct proto_request req = request_of(after->ask);
     struct buf word = BUF_INIT(HELPER_AFTER_WORD);
-    int r = helper_token(t->token);
+    int r = helper_token(ret_token);
 
     if (r == 0)
         r = helper_word(&req, &word);
     if (r == 0)
-        r = helper_command(t->h, t->token, &word, command);
+        r = helper_command(h, ret_token, &word, command);
     buf_done(&word);
     return r;
+}
+
+void helper_after_take(struct helper *h, const char *token, const char *text, size_t len,
+                       struct remote_after *after)
+{
+    const struct proto_request req = request_of(after->ask);
+    struct buf raw = BUF_INIT(2 * HELPER_AFTER_BYTES);
+
+    after->answered = answer_text(token, text, len, &raw) == 0 &&
+                      helper_tree_take(h, &raw, &req, &after->tree) == 0;
+    buf_done(&raw);
+}
+
+static void take(void *arg, const char *out, size_t len)
+{
+    struct taking *t = arg;
+
+    helper_after_take(t->h, t->token, out, len, t->after);
 }
 
 int helper_exec(struct remote *r, const struct remote_exec *exec, struct buf *out, int *ret_exit)
@@ -65,7 +66,7 @@ int helper_exec(struct remote *r, const struct remote_exec *exec, struct buf *ou
     struct plain_more more = {.output_max = 2 * HELPER_AFTER_BYTES, .take = take, .arg = &t};
     int err;
 
-    if (!plain || !exec->after || put_question(&t, &command) < 0) {
+    if (!plain || !exec->after || helper_after_put(h, exec->after, t.token, &command) < 0) {
         err = remote_exec(h->plain, exec, out, ret_exit);
     } else {
         more.command = buf_str(&command);

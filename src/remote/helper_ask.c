@@ -107,20 +107,47 @@ int helper_command(struct helper *h, const char *token, const struct buf *word, 
     return put_command(dir, hash, token, word, false, out);
 }
 
+/* command, and once that has ended with success what is asked after it. A shell has to see to that,
+ * one that goes on reading its stdin. False: there is none, or it is too long; out is as it was. */
+static bool put_after(struct helper *h, const struct buf *command, const struct helper_way *way,
+                      char after_token[HELPER_TOKEN_LEN + 1], struct buf *out)
+{
+    const size_t start = out->len;
+    int r;
+
+    if (!way->after || !h->info.shell[0])
+        return false;
+    r = buf_printf(out, "if %s\nthen ", buf_str(command));
+    if (r == 0)
+        r = helper_after_put(h, way->after, after_token, out);
+    if (r == 0)
+        r = buf_puts(out, "\nfi\n");
+    if (r < 0)
+        buf_truncate(out, start);
+    return r == 0;
+}
+
 /* -ENODATA: the helper did not run. */
 static int ask_once(struct helper *h, const char *dir, const char *hash, const struct buf *word,
                     bool left, const struct helper_way *way, struct buf *raw)
 {
     struct buf command = BUF_INIT(COMMAND_MAX), text = BUF_INIT(way->answer_max);
-    char token[HELPER_TOKEN_LEN + 1];
+    struct buf both = BUF_INIT(COMMAND_MAX);
+    char token[HELPER_TOKEN_LEN + 1], after_token[HELPER_TOKEN_LEN + 1];
+    bool after = false;
     int r = helper_token(token);
 
     if (r == 0)
-        r = put_command(dir, hash, token, word, left, &command);
+        r = put_command(dir, hash, token, word, left && !way->after, &command);
     if (r == 0)
-        r = helper_run(h, buf_str(&command), way, &text);
+        after = put_after(h, &command, way, after_token, &both);
+    if (r == 0)
+        r = helper_run(h, buf_str(after ? &both : &command), way, &text);
     if (r == 0)
         r = answer_text(token, buf_str(&text), text.len, raw);
+    if (r == 0 && after)
+        helper_after_take(h, after_token, buf_str(&text), text.len, way->after);
+    buf_done(&both);
     buf_done(&command);
     buf_done(&text);
     return r;

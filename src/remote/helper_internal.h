@@ -81,9 +81,10 @@ int helper_install(struct helper *h, unsigned installs, bool broken, struct buf 
 
 struct helper_way {
     bool background;
-    size_t answer_max; /* bytes of text */
-    uint32_t more_s;   /* than an operation may take */
-    bool once;         /* not again after a broken connection: it would be done twice */
+    size_t answer_max;          /* bytes of text */
+    uint32_t more_s;            /* than an operation may take */
+    bool once;                  /* not again after a broken connection: it would be done twice */
+    struct remote_after *after; /* asked once the helper has ended with success; or NULL */
 };
 
 /* A new one, of letters and digits. */
@@ -114,10 +115,13 @@ enum {
 };
 
 int helper_exec(struct remote *r, const struct remote_exec *exec, struct buf *out, int *ret_exit);
-/* The question as a request; its strings are the asker's. */
-struct proto_request helper_after_request(const struct remote_ask *ask);
-/* raw is the answer to it. */
-void helper_after_take(struct helper *h, const struct buf *raw, struct remote_after *after);
+/* Appends the command that asks it; its answer is between two of ret_token. -E2BIG and the like: it
+ * is asked by itself. */
+int helper_after_put(struct helper *h, const struct remote_after *after,
+                     char ret_token[HELPER_TOKEN_LEN + 1], struct buf *command);
+/* Looks for the answer in what was printed. */
+void helper_after_take(struct helper *h, const char *token, const char *text, size_t len,
+                       struct remote_after *after);
 
 /* ---- helper_tree.c ---- */
 

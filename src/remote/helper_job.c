@@ -120,9 +120,12 @@ int helper_job(struct remote *r, const struct remote_job_call *call, struct remo
     const char *argv[4];
     struct buf word = BUF_INIT(2 * PROTO_BODY_MAX), raw = BUF_INIT(2 * max + frames_max);
     struct helper_way way = {.answer_max = 2 * (2 * max + frames_max),
-                             .once = call->op == REMOTE_JOB_KILL};
+                             .once = call->op == REMOTE_JOB_KILL,
+                             .after = call->after};
     int err = fill_request(h, call, argv, &req);
 
+    if (call->after)
+        way.answer_max += 2 * HELPER_AFTER_BYTES;
     way.more_s = (uint32_t)(req.wait_ms / 1000);
     if (err == 0)
         err = put_word(&req, &word);

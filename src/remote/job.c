@@ -90,7 +90,8 @@ int remote_job_start(struct remote *r, const struct remote_job_start *start, str
         start->output_max < REMOTE_JOB_OUTPUT_MAX ? start->output_max : REMOTE_JOB_OUTPUT_MAX;
     const struct remote_job_read read = {
         .max = out && err ? max : 0, .wait_ns = start->wait_ns, .out = out, .err = err};
-    const struct remote_job_call call = {.op = REMOTE_JOB_START, .start = start, .read = &read};
+    const struct remote_job_call call = {
+        .op = REMOTE_JOB_START, .start = start, .read = &read, .after = start->after};
 
     if (!start->token || !token_valid(start->token) || !env_valid(start->env) ||
         (start->name && !remote_job_name_valid(start->name)) || !start->cwd ||
@@ -134,7 +135,9 @@ int remote_job_read(struct remote *r, uint64_t id, const struct remote_job_read 
         bounded.max = REMOTE_JOB_OUTPUT_MAX;
     if (read->out_off > INT64_MAX || read->err_off > INT64_MAX)
         return -EINVAL;
-    return ask(r, &(struct remote_job_call){.op = REMOTE_JOB_READ, .id = id, .read = &bounded},
+    return ask(r,
+               &(struct remote_job_call){
+                   .op = REMOTE_JOB_READ, .id = id, .read = &bounded, .after = read->after},
                ret);
 }
 

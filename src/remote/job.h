@@ -35,8 +35,9 @@ struct remote_job_start {
     size_t input_len;        /* at most REMOTE_JOB_INPUT_MAX */
     bool input_open;         /* there will be more, by remote_job_write */
     bool passing; /* once it has ended it is not listed, and goes by itself some minutes later */
-    size_t output_max; /* of the answer */
-    int64_t wait_ns;   /* for its end: a short job's answer has all of it */
+    size_t output_max;          /* of the answer */
+    int64_t wait_ns;            /* for its end: a short job's answer has all of it */
+    struct remote_after *after; /* what it changed, if it has ended by then; or NULL */
 };
 
 enum remote_job_phase { REMOTE_JOB_RUNNING, REMOTE_JOB_ENDED, REMOTE_JOB_LOST };
@@ -70,6 +71,7 @@ struct remote_job_read {
     int64_t wait_ns; /* until there is something beyond the offsets, or the job has ended */
     bool together;   /* both streams as one, to out from out_off, in the order in which they came */
     struct buf *out, *err;
+    struct remote_after *after; /* as of a start */
 };
 
 /* A start's answer has output from its beginning in out and err, which may be NULL with output_max
@@ -156,6 +158,7 @@ struct remote_job_call {
     const struct remote_job_start *start;
     const struct remote_job_read *read; /* START: made of start, from the beginning */
     const struct remote_job_write *write;
+    struct remote_after *after; /* START, READ */
     int signal;
 };
 

@@ -227,9 +227,12 @@ static int forward_lost_job(struct wrap *w, const struct wrap_call *call)
     const size_t out_len = read && read->out ? read->out->len : 0;
     const size_t err_len = read && read->err ? read->err->len : 0;
     struct remote_job_answer answer = {0};
+    struct remote_job_call job = *call->job;
     struct wrap_call c = *call;
     int r;
 
+    job.after = NULL;
+    c.job = &job;
     c.ret = &answer;
     r = wrap_forward(w, &c);
     remote_job_list_free(answer.v, answer.count);

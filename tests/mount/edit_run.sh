@@ -53,6 +53,37 @@ for delay in "" latency=40ms; do
     check "at most 2 requests a round ($used in $rounds)" test $used -le $((2 * rounds))
 done
 
+# The same with `daytonafs exec`, whose command is a job: its end comes with what it changed.
+fault ""
+rounds=10
+wrong=0
+echo start >file
+"$DAYTONAFS" exec "$MNT" -- sh -c 'cat file; echo start >made' >/dev/null
+cat made >/dev/null
+before=$(requests)
+i=0
+while [ $i -lt $rounds ]; do
+    i=$((i + 1))
+    echo "exec $i" >file
+    [ "$("$DAYTONAFS" exec "$MNT" -- cat file)" = "exec $i" ] || wrong=$((wrong + 1))
+done
+used=$(($(requests) - before))
+check "exec: at most 2 requests a round of edit and run ($used)" test $used -le $((2 * rounds))
+before=$(requests)
+while [ $i -gt 0 ]; do
+    i=$((i - 1))
+    "$DAYTONAFS" exec "$MNT" -- sh -c "echo $i >made"
+    [ "$(cat made)" = "$i" ] || wrong=$((wrong + 1))
+done
+used=$(($(requests) - before))
+check "exec: at most 2 requests a round of run and read ($used)" test $used -le $((2 * rounds))
+is "exec: wrong rounds" $wrong 0
+# One that is longer than a start waits for.
+"$DAYTONAFS" exec "$MNT" -- sh -c 'sleep 2; echo late >made'
+before=$(requests)
+is "exec: what a long one changed" "$(cat made)" late
+is "exec: is fetched, and not asked about" $(($(requests) - before)) 1
+
 # What a program stored through a shared mapping, and did not msync, is an edit, too. It keeps the
 # mapping while the commands run.
 if have python3; then

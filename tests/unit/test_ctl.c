@@ -176,6 +176,25 @@ int fs_barrier(struct fs *fs, struct buf *left)
     return 0;
 }
 
+struct fs_after *fs_after_new(struct fs *fs)
+{
+    return NULL;
+}
+
+struct remote_after *fs_after_ask(struct fs_after *a)
+{
+    return NULL;
+}
+
+void fs_after_end(struct fs *fs, struct fs_after *a)
+{
+}
+
+struct fs_after *fs_after_free(struct fs_after *a)
+{
+    return NULL;
+}
+
 /* A sandbox that knows no jobs. */
 struct remote *fs_remote(struct fs *fs)
 {

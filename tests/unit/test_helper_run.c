@@ -95,10 +95,11 @@ static struct answer finish(FILE *f, const struct run_request *req)
     struct buf text = BUF_INIT(TEXT_MAX);
     char chunk[65536];
     size_t n, at = 0;
+    int status;
 
     while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
         assert_int_equal(buf_append(&text, chunk, n), 0);
-    assert_int_equal(pclose(f), 0);
+    status = pclose(f);
     assert_true(text.len > 23);
     assert_int_equal(base64_decode(&a.raw, text.data + 11, text.len - 23), 0);
     while (at < a.raw.len) {
@@ -110,6 +111,11 @@ static struct answer finish(FILE *f, const struct run_request *req)
         at += (size_t)len;
     }
     assert_true(a.ended);
+    /* By its status a shell knows whether the job has ended. */
+    if ((req->op == RUN_START || req->op == RUN_READ) && a.count == 1)
+        assert_int_equal(WEXITSTATUS(status), a.jobs[0].phase == RUN_RUNNING ? 3 : 0);
+    else
+        assert_int_equal(status, 0);
     buf_done(&text);
     return a;
 }
