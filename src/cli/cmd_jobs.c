@@ -87,8 +87,11 @@ const struct cli_command cmd_jobs = {
     .run = run_jobs,
     .usage = "[MOUNT|SANDBOX]",
     .summary = "list the commands that go on in a sandbox",
-    .text = "Those that `daytonafs exec --detach` and a mount's .ctl/jobs have started, ended ones "
-            "until they are removed, and what runs for `daytonafs exec` just now.",
+    .text =
+        "Those that `daytonafs exec --detach` and a mount's .ctl/jobs have started, ended ones "
+        "until they are removed, and what runs for `daytonafs exec` just now. Jobs that were "
+        "started with the helper are not seen without it, nor the other way round: ask with the "
+        "same helper= as the mount that started them.",
     .options = jobs_options,
     .flags = CLI_API | CLI_JSON,
     .max = 1,

@@ -259,6 +259,20 @@ def check_examples():
                 problem(script, 1, f"nothing runs the example: {program} {verb}")
 
 
+def check_control():
+    """Each control file and each verb is used by a shell script of the tests."""
+    text = "\n".join("\n".join(lines(path)) for path in files(".sh", trees=("tests/mount",)))
+    for path in files(".c", ".h", trees=("src/ctl",)):
+        rows = "\n".join(lines(path))
+        for found in re.finditer(r'\{\s*\.name = "([\w.]+)",\s*\.(\w+)|CTL_FOLLOW_ROW\("([\w.]+)"',
+                                 rows):
+            name, verb = found[1] or found[3], found[2] in ("takes", "needs", "run", "max", "min")
+            use = rf"(echo|verb|printf)\b.*\b{name}\b" if verb else rf"/{re.escape(name)}(?![\w.-])"
+            if not re.search(use, text):
+                problem(path, rows.count("\n", 0, found.start()) + 1,
+                        f"no script uses the {'verb' if verb else 'control file'} {name}")
+
+
 def check_main():
     for path in files(".c", trees=("src",)):
         if os.path.relpath(path, source) in ("src/cli/main.c", "src/helper/main.c"):
@@ -335,6 +349,7 @@ BAD = {
     "text": ("src/util/x.c", "int a;\t\n"),
     "words": ("contrib/x", "cp /wo" "rk/x .\n"),
     "examples": ("include/daytona/x.h", "DAYTONA_API int daytona_x(void);\n"),
+    "control": ("src/ctl/x.c", '    {.name = "nothing", .mode = 0400},\n'),
     "main": ("src/util/x.c", "int main(void)\n"),
     "promises": ("src/cli/semantics.c", '{"close",\n "all is well", "no_" "such_test"},\n'),
     "scripts": ("contrib/x", "#!/bin/sh\nif then\n"),

@@ -123,6 +123,17 @@ check 'what is written through the mount is there for a command' 'unsent text' \
     "$(echo 'unsent text' > ctl-test; exec 3<>.ctl/run; echo 'cat ctl-test' >&3; cat <&3)"
 check 'what a command makes is there for the mount' 'made' \
     "$(exec 3<>.ctl/run; echo 'echo made > ctl-test-made' >&3; cat <&3; cat ctl-test-made)"
+check 'stats.json is an object' '{ }' \
+    "$(printf '%s %s' "$(head -c 1 .ctl/stats.json)" "$(tail -c 2 .ctl/stats.json)")"
+check 'capabilities are lines' yes "$([ "$(wc -l <.ctl/capabilities)" -gt 3 ] && echo yes)"
+check 'nothing is queued after sync' '' "$(echo x > ctl-test; echo sync > .ctl/ctl; cat .ctl/queue)"
+check 'a text is replaced in files' 'ctl-test-text
+new text' "$(echo 'old text' > ctl-test-text; echo "old new ctl-test-text" > .ctl/replace
+    cat .ctl/replace; cat ctl-test-text)"
+check 'a job starts where it is told to, and passes' '/
+0' "$(job=.ctl/jobs/ctl-test-job; mkdir $job; echo / > $job/cwd; echo passing > $job/ctl
+    echo pwd > $job/cmd; cat $job/wait > "$tmp/wait"; cat $job/follow.stdout
+    ls .ctl/jobs | grep -c ctl-test)"
 check 'the last answer has its true size' 4 \
     "$(echo 'echo abc' > .ctl/run; cat .ctl/run > /dev/null; stat -c %s .ctl/run)"
 check 'dd reads it in small pieces' 'abc' \
