@@ -7,6 +7,7 @@
  */
 #include "flush/flush_internal.h"
 
+#include "util/clock.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -174,6 +175,18 @@ static int settle(struct flush *f, const struct end *v, size_t count)
     return r;
 }
 
+/* This machine's disk is full: nothing goes on before what was told is written down. The lock is
+ * dropped meanwhile. */
+static void wait_for_room(struct flush *f, int64_t *pause_ns)
+{
+    static const int64_t most_ns = 10 * NS_PER_S;
+
+    f->line = -ENOSPC;
+    (void)lock_wait_until(&f->lock, &f->work, clock_mono_ns() + *pause_ns);
+    if (*pause_ns < most_ns)
+        *pause_ns *= 2;
+}
+
 /* ---- remembering ---- */
 
 struct recent *end_recent(struct flush *f, uint64_t seq)
@@ -251,6 +264,7 @@ static void leave(struct ending *x)
 int end_changes(struct flush *f, struct end *v, size_t count)
 {
     struct ending x = {.f = f, .v = v, .count = count, .cap = count};
+    int64_t pause_ns = 50 * NS_PER_MS;
     size_t told = 0;
     int r = 0;
 
@@ -259,18 +273,26 @@ int end_changes(struct flush *f, struct end *v, size_t count)
     x.conflict = ++f->stamp;
     mark_all(&x);
     r = spread(&x);
-    while (told < x.count && r == 0) {
-        const size_t from = told;
+    for (;;) {
+        while (told < x.count && r == 0) {
+            const size_t from = told;
 
-        told = x.count;
-        lock_drop(&f->lock);
-        r = tell(f, x.v + from, told - from);
-        lock_take(&f->lock);
+            told = x.count;
+            lock_drop(&f->lock);
+            r = tell(f, x.v + from, told - from);
+            lock_take(&f->lock);
+            if (r == 0)
+                r = spread(&x); /* what was queued meanwhile */
+        }
         if (r == 0)
-            r = spread(&x); /* what was queued meanwhile */
+            r = settle(f, x.v, x.count);
+        if (r != -ENOSPC || f->stop)
+            break;
+        wait_for_room(f, &pause_ns);
+        r = spread(&x);
     }
-    if (r == 0)
-        r = settle(f, x.v, x.count);
+    if (r == 0 && f->line == -ENOSPC)
+        f->line = 0;
     if (r == 0)
         leave(&x);
     pthread_cond_broadcast(&f->news);
