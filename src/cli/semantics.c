@@ -114,7 +114,8 @@ const struct semantics_row semantics_rows[] = {
      "on. It is in conflict, too, unless the file was opened to be read since: an editor that puts "
      "its backup back does not go over what nobody here has seen.",
      "a_second_conflict_of_a_file_does_not_hide_the_first "
-     "what_is_written_over_theirs_unseen_conflicts_too conflict.sh"},
+     "what_is_written_over_theirs_unseen_conflicts_too "
+     "nor_is_it_taken_away_or_renamed_over_unseen conflict.sh"},
     {"both append to one file", "Every line of both is there.",
      "both_who_append_are_there appends_of_both_all_survive"},
     {"the sandbox was restored, and holds the same content in new files", "That is no conflict.",
@@ -152,7 +153,8 @@ const struct semantics_row semantics_rows[] = {
      "sent_twice_at_once_one_waits_and_gets_the_answer"},
     {"the local disk is full",
      "Writers wait, then are refused (ENOSPC), before the journal loses anything.",
-     "writers_wait_then_are_refused_before_the_disk_is_full"},
+     "writers_wait_then_are_refused_before_the_disk_is_full "
+     "a_disk_without_room_at_any_step_costs_nothing_that_was_taken"},
     {"nobody uses the mount",
      "Nothing is sent, so that the sandbox can stop by itself. While it is stopped, what is known "
      "is shown; what is not starts it (wake=auto) or fails with EHOSTDOWN (wake=never).",

@@ -189,6 +189,18 @@ static bool is_shown_below(const struct parked *p, const char *path)
     return p->shown ? path_is_below(p->shown, path) : is_below(p, path);
 }
 
+/* It has been told, and is about to be parked. */
+static bool is_ending_at(const struct change *c, const char *path)
+{
+    char *at = c->ended && c->bad ? node_path(c->at) : NULL;
+    char *at2 = at && c->at2 ? node_path(c->at2) : NULL;
+    const bool is = at && (strcmp(at, path) == 0 || (at2 && strcmp(at2, path) == 0));
+
+    free(at);
+    free(at2);
+    return is;
+}
+
 bool flush_in_conflict(struct flush *f, const char *path)
 {
     bool is = false;
@@ -196,6 +208,8 @@ bool flush_in_conflict(struct flush *f, const char *path)
     lock_take(&f->lock);
     for (const struct parked *p = f->parked; p && !is; p = p->next)
         is = p->outcome == JOURNAL_CONFLICT && is_at(p, path);
+    for (const struct change *c = f->head; c && !is; c = c->next)
+        is = is_ending_at(c, path);
     lock_drop(&f->lock);
     return is;
 }

@@ -40,6 +40,10 @@ struct change {
     struct node **others; /* counted, owned: names that share what it moves */
     size_t other_count;
     struct waiting_name *names[2]; /* each counts one of its changes */
+    /* Of a RENAME: the version that it takes the place of, or, if it is to a new name, takes away.
+     */
+    struct journal_identity base;
+    bool base_over;
 };
 
 /* ---- marks ---- */
@@ -325,8 +329,13 @@ static int append_locked(struct fs *fs, struct journal_record *rec, const struct
     rec->path = path;
     if (path2)
         rec->path2 = path2;
-    if (r == 0 && (rec->kind == JOURNAL_PATCH || rec->kind == JOURNAL_TRUNCATE))
+    if (r == 0 && (rec->kind == JOURNAL_PATCH || rec->kind == JOURNAL_TRUNCATE ||
+                   rec->kind == JOURNAL_RENAME))
         unseen_stand_on_locked(fs, rec);
+    if (rec->kind == JOURNAL_RENAME) {
+        c->base_over = rec->object[JOURNAL_AT2].means != JOURNAL_ABSENT;
+        c->base = rec->object[c->base_over ? JOURNAL_AT2 : JOURNAL_AT].identity;
+    }
     if (r == 0)
         r = c->kept ? flush_append_keep(fs->flush, rec, &c->seq)
                     : flush_append(fs->flush, rec, &c->seq);
@@ -533,14 +542,38 @@ static void report_locked(struct fs *fs, const struct flush_end *v, const char *
     free(shown);
 }
 
+/* What is there now has been seen by nobody here. */
+static void note_unseen_locked(struct fs *fs, const struct change *c, const struct flush_end *v)
+{
+    const struct remote_attr *a = &c->node->attr;
+    const struct journal_identity known = {.dev = a->dev,
+                                           .ino = a->ino,
+                                           .size = a->size,
+                                           .mtime_ns = a->mtime_ns,
+                                           .ctime_ns = a->ctime_ns};
+    char *path = NULL, name[KEY_MAX];
+
+    if (v->outcome != JOURNAL_CONFLICT || S_ISDIR(a->mode))
+        return;
+    if (c->kind == JOURNAL_RENAME && c->base_over) {
+        name_of(c->names[1], name);
+        if (node_path_in_locked(fs, c->names[1]->dir, name, &path) == 0)
+            unseen_add_locked(fs, path, &c->base);
+        free(path);
+    } else if (c->kind == JOURNAL_RENAME) {
+        unseen_add_locked(fs, v->path, &c->base);
+    } else if (writes(c->kind)) {
+        unseen_add_locked(fs, v->path, &known);
+    }
+}
+
 /* The tree goes back to what the sandbox has, which is asked for at the next access. */
 static void failed_locked(struct fs *fs, struct change *c, const struct flush_end *v)
 {
     struct node *n = c->node;
 
     remember_late_locked(n, v->outcome == JOURNAL_CONFLICT ? -EIO : v->err);
-    if (v->outcome == JOURNAL_CONFLICT && writes(c->kind))
-        unseen_add_locked(fs, v->path, &n->attr);
+    note_unseen_locked(fs, c, v);
     if (c->kind == JOURNAL_RENAME)
         move_back_locked(fs, c);
     if (makes(c->kind) && !n->deleted) {

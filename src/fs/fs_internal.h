@@ -571,10 +571,10 @@ void change_free_all_locked(struct fs *fs);
 
 /* ---- unseen.c ---- */
 
-/* A change of the content at path, which stood on base, is in conflict with what is there now. */
-void unseen_add_locked(struct fs *fs, const char *path, const struct remote_attr *base);
-/* A change of content is about to be journaled: if nobody has seen what is there it stands on that
- * base, too. */
+/* A change of what is at path, which stood on base, is in conflict with what is there now. */
+void unseen_add_locked(struct fs *fs, const char *path, const struct journal_identity *base);
+/* A patch, a truncation or a rename is about to be journaled: if nobody has seen what is there it
+ * stands on that base, too. */
 void unseen_stand_on_locked(const struct fs *fs, struct journal_record *rec);
 void unseen_look_locked(struct fs *fs, const struct node *n); /* it is opened to be read */
 void unseen_forget_locked(struct fs *fs, const char *path);   /* it is what stood there then */

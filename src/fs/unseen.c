@@ -1,9 +1,10 @@
 /*
  * What the sandbox has put in the place of what a change from here meant, and nobody here has read
- * since. A program that is told of the conflict may write again without a look: vim, for one, puts
- * its backup copy back, which would go over theirs. So what is written then stands on the version
- * that was known before, and conflicts again; until the file is opened to be read, or the conflict
- * is settled.
+ * since. A program that is told of the conflict, or not yet, may write again without a look: vim,
+ * for one, moves the file to its backup, and makes it anew, or puts its backup copy back; either
+ * would go over theirs. So what is written, or renamed over it, then stands on the version that was
+ * known before, and conflicts again; until the file is opened to be read, or the conflict is
+ * settled.
  */
 #include "fs/fs_internal.h"
 
@@ -34,7 +35,7 @@ static void drop_locked(struct fs *fs, struct unseen *u)
     free(u);
 }
 
-void unseen_add_locked(struct fs *fs, const char *path, const struct remote_attr *base)
+void unseen_add_locked(struct fs *fs, const char *path, const struct journal_identity *base)
 {
     const size_t size = strlen(path) + 1;
     struct unseen *u = find_locked(fs, path);
@@ -46,11 +47,7 @@ void unseen_add_locked(struct fs *fs, const char *path, const struct remote_attr
     u = base->ino ? calloc(1, sizeof(*u) + size) : NULL;
     if (!u)
         return; /* then the next write goes over it, as any other would */
-    u->base = (struct journal_identity){.dev = base->dev,
-                                        .ino = base->ino,
-                                        .size = base->size,
-                                        .mtime_ns = base->mtime_ns,
-                                        .ctime_ns = base->ctime_ns};
+    u->base = *base;
     memcpy(u->path, path, size);
     HASH_ADD_STR(fs->unseen, path, u);
     if (HASH_COUNT(fs->unseen) > UNSEEN_MAX)
@@ -59,10 +56,12 @@ void unseen_add_locked(struct fs *fs, const char *path, const struct remote_attr
 
 void unseen_stand_on_locked(const struct fs *fs, struct journal_record *rec)
 {
-    struct journal_object *o = &rec->object[JOURNAL_AT];
-    const struct unseen *u = o->means == JOURNAL_IS ? find_locked(fs, rec->path) : NULL;
+    const bool over = rec->kind == JOURNAL_RENAME;
+    const char *path = over ? rec->path2 : rec->path;
+    struct journal_object *o = &rec->object[over ? JOURNAL_AT2 : JOURNAL_AT];
+    const struct unseen *u = o->means == JOURNAL_IS ? find_locked(fs, path) : NULL;
 
-    if (u && flush_in_conflict(fs->flush, rec->path))
+    if (u && flush_in_conflict(fs->flush, path))
         o->identity = u->base;
 }
 

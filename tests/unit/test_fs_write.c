@@ -619,10 +619,71 @@ TEST(what_is_written_over_theirs_unseen_conflicts_too)
     rig_down(&g);
 }
 
+/* The same by names: the file is moved out of the way, and made anew before anybody could know that
+ * the move was in conflict; or new ones are renamed over it, one after the other. */
+TEST(nor_is_it_taken_away_or_renamed_over_unseen)
+{
+    char text[64];
+    struct rig g;
+
+    UP(&g);
+    rig_put(&g, "/f", "first", 5);
+    usleep(120000);
+    assert_true(rig_read(&g, "/f", text, sizeof(text)) >= 0);
+    rig_put(&g, "/f", "theirs", 6);
+    assert_int_equal(rig_rename(&g, "/f", "/f~", 0), 0);
+    rig_settle(&g);
+    assert_int_equal(save(&g, "ours"), -EIO);
+    rig_expect(&g, "/f", "theirs");
+    assert_int_equal(fs_discard(g.fs, NULL), 0);
+
+    assert_true(rig_read(&g, "/f", text, sizeof(text)) >= 0);
+    rig_put(&g, "/f", "theirs again", 12);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(rig_write(&g, "/new", "ours"), 0);
+        assert_int_equal(rig_rename(&g, "/new", "/f", 0), 0);
+        rig_settle(&g);
+        rig_expect(&g, "/f", "theirs again");
+    }
+    assert_true(rig_read(&g, "/f", text, sizeof(text)) >= 0);
+    assert_int_equal(rig_write(&g, "/new", "ours at last"), 0);
+    assert_int_equal(rig_rename(&g, "/new", "/f", 0), 0);
+    rig_settle(&g);
+    rig_expect(&g, "/f", "ours at last");
+    rig_down(&g);
+}
+
+/* The kernel has looked it up before it was replaced, and its old content is still here. */
+TEST(a_name_that_has_another_file_by_now_is_not_opened_with_the_old_content)
+{
+    struct fs_open_hints hints;
+    struct fs_entry before;
+    struct fs_file *f;
+    char text[64] = "";
+    struct rig g;
+
+    UP(&g);
+    rig_put(&g, "/f", "first", 5);
+    rig_put(&g, "/g", "theirs, another file", 20);
+    usleep(120000);
+    assert_true(rig_read(&g, "/f", text, sizeof(text)) >= 0);
+    assert_int_equal(rig_find(&g, "/f", &before), 0);
+    assert_int_equal(remote_rename(g.inside, "/g", "/f", 0, NULL), 0);
+    fs_refresh(g.fs, "/f");
+    assert_int_equal(fs_open(g.fs, before.ino, O_RDONLY, &f, &hints), 0);
+    assert_int_equal(fs_read(f, 0, text, 60), 20);
+    assert_memory_equal(text, "theirs, another file", 20);
+    assert_int_equal(rig_close(f), 0);
+    rig_drop(&g, &before);
+    rig_down(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_name_that_has_another_file_by_now_is_not_opened_with_the_old_content),
         cmocka_unit_test(what_is_written_over_theirs_unseen_conflicts_too),
+        cmocka_unit_test(nor_is_it_taken_away_or_renamed_over_unseen),
         cmocka_unit_test(a_patch_of_a_large_file_fetches_nothing_even_if_it_is_read_elsewhere),
         cmocka_unit_test(a_block_that_was_written_whole_is_read_back_without_asking),
         cmocka_unit_test(what_was_here_stays_here_when_it_is_added_to_unless_others_changed_it),
