@@ -62,7 +62,7 @@ edit() {
     is "vim, $2, $1: the sandbox's version stays" "$(cat "$SBX/$1")" "theirs $1"
     [ "$1" = early-yes ] && [ $told = 7 ] ||
         check "vim, $2, $1: ours is kept" grep -rqx "ours $1" "$CTL/conflicts"
-    fails "vim, $2, $1: nothing is both" grep -rl -e "ours $1" "$SBX"
+    fails "vim, $2, $1: nothing is both" grep -qs -e "ours $1" "$SBX/$1" "$SBX/$1~"
 }
 if have vim; then
     for way in auto yes no; do
