@@ -105,16 +105,15 @@ int fs_sync(struct fs *fs, const char *path, struct buf *left)
 {
     struct node **v;
     size_t count;
-    int first = 0, r;
+    int first = take_mapped(fs, left), r;
 
-    r = take_mapped(fs, left);
-    if (r < 0)
-        return r;
+    if (first == -EINTR)
+        return first;
     if (fs->flush) {
         r = flush_barrier(fs->flush, path, NULL, left);
         if (r == 0 && !path && flush_lets_go(fs->flush)) /* nothing goes that would take it along */
             (void)flush_fsync(fs->flush, fs->root_path);
-        return r;
+        return first < 0 ? first : r;
     }
     fs_lock(fs);
     r = collect_unsent(fs, path, &v, &count);
