@@ -49,6 +49,12 @@ static void keep(struct trace *t, int64_t start_ns, const char *text)
     lock_drop(&t->lock);
 }
 
+/* How many files or directories it is about. */
+static size_t count_of(const struct wrap_call *call)
+{
+    return call->many ? call->many->count : call->ask ? call->ask->path_count : 1;
+}
+
 static int trace_around(struct wrap *w, const struct wrap_call *call)
 {
     struct trace *t = (struct trace *)w;
@@ -66,6 +72,8 @@ static int trace_around(struct wrap *w, const struct wrap_call *call)
         (void)buf_puts(&name, " -> ");
     }
     quote(&name, call->path ? call->path : "");
+    if (count_of(call) > 1)
+        (void)buf_printf(&name, " and others, %zu in all", count_of(call));
     (void)buf_printf(&text, "%s %s: %s, %.1f ms", wrap_op_name(call->op), buf_str(&name),
                      r < 0 ? errtext_name(r) : "ok", (double)(clock_mono_ns() - start_ns) / 1e6);
     log_msg(LOG_DETAIL, "remote %s", buf_str(&text));
