@@ -112,6 +112,7 @@ struct node_dir {
     bool asked;            /* and not since the last request for changes that had it */
     unsigned round;        /* fs.round when it was used last */
     struct node_dir *used_prev, *used_next;
+    uint64_t answer; /* the one of fs.answers that its listing was in last */
     bool in_lru;
     struct node_dir *prev, *next; /* in fs.lru while it has children */
 };
@@ -272,7 +273,8 @@ struct fs {
     int64_t doubt_ns;      /* when all that was known was last put in doubt; monotonic */
     unsigned misses;       /* such requests in a row that something not in the one before caused */
     struct fill *fill;
-    uint64_t seq; /* +1 for each local change, begun or ended */
+    uint64_t answers; /* that told of subtrees */
+    uint64_t seq;     /* +1 for each local change, begun or ended */
     uint64_t marks;
     struct op *ops;
     struct change *changes;             /* that wait, by their number in the journal */

@@ -159,11 +159,13 @@ static bool apply_dir_locked(struct fs *fs, struct flight *f, struct node *dir,
         !flight_apply_list_locked(fs, f, dir, &list))
         return false;
     burst_covered_locked(dir, f, t->now_ns);
+    dir->dir->answer = fs->answers;
     return true;
 }
 
 static void apply_all_locked(struct fs *fs, struct flight *f, const struct remote_tree *t)
 {
+    fs->answers++;
     attr_space_locked(fs, t, f);
     (void)burst_clock_locked(
         fs, t, f->start_ns); /* what is not in the answer is asked for in full again */
@@ -183,17 +185,26 @@ static void apply_all_locked(struct fs *fs, struct flight *f, const struct remot
 
 /* ---- what somebody waits for ---- */
 
-/* Whoever looks into one of many that are not known looks into the others next. */
-static void add_siblings_locked(struct fs *fs, struct question *q, const struct node *dir)
+static int add_unknown_locked(struct fs *fs, struct question *q, struct node *from,
+                              const struct node *to)
 {
-    struct node *n, *tmp;
+    for (struct node *n = from; n != to; n = n->next)
+        if (unknown(n) && !n->dir->children && !n->dir->flight && !n->ours &&
+            question_add_locked(fs, q, n) < 0)
+            return -E2BIG;
+    return 0;
+}
 
+/*
+ * Whoever looks into one of many that are not known looks into the others next: those that follow.
+ * When memory is short, those before it were looked into already, and then dropped.
+ */
+static void add_siblings_locked(struct fs *fs, struct question *q, struct node *dir)
+{
     if (!dir->parent || !dir->attached)
         return;
-    DL_FOREACH_SAFE(dir->parent->dir->children, n, tmp)
-        if (n != dir && unknown(n) && !n->dir->children && !n->dir->flight && !n->ours &&
-            question_add_locked(fs, q, n) < 0)
-            return;
+    if (add_unknown_locked(fs, q, dir->next, NULL) == 0 && !is_full_locked(fs))
+        (void)add_unknown_locked(fs, q, dir->parent->dir->children, dir);
 }
 
 static void fill_start_locked(struct fill *fill);

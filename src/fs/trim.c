@@ -11,8 +11,9 @@
 #include <utlist.h>
 
 enum {
-    ASK_MAX = 32768,          /* entries that the kernel is asked to forget in one go */
-    LOOK_MAX = 200000,        /* entries looked at in one go */
+    ASK_MAX = 32768,   /* entries that the kernel is asked to forget in one go */
+    LOOK_MAX = 200000, /* entries looked at in one go */
+    ANSWERS_KEPT = 2,
     STEP_BYTES_MAX = 4 << 20, /* how much more makes it worth to look again, when nothing went */
 };
 
@@ -33,6 +34,13 @@ static void evict_locked(struct fs *fs, struct node *n)
     n->parent->dir->listed = false;
     remember_node_locked(fs, n);
     node_detach_locked(fs, n);
+}
+
+/* What came with the last answers is about to be looked at: however little memory there is, else it
+ * would be fetched again and again. When memory is short they are small. */
+static bool is_new(const struct fs *fs, const struct node_dir *d)
+{
+    return d->answer > 0 && d->answer + ANSWERS_KEPT > fs->answers;
 }
 
 struct trim {
@@ -69,7 +77,7 @@ static void trim_dirs_locked(struct fs *fs)
         DL_DELETE(fs->lru, d);
         d->in_lru = false;
         node_ref_locked(d->node); /* its last child may take it along */
-        if (!d->flight && d->busy == 0)
+        if (!d->flight && d->busy == 0 && !is_new(fs, d))
             trim_dir_locked(fs, d, &t);
         if (d->children) {
             DL_APPEND(fs->lru, d);

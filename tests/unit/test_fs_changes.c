@@ -981,6 +981,22 @@ TEST(nodes_stay_below_their_bound_and_come_again)
     rig_down(&g);
 }
 
+TEST(a_walk_in_little_memory_fetches_little_more_than_once)
+{
+    enum { DIRS = 200, FILES = 20, AN_ANSWER = 256 }; /* entries, when memory is short */
+    struct rig g;
+
+    UP(&g, .coherence_ns = 600 * NS_PER_S);
+    g.fs->meta_max = 200 << 10; /* it takes 1.4 MB */
+    make_tree(&g, "", DIRS, FILES);
+    for (unsigned i = 0; i < 3; i++) {
+        tally_take(g.tally);
+        assert_int_equal(walk(&g, FS_ROOT), DIRS * (FILES + 1));
+        assert_in_range(tally_take(g.tally).all, 1, 3 * DIRS * FILES / AN_ANSWER);
+    }
+    rig_down(&g);
+}
+
 TEST(a_deep_tree_is_walked)
 {
     char path[2100] = "";
@@ -1074,6 +1090,7 @@ int main(void)
         cmocka_unit_test(a_name_made_while_an_answer_is_on_its_way_stays),
         cmocka_unit_test(what_cannot_be_read_is_searched_and_what_vanished_is_gone),
         cmocka_unit_test(nodes_stay_below_their_bound_and_come_again),
+        cmocka_unit_test(a_walk_in_little_memory_fetches_little_more_than_once),
         cmocka_unit_test(a_deep_tree_is_walked),
     };
 
