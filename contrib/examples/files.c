@@ -110,14 +110,43 @@ static int get(const struct example *e)
                                        &ops, (void *)e);
 }
 
+/* Prints what changes below a directory, until COUNT lines. */
+static int watch(const struct example *e)
+{
+    static const char *const kinds[] = {"create", "modify", "delete"};
+    const struct daytona_watch_options options = {.recursive = true, .interval_ms = 200};
+    struct daytona_watch_event event;
+    struct daytona_watch *watch;
+    int left = atoi(e->argv[1]);
+    int r = daytona_watch_start(e->sandbox, e->argv[0], &options, &watch);
+
+    if (r < 0)
+        return r;
+    printf("watching\n");
+    while (r >= 0 && left > 0) {
+        fflush(stdout);
+        r = daytona_watch_next(watch, EXAMPLE_WAIT_MS, &event);
+        if (r > 0 && left-- > 0)
+            printf("%s %s\n", kinds[event.kind], event.path);
+    }
+    daytona_watch_free(watch);
+    return r < 0 ? r : 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct example_verb verbs[] = {
-        {"list", 1, 1, "PATH", list},         {"info", 1, 1, "PATH", info},
-        {"exists", 1, 1, "PATH", exists},     {"mkdir", 1, 1, "PATH", make_folder},
-        {"rm", 1, 1, "PATH", delete_all},     {"mv", 2, 2, "FROM TO", move},
-        {"chmod", 2, 2, "MODE PATH", permit}, {"put", 2, -1, "PATH TEXT ...", put},
-        {"get", 1, -1, "PATH...", get},       {.name = NULL},
+        {"list", 1, 1, "PATH", list},
+        {"info", 1, 1, "PATH", info},
+        {"exists", 1, 1, "PATH", exists},
+        {"mkdir", 1, 1, "PATH", make_folder},
+        {"rm", 1, 1, "PATH", delete_all},
+        {"mv", 2, 2, "FROM TO", move},
+        {"chmod", 2, 2, "MODE PATH", permit},
+        {"put", 2, -1, "PATH TEXT ...", put},
+        {"get", 1, -1, "PATH...", get},
+        {"watch", 2, 2, "PATH COUNT", watch},
+        {.name = NULL},
     };
 
     return example_main(argc, argv, true, verbs);

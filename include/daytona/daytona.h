@@ -20,5 +20,6 @@
 #include "daytona/snapshot.h"
 #include "daytona/volume.h"
 #include "daytona/warm_pool.h"
+#include "daytona/watch.h"
 
 #endif
