@@ -274,6 +274,7 @@ struct fs {
     unsigned misses;       /* such requests in a row that something not in the one before caused */
     struct fill *fill;
     uint64_t answers; /* that told of subtrees */
+    int64_t told_ns;  /* when the last of them came; monotonic */
     uint64_t seq;     /* +1 for each local change, begun or ended */
     uint64_t marks;
     struct op *ops;

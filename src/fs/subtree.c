@@ -166,6 +166,7 @@ static bool apply_dir_locked(struct fs *fs, struct flight *f, struct node *dir,
 static void apply_all_locked(struct fs *fs, struct flight *f, const struct remote_tree *t)
 {
     fs->answers++;
+    fs->told_ns = clock_mono_ns();
     attr_space_locked(fs, t, f);
     (void)burst_clock_locked(
         fs, t, f->start_ns); /* what is not in the answer is asked for in full again */

@@ -17,7 +17,7 @@ enum {
     STEP_BYTES_MAX = 4 << 20, /* how much more makes it worth to look again, when nothing went */
 };
 
-static const int64_t pause_ns = 1 * NS_PER_S;
+static const int64_t pause_ns = 1 * NS_PER_S, new_ns = 3 * NS_PER_S;
 
 static bool may_go(const struct node *n)
 {
@@ -37,7 +37,7 @@ static void evict_locked(struct fs *fs, struct node *n)
 }
 
 /* What came with the last answers is about to be looked at: however little memory there is, else it
- * would be fetched again and again. When memory is short they are small. */
+ * would be fetched again and again. Who has not looked for a while does not look any more. */
 static bool is_new(const struct fs *fs, const struct node_dir *d)
 {
     return d->answer > 0 && d->answer + ANSWERS_KEPT > fs->answers;
@@ -45,6 +45,7 @@ static bool is_new(const struct fs *fs, const struct node_dir *d)
 
 struct trim {
     size_t looked, asked;
+    bool keeps_new;
 };
 
 static void trim_dir_locked(struct fs *fs, struct node_dir *d, struct trim *t)
@@ -69,7 +70,7 @@ static void trim_dir_locked(struct fs *fs, struct node_dir *d, struct trim *t)
 static void trim_dirs_locked(struct fs *fs)
 {
     struct node_dir *d, *last = fs->lru ? fs->lru->prev : NULL;
-    struct trim t = {0};
+    struct trim t = {.keeps_new = clock_mono_ns() - fs->told_ns < new_ns};
 
     while (fs->meta_bytes > low_water(fs) && t.looked < LOOK_MAX && (d = fs->lru) != NULL) {
         const bool end = d == last;
@@ -77,7 +78,7 @@ static void trim_dirs_locked(struct fs *fs)
         DL_DELETE(fs->lru, d);
         d->in_lru = false;
         node_ref_locked(d->node); /* its last child may take it along */
-        if (!d->flight && d->busy == 0 && !is_new(fs, d))
+        if (!d->flight && d->busy == 0 && !(t.keeps_new && is_new(fs, d)))
             trim_dir_locked(fs, d, &t);
         if (d->children) {
             DL_APPEND(fs->lru, d);
