@@ -408,16 +408,21 @@ TEST(links_in_place_of_folder_or_file_are_not_followed)
 
 TEST(one_process_at_a_time_has_the_folder)
 {
-    struct cache *c = open_cache(64 * MIB), *other;
     const struct cache_key key = key_of(1, 10);
+    struct cache *c, *other;
+    int status, ready[2];
     struct blob *b;
-    int status;
-    pid_t pid = fork();
+    pid_t pid;
 
+    assert_int_equal(pipe(ready), 0);
+    pid = fork(); /* before there are threads */
     assert_true(pid >= 0);
     if (pid == 0) {
         struct cache *mine;
+        char go;
 
+        if (read(ready[0], &go, 1) != 1)
+            _exit(2);
         if (cache_new(dir, 64 * MIB, &mine) < 0 || cache_keep(mine, "http://api\nbox") != -EBUSY)
             _exit(1);
         b = blob_with(mine, 1, 10, 1); /* it works, and keeps nothing */
@@ -426,8 +431,12 @@ TEST(one_process_at_a_time_has_the_folder)
         cache_free(mine);
         _exit(0);
     }
+    c = open_cache(64 * MIB);
+    assert_int_equal(write(ready[1], "g", 1), 1);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
+    close(ready[0]);
+    close(ready[1]);
     assert_int_equal(cache_new(dir, 64 * MIB, &other), 0);
     assert_int_equal(cache_keep(other, "http://api\nanother box"), 0);
     cache_free(other);
