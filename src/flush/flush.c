@@ -237,7 +237,7 @@ int flush_room_now(struct flush *f)
 
 int flush_room(struct flush *f)
 {
-    static const int64_t down_ns = NS_PER_S;
+    static const int64_t least_ns = 100 * NS_PER_MS, down_ns = NS_PER_S;
     int64_t wait_ns;
     int r = journal_wait_room(f->journal, clock_mono_ns());
 
@@ -245,7 +245,12 @@ int flush_room(struct flush *f)
         return r;
     lock_take(&f->lock);
     f->pressed++;
-    wait_ns = f->line || f->paused ? down_ns : f->config.op_timeout_ns;
+    /* The fuller the slower: a small save waits little beside a large copy. */
+    wait_ns = (int64_t)((double)f->config.op_timeout_ns * journal_pressure(f->journal));
+    if (wait_ns < least_ns)
+        wait_ns = least_ns;
+    if ((f->line || f->paused) && wait_ns > down_ns)
+        wait_ns = down_ns;
     send_wake(f);
     lock_drop(&f->lock);
     r = journal_wait_room(f->journal, clock_mono_ns() + wait_ns);

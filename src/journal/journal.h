@@ -125,6 +125,8 @@ int journal_sync(struct journal *j);
  * the same, it has been slowed down enough. -EINTR when the bound cancel fires.
  */
 int journal_wait_room(struct journal *j, int64_t until_ns);
+/* How far it is from the soft limits, 0, to where changes are refused, 1. */
+double journal_pressure(struct journal *j);
 
 struct journal_usage {
     uint64_t bytes;   /* on disk */

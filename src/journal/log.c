@@ -92,6 +92,24 @@ static bool is_crowded_locked(const struct journal *j)
     return used_locked(j) > j->limits.soft_bytes || records_locked(j) > j->limits.max_records / 2;
 }
 
+static double share(double n, double soft, double hard)
+{
+    return n <= soft ? 0 : n >= hard ? 1 : (n - soft) / (hard - soft);
+}
+
+double journal_pressure(struct journal *j)
+{
+    double bytes, records;
+
+    lock_take(&j->lock);
+    bytes =
+        share((double)used_locked(j), (double)j->limits.soft_bytes, (double)j->limits.hard_bytes);
+    records = share((double)records_locked(j), (double)j->limits.max_records / 2,
+                    (double)j->limits.max_records);
+    lock_drop(&j->lock);
+    return bytes > records ? bytes : records;
+}
+
 int journal_wait_room(struct journal *j, int64_t until_ns)
 {
     struct cancel *cancel = cancel_bound();
