@@ -100,8 +100,6 @@ void cli_hint_path(const char *word);
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Flushes stdout: a full disk or closed pipe becomes exit code 1. Returns code otherwise. */
 int cli_end(int code);
-/* Appends s as one line that cannot steer a terminal: control characters become '?'. */
-int cli_plain(struct buf *out, const char *s);
 
 /* ---- tables of answers (rows.c) ---- */
 

@@ -4,6 +4,7 @@
 
 #include "util/array.h"
 #include "util/path.h"
+#include "util/text.h"
 #include "wire/json.h"
 
 #include <errno.h>
@@ -255,7 +256,7 @@ static int put_status(struct buf *out, const struct daytona_git_status *s)
     int r = buf_puts(out, "## ");
 
     if (r == 0)
-        r = cli_plain(out, s->current_branch);
+        r = text_plain(out, s->current_branch);
     if (r == 0 && !s->branch_published)
         r = buf_puts(out, " (not published)");
     if (r == 0 && (s->ahead > 0 || s->behind > 0))
@@ -265,11 +266,11 @@ static int put_status(struct buf *out, const struct daytona_git_status *s)
 
         r = buf_printf(out, "\n%c%c ", letter(f->staging), letter(f->worktree));
         if (r == 0 && *f->extra)
-            r = cli_plain(out, f->extra);
+            r = text_plain(out, f->extra);
         if (r == 0 && *f->extra)
             r = buf_puts(out, " -> ");
         if (r == 0)
-            r = cli_plain(out, f->name);
+            r = text_plain(out, f->name);
     }
     return r == 0 ? buf_putc(out, '\n') : r;
 }

@@ -2,6 +2,7 @@
 #include "cli/site.h"
 
 #include "util/path.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -60,7 +61,7 @@ static char *named(const struct scope *s, const char *found)
 
 static int put(struct buf *out, const char *text)
 {
-    return isatty(STDOUT_FILENO) ? cli_plain(out, text) : buf_puts(out, text);
+    return isatty(STDOUT_FILENO) ? text_plain(out, text) : buf_puts(out, text);
 }
 
 static int put_line(struct buf *out, const char *name, const struct daytona_match *m, bool whole,

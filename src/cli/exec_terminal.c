@@ -4,6 +4,7 @@
 #include "cli/script.h"
 #include "cli/site.h"
 #include "util/clock.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -68,7 +69,7 @@ static int not_begun(struct tty *t, const char *why)
     const size_t most = t->first.len < 300 ? t->first.len : 300;
     int r;
 
-    (void)cli_plain(&plain, t->first.len > 0 ? buf_str(&t->first) + t->first.len - most : "");
+    (void)text_plain(&plain, t->first.len > 0 ? buf_str(&t->first) + t->first.len - most : "");
     r = cli_fail(EXEC_NOT_RUN, "%s%s%s", why, most > 0 ? "; it said: " : "", buf_str(&plain));
     buf_done(&plain);
     return r;

@@ -3,6 +3,8 @@
 
 #include "wire/json.h"
 
+#include "util/text.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,7 +75,7 @@ static size_t columns_of(const char *s)
 
 static int put_padded(struct buf *out, const char *text, size_t width, bool last)
 {
-    int r = cli_plain(out, text);
+    int r = text_plain(out, text);
 
     for (size_t n = columns_of(text); r == 0 && !last && n < width + 2; n++)
         r = buf_putc(out, ' ');

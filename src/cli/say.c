@@ -12,25 +12,12 @@
 
 enum { LINE_MAX_BYTES = 8192 };
 
-int cli_plain(struct buf *out, const char *s)
-{
-    int r = 0;
-
-    while (r == 0 && *s) {
-        const size_t n = text_control(s);
-
-        r = buf_putc(out, n ? '?' : *s);
-        s += n ? n : 1;
-    }
-    return r;
-}
-
 /* Messages may quote names and answers from a sandbox: none of that may reach a terminal raw. */
 static void say(const char *fmt, va_list ap, const char *tail)
 {
     struct buf text = BUF_INIT(LINE_MAX_BYTES), line = BUF_INIT(LINE_MAX_BYTES);
 
-    if (buf_vprintf(&text, fmt, ap) < 0 || cli_plain(&line, buf_str(&text)) < 0)
+    if (buf_vprintf(&text, fmt, ap) < 0 || text_plain(&line, buf_str(&text)) < 0)
         buf_puts(&line, "a message was too long to be shown"); /* short: it fits */
     fprintf(stderr, "daytonafs: %s%s\n", buf_str(&line), tail);
     buf_done(&text);

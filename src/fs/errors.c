@@ -83,27 +83,7 @@ void fs_report(struct fs *fs, pid_t pid, const char *file, int err, const char *
 /* One word whatever the name holds, so that a line can be split at blanks. */
 static int put_word(struct buf *out, const char *s)
 {
-    int r = s[0] ? 0 : buf_putc(out, '-');
-
-    for (size_t odd = 0; r == 0 && *s; s++, odd -= odd > 0) {
-        odd = odd ? odd : *s == ' ' || *s == '\\' ? 1 : text_control(s);
-        r = odd ? buf_printf(out, "\\x%02x", (unsigned char)*s) : buf_putc(out, *s);
-    }
-    return r;
-}
-
-/* The sentence may quote a name from the sandbox: it stays on its line. */
-static int put_sentence(struct buf *out, const char *s)
-{
-    int r = 0;
-
-    while (r == 0 && *s) {
-        const size_t n = text_control(s);
-
-        r = buf_putc(out, n ? '?' : *s);
-        s += n ? n : 1;
-    }
-    return r;
+    return s[0] ? text_escape(out, s, " \\") : buf_putc(out, '-');
 }
 
 static int put_error(struct buf *out, const struct error *e)
@@ -121,7 +101,7 @@ static int put_error(struct buf *out, const struct error *e)
     if (r == 0)
         r = buf_printf(out, " %s: ", e->err ? errtext_name(e->err) : "-");
     if (r == 0)
-        r = put_sentence(out, e->sentence);
+        r = text_plain(out, e->sentence);
     return r < 0 ? r : buf_putc(out, '\n');
 }
 

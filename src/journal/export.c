@@ -268,28 +268,16 @@ static int apply(struct export *x, struct journal_salvage *s, const struct journ
     return r;
 }
 
-/* A line stays a line. */
-static int put_escaped(struct buf *out, const char *s)
-{
-    int r = 0;
-
-    for (size_t odd = 0; r == 0 && *s; s++, odd -= odd > 0) {
-        odd = odd ? odd : *s == '\\' ? 1 : text_control(s);
-        r = odd ? buf_printf(out, "\\x%02x", (unsigned char)*s) : buf_putc(out, *s);
-    }
-    return r;
-}
-
 static int list_change(struct export *x, const struct journal_record *rec, int err)
 {
     int r = buf_printf(&x->list, "%s ", journal_kind_name(rec->kind));
 
     if (r == 0)
-        r = put_escaped(&x->list, rec->path);
+        r = text_escape(&x->list, rec->path, "\\");
     if (r == 0 && rec->path2 && *rec->path2)
         r = buf_puts(&x->list, " -> ");
     if (r == 0 && rec->path2)
-        r = put_escaped(&x->list, rec->path2);
+        r = text_escape(&x->list, rec->path2, "\\");
     if (r == 0 && err < 0)
         r = buf_printf(&x->list, " (not made here: %s)", errtext_sentence(err));
     return r == 0 ? buf_putc(&x->list, '\n') : r;

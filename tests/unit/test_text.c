@@ -36,8 +36,8 @@ TEST(what_is_said_to_people_steers_no_terminal)
 {
     struct buf out = BUF_INIT(100);
 
-    assert_int_equal(cli_plain(&out, "a\x1b[1m\xc2\x9b"
-                                     "2J\xc4\x9b\nb"),
+    assert_int_equal(text_plain(&out, "a\x1b[1m\xc2\x9b"
+                                      "2J\xc4\x9b\nb"),
                      0);
     assert_string_equal(buf_str(&out), "a?[1m?2J\xc4\x9b?b");
     buf_done(&out);
