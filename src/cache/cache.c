@@ -155,14 +155,17 @@ int cache_file(struct cache *c)
     return named_file(c, id);
 }
 
-void cache_trim(struct cache *c)
+/* The descriptor of what was dropped; -1: enough was. */
+static int drop_one(struct cache *c)
 {
-    lock_take(&c->lock);
-    while (c->idle && (c->used > c->max_bytes || c->blobs > c->max_blobs)) {
-        struct blob *b = c->idle;
+    struct blob *b;
+    int fd = -1;
 
+    lock_take(&c->lock);
+    b = c->idle;
+    if (b && (c->used > c->max_bytes || c->blobs > c->max_blobs)) {
         DL_DELETE(c->idle, b);
-        closer_close(c->closer, b->fd);
+        fd = b->fd;
         b->fd = -1;
         c->used -= b->charged;
         c->blobs--;
@@ -171,4 +174,13 @@ void cache_trim(struct cache *c)
         b->map = NULL;
     }
     lock_drop(&c->lock);
+    return fd;
+}
+
+void cache_trim(struct cache *c)
+{
+    int fd;
+
+    while ((fd = drop_one(c)) >= 0)
+        closer_close(c->closer, fd);
 }

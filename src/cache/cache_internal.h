@@ -37,7 +37,8 @@ struct blob {
 
 uint64_t blob_changes(struct blob *b);
 
-/* Closes fd soon; takes no lock but its own. NULL: no memory. closer_free: after all are closed. */
+/* Closes fd soon; at once if many wait, so without the cache's lock. NULL: no memory. closer_free:
+ * after all are closed. */
 struct closer *closer_new(void);
 void closer_close(struct closer *s, int fd);
 struct closer *closer_free(struct closer *s);
