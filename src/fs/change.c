@@ -161,15 +161,19 @@ static bool changes_elsewhere_locked(const struct fs *fs, const struct node *n)
     return other != NULL;
 }
 
+static struct journal_identity identity_of(const struct remote_attr *a)
+{
+    return (struct journal_identity){.dev = a->dev,
+                                     .ino = a->ino,
+                                     .size = a->size,
+                                     .mtime_ns = a->mtime_ns,
+                                     .ctime_ns = a->ctime_ns};
+}
+
 static struct journal_object object_of_locked(const struct fs *fs, const struct node *n)
 {
     const struct remote_attr *a = &n->attr;
-    struct journal_object o = {.means = JOURNAL_IS,
-                               .identity = {.dev = a->dev,
-                                            .ino = a->ino,
-                                            .size = a->size,
-                                            .mtime_ns = a->mtime_ns,
-                                            .ctime_ns = a->ctime_ns}};
+    struct journal_object o = {.means = JOURNAL_IS, .identity = identity_of(a)};
 
     if (n->ours && n->ours->seq != 0)
         return (struct journal_object){.means = JOURNAL_MADE, .made_by = n->ours->seq};
@@ -546,11 +550,7 @@ static void report_locked(struct fs *fs, const struct flush_end *v, const char *
 static void note_unseen_locked(struct fs *fs, const struct change *c, const struct flush_end *v)
 {
     const struct remote_attr *a = &c->node->attr;
-    const struct journal_identity known = {.dev = a->dev,
-                                           .ino = a->ino,
-                                           .size = a->size,
-                                           .mtime_ns = a->mtime_ns,
-                                           .ctime_ns = a->ctime_ns};
+    const struct journal_identity known = identity_of(a);
     char *path = NULL, name[KEY_MAX];
 
     if (v->outcome != JOURNAL_CONFLICT || S_ISDIR(a->mode))
