@@ -136,6 +136,38 @@ mount_start() {
     }
 }
 
+# mount_again: the mount, as it was; $pid is its process.
+mount_again() {
+    mount_start >/dev/null
+    pid=$(sed -n 's/^pid //p' "$CTL/status")
+}
+# act WHAT: something that happens to a mount, or the fault WHAT for ACT_S seconds.
+act() {
+    case $1 in
+    stop) # the mount may have started it again before anybody saw that it was stopped
+        "$DAYTONAFS" sandbox stop --timeout 10s box
+        "$DAYTONAFS" sandbox start box
+        ;;
+    serve)
+        kill -9 $SERVE_PID
+        wait $SERVE_PID
+        rm "$WORK/serve.json"
+        serve_start
+        ;;
+    kill)
+        kill -9 $pid
+        fusermount3 -uz "$MNT"
+        mount_again
+        ;;
+    umount) fusermount3 -u "$MNT" && mount_again ;; # or it is in use just then
+    *)
+        fault "$1"
+        sleep "${ACT_S:-1}"
+        fault ''
+        ;;
+    esac >/dev/null 2>>"$WORK/acts"
+}
+
 finish() {
     status=$?
     trap - EXIT INT TERM

@@ -7,35 +7,11 @@ NO_MOUNT=1
 . "$(dirname "$0")/lib.sh"
 have python3 || exit $SKIP
 
-again() {
-    mount_start >/dev/null
-    pid=$(sed -n 's/^pid //p' "$CTL/status")
-}
-act() {
-    case $1 in
-    stop) "$DAYTONAFS" sandbox stop box && "$DAYTONAFS" sandbox start box ;;
-    serve)
-        kill -9 $SERVE_PID
-        wait $SERVE_PID
-        rm "$WORK/serve.json"
-        serve_start
-        ;;
-    kill)
-        kill -9 $pid
-        fusermount3 -uz "$MNT"
-        again
-        ;;
-    *)
-        fault "$1"
-        sleep 0.5
-        fault ''
-        ;;
-    esac >/dev/null 2>>"$WORK/acts"
-}
+ACT_S=0.5
 
 mkdir "$SBX/work"
 touch "$MNT/work" # where the mount is not, that is no directory
-again
+mount_again
 python3 "$TESTS/plain_storm.py" "$MNT/work" "$SBX/work" "$WORK/enough" >"$WORK/worked" 2>&1 &
 worker=$!
 trap 'status=$?; kill $worker 2>/dev/null; (exit $status); finish' EXIT

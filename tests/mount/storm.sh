@@ -13,39 +13,9 @@ NO_MOUNT=1
 have python3 && have git || exit $SKIP
 
 trap - DEBUG # the line is down now and then: it is waited for below
-again() {
-    mount_start >/dev/null
-    pid=$(sed -n 's/^pid //p' "$CTL/status")
-}
-act() {
-    case $1 in
-    stop) # the mount may have started it again before anybody saw that it was stopped
-        "$DAYTONAFS" sandbox stop --timeout 10s box
-        "$DAYTONAFS" sandbox start box
-        ;;
-    serve)
-        kill -9 $SERVE_PID
-        wait $SERVE_PID
-        rm "$WORK/serve.json"
-        serve_start
-        ;;
-    kill)
-        kill -9 $pid
-        fusermount3 -uz "$MNT"
-        again
-        ;;
-    umount) fusermount3 -u "$MNT" && again ;; # or it is in use just then
-    *)
-        fault "$1"
-        sleep 1
-        fault ''
-        ;;
-    esac >/dev/null 2>>"$WORK/acts"
-}
-
 mkdir "$SBX/work"
 touch "$MNT/work" # where the mount is not, that is no directory
-again
+mount_again
 python3 "$TESTS/everyday.py" "$MNT/work" "$WORK/local" >"$WORK/worked" 2>&1 &
 worker=$!
 trap 'status=$?; kill $worker 2>/dev/null; (exit $status); finish' EXIT
