@@ -50,9 +50,14 @@ static inline struct mem *mem_of(struct remote *r)
     return (struct mem *)r;
 }
 
-/* All of these want m->lock held. */
+/* ---- mem_node.c: all of it wants m->lock held ---- */
+
+/* One without a name. NULL: no memory. */
+struct mem_node *mem_node_new(struct mem *m, mode_t mode);
+void mem_node_free(struct mem *m, struct mem_node *n);
+void mem_free_tree(struct mem *m, struct mem_node *dir); /* all names in it */
+int mem_dup(const char *s, char **ret);                  /* of NULL: NULL */
 int mem_walk(struct mem *m, const char *path, struct mem_node **ret);
-struct remote_statfs mem_space(const struct mem *m);
 void mem_release(struct mem *m, struct mem_node *n); /* one name less; it may be freed */
 bool mem_may(const struct mem *m, const struct mem_node *n, unsigned want); /* R_OK | W_OK | X_OK */
 
@@ -68,6 +73,10 @@ int mem_rename_node(struct mem *m, const char *from, const char *to, unsigned fl
 int mem_put_node(struct mem *m, const char *path, const struct remote_put *put,
                  struct mem_data *data, struct mem_node **ret);
 int mem_set_node(struct mem *m, struct mem_node *n, const struct remote_setattr *set);
+
+/* ---- mem.c ---- */
+
+struct remote_statfs mem_space(const struct mem *m);
 
 /* ---- mem_apply.c ---- */
 
