@@ -228,35 +228,54 @@ bool flush_lets_go(struct flush *f)
     return lets_go;
 }
 
-int flush_room_now(struct flush *f)
+/*
+ * What an append costs, in time. Squared: it begins gently, so that writers find the pace at which
+ * the line carries off what they bring, and ends where none of them gets to the hard limit.
+ */
+static int64_t price_ns(const struct journal_pressure *p, uint64_t bytes)
 {
-    const int r = journal_wait_room(f->journal, clock_mono_ns());
+    static const double most_ns = 10.0 * NS_PER_S, unit_bytes = 128 << 10;
 
-    return r == -ETIMEDOUT ? -EAGAIN : r;
+    return (int64_t)(most_ns * (p->bytes * p->bytes * ((double)bytes / unit_bytes) +
+                                p->records * p->records));
 }
 
-int flush_room(struct flush *f)
+/* What it would wait now; less than it takes to wake up is nothing. */
+static int64_t room_ns(struct flush *f, uint64_t bytes)
 {
-    static const int64_t least_ns = 100 * NS_PER_MS, down_ns = NS_PER_S;
+    static const int64_t least_ns = NS_PER_MS;
+    struct journal_pressure pressure;
     int64_t wait_ns;
-    int r = journal_wait_room(f->journal, clock_mono_ns());
 
-    if (r != -ETIMEDOUT)
-        return r;
+    journal_pressure(f->journal, &pressure);
+    wait_ns = price_ns(&pressure, bytes);
+    return wait_ns < least_ns ? 0 : wait_ns;
+}
+
+int flush_room_now(struct flush *f, uint64_t bytes)
+{
+    return room_ns(f, bytes) > 0 ? -EAGAIN : 0;
+}
+
+int flush_room(struct flush *f, uint64_t bytes)
+{
+    static const int64_t down_ns = NS_PER_S, pressed_ns = NS_PER_S;
+    const int64_t now_ns = clock_mono_ns();
+    int64_t wait_ns = room_ns(f, bytes);
+    int r;
+
+    if (wait_ns == 0)
+        return 0;
     lock_take(&f->lock);
-    f->pressed++;
-    /* The fuller the slower: a small save waits little beside a large copy. */
-    wait_ns = (int64_t)((double)f->config.op_timeout_ns * journal_pressure(f->journal));
-    if (wait_ns < least_ns)
-        wait_ns = least_ns;
+    if (wait_ns > f->config.op_timeout_ns)
+        wait_ns = f->config.op_timeout_ns;
     if ((f->line || f->paused) && wait_ns > down_ns)
         wait_ns = down_ns;
-    send_wake(f);
+    if (f->pressed_ns < now_ns)
+        send_wake(f);
+    f->pressed_ns = now_ns + wait_ns + pressed_ns;
     lock_drop(&f->lock);
-    r = journal_wait_room(f->journal, clock_mono_ns() + wait_ns);
-    lock_take(&f->lock);
-    f->pressed--;
-    lock_drop(&f->lock);
+    r = journal_wait_room(f->journal, now_ns + wait_ns);
     return r == -ETIMEDOUT ? 0 : r; /* slowed down enough */
 }
 

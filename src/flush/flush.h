@@ -15,9 +15,9 @@
  * the same as one of its own, above it or below it (both as they were written down then). All else
  * may overtake. What somebody waits for goes first, with what it stands on; the rest lingers up to
  * linger_ns. What an open file has written stays here until flush_ready, a wait, a barrier, a LINK
- * or RENAME of it, or until the journal is full; a file that is only made and added to goes after
- * open_ns all the same. Records of one file go as one change where nothing lies between them, and
- * what was made here and removed again unsent goes nowhere (DROPPED, both).
+ * or RENAME of it, or, if it is much, until the journal is full; a file that is only made and added
+ * to goes after open_ns all the same. Records of one file go as one change where nothing lies
+ * between them, and what was made here and removed again unsent goes nowhere (DROPPED, both).
  *
  * Threads: every function from any thread. Those that may wait say so; the others may be called
  * with the caller's own lock held, and none calls back. `ended` is called on flush's thread with no
@@ -100,10 +100,13 @@ void flush_unkeep(struct flush *f, uint64_t seq); /* told with the next batch */
 char *flush_kept_path(struct flush *f, const struct remote_info *info, uint64_t seq);
 /* Has something been given up, of which the sandbox was not told yet? */
 bool flush_lets_go(struct flush *f);
-/* Before flush_append, with no lock held: waits while the journal is over its soft limit. -EINTR.
+/*
+ * Before flush_append, with no lock held: waits while the journal is over its soft limit, the
+ * longer the fuller it is and the more bytes of data are to be appended: who fills it is slowed
+ * down, not who saves a few bytes meanwhile. -EINTR.
  */
-int flush_room(struct flush *f);
-int flush_room_now(struct flush *f); /* -EAGAIN: it would wait */
+int flush_room(struct flush *f, uint64_t bytes);
+int flush_room_now(struct flush *f, uint64_t bytes); /* -EAGAIN: it would wait */
 /* The open file of that group is closed, or has been flushed: what it has written so far may go. */
 void flush_ready(struct flush *f, uint64_t group);
 

@@ -39,6 +39,7 @@ struct group {
     uint64_t skipped;   /* stamp: what comes before must not go without what was left out */
     bool rewrites;      /* it has more than a name and what is added at the end */
     size_t count;       /* in the queue */
+    uint64_t bytes;     /* of data in them */
     UT_hash_handle hh;
 };
 
@@ -240,7 +241,7 @@ struct flush {
     bool lets_go; /* one was given up since the last batch began */
     uint64_t stamp;
     size_t lost;
-    unsigned pressed; /* who waits for room in the journal */
+    int64_t pressed_ns; /* monotonic: until then the journal is short of room */
     uint64_t done, done_bytes;
     bool paused;
     int halted; /* nothing is sent any more: for those who wait */
@@ -269,6 +270,7 @@ struct flush {
 
     /* The sender's. */
     struct sending *sending; /* NULL: none is under way */
+    bool small_went;         /* past what is to be staged next */
     struct end *said;        /* of an earlier process: what the sandbox said; owned */
     size_t said_count;
 };

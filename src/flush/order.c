@@ -171,13 +171,24 @@ static bool fits(const struct flush *f, const struct lot_choice *lot, const stru
            lot->bytes + c->bytes <= f->config.lot_bytes;
 }
 
-static bool goes(const struct order *o, const struct change *c, uint64_t wanted, bool pressed)
+/* What fills the journal goes although it is open; there is no need for the rest to. */
+static bool must_go(const struct flush *f, const struct group *g)
+{
+    enum { MANY = 1000 };
+
+    return g->bytes > f->config.inline_bytes || g->count > MANY;
+}
+
+static bool goes(const struct flush *f, const struct order *o, const struct change *c,
+                 uint64_t wanted)
 {
     if (c->state == CHANGE_SENT || (c->state == CHANGE_TAKEN && !o->taken))
         return false;
     if (o->waited)
         return c->wanted == wanted;
-    return (wanted == 0 || c->wanted == wanted) && (pressed || !change_held(c));
+    if (wanted != 0 && c->wanted != wanted)
+        return false;
+    return !change_held(c) || (f->pressed_ns > o->now_ns && must_go(f, c->group));
 }
 
 /* What is only added to goes after a while although it is open: nobody takes it for half a file. */
@@ -218,7 +229,7 @@ int order_choose(struct flush *f, const struct order *o, struct change ***ret, s
         joins = c->at->in == lot.in;
         if (!o->waited)
             stream(c, c->since_ns + f->config.open_ns, o->now_ns, &until_ns);
-        if ((joins || !young) && goes(o, c, wanted, f->pressed > 0) && !stays(f, &lot, c) &&
+        if ((joins || !young) && goes(f, o, c, wanted) && !stays(f, &lot, c) &&
             fits(f, &lot, c, joins, o->small)) {
             r = take(&lot, c, joins);
             continue;

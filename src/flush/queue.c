@@ -163,6 +163,7 @@ static int group_join(struct flush *f, struct change *c, uint64_t id)
         HASH_ADD(hh, f->groups, id, sizeof(g->id), g);
     }
     g->count++;
+    g->bytes += c->bytes;
     g->rewrites = g->rewrites || (c->kind != JOURNAL_CREATE && c->kind != JOURNAL_APPEND &&
                                   c->kind != JOURNAL_SETATTR);
     c->group = g;
@@ -174,7 +175,10 @@ static void group_leave(struct flush *f, struct change *c)
     struct group *g = c->group;
 
     c->group = NULL;
-    if (!g || --g->count > 0)
+    if (!g)
+        return;
+    g->bytes -= c->bytes;
+    if (--g->count > 0)
         return;
     HASH_DEL(f->groups, g);
     free(g);

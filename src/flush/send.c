@@ -633,24 +633,42 @@ static int choose_waited(struct flush *f, struct change ***ret, size_t *ret_coun
     return order_choose(f, &order, ret, ret_count, &until_ns);
 }
 
-/* While lots are on their way, what is small goes past them: what came last before what came first,
- * for that is what somebody looks at now. */
+static int choose_as(struct flush *f, struct order *order, bool small, bool newest,
+                     struct change ***ret, size_t *ret_count, int64_t *ret_until_ns)
+{
+    free(*ret);
+    *ret = NULL;
+    order->small = small;
+    order->newest = newest;
+    return order_choose(f, order, ret, ret_count, ret_until_ns);
+}
+
+/*
+ * What is small goes past what must be staged: what came last before what came first, for that is
+ * what somebody looks at now. While there is room for another lot that is done once for each, or
+ * thousands of small files would never go together.
+ */
 static int choose_background(struct flush *f, int64_t now_ns, struct change ***ret,
                              size_t *ret_count, int64_t *ret_until_ns)
 {
-    struct order order = {.small = f->lot_count >= LOTS_MAX, .now_ns = now_ns};
+    struct order order = {.now_ns = now_ns};
+    const bool full = f->lot_count >= LOTS_MAX;
+    int64_t until_ns;
     int r = 0;
 
-    if (order.small) {
-        order.newest = true;
-        r = order_choose(f, &order, ret, ret_count, ret_until_ns);
-        order.newest = false;
+    if (!full) {
+        r = choose_as(f, &order, false, false, ret, ret_count, ret_until_ns);
+        if (r < 0 || f->small_went || bytes_in(*ret, *ret_count) <= f->config.inline_bytes) {
+            f->small_went = false;
+            return r;
+        }
     }
+    r = choose_as(f, &order, true, true, ret, ret_count, full ? ret_until_ns : &until_ns);
+    f->small_went = !full;
     if (r < 0 || *ret_count > 0)
         return r;
-    free(*ret);
-    *ret = NULL;
-    return order_choose(f, &order, ret, ret_count, ret_until_ns);
+    f->small_went = false;
+    return choose_as(f, &order, full, false, ret, ret_count, ret_until_ns);
 }
 
 static int end_lost(struct flush *f)

@@ -430,7 +430,7 @@ int fs_setattr(struct fs *fs, uint64_t ino, struct fs_file *file, unsigned set,
 {
     const int64_t since = fs_since(fs);
     struct node *n;
-    int r = change_room(fs);
+    int r = change_room(fs, 0);
 
     if (r < 0)
         return r;

@@ -348,9 +348,9 @@ static int append_locked(struct fs *fs, struct journal_record *rec, const struct
     return r;
 }
 
-int change_room(struct fs *fs)
+int change_room(struct fs *fs, uint64_t bytes)
 {
-    return fs->flush ? flush_room(fs->flush) : 0;
+    return fs->flush ? flush_room(fs->flush, bytes) : 0;
 }
 
 int change_append_locked(struct fs *fs, struct journal_record *rec, const struct change_about *a)

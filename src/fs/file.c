@@ -195,7 +195,7 @@ int fs_open(struct fs *fs, uint64_t ino, int flags, struct fs_file **ret,
 {
     const int64_t since = fs_since(fs);
     struct node *n;
-    int r = flags & O_TRUNC ? change_room(fs) : 0;
+    int r = flags & O_TRUNC ? change_room(fs, 0) : 0;
 
     if (r < 0)
         return r;
@@ -277,7 +277,7 @@ int fs_create(struct fs *fs, uint64_t parent, const char *name, mode_t mode, int
 {
     struct node *dir, *n = NULL;
     bool created = false;
-    int r = change_room(fs);
+    int r = change_room(fs, 0);
 
     if (r < 0)
         return r;
@@ -473,7 +473,7 @@ static ssize_t write_file(struct fs_file *file, uint64_t off, const void *p, siz
 ssize_t fs_write(struct fs_file *file, uint64_t off, const void *p, size_t n)
 {
     struct fs *fs = file->fs;
-    ssize_t r = change_room(fs);
+    ssize_t r = change_room(fs, n);
 
     if (r < 0)
         return r;
@@ -494,7 +494,8 @@ ssize_t fs_write_cached(struct fs_file *file, uint64_t off, const void *p, size_
     struct fs *fs = file->fs;
     ssize_t r = -EAGAIN;
 
-    if (fs->config.durability == FS_DURABILITY_SYNC || (fs->flush && flush_room_now(fs->flush) < 0))
+    if (fs->config.durability == FS_DURABILITY_SYNC ||
+        (fs->flush && flush_room_now(fs->flush, n) < 0))
         return -EAGAIN;
     fs_lock(fs);
     if (data_whole_locked(file->node) && !file->node->file->writing)
@@ -517,7 +518,7 @@ int fs_fallocate(struct fs_file *file, int mode, uint64_t off, uint64_t len)
         return -EINVAL;
     if (off > INT64_MAX - len)
         return -EFBIG;
-    r = change_room(fs);
+    r = change_room(fs, 0);
     if (r < 0)
         return r;
     fs_lock(fs);

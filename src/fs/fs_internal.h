@@ -536,8 +536,9 @@ struct change_about {
     bool keep;                   /* what loses its name is read on here: see keep.c */
 };
 
-/* Before fs.lock is taken: waits while the journal is too full. -EINTR. */
-int change_room(struct fs *fs);
+/* Before fs.lock is taken, and so many bytes are written: waits while the journal is too full.
+ * -EINTR. */
+int change_room(struct fs *fs, uint64_t bytes);
 /* Into the journal. The tree is changed by the caller, who still has the lock. Fills in when, whom
  * and where; the rest of rec is the caller's. */
 int change_append_locked(struct fs *fs, struct journal_record *rec, const struct change_about *a);

@@ -241,7 +241,7 @@ static int make_at(struct fs *fs, uint64_t parent, const char *name, const struc
 {
     char *copy = t->target ? strdup(t->target) : NULL;
     struct node *dir, *n;
-    int r = change_room(fs);
+    int r = change_room(fs, 0);
 
     if (r < 0 || (t->target && !copy)) {
         free(copy);
@@ -456,7 +456,7 @@ static int link_node(struct fs *fs, struct node *n, struct node *dir, const char
 int fs_link(struct fs *fs, uint64_t ino, uint64_t parent, const char *name, struct fs_entry *ret)
 {
     struct node *n, *dir, *new;
-    int r = change_room(fs);
+    int r = change_room(fs, 0);
 
     if (r < 0)
         return r;
@@ -620,7 +620,7 @@ static int remove_name(struct fs *fs, struct node *dir, const char *name, bool w
 static int remove_in(struct fs *fs, uint64_t parent, const char *name, bool want_dir)
 {
     struct node *dir;
-    int r = change_room(fs);
+    int r = change_room(fs, 0);
 
     if (r < 0)
         return r;

@@ -367,7 +367,7 @@ int fs_rename(struct fs *fs, uint64_t parent, const char *name, uint64_t new_par
               const char *new_name, unsigned flags)
 {
     struct renaming r = {.name = name, .new_name = new_name, .flags = flags};
-    int err = change_room(fs);
+    int err = change_room(fs, 0);
 
     if (err < 0)
         return err;

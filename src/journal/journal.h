@@ -126,7 +126,10 @@ int journal_sync(struct journal *j);
  */
 int journal_wait_room(struct journal *j, int64_t until_ns);
 /* How far it is from the soft limits, 0, to where changes are refused, 1. */
-double journal_pressure(struct journal *j);
+struct journal_pressure {
+    double bytes, records;
+};
+void journal_pressure(struct journal *j, struct journal_pressure *ret);
 
 struct journal_usage {
     uint64_t bytes;   /* on disk */

@@ -63,6 +63,7 @@ struct journal {
     uint64_t unasked; /* bytes written since the disk was asked what is left */
     size_t changes, parked;
     unsigned waiting;
+    int64_t crowded_ns; /* monotonic: when somebody last found it so */
     struct buf scratch;
 };
 

@@ -97,17 +97,16 @@ static double share(double n, double soft, double hard)
     return n <= soft ? 0 : n >= hard ? 1 : (n - soft) / (hard - soft);
 }
 
-double journal_pressure(struct journal *j)
+void journal_pressure(struct journal *j, struct journal_pressure *ret)
 {
-    double bytes, records;
-
     lock_take(&j->lock);
-    bytes =
+    ret->bytes =
         share((double)used_locked(j), (double)j->limits.soft_bytes, (double)j->limits.hard_bytes);
-    records = share((double)records_locked(j), (double)j->limits.max_records / 2,
-                    (double)j->limits.max_records);
+    ret->records = share((double)records_locked(j), (double)j->limits.max_records / 2,
+                         (double)j->limits.max_records);
+    if (ret->bytes > 0 || ret->records > 0)
+        j->crowded_ns = clock_mono_ns();
     lock_drop(&j->lock);
-    return bytes > records ? bytes : records;
 }
 
 int journal_wait_room(struct journal *j, int64_t until_ns)
@@ -160,7 +159,8 @@ bool journal_wants_compact(struct journal *j)
             dead += j->segments[i].len;
     used = used_locked(j);
     wants = (dead >= WORTH_IT && dead >= used / 2) ||
-            (dead > 0 && used > j->limits.soft_bytes && j->waiting > 0);
+            (dead > 0 && used > j->limits.soft_bytes &&
+             (j->waiting > 0 || j->crowded_ns + NS_PER_S > clock_mono_ns()));
     lock_drop(&j->lock);
     return wants;
 }

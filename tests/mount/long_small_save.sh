@@ -34,7 +34,7 @@ head -c "${MB}M" /dev/urandom >"$WORK/large"
 start=$(now_ms)
 cp "$WORK/large" large &
 copying=$!
-sleep 2
+sleep 1
 n=0 late='' times=''
 goes_on() {
     kill -0 $copying 2>/dev/null ||

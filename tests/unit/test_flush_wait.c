@@ -93,19 +93,22 @@ TEST(what_comes_last_goes_past_a_large_tree)
     fr_down(&g);
 }
 
+/* Small enough to be sent without being staged, too large to go past what is. */
+enum { AMONG = 200000 };
+
 TEST(who_waits_for_a_part_of_what_is_being_staged_does_not_wait_for_the_rest)
 {
     struct flush_rig g;
     uint64_t big, small;
 
     fr_up(&g, &ready);
-    small = write_file(&g, "/small", 1000);
+    small = write_file(&g, "/small", AMONG);
     big = write_file(&g, "/big", 1 << 20);
     fr_hold(&g, true);
     flush_resume(g.flush);
     fr_await_held(&g, 2); /* both in them */
     assert_int_equal(flush_wait(g.flush, small, true), 0);
-    assert_int_equal(fr_stat(&g, "/small").size, 1000);
+    assert_int_equal(fr_stat(&g, "/small").size, AMONG);
     assert_false(fr_end(&g, big, NULL));
     fr_hold(&g, false);
     fr_sync(&g);
@@ -131,9 +134,9 @@ TEST(blobs_that_are_lost_after_a_part_went_ahead_are_staged_again)
     uint64_t small;
 
     fr_up(&g, &ready);
-    small = write_file(&g, "/small", 1000);
+    small = write_file(&g, "/small", AMONG);
     write_file(&g, "/big", 1 << 20);
-    fr_hold_short(&g, 1000);
+    fr_hold_short(&g, AMONG);
     flush_resume(g.flush);
     fr_await_held(&g, 1);
     await_blobs(&g, 1);
@@ -144,7 +147,7 @@ TEST(blobs_that_are_lost_after_a_part_went_ahead_are_staged_again)
     assert_int_equal(flush_barrier(g.flush, NULL, NULL, NULL), -EHOSTDOWN);
     assert_int_equal(remote_mem_blobs(g.mem, true), 2);
     fr_sync(&g);
-    assert_int_equal(fr_stat(&g, "/small").size, 1000);
+    assert_int_equal(fr_stat(&g, "/small").size, AMONG);
     assert_int_equal(fr_stat(&g, "/big").size, 1 << 20);
     fr_down(&g);
 }
@@ -229,6 +232,7 @@ TEST(a_full_journal_lets_open_files_go)
 
     fr_up(&g, &eager);
     g.disk.options.limits.soft_bytes = 1 << 20;
+    g.disk.options.limits.hard_bytes = 4 << 20;
     fr_restart(&g);
     rec.object[JOURNAL_AT].made_by = fr_add(&g, &rec);
     rec.object[JOURNAL_AT].means = JOURNAL_MADE;
@@ -236,7 +240,7 @@ TEST(a_full_journal_lets_open_files_go)
     rec.data = text;
     rec.data_len = 100000;
     for (int i = 0; i < 50; i++) {
-        assert_int_equal(flush_room(g.flush), 0);
+        assert_int_equal(flush_room(g.flush, rec.data_len), 0);
         rec.off = (uint64_t)i * rec.data_len;
         rec.object[JOURNAL_AT].made_by = fr_add(&g, &rec);
         journal_usage(g.journal, &usage);
@@ -246,6 +250,53 @@ TEST(a_full_journal_lets_open_files_go)
     assert_int_equal(fr_stat(&g, "/f").size, 5000000);
     fr_down(&g);
     free(text);
+}
+
+TEST(what_is_small_does_not_go_with_what_is_large)
+{
+    struct flush_rig g;
+    uint64_t big, small;
+
+    fr_up(&g, &ready);
+    big = write_file(&g, "/big", 1 << 20);
+    small = write_file(&g, "/small", 1000);
+    fr_hold(&g, true);
+    flush_resume(g.flush);
+    fr_await_end(&g, small, JOURNAL_DONE, 0);
+    assert_false(fr_end(&g, big, NULL));
+    fr_hold(&g, false);
+    fr_sync(&g);
+    assert_int_equal(fr_stat(&g, "/big").size, 1 << 20);
+    assert_int_equal(fr_requests(&g), 3); /* a batch, a blob, a batch */
+    fr_down(&g);
+}
+
+/* A journal over its limit slows down who fills it. */
+TEST(a_full_journal_does_not_slow_down_a_small_save)
+{
+    struct flush_rig g;
+    int64_t from_ns;
+    uint64_t small;
+
+    fr_up(&g, &paused);
+    g.disk.options.limits.soft_bytes = 1 << 20;
+    g.disk.options.limits.hard_bytes = 4 << 20;
+    fr_restart(&g);
+    write_file(&g, "/big", 2 << 20);
+    assert_int_equal(flush_room_now(g.flush, 128 << 10), -EAGAIN);
+    from_ns = clock_mono_ns();
+    assert_int_equal(flush_room_now(g.flush, 20), 0);
+    assert_int_equal(flush_room(g.flush, 20), 0);
+    assert_true(clock_mono_ns() - from_ns < 50 * NS_PER_MS);
+    fr_hold(&g, true);
+    flush_resume(g.flush);
+    small = write_file(&g, "/small", 20);
+    fr_await_end(&g, small, JOURNAL_DONE, 0);
+    assert_int_equal(flush_room(g.flush, 128 << 10), 0); /* slowed down enough */
+    assert_true(clock_mono_ns() - from_ns > 500 * NS_PER_MS);
+    fr_hold(&g, false);
+    fr_sync(&g);
+    fr_down(&g);
 }
 
 /* ---- when it does not work ---- */
@@ -474,6 +525,8 @@ int main(void)
         cmocka_unit_test(an_open_file_stays_here_until_it_is_closed),
         cmocka_unit_test(a_file_that_is_only_added_to_is_seen_while_it_is_open),
         cmocka_unit_test(a_full_journal_lets_open_files_go),
+        cmocka_unit_test(what_is_small_does_not_go_with_what_is_large),
+        cmocka_unit_test(a_full_journal_does_not_slow_down_a_small_save),
         cmocka_unit_test(who_waits_is_told_that_the_line_is_down),
         cmocka_unit_test(who_waits_without_progress_is_told_in_time),
         cmocka_unit_test(what_is_queued_again_ends_nobodys_barrier),
