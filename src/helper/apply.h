@@ -248,7 +248,8 @@ void hold_drop(struct hold *h);
 
 /*
  * The temporary file gets the name, if what has it is still what p says (means ANY: whatever is
- * there). 0; 1: it is another one, which p says now; -errno. An intent was written before.
+ * there). 0; 1: it is another one, which p says now; -errno. An intent was written before; if the
+ * file does not get the name it goes, after that was written down.
  */
 int temp_place(struct apply *a, const struct temp *t, const struct stat *ours, struct place *p,
                bool any);

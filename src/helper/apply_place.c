@@ -282,6 +282,8 @@ int temp_place(struct apply *a, const struct temp *t, const struct stat *ours, s
     else
         r = p->there ? place_over(a, t, ours, p) : place_new(t, p);
     apply_step();
+    if (r != 0 && r != -EAGAIN && undone(a, t, ours->st_ino) < 0)
+        r = -EAGAIN;
     return r;
 }
 

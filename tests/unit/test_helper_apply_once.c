@@ -8,12 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { WORLD = 20 };
 
 static char world_dir[64];
+static bool world_apart; /* nothing can be renamed to there: it is another mount */
 
 static char *in_world(const char *name)
 {
@@ -58,6 +60,8 @@ static struct remote_batch new_world(unsigned n, struct remote_change v[WORLD])
 
     snprintf(world_dir, sizeof(world_dir), "w%u", n);
     assert_int_equal(mkdir(world_dir, 0755), 0);
+    if (world_apart && mount(world_dir, world_dir, NULL, MS_BIND, NULL) < 0)
+        skip();
     put_in_world("replaced", "old");
     put_in_world("patched", "abcdefgh");
     put_in_world("two", "xxxxxxxxxxxx");
@@ -234,7 +238,7 @@ static bool dies_at(const struct remote_batch *b, long step, struct remote_appli
     return true;
 }
 
-TEST(killed_at_any_step_it_goes_on_where_it_was)
+static void kill_at_any_step(void)
 {
     struct remote_change v[WORLD];
     long step = 0;
@@ -252,8 +256,23 @@ TEST(killed_at_any_step_it_goes_on_where_it_was)
         expect_new_world();
         expect_tidy();
         arig.number++;
+        if (world_apart)
+            assert_int_equal(umount(world_dir), 0);
     } while (died && step < 1000);
     assert_in_range(step, 50, 999);
+}
+
+TEST(killed_at_any_step_it_goes_on_where_it_was)
+{
+    kill_at_any_step();
+}
+
+/* There each file is built twice: in the client's folder, and, as it cannot go there, beside it. */
+TEST(killed_at_any_step_on_another_mount_it_goes_on_where_it_was)
+{
+    world_apart = true;
+    kill_at_any_step();
+    world_apart = false;
 }
 
 TEST(killed_again_while_it_goes_on_it_still_does)
@@ -843,6 +862,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(killed_at_any_step_it_goes_on_where_it_was),
+        CASE(killed_at_any_step_on_another_mount_it_goes_on_where_it_was),
         CASE(killed_again_while_it_goes_on_it_still_does),
         CASE(closed_after_a_kill_it_tells_how_far_it_came),
         CASE(killed_at_any_step_what_was_to_be_kept_is_kept),
