@@ -6,8 +6,10 @@ The line to the sandbox may fail meanwhile, and the mount be killed and made aga
 repeated until it has succeeded, as somebody would who is told that it failed, and is written so
 that it can be. Where the mount is not there, everything below MOUNT must fail other than with
 ENOENT. A step that takes longer than a minute all together is a complaint, as is what an
-earlier step had done and is not there any more.
+earlier step had done and is not there any more, and an error that says neither that the line is
+down nor that the mount is not there.
 """
+import errno
 import os
 import random
 import shutil
@@ -21,6 +23,9 @@ rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 1000
 rnd = random.Random(int(sys.argv[4]) if len(sys.argv) > 4 else 1)
 T0 = 1_600_000_000_123_456_789
 again = 0
+# Of the line, and of a mount that is not there, or just went.
+USUAL = {errno.EHOSTDOWN, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED, errno.ENOTCONN,
+         errno.ECONNABORTED, errno.ENOTDIR}
 GIT = ["git", "-c", "user.name=n", "-c", "user.email=e@x", "-c", "gc.auto=0"]
 
 
@@ -117,11 +122,12 @@ def git(at, *args, env=None):
     args = [a for a in args if a != "--allow-empty"]
     done = subprocess.run(GIT + ["-C", at] + args, capture_output=True, text=True, env=env)
     if done.returncode != 0:
-        raise OSError(5, f"git {args[0]}: {done.stderr.strip()[-300:]}")
+        raise subprocess.SubprocessError(f"git {args[0]}: {done.stderr.strip()[-300:]}")
     return done.stdout.strip()
 
 
 def transact(root, n):
+    os.close(os.open(f"{root}/db", os.O_RDWR))  # which says why it fails
     db = sqlite3.connect(f"{root}/db", timeout=30)
     try:
         db.execute("pragma synchronous = full")
@@ -172,8 +178,10 @@ def one(step, n):
         try:
             step(mount, n)
             break
-        except (OSError, subprocess.CalledProcessError, sqlite3.Error, shutil.Error) as e:
+        except (OSError, subprocess.SubprocessError, sqlite3.Error) as e:
             again += 1
+            if isinstance(e, OSError) and not isinstance(e, shutil.Error) and e.errno not in USUAL:
+                complain(f"{step.__name__} {n}: {e}")
             if time.monotonic() - began > 90:
                 complain(f"{step.__name__} {n}: {e}, and again for 90 s")
                 sys.exit(1)

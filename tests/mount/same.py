@@ -12,9 +12,13 @@ import sys
 T0 = 1_600_000_000
 
 
+def fail(e):
+    raise e
+
+
 def tree(root):
     out = {}
-    for at, dirs, files in os.walk(root):
+    for at, dirs, files in os.walk(root, onerror=fail):
         dirs[:] = sorted(d for d in dirs if d != ".git")
         for name in dirs + files:
             path = os.path.join(at, name)
