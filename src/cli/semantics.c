@@ -69,9 +69,12 @@ const struct semantics_row semantics_rows[] = {
      "a_clock_that_is_set_at_any_time_hides_nothing"},
     {"a file replaced in the sandbox",
      "It is another file: a handle keeps the version it opened, or gets ESTALE. An open means what "
-     "has the name by then. A file that got the inode number of the one before cannot be told from "
-     "one that was changed in place.",
+     "has the name by then. In plain mode, and where the sandbox's file system does not know when "
+     "a file was born, one that got the inode number of the one before cannot be told from one "
+     "that was changed in place.",
      "a_replaced_file_is_a_new_node_and_an_open_handle_keeps_what_it_has "
+     "a_replaced_file_with_the_same_inode_number_is_a_new_node_too "
+     "a_later_file_with_the_same_inode_number_is_born_later "
      "a_replaced_large_file_that_is_not_all_here_is_stale "
      "a_file_that_is_replaced_all_the_time_can_be_opened_to_write_at_any_time"},
     {"a file changed in place in the sandbox", "Handles follow it, and never go back.",

@@ -64,8 +64,7 @@ struct diff {
 
 static bool same_object(const struct remote_attr *a, const struct remote_attr *b)
 {
-    return a->ino != 0 && a->ino == b->ino && a->dev == b->dev &&
-           (a->mode & S_IFMT) == (b->mode & S_IFMT);
+    return a->ino != 0 && remote_attr_same_object(a, b);
 }
 
 /* Inode numbers are soon used again, so a number alone does not tell a rename from a deletion and

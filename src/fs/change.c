@@ -422,7 +422,7 @@ static void learn_locked(struct fs *fs, struct node *n, int64_t start_ns, const 
     }
     if (nf)
         nf->kept_id = 0; /* what is kept of it is another version by now */
-    node_born_locked(fs, n, now->dev, now->ino);
+    node_born_locked(fs, n, now);
     if (nf && nf->local) {
         const bool sized = now->size == nf->size, same = sized && !o->strange && !o->adding;
 
@@ -485,7 +485,7 @@ static void done_locked(struct fs *fs, const struct change *c, struct node *n, c
         return;
     if (o->waiting > 0) {
         if (v->has_now && (n->attr.mode & S_IFMT) == (v->now.mode & S_IFMT))
-            node_born_locked(fs, n, v->now.dev, v->now.ino);
+            node_born_locked(fs, n, &v->now);
     } else if (v->has_now && !o->spoiled) {
         learn_locked(fs, n, c->start_ns, o, &v->now);
     } else {
@@ -629,9 +629,9 @@ static void other_ended_locked(struct fs *fs, const struct change *c, struct nod
     drop_ours_locked(n);
     if (n->deleted || (n->ours && n->ours->waiting > 0))
         return;
-    if (ok && v->has_now && v->now.ino == n->attr.ino && v->now.dev == n->attr.dev)
+    if (ok && v->has_now && remote_attr_same_object(&v->now, &n->attr))
         now = &v->now;
-    else if (ok && v->other.ino != 0 && v->other.ino == n->attr.ino && v->other.dev == n->attr.dev)
+    else if (ok && v->other.ino != 0 && remote_attr_same_object(&v->other, &n->attr))
         now = &v->other;
     if (!now || (!c->sets_mtime && now->mtime_ns != n->attr.mtime_ns))
         n->shown_times = false;

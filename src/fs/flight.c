@@ -95,7 +95,8 @@ static bool replaced(const struct node *n, const struct remote_attr *attr)
         return true;
     return n->attr.ino != 0 && attr->ino != 0 &&
            (n->attr.ino != attr->ino ||
-            (n->attr.dev != 0 && attr->dev != 0 && n->attr.dev != attr->dev));
+            (n->attr.dev != 0 && attr->dev != 0 && n->attr.dev != attr->dev) ||
+            remote_attr_reborn(&n->attr, attr));
 }
 
 static int set_target(const struct fs *fs, struct node *n, const char *target)

@@ -144,7 +144,7 @@ struct node {
     int64_t suspect_ns;   /* what was known before must not be used, even by handles; monotonic */
     uint64_t mark;        /* of the last listing that had it */
     uint64_t changed_seq; /* fs.seq at the end of the last local change */
-    struct remote_attr attr; /* dev and ino by node_set_attr_locked and node_born_locked only */
+    struct remote_attr attr; /* dev, ino, birth: by node_set_attr_locked, node_born_locked */
     int64_t attr_ns;         /* start of the request that attr is from; monotonic */
     /* What our own put changed in the sandbox and nobody here may see change. */
     uint64_t shown_ino; /* 0: attr's */
@@ -373,10 +373,11 @@ bool node_is_below_locked(const struct node *n, const struct node *top); /* or t
 int node_path_locked(struct fs *fs, const struct node *n, char **ret);
 int node_path_in_locked(struct fs *fs, const struct node *dir, const char *name, char **ret);
 struct node_file *node_file_locked(struct node *n); /* made when missing; NULL without memory */
-/* Where they do not say the device, it is the one before: of a new one, its directory's. */
+/* Where they do not say the device, it is the one before: of a new one, its directory's. The same
+ * of a birth, of the same number. */
 void node_set_attr_locked(struct node *n, const struct remote_attr *attr);
-/* It is there now, under this number, and with it all names of the same file. */
-void node_born_locked(struct fs *fs, struct node *n, uint64_t dev, uint64_t ino);
+/* It is there now, as that object, and with it all names of the same file. */
+void node_born_locked(struct fs *fs, struct node *n, const struct remote_attr *now);
 void node_set_target_locked(struct node *n, char *target); /* of a link, as stored; takes it */
 bool node_local(const struct node *n); /* has content that the sandbox has not */
 bool node_unsent(const struct node *n);

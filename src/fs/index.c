@@ -136,6 +136,8 @@ bool index_same_file(const struct node *a, const struct node *b)
 {
     if (a->attr.ino != b->attr.ino || a->attr.dev != b->attr.dev)
         return false;
+    if (remote_attr_reborn(&a->attr, &b->attr))
+        return false;
     return a->attr.ino != 0 || (a->shown_ino != 0 && a->shown_ino == b->shown_ino);
 }
 

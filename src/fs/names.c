@@ -296,7 +296,7 @@ static int remote_link_sure(struct fs *fs, const char *from, const char *to,
     struct remote_attr now;
 
     if (op_lost(r) && source->ino != 0 && remote_stat(fs->remote, to, &now, NULL) == 0 &&
-        now.ino == source->ino && now.dev == source->dev) {
+        remote_attr_same_object(&now, source)) {
         *ret = now;
         return 0;
     }

@@ -396,35 +396,40 @@ void node_set_attr_locked(struct node *n, const struct remote_attr *attr)
 {
     const uint64_t dev = attr->dev == 0 && attr->ino != 0 ? n->attr.dev : attr->dev;
     const bool moves = is_indexed(n) && (n->attr.ino != attr->ino || n->attr.dev != dev);
+    uint32_t birth = attr->birth;
 
     if (moves)
         index_remove(&fs_of(n)->by_file, n);
+    if (attr->birth == 0 && n->attr.ino == attr->ino && n->attr.dev == dev)
+        birth = n->attr.birth;
     n->attr = *attr;
     n->attr.dev = dev;
+    n->attr.birth = birth;
     if (moves)
         index_add(&fs_of(n)->by_file, n);
 }
 
-static void set_ino_locked(struct node *n, uint64_t dev, uint64_t ino)
+static void set_object_locked(struct node *n, const struct remote_attr *now)
 {
     struct remote_attr attr = n->attr;
 
-    attr.dev = dev;
-    attr.ino = ino;
+    attr.dev = now->dev;
+    attr.ino = now->ino;
+    attr.birth = now->birth;
     node_set_attr_locked(n, &attr);
 }
 
-void node_born_locked(struct fs *fs, struct node *n, uint64_t dev, uint64_t ino)
+void node_born_locked(struct fs *fs, struct node *n, const struct remote_attr *now)
 {
     struct node *other;
 
-    if (n->attr.ino == ino && n->attr.dev == dev)
-        return;
-    if (n->shown_ino == 0 && n->attr.ino != ino)
-        node_show_ino_locked(fs, n, n->attr.ino);
-    while (n->attr.ino == 0 && ino != 0 && (other = links_next_locked(fs, n, NULL)))
-        set_ino_locked(other, dev, ino);
-    set_ino_locked(n, dev, ino);
+    if (n->attr.ino != now->ino || n->attr.dev != now->dev) {
+        if (n->shown_ino == 0 && n->attr.ino != now->ino)
+            node_show_ino_locked(fs, n, n->attr.ino);
+        while (n->attr.ino == 0 && now->ino != 0 && (other = links_next_locked(fs, n, NULL)))
+            set_object_locked(other, now);
+    }
+    set_object_locked(n, now);
 }
 
 void node_set_target_locked(struct node *n, char *target)

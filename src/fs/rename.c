@@ -156,7 +156,7 @@ static int remote_rename_sure(struct fs *fs, const char *from, const char *to, u
     if (remote_stat(fs->remote, from, &now, NULL) != -ENOENT ||
         remote_stat(fs->remote, to, &now, NULL) < 0)
         return r;
-    if (now.ino != source->ino || (now.mode & S_IFMT) != (source->mode & S_IFMT) ||
+    if (!remote_attr_same_object(&now, source) ||
         (!S_ISDIR(now.mode) && (now.size != source->size || now.mtime_ns != source->mtime_ns)))
         return r;
     *ret = now;
@@ -258,8 +258,9 @@ static int exchanged(struct fs *fs, const struct remote_attr *meant, const char 
 
     if (err < 0)
         return err;
-    if (other->ino == meant->ino && (S_ISDIR(meant->mode) || (other->size == meant->size &&
-                                                              other->mtime_ns == meant->mtime_ns)))
+    if (remote_attr_same_object(other, meant) &&
+        (S_ISDIR(meant->mode) ||
+         (other->size == meant->size && other->mtime_ns == meant->mtime_ns)))
         return 0;
     err = remote_rename(fs->remote, from, to, REMOTE_RENAME_EXCHANGE, &again);
     return err < 0 ? err : -ESTALE;

@@ -160,14 +160,9 @@ int seen_tell_all(struct seen *s, bool after, const struct seen_dir *d)
     return r;
 }
 
-bool seen_same_object(const struct remote_attr *a, const struct remote_attr *b)
-{
-    return a->ino == b->ino && a->dev == b->dev && (a->mode & S_IFMT) == (b->mode & S_IFMT);
-}
-
 bool seen_same(const struct remote_attr *a, const struct remote_attr *b)
 {
-    return remote_attr_same(a, b) && seen_same_object(a, b) && a->mode == b->mode &&
+    return remote_attr_same(a, b) && remote_attr_same_object(a, b) && a->mode == b->mode &&
            a->uid == b->uid && a->gid == b->gid && a->rdev == b->rdev &&
            a->ctime_ns == b->ctime_ns && a->mtime_ns == b->mtime_ns && a->size == b->size;
 }
@@ -225,7 +220,7 @@ static int meet(struct seen *s, const char *dir, const struct seen_entry *was,
 {
     const bool was_dir = was && S_ISDIR(was->attr.mode), is_dir = now && S_ISDIR(now->attr.mode);
     const bool same = was && now && seen_same(&was->attr, &now->attr);
-    bool goes = was_dir && !(is_dir && seen_same_object(&was->attr, &now->attr));
+    bool goes = was_dir && !(is_dir && remote_attr_same_object(&was->attr, &now->attr));
     bool comes = is_dir && (goes || !was_dir);
     int r = 0;
 

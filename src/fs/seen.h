@@ -52,7 +52,6 @@ void seen_add(struct seen *s, struct seen_dir *d); /* takes it over */
 void seen_retire(struct seen *s, struct seen_dir *d);
 
 char *seen_below(const char *dir, const char *name); /* either may be "". NULL without memory. */
-bool seen_same_object(const struct remote_attr *a, const struct remote_attr *b);
 bool seen_same(const struct remote_attr *a, const struct remote_attr *b);
 
 /* ---- news. -ENOMEM. ---- */

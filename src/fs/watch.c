@@ -280,7 +280,7 @@ static int take_dir(struct fs_watch *w, const struct remote_tree *t, const struc
         was->silent = w->seen.changed = true; /* the one above has more to say about it */
         return *rel ? 0 : -ESTALE;
     }
-    if (!*rel && !seen_same_object(&was->self, &d->self))
+    if (!*rel && !remote_attr_same_object(&was->self, &d->self))
         return -ESTALE;
     now = seen_next(rel, was, t, d);
     if (!now)

@@ -194,6 +194,9 @@ bool file_has_hash(int dir, const char *name, const struct stat *st,
                    const uint8_t hash[BATCH_HASH]);
 
 int result_done(struct batch_result *ret, const struct stat *st); /* NULL: nothing is there */
+/* And that is name in dir ("": dir itself). Without it, a later file with its number may pass for
+ * it. */
+void result_born(struct batch_result *ret, int dir, const char *name);
 /* Before a name is taken from what has others: a descriptor by which it is found afterwards, or -1.
  */
 int other_open(const struct place *p);

@@ -127,7 +127,11 @@ static int finish(const struct batch_change *c, const struct place *p, int fd,
         return result_failed(ret, -errno);
     if (c->flags & BATCH_FSYNC_TOO)
         (void)place_sync(&(struct place){.dir = p->dir, .name = p->name});
-    return fstat(fd, &st) < 0 ? -errno : result_done(ret, &st);
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    (void)result_done(ret, &st);
+    result_born(ret, fd, "");
+    return 0;
 }
 
 /* When nobody knows what became of it: does it stand where the file ended? */

@@ -21,7 +21,10 @@ int names_done(const struct batch_change *c, struct place *p, uint64_t ino,
         return result_done(ret, &gone);
     if (c->flags & BATCH_FSYNC_TOO)
         (void)place_sync(p);
-    return result_done(ret, p->there ? &p->st : NULL);
+    (void)result_done(ret, p->there ? &p->st : NULL);
+    if (p->there)
+        result_born(ret, p->dir, p->name);
+    return 0;
 }
 
 /* Is it what the change was to make, though that was not known to be so? */

@@ -36,6 +36,17 @@ int result_done(struct batch_result *ret, const struct stat *st)
     return 0;
 }
 
+void result_born(struct batch_result *ret, int dir, const char *name)
+{
+    struct look attr;
+
+    if (look_at(dir, name, &attr) < 0 || attr.birth_ns == INT64_MIN ||
+        attr.st.st_ino != ret->now.ino)
+        return;
+    ret->now.has_birth = true;
+    ret->now.birth_ns = attr.birth_ns;
+}
+
 int other_open(const struct place *p)
 {
     struct stat st;

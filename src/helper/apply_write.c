@@ -40,7 +40,9 @@ static int finish_fd(int fd, const struct batch_change *c, struct batch_result *
         return result_failed(ret, -errno);
     if (fstat(fd, &st) < 0)
         return -errno;
-    return result_done(ret, &st);
+    (void)result_done(ret, &st);
+    result_born(ret, fd, "");
+    return 0;
 }
 
 /* off: where it goes on; old_size: what it had before it was begun. */
@@ -276,7 +278,9 @@ static int tell_new(const struct batch_change *c, const struct place *p, const s
         st = b->st;
     if (c->flags & BATCH_FSYNC_TOO)
         (void)place_sync(&(struct place){.dir = p->dir, .name = p->name});
-    return result_done(ret, &st);
+    (void)result_done(ret, &st);
+    result_born(ret, b->fd, "");
+    return 0;
 }
 
 /* What means that this cannot be done by a new file here. */

@@ -111,8 +111,10 @@ int emit_close(struct emit *e, int err, bool more)
     return e->err;
 }
 
-struct proto_entry emit_entry_of(const struct stat *st, const char *name, const char *target)
+struct proto_entry emit_entry_of(const struct look *attr, const char *name, const char *target)
 {
+    const struct stat *st = &attr->st;
+
     return (struct proto_entry){
         .name = name,
         .name_len = strlen(name),
@@ -129,5 +131,7 @@ struct proto_entry emit_entry_of(const struct stat *st, const char *name, const 
         .gid = st->st_gid,
         .mtime_ns = timespec_to_ns(st->st_mtim),
         .ctime_ns = timespec_to_ns(st->st_ctim),
+        .has_birth = attr->birth_ns != INT64_MIN,
+        .birth_ns = attr->birth_ns,
     };
 }

@@ -2,10 +2,10 @@
 #ifndef HELPER_EMIT_H
 #define HELPER_EMIT_H
 
+#include "helper/walk.h"
 #include "proto/proto.h"
 
 #include <stdbool.h>
-#include <sys/stat.h>
 
 struct emit {
     const char *token;
@@ -28,7 +28,7 @@ void emit_entry(struct emit *e, const struct proto_entry *entry); /* gathered in
 void emit_entries_end(struct emit *e);                            /* before another kind follows */
 int emit_close(struct emit *e, int err, bool more); /* PROTO_END, the last token; 0 or -errno */
 
-/* st as an entry; the name and target stay borrowed. */
-struct proto_entry emit_entry_of(const struct stat *st, const char *name, const char *target);
+/* attr as an entry; the name and target stay borrowed. */
+struct proto_entry emit_entry_of(const struct look *attr, const char *name, const char *target);
 
 #endif

@@ -18,11 +18,11 @@ enum { CHUNK = 64 << 10, STEADY_MAX = (1 << 20) + 1, STEADY_TRIES = 5 };
 /* Two changes within one tick of the clock look alike. */
 static const int64_t tick_ns = 20 * NS_PER_MS;
 
-static void emit_file_frame(struct emit *e, enum proto_kind kind, const struct stat *st,
+static void emit_file_frame(struct emit *e, enum proto_kind kind, const struct look *attr,
                             const char *target)
 {
     struct buf body = BUF_INIT(PROTO_BODY_MAX);
-    const struct proto_entry entry = emit_entry_of(st, "", target);
+    const struct proto_entry entry = emit_entry_of(attr, "", target);
     int r = proto_put_entry(&body, &entry);
 
     if (r == 0)
@@ -65,14 +65,14 @@ static int emit_range(struct emit *e, int fd, uint64_t off, uint64_t len)
     return e->err;
 }
 
-static int emit_long(struct emit *e, int fd, const struct stat *before, uint64_t off, uint64_t len)
+static int emit_long(struct emit *e, int fd, const struct look *before, uint64_t off, uint64_t len)
 {
-    struct stat after = *before;
+    struct look after = *before;
     int r;
 
     emit_file_frame(e, PROTO_FILE, before, NULL);
     r = emit_range(e, fd, off, len);
-    if (fstat(fd, &after) < 0)
+    if (fstat(fd, &after.st) < 0)
         r = -errno;
     emit_file_frame(e, PROTO_FILE_END, &after, NULL);
     return r;
@@ -139,11 +139,11 @@ static int read_steadily(int fd, uint64_t off, uint64_t len, struct stat *before
     return 0;
 }
 
-static int emit_short(struct emit *e, int fd, struct stat *before, uint64_t off, uint64_t len)
+static int emit_short(struct emit *e, int fd, struct look *before, uint64_t off, uint64_t len)
 {
     struct buf bytes = BUF_INIT(STEADY_MAX);
-    struct stat after;
-    int r = read_steadily(fd, off, len, before, &after, &bytes);
+    struct look after = *before;
+    int r = read_steadily(fd, off, len, &before->st, &after.st, &bytes);
 
     if (r == 0) {
         emit_file_frame(e, PROTO_FILE, before, NULL);
@@ -161,13 +161,13 @@ static int emit_short(struct emit *e, int fd, struct stat *before, uint64_t off,
 
 static int emit_file(struct emit *e, int root, const char *path, uint64_t off, uint64_t len)
 {
-    struct stat st;
-    const int fd = walk_file(root, path, &st);
+    struct look attr;
+    const int fd = walk_file(root, path, &attr);
     int r;
 
     if (fd < 0)
         return fd;
-    r = len <= STEADY_MAX ? emit_short(e, fd, &st, off, len) : emit_long(e, fd, &st, off, len);
+    r = len <= STEADY_MAX ? emit_short(e, fd, &attr, off, len) : emit_long(e, fd, &attr, off, len);
     close(fd);
     return r;
 }
@@ -199,13 +199,13 @@ int verb_stat(struct emit *e, const struct proto_request *req, bool *ret_more)
         return root;
     for (size_t i = 0; i < req->path_count && e->err == 0; i++) {
         char *target;
-        struct stat st;
-        const int r = walk_stat(root, req->paths[i], &st, &target);
+        struct look attr;
+        const int r = walk_stat(root, req->paths[i], &attr, &target);
 
         if (r < 0)
             emit_failed(e, req->paths[i], r);
         else
-            emit_file_frame(e, PROTO_FILE, &st, target);
+            emit_file_frame(e, PROTO_FILE, &attr, target);
         free(target);
     }
     close(root);

@@ -1,5 +1,6 @@
 #include "helper/mounts.h"
 
+#include "helper/look.h"
 #include "helper/text.h"
 #include "util/array.h"
 #include "util/buf.h"
@@ -27,6 +28,7 @@ static struct {
     struct device {
         dev_t number;
         uint32_t index;
+        int64_t since_ns; /* it tells births from then on */
     } v[DEVICES_MAX];
 } devices; /* of one answer; one thread */
 
@@ -184,7 +186,11 @@ static void add_device(char *text)
     index &= (1U << INDEX_BITS) - 1;
     while (index_is_taken(index))
         index = (index + 1) & ((1U << INDEX_BITS) - 1);
-    devices.v[devices.count++] = (struct device){.number = makedev(major, minor), .index = index};
+    devices.v[devices.count++] = (struct device){
+        .number = makedev(major, minor),
+        .index = index,
+        /* An overlay is as old as its upper layer, which its root is in. */
+        .since_ns = strcmp(line.type, "overlay") == 0 ? look_birth_of_dir(line.at) : INT64_MIN};
 }
 
 static void read_devices(void)
@@ -200,12 +206,23 @@ static void read_devices(void)
     buf_done(&table);
 }
 
-uint64_t mounts_device(dev_t number)
+static const struct device *device_of(dev_t number)
 {
-    const struct device *d;
-
     if (!devices.read)
         read_devices();
-    d = find_device(number);
+    return find_device(number);
+}
+
+uint64_t mounts_device(dev_t number)
+{
+    const struct device *d = device_of(number);
+
     return d ? (uint64_t)d->index << 1 | 1 : (uint64_t)number << 1;
+}
+
+int64_t mounts_birth(dev_t number, int64_t birth_ns)
+{
+    const struct device *d = device_of(number);
+
+    return d && birth_ns >= d->since_ns ? birth_ns : INT64_MIN;
 }

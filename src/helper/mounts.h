@@ -20,4 +20,11 @@ uint32_t mounts_around(int root);
  */
 uint64_t mounts_device(dev_t number);
 
+/*
+ * When the file was born that the kernel says is of birth_ns; INT64_MIN if that tells nothing. On
+ * an overlay a file of a lower layer keeps its number when it is first changed, and is born again
+ * then: so what is older than the overlay itself has no such time.
+ */
+int64_t mounts_birth(dev_t number, int64_t birth_ns);
+
 #endif

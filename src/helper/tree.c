@@ -76,13 +76,12 @@ static void emit_failed_dir(struct emit *e, const char *path, int r)
 }
 
 /* A descriptor and its attributes; or -errno, and then the answer says so. */
-static int open_dir(struct emit *e, int root, const char *path, struct stat *ret)
+static int open_dir(struct emit *e, int root, const char *path, struct look *ret)
 {
     int dir = walk_dir(root, path);
+    const int r = dir < 0 ? dir : look_at(dir, "", ret);
 
-    if (dir >= 0 && fstat(dir, ret) < 0) {
-        const int r = -errno;
-
+    if (dir >= 0 && r < 0) {
         close(dir);
         dir = r;
     }
@@ -91,7 +90,7 @@ static int open_dir(struct emit *e, int root, const char *path, struct stat *ret
     return dir;
 }
 
-static void emit_dir(struct emit *e, const char *path, unsigned flags, const struct stat *self)
+static void emit_dir(struct emit *e, const char *path, unsigned flags, const struct look *self)
 {
     const struct proto_dir d = {.flags = flags,
                                 .path = path,
@@ -118,17 +117,17 @@ struct listing {
     uint64_t max_len; /* of the answer: too long is -E2BIG */
 };
 
-static int list_entry(void *arg, const char *name, const struct stat *st, const char *target)
+static int list_entry(void *arg, const char *name, const struct look *attr, const char *target)
 {
     struct listing *l = arg;
-    const struct proto_entry entry = emit_entry_of(st, name, target);
+    const struct proto_entry entry = emit_entry_of(attr, name, target);
 
     emit_entry(l->e, &entry);
     if (l->e->err < 0)
         return l->e->err;
     if (answer_len(l->e) > l->max_len)
         return -E2BIG;
-    return l->queue && S_ISDIR(st->st_mode) ? queue_push(l->queue, l->path, name) : 0;
+    return l->queue && S_ISDIR(attr->st.st_mode) ? queue_push(l->queue, l->path, name) : 0;
 }
 
 int verb_tree(struct emit *e, const struct proto_request *req, bool *ret_more)
@@ -145,7 +144,7 @@ int verb_tree(struct emit *e, const struct proto_request *req, bool *ret_more)
     while (r == 0 && queue.head < queue.count) {
         char *path = queue.paths[queue.head];
         struct listing l = {.e = e, .queue = &queue, .path = path, .max_len = UINT64_MAX};
-        struct stat self;
+        struct look self;
         int dir;
 
         if (e->count > 0 && (e->count >= entries || answer_len(e) >= bytes)) {
@@ -177,16 +176,16 @@ int verb_tree(struct emit *e, const struct proto_request *req, bool *ret_more)
 struct difference {
     struct emit *e;
     const char *path;
-    const struct stat *self;
+    const struct look *self;
     int64_t since_ns;
     uint64_t max_len;
     bool any; /* the directory has been announced */
 };
 
-static int list_changed(void *arg, const char *name, const struct stat *st, const char *target)
+static int list_changed(void *arg, const char *name, const struct look *attr, const char *target)
 {
     struct difference *d = arg;
-    const struct proto_entry entry = emit_entry_of(st, name, target);
+    const struct proto_entry entry = emit_entry_of(attr, name, target);
 
     if (entry.ctime_ns < d->since_ns)
         return 0;
@@ -201,14 +200,14 @@ static int scan_dir(struct emit *e, int root, const char *path, int64_t since_ns
 {
     struct difference d = {.e = e, .path = path, .since_ns = since_ns, .max_len = max_len};
     struct listing whole = {.e = e, .path = path, .max_len = max_len};
-    struct stat self;
+    struct look self;
     const int dir = open_dir(e, root, path, &self);
     int r;
 
     if (dir < 0)
         return 0;
     d.self = &self;
-    if (timespec_to_ns(self.st_ctim) >= since_ns || !walk_ctime_tells(dir)) {
+    if (timespec_to_ns(self.st.st_ctim) >= since_ns || !walk_ctime_tells(dir)) {
         emit_dir(e, path, PROTO_DIR_WHOLE, &self);
         r = walk_list(dir, list_entry, &whole);
     } else {

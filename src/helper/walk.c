@@ -98,22 +98,21 @@ int walk_parent(int root, const char *path, const char **ret_name)
     return dir;
 }
 
-int walk_file(int root, const char *path, struct stat *ret)
+int walk_file(int root, const char *path, struct look *ret)
 {
     const char *name;
     const int dir = walk_parent(root, path, &name);
-    int fd = -1, r = 0;
+    int fd = -1, r;
 
     if (dir < 0)
         return dir;
-    if (fstatat(dir, name, ret, AT_SYMLINK_NOFOLLOW) < 0)
-        r = -errno;
-    else if (!S_ISREG(ret->st_mode))
-        r = S_ISDIR(ret->st_mode) ? -EISDIR : S_ISLNK(ret->st_mode) ? -ELOOP : -EINVAL;
+    r = look_at(dir, name, ret);
+    if (r == 0 && !S_ISREG(ret->st.st_mode))
+        r = S_ISDIR(ret->st.st_mode) ? -EISDIR : S_ISLNK(ret->st.st_mode) ? -ELOOP : -EINVAL;
     if (r == 0) {
         fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-        r = fd < 0 || fstat(fd, ret) < 0 ? -errno : 0;
-        if (r == 0 && !S_ISREG(ret->st_mode)) /* replaced in between: opened, but not touched */
+        r = fd < 0 ? -errno : look_at(fd, "", ret);
+        if (r == 0 && !S_ISREG(ret->st.st_mode)) /* replaced in between: opened, but not touched */
             r = -EINVAL;
     }
     close(dir);
@@ -133,21 +132,20 @@ static const char *read_target(int dir, const char *name, char *out, size_t size
     return out;
 }
 
-int walk_stat(int root, const char *path, struct stat *ret, char **ret_target)
+int walk_stat(int root, const char *path, struct look *ret, char **ret_target)
 {
     const char *name, *target = NULL;
     char link[PATH_MAX];
-    int dir, r = 0;
+    int dir, r;
 
     *ret_target = NULL;
     if (*path == '\0')
-        return fstat(root, ret) < 0 ? -errno : 0;
+        return look_at(root, "", ret);
     dir = walk_parent(root, path, &name);
     if (dir < 0)
         return dir;
-    if (fstatat(dir, name, ret, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
-        r = -errno;
-    if (r == 0 && S_ISLNK(ret->st_mode)) {
+    r = look_at(dir, name, ret);
+    if (r == 0 && S_ISLNK(ret->st.st_mode)) {
         target = read_target(dir, name, link, sizeof(link));
         *ret_target = target ? strdup(target) : NULL;
         if (!*ret_target)
@@ -171,18 +169,18 @@ int walk_list(int dir, walk_each each, void *arg)
     }
     while (r == 0 && (errno = 0, entry = readdir(d))) {
         const char *target = NULL;
-        struct stat st;
+        struct look attr;
 
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        if (fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
+        if (look_at(dirfd(d), entry->d_name, &attr) < 0)
             continue;
-        if (S_ISLNK(st.st_mode)) {
+        if (S_ISLNK(attr.st.st_mode)) {
             target = read_target(dirfd(d), entry->d_name, link, sizeof(link));
             if (!target)
                 continue;
         }
-        r = each(arg, entry->d_name, &st, target);
+        r = each(arg, entry->d_name, &attr, target);
     }
     if (r == 0 && errno != 0)
         r = -errno;

@@ -2,9 +2,10 @@
 #ifndef HELPER_WALK_H
 #define HELPER_WALK_H
 
+#include "helper/look.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/stat.h>
 
 /* A directory to walk below. -errno. Links in the path of the root itself are followed. */
 int walk_root(const char *path);
@@ -18,17 +19,17 @@ int walk_parent(int root, const char *path, const char **ret_name);
 
 /* The regular file at path below root, for reading: -EISDIR, -ELOOP, -EINVAL for special files,
  * which are never opened. */
-int walk_file(int root, const char *path, struct stat *ret);
+int walk_file(int root, const char *path, struct look *ret);
 
 /* lstat of what is at path below root, and the target if it is a link, else NULL; the caller frees.
  */
-int walk_stat(int root, const char *path, struct stat *ret, char **ret_target);
+int walk_stat(int root, const char *path, struct look *ret, char **ret_target);
 
 /*
  * Calls each for every name in dir with its lstat and, for a link, its target; what vanishes
  * meanwhile is left out. Stops at the first nonzero of each and returns it. Takes dir over.
  */
-typedef int (*walk_each)(void *arg, const char *name, const struct stat *st, const char *target);
+typedef int (*walk_each)(void *arg, const char *name, const struct look *attr, const char *target);
 int walk_list(int dir, walk_each each, void *arg);
 
 /* True where a change of the content of a directory, or of a file, moves its ctime. */

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WITH = 16, WITH_OTHER = 32 }; /* added to a number: what is optional behind it is there */
+/* Added to a number: what is optional behind it is there. */
+enum { WITH = 16, WITH_OTHER = 32, WITH_BIRTH = 64 };
 
 static int put_uints(struct buf *out, const uint64_t *v, size_t count)
 {
@@ -529,8 +530,9 @@ static bool has_err(enum batch_outcome o)
 int batch_put_result(struct buf *out, const struct batch_result *r)
 {
     const bool now = r->now.mode != 0, other = r->other.mode != 0;
-    int err =
-        proto_put_uint(out, (uint64_t)r->outcome + (now ? WITH : 0) + (other ? WITH_OTHER : 0));
+    const bool birth = now && r->now.has_birth;
+    int err = proto_put_uint(out, (uint64_t)r->outcome + (now ? WITH : 0) +
+                                      (other ? WITH_OTHER : 0) + (birth ? WITH_BIRTH : 0));
 
     if (err == 0 && now)
         err = put_attr(out, &r->now);
@@ -538,6 +540,8 @@ int batch_put_result(struct buf *out, const struct batch_result *r)
         err = put_attr(out, &r->other);
     if (err == 0 && has_err(r->outcome))
         err = proto_put_uint(out, (uint64_t)-r->err);
+    if (err == 0 && birth)
+        err = proto_put_int(out, (int64_t)((uint64_t)r->now.ctime_ns - (uint64_t)r->now.birth_ns));
     return err;
 }
 
@@ -554,9 +558,12 @@ bool batch_get_result(struct proto_in *in, struct batch_result *ret)
         get_attr(in, &r.other);
     if (has_err(r.outcome))
         err = proto_get_uint(in);
-    if (in->bad || outcome >= 2 * WITH_OTHER || r.outcome > BATCH_POISONED || err > 4095 ||
-        has_err(r.outcome) != (err > 0) || now != (r.now.mode != 0) ||
-        other != (r.other.mode != 0)) {
+    r.now.has_birth = outcome & WITH_BIRTH;
+    if (r.now.has_birth)
+        r.now.birth_ns = (int64_t)((uint64_t)r.now.ctime_ns - (uint64_t)proto_get_int(in));
+    if (in->bad || outcome >= 2 * WITH_BIRTH || (r.now.has_birth && !now) ||
+        r.outcome > BATCH_POISONED || err > 4095 || has_err(r.outcome) != (err > 0) ||
+        now != (r.now.mode != 0) || other != (r.other.mode != 0)) {
         in->bad = true;
         return false;
     }

@@ -181,9 +181,14 @@ struct batch_attr {
     uint64_t dev, ino, size, rdev;
     uint32_t mode, nlink, uid, gid;
     int64_t mtime_ns, ctime_ns;
+    bool has_birth; /* of now only */
+    int64_t birth_ns;
 };
 
-/* outcome, with 16 added for now and 32 for other, [now], [other], err unless DONE or OPEN. */
+/*
+ * outcome, with 16 added for now, 32 for other and 64 for the birth of now, [now], [other], err
+ * unless DONE or OPEN, [ctime_ns of now minus its birth_ns (signed)].
+ */
 struct batch_result {
     enum batch_outcome outcome;
     int err; /* 0 or negative */

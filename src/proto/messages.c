@@ -213,7 +213,8 @@ int proto_get_start(const struct proto_frame *f, struct proto_start *ret)
 int proto_put_entry(struct buf *out, const struct proto_entry *e)
 {
     const size_t start = out->len;
-    int r = proto_put_uint(out, e->target ? PROTO_ENTRY_TARGET : 0);
+    int r = proto_put_uint(out, (e->target ? PROTO_ENTRY_TARGET : 0) |
+                                    (e->has_birth ? PROTO_ENTRY_BIRTH : 0));
 
     if (r == 0)
         r = proto_put_string(out, e->name, e->name_len);
@@ -228,6 +229,8 @@ int proto_put_entry(struct buf *out, const struct proto_entry *e)
         r = proto_put_int(out, e->mtime_ns);
     if (r == 0)
         r = proto_put_int(out, (int64_t)((uint64_t)e->ctime_ns - (uint64_t)e->mtime_ns));
+    if (r == 0 && e->has_birth)
+        r = proto_put_int(out, (int64_t)((uint64_t)e->ctime_ns - (uint64_t)e->birth_ns));
     if (r < 0)
         buf_truncate(out, start);
     return r;
@@ -262,7 +265,10 @@ bool proto_get_entry(struct proto_in *in, struct proto_entry *ret)
     e.rdev = proto_get_uint(in);
     e.mtime_ns = proto_get_int(in);
     e.ctime_ns = (int64_t)((uint64_t)e.mtime_ns + (uint64_t)proto_get_int(in));
-    if (in->bad || flags > PROTO_ENTRY_TARGET || e.size > INT64_MAX ||
+    e.has_birth = flags & PROTO_ENTRY_BIRTH;
+    if (e.has_birth)
+        e.birth_ns = (int64_t)((uint64_t)e.ctime_ns - (uint64_t)proto_get_int(in));
+    if (in->bad || flags > (PROTO_ENTRY_TARGET | PROTO_ENTRY_BIRTH) || e.size > INT64_MAX ||
         (e.name_len > 0 && !path_name_valid(e.name, e.name_len))) {
         in->bad = true;
         return false;

@@ -116,15 +116,17 @@ int proto_get_start(const struct proto_frame *f, struct proto_start *ret);
 
 /*
  * One name: flags, name, [target], dev, ino, mode, nlink, uid, gid, size, blocks, rdev, mtime_ns
- * (signed), ctime_ns minus mtime_ns (signed).
+ * (signed), ctime_ns minus mtime_ns (signed), [ctime_ns minus birth_ns (signed)].
  */
-enum proto_entry_flags { PROTO_ENTRY_TARGET = 1 << 0 };
+enum proto_entry_flags { PROTO_ENTRY_TARGET = 1 << 0, PROTO_ENTRY_BIRTH = 1 << 1 };
 struct proto_entry {
     const char *name, *target; /* not terminated */
     size_t name_len, target_len;
     uint64_t dev, ino, size, blocks, rdev;
     uint32_t mode, nlink, uid, gid;
     int64_t mtime_ns, ctime_ns;
+    bool has_birth;
+    int64_t birth_ns;
 };
 int proto_put_entry(struct buf *out, const struct proto_entry *e);
 /* Refuses names that are not one component (an empty one is allowed: the thing itself). */

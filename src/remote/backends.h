@@ -42,6 +42,8 @@ struct remote *remote_mem_new(uint32_t uid, uint32_t gid); /* NULL without memor
 int remote_mem_job_print(struct remote *mem, uint64_t id, bool err, const void *p, size_t len);
 int remote_mem_job_end(struct remote *mem, uint64_t id, int code);
 
+/* The next thing that is made gets this number, which nothing has any more. */
+void remote_mem_reuse_ino(struct remote *mem, uint64_t ino);
 /* Somebody sets its clock forward by step_ns, or back. */
 void remote_mem_set_clock(struct remote *mem, int64_t step_ns);
 /* fn is called once, in the middle of the next look at several directories. */

@@ -83,6 +83,13 @@ int answer_check(const struct buf *raw, struct answer_end *ret)
     return answer_walk(raw, take_nothing, NULL, ret, &entries);
 }
 
+uint32_t answer_birth(int64_t birth_ns)
+{
+    const uint64_t mixed = (uint64_t)birth_ns * UINT64_C(0x9e3779b97f4a7c15);
+
+    return (uint32_t)(mixed >> 32) | 1;
+}
+
 static bool type_is_known(mode_t mode)
 {
     switch (mode & S_IFMT) {
@@ -115,6 +122,7 @@ static int to_attr(const struct proto_entry *e, struct remote_attr *ret)
         .nlink = e->nlink,
         .uid = e->uid,
         .gid = e->gid,
+        .birth = e->has_birth ? answer_birth(e->birth_ns) : 0,
     };
     return 0;
 }

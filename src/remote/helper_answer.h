@@ -31,6 +31,9 @@ int answer_check(const struct buf *raw, struct answer_end *ret);
 int answer_walk(const struct buf *raw, int (*take)(void *arg, const struct proto_frame *f),
                 void *arg, struct answer_end *ret, uint64_t *ret_entries);
 
+/* What tells apart files that have had one number, of when they were born. Never 0. */
+uint32_t answer_birth(int64_t birth_ns);
+
 /* Names that are ours and not to be seen. NULL: none. */
 struct answer_hide {
     bool temps;      /* names that files have, anywhere, until they are finished */

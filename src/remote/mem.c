@@ -25,6 +25,15 @@ void remote_mem_set_clock(struct remote *mem, int64_t step_ns)
     lock_drop(&m->lock);
 }
 
+void remote_mem_reuse_ino(struct remote *mem, uint64_t ino)
+{
+    struct mem *m = mem_of(mem);
+
+    lock_take(&m->lock);
+    m->next_ino = ino;
+    lock_drop(&m->lock);
+}
+
 void remote_mem_on_look(struct remote *mem, void (*fn)(void *arg), void *arg)
 {
     struct mem *m = mem_of(mem);

@@ -31,6 +31,8 @@ struct mem {
     struct mem_node *root;
     uint32_t uid, gid;
     uint64_t last_ino, nodes;
+    uint64_t next_ino; /* that the next one gets, once; 0: a new one */
+    uint32_t births;
     int64_t set_ns; /* its clock minus ours */
     int64_t now_ns; /* the last time given out since it was set */
     void (*on_look)(void *arg);

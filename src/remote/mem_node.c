@@ -36,11 +36,13 @@ struct mem_node *mem_node_new(struct mem *m, mode_t mode)
     if (!n)
         return NULL;
     n->attr = (struct remote_attr){.dev = 1,
-                                   .ino = ++m->last_ino,
+                                   .ino = m->next_ino ? m->next_ino : ++m->last_ino,
                                    .mode = mode,
                                    .nlink = S_ISDIR(mode) ? 2 : 1,
                                    .uid = m->uid,
-                                   .gid = m->gid};
+                                   .gid = m->gid,
+                                   .birth = S_ISDIR(mode) ? 0 : ++m->births};
+    m->next_ino = 0;
     n->attr.mtime_ns = n->attr.ctime_ns = n->attr.atime_ns = mem_tick(m);
     m->nodes++;
     return n;

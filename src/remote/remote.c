@@ -17,8 +17,14 @@ bool remote_attr_same(const struct remote_attr *a, const struct remote_attr *b)
 {
     return (a->mode & S_IFMT) == (b->mode & S_IFMT) && a->size == b->size &&
            a->mtime_ns == b->mtime_ns && same_or_unknown(a->dev, b->dev) &&
-           same_or_unknown(a->ino, b->ino) &&
+           same_or_unknown(a->ino, b->ino) && !remote_attr_reborn(a, b) &&
            same_or_unknown((uint64_t)a->ctime_ns, (uint64_t)b->ctime_ns);
+}
+
+bool remote_attr_same_object(const struct remote_attr *a, const struct remote_attr *b)
+{
+    return a->ino == b->ino && same_or_unknown(a->dev, b->dev) &&
+           (a->mode & S_IFMT) == (b->mode & S_IFMT) && !remote_attr_reborn(a, b);
 }
 
 void remote_list_done(struct remote_list *list)

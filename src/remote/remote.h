@@ -17,10 +17,18 @@ struct remote_attr {
     int64_t mtime_ns, ctime_ns, atime_ns;
     mode_t mode; /* file type and permission bits, special ones included */
     uint32_t nlink, uid, gid;
+    uint32_t birth; /* of no directory: another for a later file with the same dev and ino */
 };
 
 /* The same version of the same object, as far as a fingerprint can tell. */
 bool remote_attr_same(const struct remote_attr *a, const struct remote_attr *b);
+/* The same object, of whatever version. Two whose numbers are not known are. */
+bool remote_attr_same_object(const struct remote_attr *a, const struct remote_attr *b);
+/* Not the same object, though both have the same number. */
+static inline bool remote_attr_reborn(const struct remote_attr *a, const struct remote_attr *b)
+{
+    return a->birth != 0 && b->birth != 0 && a->birth != b->birth;
+}
 
 struct remote_entry {
     char *name;   /* below the listed directory; with depth > 1 it may hold '/' */

@@ -245,7 +245,9 @@ TEST(results_and_states_come_back_as_they_were)
                  .nlink = 1,
                  .size = INT64_MAX,
                  .mtime_ns = -1,
-                 .ctime_ns = 5}},
+                 .ctime_ns = 5,
+                 .has_birth = true,
+                 .birth_ns = -6}},
         {.outcome = BATCH_DONE},
         {.outcome = BATCH_DONE, .other = {.ino = 7, .mode = 0100600, .nlink = 1, .ctime_ns = 8}},
         {.outcome = BATCH_DONE, .now = {.ino = 6, .mode = 0100600}, .other = {.ino = 7, .mode = 1}},
@@ -272,6 +274,8 @@ TEST(results_and_states_come_back_as_they_were)
         assert_true(got.now.ino == v[i].now.ino && got.now.size == v[i].now.size &&
                     got.now.uid == v[i].now.uid && got.now.ctime_ns == v[i].now.ctime_ns &&
                     got.now.mtime_ns == v[i].now.mtime_ns && got.now.mode == v[i].now.mode);
+        assert_true(got.now.has_birth == v[i].now.has_birth &&
+                    got.now.birth_ns == v[i].now.birth_ns);
         assert_true(got.other.ino == v[i].other.ino && got.other.mode == v[i].other.mode &&
                     got.other.nlink == v[i].other.nlink &&
                     got.other.ctime_ns == v[i].other.ctime_ns);

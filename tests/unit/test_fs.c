@@ -260,7 +260,9 @@ TEST(two_files_never_show_one_inode_number)
     fs_lock(g.fs);
     other = node_child_locked(g.fs->root, "a");
     node_show_ino_locked(g.fs, other, attr.ino); /* as after a save: the sandbox has another */
-    node_born_locked(g.fs, other, attr.dev, attr.ino + 1000);
+    attr.ino += 1000;
+    node_born_locked(g.fs, other, &attr);
+    attr.ino -= 1000;
     other = node_new_locked(g.fs, g.fs->root, "b", &attr); /* and gives the number to this one */
     show_stat_locked(g.fs, node_child_locked(g.fs->root, "a"), &a);
     show_stat_locked(g.fs, other, &b);
@@ -291,6 +293,63 @@ TEST(a_replaced_file_is_a_new_node_and_an_open_handle_keeps_what_it_has)
     assert_int_equal(fs_read(f, 0, text, 8), 3);
     assert_memory_equal(text, "old", 3);
     assert_int_equal(fs_write(f, 0, "x", 1), -ESTALE); /* it would be lost */
+    assert_int_equal(rig_close(f), 0);
+    rig_down(&g);
+}
+
+/* As file systems do: the next file gets the number of the one that went. */
+static void replace_same_ino(struct rig *g, const char *path, const char *text)
+{
+    struct remote_attr old, new;
+
+    assert_int_equal(remote_stat(g->remote, path, &old, NULL), 0);
+    assert_int_equal(remote_unlink(g->remote, path), 0);
+    assert_int_equal(remote_create(g->remote, path, 0644, &new), 0);
+    remote_mem_reuse_ino(g->inside, old.ino);
+    rig_put(g, path, text, strlen(text)); /* by a new file */
+    assert_int_equal(remote_stat(g->remote, path, &new, NULL), 0);
+    assert_int_equal(new.ino, old.ino);
+}
+
+TEST(a_replaced_file_with_the_same_inode_number_is_a_new_node_too)
+{
+    struct rig g;
+    struct fs_file *f, *whole;
+    char text[8];
+    uint64_t before;
+
+    UP(&g, .uid = 0);
+    rig_put(&g, "/a", "old", 3);
+    assert_int_equal(rig_open(&g, "/a", O_RDONLY, &whole), 0);
+    assert_int_equal(rig_open(&g, "/a", O_WRONLY, &f), 0);
+    before = ino_of(&g, "/a");
+    replace_same_ino(&g, "/a", "newer");
+    fs_refresh(g.fs, NULL);
+    expect_text(&g, "/a", "newer");
+    assert_true(ino_of(&g, "/a") != before);
+    assert_int_equal(fs_read(whole, 0, text, 8), 3);
+    assert_memory_equal(text, "old", 3);
+    assert_int_equal(fs_write(f, 0, "x", 1), -ESTALE);
+    rig_expect(&g, "/a", "newer");
+    (void)rig_close(f);
+    assert_int_equal(rig_close(whole), 0);
+    rig_down(&g);
+}
+
+TEST(what_was_saved_here_is_known_from_a_later_file_with_its_inode_number)
+{
+    struct rig g;
+    struct fs_file *f;
+    char text[8];
+
+    UP(&g, .uid = 0);
+    assert_int_equal(rig_write(&g, "/a", "ours"), 0);
+    assert_int_equal(rig_open(&g, "/a", O_RDONLY, &f), 0);
+    replace_same_ino(&g, "/a", "theirs");
+    fs_refresh(g.fs, NULL);
+    expect_text(&g, "/a", "theirs");
+    assert_int_equal(fs_read(f, 0, text, 8), 4);
+    assert_memory_equal(text, "ours", 4);
     assert_int_equal(rig_close(f), 0);
     rig_down(&g);
 }
@@ -1286,6 +1345,8 @@ int main(void)
         cmocka_unit_test(the_kernel_is_asked_to_forget_files_beyond_a_bound),
         cmocka_unit_test(two_files_never_show_one_inode_number),
         cmocka_unit_test(a_replaced_file_is_a_new_node_and_an_open_handle_keeps_what_it_has),
+        cmocka_unit_test(a_replaced_file_with_the_same_inode_number_is_a_new_node_too),
+        cmocka_unit_test(what_was_saved_here_is_known_from_a_later_file_with_its_inode_number),
         cmocka_unit_test(a_replaced_large_file_that_is_not_all_here_is_stale),
         cmocka_unit_test(a_file_changed_in_place_is_followed_by_its_handles),
         cmocka_unit_test(a_large_file_changed_under_a_reader_never_mixes_versions),

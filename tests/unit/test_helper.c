@@ -628,6 +628,62 @@ TEST(stat_tells_what_is_there_links_included)
     answer_done(&a);
 }
 
+static struct proto_entry stat_of(char *path)
+{
+    struct proto_request req = about(PROTO_VERB_STAT, &path, 1);
+    struct answer a = ask(&req);
+    struct proto_entry e = a.file;
+
+    assert_int_equal(a.end.err, 0);
+    answer_done(&a);
+    e.name = e.target = NULL;
+    return e;
+}
+
+TEST(a_later_file_with_the_same_inode_number_is_born_later)
+{
+    struct proto_entry before, changed, after;
+
+    write_file("f", "1");
+    before = stat_of("f");
+    if (!before.has_birth)
+        skip(); /* the file system does not know it */
+    write_file("f", "22");
+    changed = stat_of("f");
+    (void)a_moment_later();
+    unlink("f");
+    write_file("f", "333");
+    after = stat_of("f");
+    assert_true(changed.has_birth && changed.birth_ns == before.birth_ns);
+    assert_true(after.has_birth && after.birth_ns > before.birth_ns);
+    assert_false(stat_of("").has_birth); /* a directory's may move with what is in it */
+}
+
+/* The first change of what is in a lower layer keeps its number, and makes it anew. */
+TEST(on_an_overlay_what_is_older_than_it_has_no_birth)
+{
+    const char *const dirs[] = {"low", "up", "work", "m"};
+    struct proto_entry before, changed, new;
+
+    if (!may_mount())
+        skip();
+    mkdir("low", 0755);
+    write_file("low/f", "1");
+    (void)a_moment_later();
+    for (size_t i = 1; i < ARRAY_LEN(dirs); i++)
+        mkdir(dirs[i], 0755);
+    if (mount("none", "m", "overlay", 0, "lowerdir=low,upperdir=up,workdir=work") < 0)
+        skip();
+    before = stat_of("m/f");
+    write_file("m/f", "22");
+    write_file("m/g", "1");
+    changed = stat_of("m/f");
+    new = stat_of("m/g");
+    assert_int_equal(umount("m"), 0);
+    assert_false(before.has_birth);
+    assert_true(changed.has_birth && new.has_birth);
+}
+
 TEST(a_long_request_comes_as_a_line_of_stdin)
 {
     enum { COUNT = 20000 };
@@ -709,6 +765,8 @@ int main(void)
         ROOTED(a_walk_over_what_changes_meanwhile_shows_what_stays),
         ROOTED(files_are_read_but_not_links_or_special_ones),
         ROOTED(stat_tells_what_is_there_links_included),
+        ROOTED(a_later_file_with_the_same_inode_number_is_born_later),
+        ROOTED(on_an_overlay_what_is_older_than_it_has_no_birth),
         ROOTED(a_long_request_comes_as_a_line_of_stdin),
         ROOTED(a_request_that_is_cut_is_refused),
         ROOTED(nonsense_is_refused),

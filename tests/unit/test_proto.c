@@ -21,7 +21,9 @@ static struct proto_entry sample_entry(void)
                                 .uid = 1000,
                                 .gid = UINT32_MAX,
                                 .mtime_ns = -5,
-                                .ctime_ns = INT64_MAX};
+                                .ctime_ns = INT64_MAX,
+                                .has_birth = true,
+                                .birth_ns = -7};
 }
 
 /* One of every kind of frame, in a row. */
@@ -98,6 +100,7 @@ TEST(an_entry_comes_back)
     assert_memory_equal(got.target, e.target, e.target_len);
     assert_true(got.dev == e.dev && got.size == e.size && got.gid == e.gid);
     assert_true(got.mtime_ns == e.mtime_ns && got.ctime_ns == e.ctime_ns);
+    assert_true(got.has_birth && got.birth_ns == e.birth_ns);
     buf_done(&b);
 }
 
