@@ -37,10 +37,11 @@ static int run(struct cli *cli)
         r = order_sync(t.mount.dir, t.mount.ctl_name, buf_str(&line), timeout_ns);
     if (r == -ENOENT || r == -EINVAL || r == -ENOTCONN) {
         r = target_fail(&t, exitcode_of(r, NULL), r, "cannot sync");
-    } else if (r < 0) {
-        r = r == -ETIMEDOUT ? cli_fail(EXITCODE_QUEUED, "not everything was sent in that time")
-                            : target_fail(&t, EXITCODE_QUEUED, r, "not everything could be sent");
+    } else if (r == -ETIMEDOUT) {
+        r = cli_fail(EXITCODE_QUEUED, "not everything was sent in that time");
         order_list_left(t.mount.dir, t.mount.ctl_name);
+    } else if (r < 0) {
+        r = target_fail(&t, EXITCODE_QUEUED, r, "sync"); /* which says what is left, too */
     }
 out:
     target_done(&t);

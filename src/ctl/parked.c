@@ -312,7 +312,10 @@ int ctl_verb_keep(struct ctl *ctl, void *obj, int count, char *const *v, struct 
     r = path ? fs_keep(ctl->fs, path, mine) : -ENOMEM;
     free(path);
     if (r == -ENOENT)
-        (void)buf_printf(why, "there is no conflict at %s: conflicts/ has them", v[1]);
+        (void)buf_printf(why,
+                         "there is no conflict at %s, or no directory any more for ours: `queue` "
+                         "lists what is set aside, conflicts/ and rejected/ have it",
+                         v[1]);
     return explain(r, why);
 }
 

@@ -110,8 +110,8 @@ static void left_why(struct buf *why, int err, const struct buf *left)
         p += len;
     }
     if (err == -EIO)
-        (void)buf_puts(why, "; conflicts/ and rejected/ have what was written, `keep` and "
-                            "`discard PATH` settle it");
+        (void)buf_puts(why, "; conflicts/ and rejected/ have what was written, "
+                            "`keep mine|theirs PATH` and `discard PATH` settle it");
 }
 
 int ctl_sync(struct ctl *ctl, const char *path, struct buf *why)
@@ -407,7 +407,7 @@ static const struct ctl_row rows[] = {
      .mode = 0400,
      .kind = CTL_SNAPSHOT,
      .show = ctl_show_queue,
-     .help = "what is not in the sandbox yet, `SEQ STATE KIND BYTES PATH` lines"},
+     .help = "what the sandbox does not have (yet), `SEQ STATE KIND BYTES PATH` lines"},
     {.name = "conflicts",
      .mode = 0700,
      .kind = CTL_DIR,

@@ -707,7 +707,7 @@ static void on_ended(void *arg, const struct flush_end *v, size_t count)
         if (c)
             ended_locked(fs, c, &v[i], v[0].seq);
         else if (v[i].outcome == JOURNAL_REJECTED || v[i].outcome == JOURNAL_CONFLICT)
-            report_locked(fs, &v[i], "a change of an earlier mount");
+            report_locked(fs, &v[i], "a change that was kept, or made by an earlier mount");
     }
     fs_wake(fs);
     fs_unlock(fs);

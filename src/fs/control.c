@@ -403,7 +403,10 @@ int fs_status(struct fs *fs, struct buf *out)
                    "open_files %u\nopen_dirs %u\ncache_bytes %llu\ncache_files %zu\n",
                    unsent, (unsigned long long)bytes, nodes, meta_bytes, window_ms, files, dirs,
                    (unsigned long long)cache_used(fs->cache), cache_blobs(fs->cache));
-    if (r == 0 && fs_usage(fs, &usage) == 0 && usage.stuck)
+    if (r < 0 || fs_usage(fs, &usage) < 0)
+        return r;
+    r = buf_printf(out, "set_aside %zu\n", usage.parked);
+    if (r == 0 && usage.stuck)
         r = buf_printf(out, "not_sending %s\n", usage.stuck);
     return r;
 }

@@ -289,6 +289,7 @@ size_t fs_unsent(struct fs *fs, uint64_t *ret_bytes);
  */
 
 int fs_usage(struct fs *fs, struct flush_usage *ret);
+/* flush_queue_text, then flush_parked_text. */
 int fs_queue_text(struct fs *fs, size_t max, struct buf *out);
 int fs_pause(struct fs *fs);
 int fs_resume(struct fs *fs);

@@ -13,7 +13,9 @@ int fs_usage(struct fs *fs, struct flush_usage *ret)
 
 int fs_queue_text(struct fs *fs, size_t max, struct buf *out)
 {
-    return fs->flush ? flush_queue_text(fs->flush, max, out) : -EOPNOTSUPP;
+    int r = fs->flush ? flush_queue_text(fs->flush, max, out) : -EOPNOTSUPP;
+
+    return r == 0 ? flush_parked_text(fs->flush, max, out) : r;
 }
 
 static int tell_flush(struct fs *fs, void (*fn)(struct flush *f))

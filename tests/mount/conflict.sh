@@ -73,6 +73,16 @@ if have vim; then
     done
 fi
 
+# A removal has no content to keep, but it is listed until it is settled.
+echo first >removed && "$DAYTONAFS" sync "$MNT" 2>/dev/null
+theirs removed
+rm removed
+fails "removed: sync says so" "$DAYTONAFS" sync "$MNT"
+check "removed: it is listed" grep -q ' conflict unlink 0 .*/removed$' "$CTL/queue"
+check "removed: theirs is there" test -e "$SBX/removed"
+echo "keep theirs removed" >"$CTL/ctl"
+is "removed: and no more" "$(grep -c removed "$CTL/queue")" 0
+
 # One that has another name is written in place, on either side, and at once.
 echo "first linked" >"$SBX/linked" && ln "$SBX/linked" "$SBX/other"
 echo refresh >"$CTL/ctl"
