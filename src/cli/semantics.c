@@ -50,6 +50,22 @@ const struct semantics_row semantics_rows[] = {
      "a_batch_that_was_cut_off_at_any_change_is_done_once "
      "killed_at_any_step_it_goes_on_where_it_was "
      "every_torn_tail_is_dropped_and_no_more"},
+    {"this machine loses power",
+     "What was waited for (fsync, sync, a command) is in the sandbox. Of the rest, what was "
+     "changed in the last 5 seconds may be lost, and only from the end: what is left stands on "
+     "nothing that is missing. The next mount says that something is, and goes on with the rest "
+     "by itself, each change once.",
+     "a_machine_that_loses_power_at_any_step_loses_no_more_than_the_last_changes "
+     "a_machine_that_loses_power_around_any_request_does_nothing_twice "
+     "what_one_process_began_and_another_asked_for_is_not_forgotten_by_a_loss_of_power "
+     "a_machine_that_dies_at_any_step_loses_nothing_that_was_synced "
+     "what_waits_is_synced_after_a_while "
+     "what_was_not_synced_may_be_lost_in_any_place_and_is_cut_off_there"},
+    {"this machine's disk is set back to an older copy",
+     "The sandbox knows what the journal does not: nothing of the older journal is sent, and the "
+     "mount goes on with a new one. daytonafs recover saves what the older one holds, and "
+     "discards it.",
+     "restored.sh other_behind_ahead_and_unknown_are_told_apart_and_touch_nothing"},
 
     {"what is seen", NULL, NULL},
     {"what was done here", "It is seen here by every call that starts after it returned.",

@@ -9,6 +9,7 @@
 static const struct flush_config defaults = {
     .linger_ns = 20 * NS_PER_MS,
     .open_ns = 5 * NS_PER_S,
+    .sync_ns = 5 * NS_PER_S,
     .inline_bytes = REMOTE_BATCH_DATA,
     .lot_bytes = UPLOADS_MAX * (uint64_t)REMOTE_BLOB_MAX,
     .op_timeout_ns = 30 * NS_PER_S,
@@ -23,6 +24,8 @@ static void set_config(struct flush *f, const struct flush_config *config)
         c->linger_ns = defaults.linger_ns;
     if (c->open_ns == 0)
         c->open_ns = defaults.open_ns;
+    if (c->sync_ns == 0)
+        c->sync_ns = defaults.sync_ns;
     if (c->inline_bytes == 0 || c->inline_bytes > REMOTE_BATCH_DATA)
         c->inline_bytes = defaults.inline_bytes;
     if (c->lot_bytes < UPLOADS_MAX)
@@ -148,6 +151,8 @@ static int append(struct flush *f, const struct journal_record *rec, struct kept
     for (int i = 0; i < JOURNAL_ROLES; i++)
         lost = look_after(f, &copy.object[i]) || lost;
     r = journal_append(f->journal, &copy, &seq);
+    if (r < 0 && journal_failed(f->journal) < 0)
+        send_wake(f); /* which says so */
     if (r == 0) {
         r = change_add(f, &copy, seq, &c);
         if (r < 0) { /* not to be replayed after it was refused */

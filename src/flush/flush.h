@@ -66,6 +66,7 @@ struct flush_owner {
 struct flush_config {
     int64_t linger_ns;     /* 20 ms */
     int64_t open_ns;       /* what is added to an open file goes after so long; 5 s */
+    int64_t sync_ns;       /* so much at most a loss of power takes of what still waits; 5 s */
     uint64_t inline_bytes; /* a batch up to here is one request; 256 KiB */
     uint64_t lot_bytes;    /* so much is staged for one batch, unless one file has more; 64 MiB */
     int64_t op_timeout_ns; /* somebody who waits is told -ETIMEDOUT without progress; 30 s */

@@ -210,6 +210,7 @@ struct sending {
     unsigned stagings;       /* that were lost */
     uint64_t *kept;          /* owned */
     bool begun;              /* the journal has its number: it may be known in the sandbox */
+    bool synced;             /* and has it on this machine's disk */
 };
 
 struct flush {
@@ -266,7 +267,7 @@ struct flush {
     pthread_cond_t upload; /* for the uploaders */
     pthread_t uploaders[UPLOADS_MAX];
     size_t uploader_count, idle;
-    bool compact, compacting; /* the journal: by one of them */
+    bool compact, sync, tending; /* the journal: by one of them */
 
     /* The sender's. */
     struct sending *sending; /* NULL: none is under way */
@@ -348,8 +349,9 @@ int staging_read(struct flush *f, uint64_t seq, uint64_t at, uint64_t len, struc
 int lot_begin(struct flush *f, struct sending *s);
 void lot_leave(struct flush *f, struct change *c); /* somebody else takes it */
 void lot_free(struct flush *f, struct lot *lot);   /* with its changes, which wait again */
-void stage_compact(struct flush *f);               /* the journal, by an uploader */
-void lot_go(struct flush *f);                      /* those that failed are tried again */
+/* Tends the journal, by an uploader; when to look again: monotonic. */
+int64_t stage_tend(struct flush *f);
+void lot_go(struct flush *f); /* those that failed are tried again */
 
 /* ---- send.c ---- */
 

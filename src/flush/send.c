@@ -2,9 +2,12 @@
  * send.c - the sender: one thread that has at most one batch under way, and sends it until the
  * sandbox has said what became of it.
  *
- *   choose --> build --> stage --> begin (journal) --> apply --> end
+ *   choose --> build --> stage --> begin (journal) --> sync --> apply --> end
  *     ^          |         |         from here on only this batch, with the same bytes
  *     |__________|_________|  the line is down: chosen anew, perhaps by somebody who waits
+ *
+ * The journal is synced before the sandbox hears of a batch, also of one that an earlier process
+ * began: what a loss of power takes from it must not be known there.
  */
 #include "flush/flush_internal.h"
 
@@ -20,6 +23,9 @@
 
 enum { STAGINGS_MAX = 5 };
 
+static const char journal_why[] =
+    "the journal on this machine's disk cannot be read or written, so nothing more can be changed "
+    "here; unmount and mount again, which sends what it holds";
 static const int64_t retry_first_ns = NS_PER_S, retry_most_ns = 60 * NS_PER_S;
 
 void send_wake(struct flush *f)
@@ -252,7 +258,7 @@ static void finish(struct flush *f, struct sending *s, const struct remote_appli
     if (r == 0)
         r = end_changes(f, v, count);
     if (r < 0)
-        halt(f, r, "the journal cannot note what the sandbox said; mount again");
+        halt(f, r, journal_why);
 }
 
 /* ---- sending ---- */
@@ -353,6 +359,9 @@ static enum next apply(struct flush *f, struct sending *s, int *ret_err)
         s->batch.mode = REMOTE_BATCH_CLOSE;
     if (r == 0 && !s->begun)
         r = batch_begin(f, s);
+    if (r == 0 && !s->synced)
+        r = journal_sync(f->journal);
+    s->synced = s->synced || r == 0;
     if (r == 0)
         r = remote_apply(f->remote, &s->batch, &a);
     remote_bind_background(was);
@@ -404,7 +413,7 @@ static void refused(struct flush *f, struct sending *s, int err)
         s->ops[0].err = err;
         err = reject_op(f, s);
         if (err < 0)
-            halt(f, err, "the journal does not take what is known; mount again");
+            halt(f, err, journal_why);
         return;
     }
     halt(f, err, "a batch was refused");
@@ -448,6 +457,10 @@ static void attempt(struct flush *f, struct sending *s)
     }
     if (!s->begun)
         release(f, s);
+    if (journal_failed(f->journal) < 0) {
+        halt(f, err, journal_why);
+        return;
+    }
     if (!(err == -EINTR && is_stopping(f)))
         went_wrong(f, is_local(err) ? -EAGAIN : err, waited);
 }
@@ -717,6 +730,9 @@ static int step(struct flush *f, int64_t *until_ns)
     *until_ns = INT64_MAX;
     if (f->halted)
         return 0;
+    r = journal_failed(f->journal);
+    if (r < 0)
+        return r;
     if (f->said && !f->sending) {
         struct end *v = f->said;
 
@@ -792,20 +808,21 @@ void *send_run(void *arg)
     cancel_bind(f->cancel);
     lock_take(&f->lock);
     while (!f->stop) {
-        int64_t until_ns;
+        int64_t until_ns, tend_ns;
         int r = step(f, &until_ns);
 
         if (r < 0 && !is_local(r) && !f->halted) {
             lock_drop(&f->lock);
-            halt(f, r, "the journal cannot be read or written; mount again");
+            halt(f, r, journal_why);
             lock_take(&f->lock);
         }
         if (r < 0)
             until_ns = clock_mono_ns() + retry_first_ns;
+        tend_ns = stage_tend(f);
+        if (until_ns > tend_ns)
+            until_ns = tend_ns;
         if (!f->stop && until_ns > 0)
             (void)lock_wait_until(&f->lock, &f->work, until_ns); /* the loop looks again */
-        if (journal_wants_compact(f->journal))
-            stage_compact(f);
     }
     lock_drop(&f->lock);
     return NULL;

@@ -305,14 +305,21 @@ static void upload(struct flush *f, struct lot *lot, size_t i)
         pthread_cond_signal(&f->work);
 }
 
-static void compact(struct flush *f)
+static void tend(struct flush *f)
 {
-    f->compact = false;
-    f->compacting = true;
+    const bool compact = f->compact, sync = f->sync;
+
+    f->compact = f->sync = false;
+    f->tending = true;
     lock_drop(&f->lock);
-    (void)journal_compact(f->journal); /* on failure all is as before */
+    if (sync)
+        (void)journal_sync(f->journal); /* the sender says that it failed */
+    if (compact)
+        (void)journal_compact(f->journal); /* on failure all is as before */
     lock_take(&f->lock);
-    f->compacting = false;
+    f->tending = false;
+    if (journal_failed(f->journal) < 0)
+        pthread_cond_signal(&f->work);
 }
 
 static void *upload_run(void *arg)
@@ -329,8 +336,8 @@ static void *upload_run(void *arg)
             upload(f, lot, blob);
             continue;
         }
-        if (f->compact) {
-            compact(f);
+        if (f->compact || f->sync) {
+            tend(f);
             continue;
         }
         f->idle++;
@@ -349,12 +356,18 @@ static void call_uploaders(struct flush *f, size_t jobs)
     pthread_cond_broadcast(&f->upload);
 }
 
-void stage_compact(struct flush *f)
+int64_t stage_tend(struct flush *f)
 {
-    if (f->compact || f->compacting)
-        return;
-    f->compact = true;
-    call_uploaders(f, 1);
+    const int64_t now_ns = clock_mono_ns(), since_ns = journal_unsynced_ns(f->journal);
+    const int64_t sync_ns = since_ns ? since_ns + f->config.sync_ns : INT64_MAX;
+
+    if (!f->compact && !f->sync && !f->tending) {
+        f->compact = journal_wants_compact(f->journal);
+        f->sync = now_ns >= sync_ns;
+        if (f->compact || f->sync)
+            call_uploaders(f, 1);
+    }
+    return sync_ns > now_ns ? sync_ns : now_ns + f->config.sync_ns;
 }
 
 /* ---- lots ---- */

@@ -67,14 +67,6 @@ static int new_segment(struct journal *j)
     return 0;
 }
 
-/* What a loss of power makes of a head that was not synced. */
-static bool is_torn(const uint8_t *head, size_t n)
-{
-    static const uint8_t zeros[JOURNAL_SEGMENT_HEADER];
-
-    return n < sizeof(zeros) || memcmp(head, zeros, sizeof(zeros)) == 0;
-}
-
 int journal_segment_load(struct journal *j, uint64_t number)
 {
     uint8_t head[JOURNAL_SEGMENT_HEADER];
@@ -92,8 +84,6 @@ int journal_segment_load(struct journal *j, uint64_t number)
     r = n < 0 || fstat(seg.fd, &st) < 0 ? -errno : 0;
     if (r == 0)
         r = journal_segment_get(head, (size_t)n, j->head.salt, number);
-    if (r == -EBADMSG && !is_torn(head, (size_t)n))
-        r = -EUCLEAN;
     if (r == 0) {
         seg.len = (uint64_t)st.st_size;
         seg.dirty = true; /* who knows */

@@ -66,8 +66,8 @@ static int note_locked(struct journal *j, struct compaction *c)
         const struct entry *e = &j->entries[i];
 
         c->moved[c->moved_count++] = (struct moved){.seq = e->seq, .from = e->off, .len = e->len};
-        if (journal_is_change(e->kind) &&
-            (e->result.said || e->result.settled || e->result.err || e->renewed))
+        if (journal_is_change(e->kind) && (e->result.said || e->result.settled || e->result.err ||
+                                           e->result.forced || e->renewed))
             c->results[c->result_count++] = e->result;
     }
     for (size_t i = 0; i < j->segment_count; i++) {
@@ -203,6 +203,8 @@ static int swap_locked(struct journal *j, struct compaction *c)
     c->fd = old_fd; /* closed with the rest */
     j->log_len = c->len;
     j->synced_seq = c->seq;
+    if (j->last_seq < c->seq + checkpoints(c))
+        j->last_seq = c->seq + checkpoints(c) - 1;
     j->dead_bytes = 0;
     for (size_t i = 0; i < j->entry_count; i++)
         if (j->entries[i].dead)

@@ -90,9 +90,31 @@ static int checked(int fd, mode_t type)
     return fd;
 }
 
+/* With the names of all that it is in: some of them may be new as well. */
+static int make_base(const char *base)
+{
+    char *path, *up;
+    int r;
+
+    if (access(base, F_OK) == 0)
+        return 0;
+    r = path_make_dirs(base, 0700);
+    for (path = r == 0 ? path_dir(base) : NULL; path; path = up) {
+        const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd >= 0) {
+            (void)fsync(fd); /* one that is another's was there before */
+            close(fd);
+        }
+        up = path[0] == '/' && path[1] ? path_dir(path) : NULL;
+        free(path);
+    }
+    return r;
+}
+
 int journal_base_open(const char *base, bool make)
 {
-    const int r = make ? path_make_dirs(base, 0700) : 0;
+    const int r = make ? make_base(base) : 0;
 
     if (r < 0)
         return r;
@@ -219,11 +241,15 @@ int journal_dir_open(struct journal *j, const struct journal_options *o, bool ma
     return r;
 }
 
-/* The log before the lock, segments before the log: a log that is missing beside segments was not
- * removed by us. */
+/*
+ * The log before the lock, segments before the log: a log that is missing beside segments was not
+ * removed by us. On the disk, too; and a log whose segments are missing there must say that nobody
+ * needs them.
+ */
 void journal_dir_remove(struct journal *j)
 {
-    int r = 0;
+    const bool had_segments = j->next_segment > 1;
+    int r = had_segments ? j->sys->sync(j->log_fd) : 0;
 
     for (size_t i = 0; r == 0 && i < j->segment_count; i++) {
         char name[32];
@@ -231,6 +257,8 @@ void journal_dir_remove(struct journal *j)
         journal_segment_name(name, j->segments[i].number);
         r = j->sys->unlink(j->dir_fd, name);
     }
+    if (r == 0 && had_segments)
+        r = j->sys->sync(j->dir_fd);
     if (r == 0)
         r = j->sys->unlink(j->dir_fd, "log");
     if (r == 0)

@@ -138,10 +138,14 @@ void journal_apply_result(struct journal *j, enum journal_kind kind, const struc
     }
     if (kind != JOURNAL_APPLIED)
         e->result.settled = r->settled;
+    if (kind == JOURNAL_CHECKPOINT)
+        e->result.forced = r->forced;
+    else if (kind == JOURNAL_SETTLED)
+        e->result.forced = r->settled == JOURNAL_OPEN && (r->forced || e->result.forced);
     e->result.err = r->err;
     if (kind != JOURNAL_APPLIED && e->result.settled == JOURNAL_OPEN &&
         (kind == JOURNAL_SETTLED || e->result.said == JOURNAL_OPEN)) {
-        e->result = (struct journal_result){.seq = e->seq};
+        e->result = (struct journal_result){.seq = e->seq, .forced = e->result.forced};
         e->renewed = true;
         let_go(j, &e->batch);
         e->batch_number = 0;

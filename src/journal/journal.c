@@ -165,16 +165,35 @@ static bool is_of(const struct journal *j, const struct journal_key *key)
            strcmp(j->head.sandbox_id, key->sandbox_id) == 0 && strcmp(j->head.slot, key->slot) == 0;
 }
 
+/* The head has the same length in every version. */
+static int upgrade(struct journal *j)
+{
+    struct buf bytes = BUF_INIT(JOURNAL_HEAD_MAX);
+    int r = journal_head_put(&bytes, &j->head);
+
+    if (r < 0) {
+        buf_done(&bytes);
+        return r;
+    }
+    buf_done(&j->head_bytes);
+    j->head_bytes = bytes;
+    r = (int)journal_head_get(bytes.data, bytes.len, &j->head); /* it points into its bytes */
+    return r < 0 ? r : journal_compact(j);
+}
+
 static int open_log(struct journal *j, const struct journal_key *key)
 {
+    bool made = false;
     off_t len;
     int r = 0;
 
     j->log_fd = journal_file_open(j->dir_fd, "log", O_RDWR);
-    if (j->log_fd == -ENOENT && key)
+    if (j->log_fd == -ENOENT && key) {
         r = journal_has_segments(j) ? -EBADMSG : make_log(j, key);
-    else if (j->log_fd < 0)
+        made = true;
+    } else if (j->log_fd < 0) {
         r = j->log_fd;
+    }
     if (r == 0)
         r = read_head(j);
     if (r == 0 && key && !is_of(j, key))
@@ -187,7 +206,9 @@ static int open_log(struct journal *j, const struct journal_key *key)
     j->log_len = (uint64_t)len;
     for (size_t i = 0; i < sizeof(j->head.client); i++)
         snprintf(j->client + 2 * i, 3, "%02x", j->head.client[i]);
-    return journal_load(j);
+    if (!made)
+        r = journal_load(j);
+    return r == 0 && j->head.version < JOURNAL_VERSION ? upgrade(j) : r;
 }
 
 static int open_named(const struct journal_options *o, char *name, const struct journal_key *key,
@@ -232,4 +253,9 @@ struct journal_key journal_key(const struct journal *j)
 const char *journal_client(const struct journal *j)
 {
     return j->client;
+}
+
+uint64_t journal_torn_bytes(const struct journal *j)
+{
+    return j->torn_bytes;
 }

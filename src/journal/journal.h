@@ -18,8 +18,12 @@
  *   journal_sync after it                  kept                kept
  *   journal_compact                        kept                kept, as far as it had been synced
  * Whatever a machine loses without journal_sync is lost from the end: a record is there only with
- * all that came before it, or the journal is refused as damaged. A record that was settled may come
- * back after a loss of power: batches are numbered so that the sandbox knows them again.
+ * all that came before it, with its data. What disks make of the rest (files that are too short,
+ * zeros, some of the later bytes without the earlier ones) is cut off when the journal is opened,
+ * and never a reason to refuse it; it is refused as damaged if something is missing that had been
+ * synced. A record that was settled may come back after a loss of power: batches are numbered so
+ * that the sandbox knows them again. So before the sandbox is told a batch, journal_sync must have
+ * returned: then no later batch can be lost here that is known there.
  *
  * Every function may be called from any thread unless it says otherwise, returns 0 or -errno, and
  * writes *ret on success only. Any that writes fails with the same error for ever once the disk
@@ -69,7 +73,8 @@ void journal_holder_done(struct journal_holder *h);
  *  -EBUSY           another process (or this one) has it; *busy, unless NULL, says who: the
  *                   caller's, to be ended by journal_holder_done
  *  -EBADMSG         damaged: nothing was changed; journal_salvage still reads it
- *  -EPROTONOSUPPORT another version wrote it; nothing was changed
+ *  -EPROTONOSUPPORT a later version wrote it; nothing was changed. What an earlier one wrote is
+ *                   rewritten as this one's
  *  -EACCES          the directory is another user's, or others can read it; -ELOOP: a link
  */
 int journal_open(const struct journal_options *o, const struct journal_key *key,
@@ -85,6 +90,8 @@ struct journal *journal_free(struct journal *j);
 struct journal_key journal_key(const struct journal *j);
 /* 32 hexadecimal digits, new for each journal made: batch numbers count within it. */
 const char *journal_client(const struct journal *j);
+/* What journal_open cut off the log: what a crash tore, or a loss of power took. */
+uint64_t journal_torn_bytes(const struct journal *j);
 
 /* The directory's name below base: a new string, NULL without memory. */
 char *journal_name(const struct journal_key *key);
@@ -118,6 +125,10 @@ int journal_append(struct journal *j, const struct journal_record *rec, uint64_t
 
 /* Everything that was written before this call is on the disk. Callers share one fsync. */
 int journal_sync(struct journal *j);
+/* Since when (monotonic) a change is here that may not be on the disk; 0: there is none. */
+int64_t journal_unsynced_ns(struct journal *j);
+/* What every write fails with from now on; 0: nothing. */
+int journal_failed(struct journal *j);
 
 /*
  * Waits until there is room below the soft limits: to be called before journal_append, with no lock
@@ -154,7 +165,8 @@ int journal_applied(struct journal *j, uint64_t batch, const struct journal_resu
 /*
  * Ours: seq, settled, err. JOURNAL_DONE (call it once nothing needs the data from here any more)
  * and JOURNAL_DROPPED end a record; its data can be gone at the next journal_compact.
- * JOURNAL_REJECTED and JOURNAL_CONFLICT park it. JOURNAL_OPEN makes a parked or sent one new again.
+ * JOURNAL_REJECTED and JOURNAL_CONFLICT park it. JOURNAL_OPEN makes a parked or sent one new again;
+ * with forced it is told so from then on, until it is parked once more.
  * Both: a record that is settled for good is left alone, so that repeating is harmless; -EINVAL for
  * a number that was never given. Lists of any length; not atomic as a whole, but in order.
  */

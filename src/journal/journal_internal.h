@@ -42,6 +42,7 @@ struct journal {
     struct journal_head head;
     struct buf head_bytes; /* head points into it */
     char client[33];
+    uint64_t torn_bytes;
 
     struct lock lock;    /* guards what follows */
     pthread_cond_t room; /* bytes became less */
@@ -50,7 +51,9 @@ struct journal {
     int broken;          /* 0, or what every write fails with */
     int log_fd;
     uint64_t log_len;
-    uint64_t synced_seq; /* all below it is on the disk */
+    uint64_t synced_seq; /* all below it is on the disk; while loading: was, says the log */
+    uint64_t last_seq;   /* of the last record in the log */
+    int64_t unsynced_ns; /* monotonic: when the first change came that may not be; 0: none */
     bool dir_dirty;      /* a segment was made */
     uint64_t next_seq, last_batch;
     struct entry *entries; /* by seq */
@@ -99,9 +102,7 @@ int journal_blob_reserve(struct journal *j, uint64_t off, size_t len, struct jou
                          size_t *ret_count);
 int journal_blob_hold(struct journal *j, const struct journal_extent *e, size_t n); /* -ESTALE */
 void journal_blob_release(struct journal *j, const struct journal_extent *e, size_t n);
-int journal_segment_load(
-    struct journal *j,
-    uint64_t number); /* an existing one. -EBADMSG: torn; -EUCLEAN: not by a crash */
+int journal_segment_load(struct journal *j, uint64_t number); /* an existing one. -EBADMSG */
 /* Reads part of an extent (the whole with check) from fd, appending to out. */
 int journal_blob_read(int fd, const struct journal_extent *e, uint32_t from, uint32_t len,
                       bool check, struct buf *out);

@@ -47,7 +47,7 @@ int journal_log_append_locked(struct journal *j, struct journal_record *rec, uin
             j->broken = undo;
         return r;
     }
-    j->next_seq++;
+    j->last_seq = j->next_seq++;
     j->log_len += b->len;
     *ret_len = (uint32_t)b->len;
     return 0;
@@ -255,6 +255,8 @@ static int append_locked(struct journal *j, const struct journal_record *rec, st
     journal_entry_add(j, &e);
     p->extents = NULL;
     p->count = 0;
+    if (!j->unsynced_ns)
+        j->unsynced_ns = clock_mono_ns();
     *ret_seq = e.seq;
     return 0;
 }
@@ -374,9 +376,45 @@ static int sync_files(struct journal *j, const int *fds, size_t count, bool dir)
     return r;
 }
 
+/* So that what is missing later can be told from what was never there. last: what the one before it
+ * was when the sync began. */
+static void note_synced_locked(struct journal *j, uint64_t seq, uint64_t last)
+{
+    struct journal_record rec = {.kind = JOURNAL_SYNCED, .synced = last + 1};
+    const bool all = j->next_seq == seq;
+    uint32_t len;
+
+    j->synced_seq = seq;
+    if (journal_log_append_locked(j, &rec, &len) < 0)
+        return; /* the next one says it, too */
+    j->dead_bytes += len;
+    if (all)
+        j->synced_seq = j->next_seq; /* of itself nobody needs to know */
+}
+
+int64_t journal_unsynced_ns(struct journal *j)
+{
+    int64_t since_ns;
+
+    lock_take(&j->lock);
+    since_ns = j->broken ? 0 : j->unsynced_ns;
+    lock_drop(&j->lock);
+    return since_ns;
+}
+
+int journal_failed(struct journal *j)
+{
+    int r;
+
+    lock_take(&j->lock);
+    r = j->broken;
+    lock_drop(&j->lock);
+    return r;
+}
+
 int journal_sync(struct journal *j)
 {
-    uint64_t target, seq;
+    uint64_t target, seq, last;
     size_t count = 0;
     bool dir;
     int *fds, r;
@@ -403,6 +441,8 @@ int journal_sync(struct journal *j)
     dir = j->dir_dirty;
     j->dir_dirty = false;
     seq = j->next_seq;
+    last = j->last_seq;
+    j->unsynced_ns = 0;
     j->busy = true;
     lock_drop(&j->lock);
 
@@ -413,7 +453,7 @@ int journal_sync(struct journal *j)
     if (r < 0)
         j->broken = r; /* the kernel says so once, then forgets: nothing later can be believed */
     else
-        j->synced_seq = seq;
+        note_synced_locked(j, seq, last);
     j->busy = false;
     pthread_cond_broadcast(&j->idle);
     if (r < 0)

@@ -13,7 +13,7 @@
  *
  * The log's head:
  *    0  8  "dtfs-log"                24  8  when it was made, ns since the epoch
- *    8  4  JOURNAL_VERSION           32 16  client: the name under which batches are numbered
+ *    8  4  the version               32 16  client: the name under which batches are numbered
  *   12  4  length, all included      48  -  strings: API url, sandbox id, slot; zeros to 8 bytes
  *   16  4  crc32c of 0-15, 20-end
  *   20  4  salt
@@ -22,8 +22,11 @@
  *    0  4  "dtj1"                    12  4  enum journal_kind
  *    4  4  crc32c of 8 to end        16  8  sequence number, strictly increasing
  *    8  4  length, all included      24  -  the kind's parts, in the order of enum part
- * It counts only if all of it is there and the checksum fits. A bad record with nothing good after
- * it is the tail that a crash tore. With a good one after it the log is damaged.
+ * It counts only if all of it is there, the checksum fits, and all its data is in the segments, if
+ * that is still needed. A loss of power leaves files shorter than they were, or with zeros or older
+ * bytes in what was not synced, here and there. So one that does not count is where the log ends,
+ * and all behind it is dropped, good or not; unless a good JOURNAL_SYNCED or JOURNAL_CHECKPOINT
+ * behind it says that it had been on the disk: then the log is damaged.
  *
  * Parts:
  *    WHEN      8 when_ns, 8 group
@@ -31,20 +34,26 @@
  *              identity, and has_hash: 32 hash
  *    identity  8 dev, 8 ino, 8 size, 8 mtime_ns, 8 ctime_ns
  *    PATH, PATH2  string
- *    OFF, SIZE, BATCH  8
+ *    OFF, SIZE, BATCH, SYNCED  8
  *    FLAGS     4
  *    ATTR      4 mask, 4 mode, 4 uid, 4 gid, 8 atime_ns, 8 mtime_ns
  *    DIGEST    32
  *    DATA      4 number of extents, 4 length of what is inline (one of them is 0), the inline
  *              bytes; an extent: 8 off, 8 segment, 8 at, 4 len, 4 crc32c of its bytes
  *    RANGES    4 number; each 8 first, 8 last
- *    RESULTS   4 number; each 8 seq, 1 said, 1 settled, 2 zero, 4 err (signed), identity
+ *    RESULTS   4 number; each 8 seq, 1 said, 1 settled, 1 forced (0, 1), 1 zero, 4 err (signed),
+ *              identity
  *
- * A segment's head: 0 8 "dtfs-seg", 8 4 JOURNAL_VERSION, 12 4 salt, 16 8 its number, 24 4 crc32c
- * of 0-23, 28 4 zero. Then blobs without any frame: extents say where they are.
+ * All in a log before a JOURNAL_CHECKPOINT was on the disk before the log had its name.
+ *
+ * A segment's head: 0 8 "dtfs-seg", 8 4 version (1), 12 4 salt, 16 8 its number, 24 4 crc32c of
+ * 0-23, 28 4 zero. Then blobs without any frame: extents say where they are.
+ *
+ * Versions: 1 had no JOURNAL_SYNCED, and 0 for forced. All else was the same.
  */
 enum { RECORD_MAGIC = 0x316a7464 };
 enum { SEGMENT_END = 1 << 30 }; /* none is longer */
+enum { SEGMENT_VERSION = 1 };
 enum { IDENTITY = 40, EXTENT = 32, RANGE = 16, RESULT = 16 + IDENTITY, HEAD_FIXED = 48 };
 
 enum part {
@@ -64,6 +73,7 @@ enum part {
     DATA = 1 << 13,
     RANGES = 1 << 14,
     RESULTS = 1 << 15,
+    SYNCED = 1 << 16,
 };
 
 enum { CHANGE = WHEN | AT | PARENT | PATH, CHANGE2 = CHANGE | AT2 | PARENT2 | PATH2 };
@@ -90,6 +100,7 @@ static const struct {
     {JOURNAL_APPLIED,    "applied",    BATCH | RESULTS},
     {JOURNAL_SETTLED,    "settled",    RESULTS},
     {JOURNAL_CHECKPOINT, "checkpoint", BATCH | RESULTS},
+    {JOURNAL_SYNCED,     "synced",     SYNCED},
 };
 /* clang-format on */
 
@@ -249,7 +260,7 @@ static void put_results(struct writer *w, const struct journal_record *rec)
         const struct journal_result *r = &rec->results[i];
 
         put64(w, r->seq);
-        put32(w, (uint32_t)r->said | (uint32_t)r->settled << 8);
+        put32(w, (uint32_t)r->said | (uint32_t)r->settled << 8 | (uint32_t)r->forced << 16);
         put32(w, (uint32_t)r->err);
         put_identity(w, &r->now);
     }
@@ -286,6 +297,8 @@ static void put_parts(struct writer *w, unsigned parts, const struct journal_rec
         put_ranges(w, rec);
     if (parts & RESULTS)
         put_results(w, rec);
+    if (parts & SYNCED)
+        put64(w, rec->synced);
 }
 
 static void put_padding(struct writer *w, size_t start)
@@ -441,7 +454,7 @@ static void take_results(struct reader *r, struct journal_record *ret)
     for (size_t i = 0; !r->bad && i < ret->result_count; i++) {
         const uint8_t *p = ret->raw_results + i * RESULT;
 
-        if (p[8] > JOURNAL_DROPPED || p[9] > JOURNAL_DROPPED || p[10] || p[11])
+        if (p[8] > JOURNAL_DROPPED || p[9] > JOURNAL_DROPPED || p[10] > 1 || p[11])
             r->bad = true;
     }
 }
@@ -479,6 +492,10 @@ static void take_parts(struct reader *r, unsigned parts, struct journal_record *
     }
     if (parts & RESULTS)
         take_results(r, ret);
+    if (parts & SYNCED)
+        ret->synced = take64(r);
+    if (ret->synced > ret->seq)
+        r->bad = true;
 }
 
 static bool only_padding(const struct reader *r)
@@ -548,6 +565,7 @@ struct journal_result journal_record_result(const struct journal_record *rec, si
         .seq = get_le(p, 8),
         .said = (enum journal_outcome)p[8],
         .settled = (enum journal_outcome)p[9],
+        .forced = p[10] != 0,
         .err = (int32_t)get_le(p + 12, 4),
         .now = take_identity(&r),
     };
@@ -600,8 +618,9 @@ ssize_t journal_head_get(const void *bytes, size_t n, struct journal_head *ret)
     if (n < HEAD_FIXED || memcmp(p, log_magic, sizeof(log_magic)) != 0)
         return -EBADMSG;
     len = get_le(p + 12, 4);
+    head.version = (uint32_t)get_le(p + 8, 4);
     /* Before the checksum: another version may have another one. */
-    if (get_le(p + 8, 4) != JOURNAL_VERSION)
+    if (head.version < JOURNAL_VERSION_OLDEST || head.version > JOURNAL_VERSION)
         return -EPROTONOSUPPORT;
     if (len < HEAD_FIXED || len > n || len > JOURNAL_HEAD_MAX || len % 8 != 0 ||
         get_le(p + 16, 4) != head_crc(p, len))
@@ -623,7 +642,7 @@ void journal_segment_put(uint8_t out[JOURNAL_SEGMENT_HEADER], uint32_t salt, uin
 {
     memset(out, 0, JOURNAL_SEGMENT_HEADER);
     memcpy(out, segment_magic, sizeof(segment_magic));
-    le(out + 8, JOURNAL_VERSION, 4);
+    le(out + 8, SEGMENT_VERSION, 4);
     le(out + 12, salt, 4);
     le(out + 16, number, 8);
     le(out + 24, crc32c(0, out, 24), 4);

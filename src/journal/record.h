@@ -13,7 +13,8 @@
 #include <sys/types.h>
 
 enum {
-    JOURNAL_VERSION = 1,
+    JOURNAL_VERSION = 2,
+    JOURNAL_VERSION_OLDEST = 1, /* is read, and rewritten as this one when it is opened */
     JOURNAL_RECORD_HEADER = 24,
     JOURNAL_RECORD_MAX = 1 << 20,
     JOURNAL_PATH_MAX = 1 << 16,
@@ -44,6 +45,7 @@ enum journal_kind { /* on disk: append, never renumber */
                     JOURNAL_APPLIED = 33, /* what the sandbox said of records of a batch */
                     JOURNAL_SETTLED = 34,
                     JOURNAL_CHECKPOINT = 35, /* what is known of all records before it */
+                    JOURNAL_SYNCED = 36,     /* what was on the disk when it was written */
 };
 
 /* One object at one moment. A number that is not known is 0. */
@@ -109,6 +111,7 @@ struct journal_result {
     enum journal_outcome settled; /* by us; see journal_settle */
     int err;                      /* 0 or negative errno */
     struct journal_identity now;  /* of what the change made or left at its path */
+    bool forced;                  /* by us: it goes whatever is there; see journal_settle */
 };
 
 /*
@@ -132,6 +135,7 @@ struct journal_record {
     const struct journal_extent *extents;
     size_t extent_count;
     uint64_t batch;
+    uint64_t synced;       /* all records below that number, and their data */
     const uint8_t *digest; /* JOURNAL_DIGEST bytes */
     const struct journal_range *ranges;
     size_t range_count;
@@ -156,6 +160,7 @@ struct journal_result journal_record_result(const struct journal_record *rec, si
 
 /* What a log begins with, and says of itself. Strings as in journal_record. */
 struct journal_head {
+    uint32_t version; /* when read */
     uint32_t salt;
     int64_t made_ns; /* real time */
     uint8_t client[16];
@@ -165,7 +170,7 @@ struct journal_head {
 enum { JOURNAL_HEAD_MAX = 16384 };
 
 int journal_head_put(struct buf *out, const struct journal_head *head);
-/* Returns the bytes taken; -EBADMSG, or -EPROTONOSUPPORT for another version's. */
+/* Returns the bytes taken; -EBADMSG, or -EPROTONOSUPPORT for a version that is not read here. */
 ssize_t journal_head_get(const void *p, size_t n, struct journal_head *ret);
 
 /* What a segment begins with. */

@@ -55,14 +55,21 @@ static int load_batch(struct journal *j, const struct journal_record *rec)
     return 0;
 }
 
+static void note_synced(const struct journal_record *rec, uint64_t *synced)
+{
+    const uint64_t seq = rec->kind == JOURNAL_CHECKPOINT ? rec->seq : rec->synced;
+
+    if (seq > *synced)
+        *synced = seq;
+}
+
 static int load_record(struct journal *j, const struct journal_record *rec, uint64_t off,
                        uint32_t len)
 {
     int r = 0;
 
-    if (rec->seq < j->next_seq)
-        return -EBADMSG;
     j->next_seq = rec->seq + 1;
+    j->last_seq = rec->seq;
     if (journal_is_change(rec->kind) || rec->kind == JOURNAL_BATCH)
         r = load_entry(j, rec, off, len);
     else
@@ -71,6 +78,7 @@ static int load_record(struct journal *j, const struct journal_record *rec, uint
         return load_batch(j, rec);
     if (rec->kind == JOURNAL_CHECKPOINT && rec->batch > j->last_batch)
         j->last_batch = rec->batch;
+    note_synced(rec, &j->synced_seq);
     for (size_t i = 0; r == 0 && i < rec->result_count; i++) {
         const struct journal_result result = journal_record_result(rec, i);
 
@@ -79,106 +87,88 @@ static int load_record(struct journal *j, const struct journal_record *rec, uint
     return r;
 }
 
-/* *ret_tail: where the good part ends. */
-static int load_log(struct journal *j, uint64_t *ret_tail)
+/* What is good behind a bad place is of no use, but as a witness. */
+static int look_behind(struct journal *j, struct journal_scan *s)
+{
+    int r = 0;
+
+    while (r == 0) {
+        struct journal_record rec;
+        const ssize_t n = journal_scan_next(s, &rec);
+
+        if (n == 0)
+            return 0;
+        if (n > 0)
+            note_synced(&rec, &j->synced_seq);
+        else
+            r = n == -EBADMSG ? journal_scan_skip(s, j->next_seq - 1) : (int)n;
+    }
+    return r == -ENOENT ? 0 : r;
+}
+
+/* Up to end. *ret_tail: where the good part ends. */
+static int load_log(struct journal *j, uint64_t end, uint64_t *ret_tail)
 {
     struct journal_scan s;
     int r = journal_scan_init(&s, j->log_fd, j->head.salt, j->head_bytes.len);
 
+    if (s.size > end)
+        s.size = end;
     while (r == 0) {
         struct journal_record rec;
         const uint64_t off = s.off;
         const ssize_t n = journal_scan_next(&s, &rec);
 
+        *ret_tail = off;
         if (n == 0)
             break;
-        if (n > 0) {
+        if (n > 0 && rec.seq >= j->next_seq) {
             r = load_record(j, &rec, off, (uint32_t)n);
-        } else if (n == -EBADMSG) {
-            r = journal_scan_skip(&s, j->next_seq - 1);
-            if (r == -ENOENT) {
-                r = 0;
-                s.off = off;
-                break;
-            }
-            r = r == 0 ? -EBADMSG : r;
-        } else {
-            r = (int)n;
+            continue;
         }
+        r = n > 0 || n == -EBADMSG ? look_behind(j, &s) : (int)n;
+        if (r == 0 && j->synced_seq > j->next_seq)
+            r = -EBADMSG;
+        break;
     }
-    *ret_tail = s.off;
     journal_scan_done(&s);
     return r;
 }
 
-/* Does all the data of e lie where it should? Counts it either way. */
+/* Does all the data of e lie where it should? */
 static int check_entry(struct journal *j, struct entry *e, struct buf *mem)
 {
     int r = 0;
 
-    for (size_t i = 0; i < e->extent_count; i++) {
+    for (size_t i = 0; i < e->extent_count && r == 0; i++) {
         const struct journal_extent *x = &e->extents[i];
         struct segment *seg = journal_segment(j, x->segment);
-        int bad = seg ? 0 : journal_segment_load(j, x->segment);
 
-        if (bad == 0) {
+        r = seg ? 0 : journal_segment_load(j, x->segment);
+        if (r == 0) {
             seg = journal_segment(j, x->segment);
             seg->refs++;
             buf_truncate(mem, 0);
-            bad = journal_blob_read(seg->fd, x, 0, x->len, true, mem);
+            r = journal_blob_read(seg->fd, x, 0, x->len, true, mem);
         }
-        if (bad == -ENOENT)
-            bad = -EBADMSG;
-        if (bad < 0 && (r == 0 || bad != -EBADMSG))
-            r = bad;
     }
-    return r;
+    return r == -ENOENT ? -EBADMSG : r;
 }
 
-/*
- * A record whose data is not whole is as bad as one that is not whole itself. *ret_bad: where the
- * first one is, UINT64_MAX if there is none.
- */
-static int check_data(struct journal *j, uint64_t *ret_bad)
+/* *ret_bad: the first whose data is not whole; NULL. */
+static int check_data(struct journal *j, const struct entry **ret_bad)
 {
     struct buf mem = BUF_INIT(JOURNAL_EXTENT_MAX);
     int r = 0;
 
-    *ret_bad = UINT64_MAX;
+    *ret_bad = NULL;
     for (size_t i = 0; r == 0 && i < j->entry_count; i++) {
-        struct entry *e = &j->entries[i];
-
-        if (e->extent_count == 0)
-            continue;
-        r = check_entry(j, e, &mem);
-        if (r == -EBADMSG) {
-            if (*ret_bad == UINT64_MAX)
-                *ret_bad = e->off;
-            r = 0;
-        }
+        r = check_entry(j, &j->entries[i], &mem);
+        if (r == -EBADMSG)
+            *ret_bad = &j->entries[i];
     }
     buf_done(&mem);
-    return r;
-}
-
-/* True if from there on nothing in the log is good: only then it may be cut off. */
-static bool bad_to_the_end(struct journal *j, uint64_t off)
-{
-    struct buf mem = BUF_INIT(JOURNAL_EXTENT_MAX);
-    uint64_t end = off;
-    bool bad = true;
-
-    for (size_t i = 0; bad && i < j->entry_count; i++) {
-        struct entry *e = &j->entries[i];
-
-        if (e->off < off)
-            continue;
-        if (e->extent_count == 0 || check_entry(j, e, &mem) == 0)
-            bad = false;
-        end = e->off + e->len;
-    }
-    buf_done(&mem);
-    return bad && end == j->log_len;
+    return *ret_bad ? 0 : r;
 }
 
 static void forget_all(struct journal *j)
@@ -194,17 +184,27 @@ static void forget_all(struct journal *j)
     j->segments = NULL;
     j->segment_count = 0;
     j->next_seq = j->next_segment = 1;
-    j->last_batch = 0;
+    j->last_batch = j->last_seq = 0;
 }
 
-static int cut(struct journal *j, uint64_t tail)
+/*
+ * What was found goes on from here, and is told and swept by what it says: so it must not be lost
+ * after all. What is cut off must not come back behind what is written in its place.
+ */
+static int settle_down(struct journal *j, uint64_t tail)
 {
     int r = 0;
 
-    if (tail < j->log_len)
+    j->torn_bytes = j->log_len - tail;
+    if (j->torn_bytes > 0)
         r = j->sys->truncate(j->log_fd, tail);
     if (r == 0)
-        j->log_len = tail;
+        r = j->sys->sync(j->log_fd);
+    if (r == 0)
+        r = j->sys->sync(j->dir_fd);
+    if (r == 0)
+        r = j->sys->sync(j->base_fd);
+    j->log_len = tail;
     return r;
 }
 
@@ -269,30 +269,27 @@ static int sweep_files(struct journal *j)
 
 int journal_load(struct journal *j)
 {
-    for (;;) {
-        uint64_t tail, bad;
-        int r;
+    uint64_t end = j->log_len, tail;
+    const struct entry *bad;
+    int r;
 
+    /* Without a record others are not what they were, and need data that they did not: all anew. */
+    do {
         forget_all(j);
-        r = load_log(j, &tail);
+        r = load_log(j, end, &tail);
         if (r == 0)
             r = check_data(j, &bad);
         if (r < 0)
-            return r == -EUCLEAN ? -EBADMSG : r;
-        if (bad == UINT64_MAX) {
-            r = cut(j, tail);
-            if (r < 0)
-                return r;
-            break;
-        }
-        if (tail < j->log_len) { /* torn behind it: that goes first, and all is looked at again */
-            r = cut(j, tail);
-        } else {
-            r = bad_to_the_end(j, bad) ? cut(j, bad) : -EBADMSG;
-        }
-        if (r < 0)
             return r;
-    }
+        if (bad && j->synced_seq > bad->seq)
+            return -EBADMSG;
+        if (bad)
+            end = bad->off;
+    } while (bad);
+    r = settle_down(j, tail);
+    if (r < 0)
+        return r;
+    j->synced_seq = 0; /* of data it is not known */
     journal_index_sweep(j);
     j->sealed = true;
     return sweep_files(j);

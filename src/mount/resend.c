@@ -109,6 +109,11 @@ int resend(struct journal *j, struct remote *remote, const struct resend *how, s
     flush_usage(s.flush, &usage);
     ret->found = usage.waiting;
     ret->found_bytes = usage.bytes;
+    if (journal_torn_bytes(j) > 0)
+        fprintf(stderr,
+                "daytonafs: the journal of %s ended in %" PRIu64 " bytes that are not whole, as "
+                "when this machine lost power: the last changes before that are lost\n",
+                journal_key(j).slot, journal_torn_bytes(j));
     if (usage.waiting > 0)
         fprintf(stderr,
                 "daytonafs: sending %zu changes (%" PRIu64 " bytes of data) that an earlier mount "

@@ -52,7 +52,7 @@ static void decode_body(const uint8_t *p, size_t n)
     if (!copy)
         abort();
     memcpy(copy, p, n);
-    for (uint32_t kind = 0; kind <= JOURNAL_CHECKPOINT; kind++) {
+    for (uint32_t kind = 0; kind <= JOURNAL_SYNCED; kind++) {
         memcpy(copy, "dtj1", 4);
         for (int i = 0; i < 4; i++) {
             copy[8 + i] = (uint8_t)(len >> (8 * i));

@@ -89,4 +89,14 @@ check "an old journal: it is kept" grep -q 'they are kept' "$WORK/mount.err"
 is "an old journal: and listed" "$("$DAYTONAFS" recover | grep -c 'waits for a mount')" 1
 check "an old journal: a save goes on" save nine ninth
 is "an old journal: and is there" "$(cat "$SBX/ninth")" nine
+name=$("$DAYTONAFS" recover | sed -n 's/ .*waits for a mount.*//p')
+check "an old journal: what it holds can be saved" \
+    "$DAYTONAFS" recover "$name" --export "$WORK/saved"
+check "an old journal: that is ours" grep -rqx old "$WORK/saved"
+check "an old journal: and then discarded" "$DAYTONAFS" recover "$name" --discard
+is "an old journal: nothing is left of it" "$("$DAYTONAFS" recover | grep -c 'waits for')" 0
+umount_it
+is "an old journal: all is well then" "$(cat "$WORK/umount.out")" ""
+mount_start >/dev/null
+check "an old journal: as it is for the next mount" save ten tenth
 umount_it

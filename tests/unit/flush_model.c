@@ -267,6 +267,8 @@ void model_wait(struct flush_model *m, bool fsync)
         return;
     for (int i = 0; i < 20; i++) {
         m->err = flush_wait(m->g->flush, m->last, fsync);
+        if (m->err == 0)
+            m->waited = m->taken;
         if (!m->patient || (m->err != -EHOSTDOWN && m->err != -ETIMEDOUT))
             return;
     }

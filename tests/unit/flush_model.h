@@ -16,12 +16,13 @@ struct flush_model {
         uint64_t ino, seq; /* in tree; the last change of it */
     } objects[MODEL_OBJECTS];
     size_t object_count;
-    uint64_t last;  /* the last change that was taken */
-    unsigned taken; /* operations so far */
-    unsigned limit; /* no more than these; 0: any number */
-    int err;        /* 0, or why it took no more */
-    uint64_t group; /* of the data that is written now */
-    bool patient;   /* who waits and is told that nobody is there asks again */
+    uint64_t last;   /* the last change that was taken */
+    unsigned taken;  /* operations so far */
+    unsigned waited; /* so many when a wait last succeeded */
+    unsigned limit;  /* no more than these; 0: any number */
+    int err;         /* 0, or why it took no more */
+    uint64_t group;  /* of the data that is written now */
+    bool patient;    /* who waits and is told that nobody is there asks again */
 };
 
 void model_up(struct flush_model *m, struct flush_rig *g);

@@ -357,7 +357,7 @@ static bool run_full(flush_scenario scenario, const struct flush_config *config,
     fr_up_on(g, config, &rig_disk);
     model_up(m, g);
     m->patient = true;
-    rig_fail_at(n);
+    rig_fail_at(n, -ENOSPC);
     scenario(m);
     none = !rig_died();
     refused = m->err != 0;

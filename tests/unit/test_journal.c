@@ -4,6 +4,7 @@
 
 #include "util/cancel.h"
 #include "util/clock.h"
+#include "util/crc32c.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -117,9 +118,9 @@ TEST(every_kind_reads_back_as_it_was_written)
     static const struct journal_extent extents[] = {{5, 1, 32, 10, 99}, {1 << 20, 2, 64, 7, 1}};
     static const struct journal_range ranges[] = {{1, 4}, {9, 9}};
     static const struct journal_result results[] = {
-        {3, JOURNAL_REJECTED, JOURNAL_CONFLICT, -13, {1, 2, 3, -4, 5}}};
+        {3, JOURNAL_REJECTED, JOURNAL_CONFLICT, -13, {1, 2, 3, -4, 5}, true}};
 
-    for (int kind = 0; kind <= JOURNAL_CHECKPOINT; kind++) {
+    for (int kind = 0; kind <= JOURNAL_SYNCED; kind++) {
         struct journal_record rec = {
             .kind = (enum journal_kind)kind,
             .seq = 77,
@@ -135,6 +136,7 @@ TEST(every_kind_reads_back_as_it_was_written)
             .attr = {31, 0644, 1000, 1001, -1, 1},
             .flags = 3,
             .batch = 6,
+            .synced = 70,
             .digest = digest,
             .extents = extents,
             .extent_count = 2,
@@ -183,7 +185,10 @@ TEST(every_kind_reads_back_as_it_was_written)
         if (kind == JOURNAL_APPLIED) {
             assert_int_equal(journal_record_result(&got, 0).err, -13);
             assert_int_equal(journal_record_result(&got, 0).now.mtime_ns, -4);
+            assert_true(journal_record_result(&got, 0).forced);
         }
+        if (kind == JOURNAL_SYNCED)
+            assert_int_equal(got.synced, 70);
         for (size_t cut = 1; cut < b.len; cut++)
             assert_int_equal(journal_record_get(5, b.data, cut, &got), -EBADMSG);
         buf_done(&b);
@@ -379,6 +384,7 @@ TEST(a_change_can_take_over_the_data_of_others)
 
 /* ---- damage ---- */
 
+/* The first two synced. */
 static struct journal *three(struct journal_rig *rig)
 {
     struct journal *j = open_rig(rig);
@@ -387,17 +393,18 @@ static struct journal *three(struct journal_rig *rig)
     memset(data, 'd', sizeof(data));
     put(j, "/a", "small", 5);
     put(j, "/b", data, sizeof(data));
+    assert_int_equal(journal_sync(j), 0);
     put(j, "/c", data, sizeof(data));
     return j;
 }
 
 TEST(every_torn_tail_is_dropped_and_no_more)
 {
-    static const char *const left[] = {"", "1 put /a", "1 put /a, 2 put /b"};
+    static const char *const left[] = {"", "1 put /a", "1 put /a, 2 put /b", "1 put /a, 2 put /b"};
     struct journal_rig rig;
     uint8_t *log;
     char *path;
-    size_t len, ends[4], n = 0;
+    size_t len, ends[5], n = 0;
     struct journal_head head;
 
     rig_make(&rig);
@@ -410,7 +417,7 @@ TEST(every_torn_tail_is_dropped_and_no_more)
 
         at += (size_t)journal_record_get(head.salt, log + at, len - at, &rec);
     }
-    assert_int_equal(n, 3);
+    assert_int_equal(n, 4);
     /* From the longest: opening removes segments that a shorter log does not name. */
     for (size_t cut = len - 1; cut >= ends[0]; cut--) {
         struct journal *j;
@@ -443,8 +450,8 @@ static int count_salvaged(void *arg, struct journal_salvage *s, const struct jou
     return 0;
 }
 
-/* With one bit flipped in file, from byte from on: either refused and left as it is, or the last
- * record is gone. */
+/* With one bit flipped in file, from byte from on: either refused and left as it is, or what was
+ * not synced is gone. */
 static void flip_all(const char *file, size_t step, int *ret_refused, int *ret_dropped)
 {
     struct journal_rig rig;
@@ -486,7 +493,7 @@ static void flip_all(const char *file, size_t step, int *ret_refused, int *ret_d
     {
         struct journal *j = open_rig(&rig);
 
-        expect_told(j, "1 put /a, 2 put /b, 3 put /c");
+        expect_told(j, "1 put /a, 2 put /b, 4 put /c");
         journal_free(j);
     }
     free(bytes);
@@ -497,7 +504,7 @@ static void flip_all(const char *file, size_t step, int *ret_refused, int *ret_d
     rig_remove(&rig);
 }
 
-TEST(a_flipped_bit_is_refused_or_costs_only_the_last_record)
+TEST(a_flipped_bit_is_refused_or_costs_only_what_was_not_synced)
 {
     int refused = 0, dropped = 0;
 
@@ -508,7 +515,7 @@ TEST(a_flipped_bit_is_refused_or_costs_only_the_last_record)
     assert_true(refused > 40 && dropped > 40);
 }
 
-TEST(another_version_is_refused_and_left_as_it_is)
+TEST(a_later_version_is_refused_and_left_as_it_is)
 {
     struct journal_rig rig;
     struct journal *j = NULL;
@@ -528,6 +535,168 @@ TEST(another_version_is_refused_and_left_as_it_is)
     free(after);
     free(log);
     free(path);
+    rig_remove(&rig);
+}
+
+/* The same head in another version. */
+static void set_version(uint8_t *log, uint8_t version)
+{
+    const size_t len = log[12] | (size_t)log[13] << 8;
+    uint32_t crc;
+
+    log[8] = version;
+    crc = crc32c(crc32c(0, log, 16), log + 20, len - 20);
+    for (int i = 0; i < 4; i++)
+        log[16 + i] = (uint8_t)(crc >> (8 * i));
+}
+
+TEST(an_earlier_version_is_read_and_rewritten)
+{
+    struct journal_rig rig;
+    struct journal *j;
+    uint8_t *log;
+    char *path;
+    size_t len;
+
+    rig_make(&rig);
+    path = rig_path(&rig, "log");
+    journal_free(three(&rig));
+    len = read_file(path, &log);
+    assert_int_equal(log[8], JOURNAL_VERSION);
+    set_version(log, JOURNAL_VERSION_OLDEST);
+    write_file(path, log, len);
+    free(log);
+    for (int i = 0; i < 2; i++) {
+        j = open_rig(&rig);
+        expect_told(j, "1 put /a, 2 put /b, 4 put /c");
+        journal_free(j);
+        (void)read_file(path, &log);
+        assert_int_equal(log[8], JOURNAL_VERSION);
+        free(log);
+    }
+    free(path);
+    rig_remove(&rig);
+}
+
+/* Zeros from byte on, over what one record says. */
+static void blank(const char *path, uint64_t at, size_t n)
+{
+    static const char zeros[JOURNAL_EXTENT_MAX];
+    const int fd = open(path, O_WRONLY);
+
+    assert_int_equal(pwrite(fd, zeros, n, (off_t)at), n);
+    close(fd);
+}
+
+TEST(what_was_not_synced_may_be_lost_in_any_place_and_is_cut_off_there)
+{
+    static const struct {
+        int synced, lost; /* put so many; of which one is lost */
+        bool data;        /* of it only that */
+        int refused;
+        const char *want;
+    } cases[] = {
+        {0, 1, false, 0, ""},
+        {0, 2, false, 0, "1 put /f"},
+        {1, 3, false, 0, "1 put /f, 3 put /f"},
+        {1, 3, true, 0, "1 put /f, 3 put /f"},
+        {2, 4, true, 0, "1 put /f, 2 put /f, 4 put /f"},
+        {2, 2, false, -EBADMSG, NULL},
+        {2, 1, true, -EBADMSG, NULL},
+        {4, 4, true, -EBADMSG, NULL},
+    };
+    char data[6000];
+
+    memset(data, 'd', sizeof(data));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct journal_item item;
+        struct buf mem = BUF_INIT(JOURNAL_RECORD_MAX);
+        uint64_t seq[6], off[6];
+        struct journal_rig rig;
+        struct journal *j;
+        char *log, *seg;
+
+        rig_make(&rig);
+        log = rig_path(&rig, "log");
+        seg = rig_path(&rig, "0000000000000001.seg");
+        j = open_rig(&rig);
+        for (int k = 1; k <= 5; k++) {
+            struct stat st;
+
+            assert_int_equal(stat(log, &st), 0);
+            off[k] = (uint64_t)st.st_size;
+            seq[k] = put(j, "/f", data, sizeof(data));
+            if (k == cases[i].synced)
+                assert_int_equal(journal_sync(j), 0);
+        }
+        assert_int_equal(journal_get(j, seq[cases[i].lost], &mem, &item), 0);
+        journal_free(j);
+        if (cases[i].data)
+            blank(seg, journal_record_extent(&item.rec, 0).at + 4096, 100);
+        else
+            blank(log, off[cases[i].lost], 8);
+        assert_int_equal(journal_open(&rig.options, &rig_key, &j, NULL), cases[i].refused);
+        if (cases[i].refused == 0) {
+            uint64_t next;
+
+            expect_told(j, cases[i].want);
+            next = put(j, "/g", "", 0); /* it goes on there */
+            j = again(&rig, j);
+            assert_int_equal(journal_get(j, next, &mem, &item), 0);
+            assert_string_equal(item.rec.path, "/g");
+            journal_free(j);
+        }
+        buf_done(&mem);
+        free(log);
+        free(seg);
+        rig_remove(&rig);
+    }
+}
+
+static bool is_forced(struct journal *j, uint64_t seq)
+{
+    struct journal_result r;
+
+    assert_int_equal(journal_result(j, seq, &r), 0);
+    return r.forced;
+}
+
+TEST(what_goes_whatever_is_there_does_so_after_all_that_befalls_it)
+{
+    static const uint8_t digest[JOURNAL_DIGEST] = {1};
+    struct journal_rig rig;
+    struct journal *j;
+    uint64_t a, b, batch;
+    struct journal_result forced = {.settled = JOURNAL_OPEN, .forced = true};
+
+    rig_make(&rig);
+    j = open_rig(&rig);
+    a = put(j, "/a", "", 0);
+    b = put(j, "/b", "", 0);
+    settle(j, a, JOURNAL_CONFLICT);
+    forced.seq = a;
+    assert_int_equal(journal_settle(j, &forced, 1), 0);
+    for (int i = 0; i < 4; i++) {
+        const struct journal_range range = {a, a};
+
+        expect_told(j, i == 2 ? "1 put /a in 1, 2 put /b, 5 batch" : "1 put /a, 2 put /b");
+        assert_true(is_forced(j, a));
+        assert_false(is_forced(j, b));
+        if (i == 1)
+            assert_int_equal(journal_begin_batch(j, &range, 1, digest, &batch), 0);
+        if (i == 2)
+            settle(j, a, JOURNAL_OPEN); /* to be sent anew */
+        if (i == 3)
+            assert_int_equal(journal_compact(j), 0);
+        j = again(&rig, j);
+    }
+    assert_true(is_forced(j, a));
+    settle(j, a, JOURNAL_CONFLICT); /* until the user says it once more */
+    assert_false(is_forced(j, a));
+    settle(j, a, JOURNAL_OPEN);
+    j = again(&rig, j);
+    assert_false(is_forced(j, a));
+    journal_free(j);
     rig_remove(&rig);
 }
 
@@ -865,8 +1034,11 @@ int main(void)
         cmocka_unit_test(what_made_an_object_is_known_as_long_as_a_change_names_it),
         cmocka_unit_test(a_change_can_take_over_the_data_of_others),
         cmocka_unit_test(every_torn_tail_is_dropped_and_no_more),
-        cmocka_unit_test(a_flipped_bit_is_refused_or_costs_only_the_last_record),
-        cmocka_unit_test(another_version_is_refused_and_left_as_it_is),
+        cmocka_unit_test(a_flipped_bit_is_refused_or_costs_only_what_was_not_synced),
+        cmocka_unit_test(a_later_version_is_refused_and_left_as_it_is),
+        cmocka_unit_test(an_earlier_version_is_read_and_rewritten),
+        cmocka_unit_test(what_was_not_synced_may_be_lost_in_any_place_and_is_cut_off_there),
+        cmocka_unit_test(what_goes_whatever_is_there_does_so_after_all_that_befalls_it),
         cmocka_unit_test(a_log_that_vanished_beside_its_data_is_damage),
         cmocka_unit_test(a_second_process_is_told_who_has_it),
         cmocka_unit_test(journals_of_a_sandbox_are_found_oldest_first),

@@ -15,6 +15,7 @@ enum { BIG = 9000, CHANGES_MAX = 64 };
 
 /* What the caller was told, and what it asked for and was not told. */
 struct story {
+    const struct journal_options *options;
     struct journal *j;
     uint64_t seq[CHANGES_MAX]; /* 0: not acknowledged */
     bool settled[CHANGES_MAX]; /* asked for */
@@ -119,6 +120,48 @@ static void compactions(struct story *s)
     change(s);
 }
 
+/* Another process goes on; false: it cannot. */
+static bool goes_on(struct story *s)
+{
+    s->j = journal_free(s->j);
+    return journal_open(s->options, &rig_key, &s->j, NULL) == 0;
+}
+
+static void processes(struct story *s)
+{
+    for (int i = 0; i < 4; i++)
+        change(s);
+    sync_all(s);
+    if (!goes_on(s))
+        return;
+    change(s);
+    settle(s, 0);
+    settle(s, 3);
+    if (!goes_on(s)) /* which sweeps what they needed */
+        return;
+    change(s);
+    sync_all(s);
+    change(s);
+    (void)journal_compact(s->j);
+    if (!goes_on(s))
+        return;
+    change(s);
+    batch(s, 5, 6);
+    sync_all(s);
+}
+
+/* It is removed with the last of its records, and made anew. */
+static void emptied(struct story *s)
+{
+    for (int i = 0; i < 4; i++)
+        change(s);
+    batch(s, 0, 3);
+    sync_all(s);
+    for (int i = 0; i < 4; i++)
+        settle(s, i);
+    (void)goes_on(s);
+}
+
 /* ---- what must hold afterwards ---- */
 
 struct seen {
@@ -187,6 +230,15 @@ static void check(struct journal_rig *rig, const struct story *s, bool power)
 }
 
 enum ending { PROCESS_DIES, POWER_LOST, GOES_ON };
+static enum rig_loss loss; /* POWER_LOST: how */
+
+static void lose_power(const struct journal_rig *rig)
+{
+    char *dir = rig_path(rig, "");
+
+    rig_lose_power(dir, loss);
+    free(dir);
+}
 
 /* True if the scenario ended before the disk died. */
 static bool run_until(void (*scenario)(struct story *), long n, enum ending ending)
@@ -199,16 +251,17 @@ static bool run_until(void (*scenario)(struct story *), long n, enum ending endi
     rig.options.sys = &rig_disk;
     rig.options.limits.segment_bytes = 20000; /* two of the long ones */
     if (ending == GOES_ON)
-        rig_fail_at(n);
+        rig_fail_at(n, -ENOSPC);
     else
         rig_die_after(n);
+    s.options = &rig.options;
     if (journal_open(&rig.options, &rig_key, &s.j, NULL) == 0)
         scenario(&s);
     whole = !rig_died();
     rig_kill(); /* giving it up must not tidy up either */
     journal_free(s.j);
     if (ending == POWER_LOST)
-        rig_lose_power(&rig);
+        lose_power(&rig);
     check(&rig, &s, ending == POWER_LOST);
     rig_remove(&rig);
     return whole;
@@ -216,7 +269,8 @@ static bool run_until(void (*scenario)(struct story *), long n, enum ending endi
 
 static void run_all(enum ending ending)
 {
-    static void (*const scenarios[])(struct story *) = {saves, saves_that_are_sent, compactions};
+    static void (*const scenarios[])(struct story *) = {saves, saves_that_are_sent, compactions,
+                                                        processes, emptied};
 
     for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
         long n = 0;
@@ -234,7 +288,8 @@ TEST(a_process_that_dies_at_any_step_loses_nothing)
 
 TEST(a_machine_that_dies_at_any_step_loses_nothing_that_was_synced)
 {
-    run_all(POWER_LOST);
+    for (loss = 0; loss < RIG_LOSSES; loss++)
+        run_all(POWER_LOST);
 }
 
 TEST(a_call_that_fails_at_any_step_costs_nothing_that_was_promised)
