@@ -53,8 +53,6 @@ int cache_lock_folder(int parent, const char *name);
 void cache_sweep(int parent, const char *own, uint64_t own_bytes, uint64_t max_bytes);
 
 /* All n bytes, or -errno; _read: -EBADMSG if the file ends before. */
-int cache_write_all(int fd, const void *p, size_t n, uint64_t off);
-int cache_read_all(int fd, void *p, size_t n, uint64_t off);
 
 /* An unlinked file in the cache's folder: a descriptor, or -errno. */
 int cache_file(struct cache *c);

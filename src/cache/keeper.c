@@ -12,6 +12,7 @@
 
 #include "util/clock.h"
 #include "util/crc32c.h"
+#include "util/io.h"
 #include "util/sha256.h"
 
 #include <dirent.h>
@@ -208,20 +209,6 @@ static int scan(struct keeper *s)
 
 /* ---- writing one ---- */
 
-int cache_write_all(int fd, const void *p, size_t n, uint64_t off)
-{
-    for (size_t done = 0; done < n;) {
-        const ssize_t put = pwrite(fd, (const char *)p + done, n - done, (off_t)(off + done));
-
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return -errno;
-        done += (size_t)put;
-    }
-    return 0;
-}
-
 /* Blocks of len bytes at off, which are there: appended to the file's data, and their rows made. */
 static int copy_run(int fd, uint8_t *head, struct blob *b, uint64_t off, size_t len, uint8_t *data,
                     uint64_t to)
@@ -235,7 +222,7 @@ static int copy_run(int fd, uint8_t *head, struct blob *b, uint64_t off, size_t 
 
         kept_put_row(head, (uint32_t)((off + done) / BLOB_BLOCK), crc32c(0, data + done, n));
     }
-    return cache_write_all(fd, data, len, to);
+    return io_pwrite(fd, data, len, to);
 }
 
 /* Copies what is local of b behind the head, which it makes. *ret_bytes: the length of the file. */
@@ -260,7 +247,7 @@ static int copy_blob(int fd, const struct cache_key *key, struct blob *b, uint64
     }
     if (r == 0) {
         kept_end(head);
-        r = cache_write_all(fd, head, kept_head_bytes(blocks), 0);
+        r = io_pwrite(fd, head, kept_head_bytes(blocks), 0);
     }
     *ret_bytes = off;
     free(head);
@@ -408,20 +395,6 @@ bool cache_has(struct cache *c, const struct cache_key *key)
     return has;
 }
 
-int cache_read_all(int fd, void *p, size_t n, uint64_t off)
-{
-    for (size_t done = 0; done < n;) {
-        const ssize_t got = pread(fd, (char *)p + done, n - done, (off_t)(off + done));
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got < 0 ? -errno : -EBADMSG;
-        done += (size_t)got;
-    }
-    return 0;
-}
-
 /* *ret_head is the caller's to free, and ret points into it. */
 static int read_head(int fd, struct kept *ret, uint8_t **ret_head)
 {
@@ -442,7 +415,7 @@ static int read_head(int fd, struct kept *ret, uint8_t **ret_head)
         if (!more)
             return -ENOMEM;
         *ret_head = more;
-        r = cache_read_all(fd, more, need, 0);
+        r = io_pread(fd, more, need, 0);
         if (r == 0)
             r = kept_decode(more, need, (uint64_t)st.st_size, ret, &need);
     }
@@ -478,7 +451,7 @@ static size_t good_bytes(const struct kept *k, uint32_t i, const uint8_t *data, 
 static int fill_run(int fd, const struct kept *k, struct blob *b, uint32_t i, size_t len,
                     uint8_t *data, uint64_t from)
 {
-    const int r = cache_read_all(fd, data, len, from);
+    const int r = io_pread(fd, data, len, from);
     const size_t good = r == 0 ? good_bytes(k, i, data, len) : 0;
     uint64_t at = (uint64_t)i * BLOB_BLOCK, bytes;
     const uint64_t start = at, end = at + good;
@@ -489,7 +462,7 @@ static int fill_run(int fd, const struct kept *k, struct blob *b, uint32_t i, si
             at += BLOB_BLOCK; /* it is here, or somebody fetches it */
             continue;
         }
-        err = cache_write_all(blob_fd(b), data + (at - start), bytes, at);
+        err = io_pwrite(blob_fd(b), data + (at - start), bytes, at);
         blob_settle(b, at, bytes, err == 0);
         at += bytes;
     }

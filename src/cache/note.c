@@ -5,6 +5,7 @@
 #include "cache/cache_internal.h"
 
 #include "util/crc32c.h"
+#include "util/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,8 +35,8 @@ static int write_note(int fd, const void *p, size_t n)
     int r;
 
     put_head(head, p, n);
-    r = cache_write_all(fd, head, HEAD, 0);
-    return r < 0 ? r : cache_write_all(fd, p, n, HEAD);
+    r = io_pwrite(fd, head, HEAD, 0);
+    return r < 0 ? r : io_pwrite(fd, p, n, HEAD);
 }
 
 int cache_note_put(struct cache *c, const char *name, const void *p, size_t n)
@@ -77,7 +78,7 @@ static int read_note(int fd, struct buf *out)
     r = buf_reserve(out, n);
     if (r < 0)
         return r;
-    if (cache_read_all(fd, head, HEAD, 0) < 0 || cache_read_all(fd, out->data + start, n, HEAD) < 0)
+    if (io_pread(fd, head, HEAD, 0) < 0 || io_pread(fd, out->data + start, n, HEAD) < 0)
         return -ENOENT;
     out->len += n;
     out->data[out->len] = '\0';

@@ -5,6 +5,8 @@
 #include "cli/script.h"
 #include "wire/json.h"
 
+#include "util/io.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +21,7 @@ static int take_output(void *arg, bool err, const void *p, size_t n)
 
     if (e->json)
         return buf_append(err ? &e->err : &e->out, p, n);
-    return fd_write_all(err ? STDERR_FILENO : STDOUT_FILENO, p, n);
+    return io_write(err ? STDERR_FILENO : STDOUT_FILENO, p, n);
 }
 
 static int put_json(const struct exec *e)

@@ -2,6 +2,8 @@
 #include "cli/exec.h"
 #include "cli/relay.h"
 
+#include "util/io.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +23,7 @@ static struct operands operands_of(const struct cli *cli)
 
 static int put(void *arg, bool err, const void *p, size_t n)
 {
-    return fd_write_all(err ? STDERR_FILENO : STDOUT_FILENO, p, n);
+    return io_write(err ? STDERR_FILENO : STDOUT_FILENO, p, n);
 }
 
 static int fail(struct cli_job_place *p, int err, const char *job)

@@ -3,6 +3,8 @@
 #include "cli/script.h"
 #include "cli/site.h"
 
+#include "util/io.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +23,7 @@ struct shell {
 
 static int show(void *arg, const void *p, size_t n)
 {
-    return fd_write_all(STDOUT_FILENO, p, n);
+    return io_write(STDOUT_FILENO, p, n);
 }
 
 /* ---- its end ---- */

@@ -2,6 +2,7 @@
 #include "cli/target.h"
 
 #include "util/clock.h"
+#include "util/io.h"
 #include "wire/json.h"
 
 #include <errno.h>
@@ -76,7 +77,7 @@ static int put_json(const char *line, size_t len)
     if (r == 0)
         r = buf_putc(&text, '\n');
     if (r == 0)
-        r = fd_write_all(STDOUT_FILENO, text.data, text.len);
+        r = io_write(STDOUT_FILENO, text.data, text.len);
     buf_done(&text);
     return r;
 }
@@ -92,7 +93,7 @@ static int put_lines(struct watch *w)
         const size_t n = (size_t)(end - w->pending.data) + 1;
 
         r = w->json ? put_json(w->pending.data, n - 1)
-                    : fd_write_all(STDOUT_FILENO, w->pending.data, n);
+                    : io_write(STDOUT_FILENO, w->pending.data, n);
         buf_consume(&w->pending, n);
         if (r == 0 && w->left > 0 && --w->left == 0)
             return 1;
@@ -166,7 +167,7 @@ static int put_question(int fd, const char *path, const char *since)
     if (r == 0 && since)
         r = buf_printf(&text, "%s\n", since);
     if (r == 0)
-        r = fd_write_all(fd, text.data, text.len);
+        r = io_write(fd, text.data, text.len);
     buf_done(&text);
     return r;
 }

@@ -3,6 +3,8 @@
 
 #include "cli/script.h"
 
+#include "util/io.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,7 +22,7 @@ static int put_output(struct exec *e, size_t keep)
 
     if (n == 0 || e->json)
         return 0;
-    r = fd_write_all(STDOUT_FILENO, e->out.data, n);
+    r = io_write(STDOUT_FILENO, e->out.data, n);
     buf_consume(&e->out, n);
     return r;
 }
@@ -72,7 +74,7 @@ static int run_in_mount(struct exec *e, const char token[TOKEN_SIZE])
     fd = r = target_open(&e->place.target, "run", O_RDWR);
     if (r < 0)
         goto out;
-    r = fd_write_all(fd, text.data, text.len);
+    r = io_write(fd, text.data, text.len);
     if (r == 0)
         r = copy_answer(e, fd);
     if (r == 0) {

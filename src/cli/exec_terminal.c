@@ -4,6 +4,7 @@
 #include "cli/script.h"
 #include "cli/site.h"
 #include "util/clock.h"
+#include "util/io.h"
 #include "util/text.h"
 
 #include <errno.h>
@@ -43,7 +44,7 @@ static int show(void *arg, const void *p, size_t n)
     int r;
 
     if (t->begun)
-        return fd_write_all(STDOUT_FILENO, p, n);
+        return io_write(STDOUT_FILENO, p, n);
     r = buf_append(&t->first, p, n);
     if (r < 0)
         return r;
@@ -57,7 +58,7 @@ static int show(void *arg, const void *p, size_t n)
     t->talk.until_ns = t->timeout_until_ns;
     converse_go(&t->talk);
     at += SCRIPT_TOKEN_LEN;
-    return fd_write_all(STDOUT_FILENO, at, t->first.len - (size_t)(at - t->first.data));
+    return io_write(STDOUT_FILENO, at, t->first.len - (size_t)(at - t->first.data));
 }
 
 /* ---- its end ---- */

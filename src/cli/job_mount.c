@@ -2,6 +2,7 @@
 #include "cli/job.h"
 
 #include "util/clock.h"
+#include "util/io.h"
 #include "util/path.h"
 
 #include <dirent.h>
@@ -46,7 +47,7 @@ static int read_text(const struct cli_job *j, const char *file, struct buf *out)
 static int write_file(const struct cli_job *j, const char *file, const void *p, size_t n)
 {
     const int fd = open_file(j, file, O_WRONLY | O_TRUNC);
-    int r = fd < 0 ? fd : fd_write_all(fd, p, n);
+    int r = fd < 0 ? fd : io_write(fd, p, n);
 
     if (fd >= 0 && close(fd) < 0 && r == 0)
         r = -errno;
@@ -55,7 +56,7 @@ static int write_file(const struct cli_job *j, const char *file, const void *p, 
 
 static int order(const struct cli_job *j, const char *line)
 {
-    return fd_write_all(j->ctl, line, strlen(line));
+    return io_write(j->ctl, line, strlen(line));
 }
 
 /* ---- starting ---- */
@@ -291,7 +292,7 @@ int cli_job_mount_write(struct cli_job *j, const void *p, size_t n, bool end)
     if (j->input < 0 && n > 0)
         j->input = r = open_file(j, "stdin", O_WRONLY);
     if (r >= 0)
-        r = fd_write_all(j->input, p, n);
+        r = io_write(j->input, p, n);
     return r == 0 && end ? order(j, "eof\n") : r;
 }
 

@@ -2,6 +2,7 @@
 
 #include "mount/order.h"
 #include "util/errtext.h"
+#include "util/io.h"
 #include "util/path.h"
 
 #include <errno.h>
@@ -138,41 +139,6 @@ int target_open(const struct target *t, const char *file, int flags)
     return order_open(t->mount.dir, t->mount.ctl_name, file, flags);
 }
 
-int fd_write_all(int fd, const void *p, size_t n)
-{
-    const char *from = p;
-
-    while (n > 0) {
-        ssize_t done = write(fd, from, n);
-
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return -errno;
-        from += done;
-        n -= (size_t)done;
-    }
-    return 0;
-}
-
-static int read_all(int fd, struct buf *out)
-{
-    char bytes[4096];
-
-    for (;;) {
-        ssize_t n = read(fd, bytes, sizeof(bytes));
-        int r;
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : 0;
-        r = buf_append(out, bytes, (size_t)n);
-        if (r < 0)
-            return r;
-    }
-}
-
 int target_ask(const struct target *t, const char *file, const char *text, size_t len,
                struct buf *out)
 {
@@ -180,9 +146,9 @@ int target_ask(const struct target *t, const char *file, const char *text, size_
     int r = fd;
 
     if (fd >= 0 && text)
-        r = fd_write_all(fd, text, len);
+        r = io_write(fd, text, len);
     if (r >= 0)
-        r = read_all(fd, out);
+        r = io_read_rest(fd, out);
     if (fd >= 0)
         close(fd);
     return r;
@@ -195,7 +161,7 @@ int target_order(const struct target *t, const char *line)
 
     if (fd < 0)
         return r;
-    r = fd_write_all(fd, line, strlen(line));
+    r = io_write(fd, line, strlen(line));
     if (close(fd) < 0 && r == 0)
         r = -errno;
     return r;

@@ -35,7 +35,4 @@ int target_order(const struct target *t, const char *line);
 /* Why this mount refused: the last sentence in its errors file, else errno's. Returns code. */
 int target_fail(const struct target *t, int code, int err, const char *what);
 
-/* Writes all of it. 0 or -errno. */
-int fd_write_all(int fd, const void *p, size_t n);
-
 #endif

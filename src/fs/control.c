@@ -2,6 +2,7 @@
 
 #include "util/clock.h"
 #include "util/errtext.h"
+#include "util/io.h"
 #include "util/path.h"
 
 #include <errno.h>
@@ -426,15 +427,7 @@ static int copy_blob(struct blob *b, uint64_t size, int fd)
             r = got < 0 ? (int)got : -EIO;
             break;
         }
-        for (ssize_t done = 0; done < got;) {
-            const ssize_t put = write(fd, p + done, (size_t)(got - done));
-
-            if (put < 0 && errno != EINTR) {
-                r = -errno;
-                break;
-            }
-            done += put > 0 ? put : 0;
-        }
+        r = io_write(fd, p, (size_t)got);
         off += (uint64_t)got;
     }
     free(p);

@@ -2,6 +2,7 @@
 #include "helper/apply.h"
 
 #include "util/crc32c.h"
+#include "util/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -98,17 +99,8 @@ int message_next(struct message *m, struct batch_change *ret)
 int message_read(int dir, const char *name, struct buf *ret_raw)
 {
     const int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    char chunk[16 << 10];
-    ssize_t n = 1;
-    int r = fd < 0 ? -errno : 0;
+    int r = fd < 0 ? -errno : io_read_rest(fd, ret_raw);
 
-    while (r == 0 && n != 0) {
-        n = read(fd, chunk, sizeof(chunk));
-        if (n < 0 && errno != EINTR)
-            r = -errno;
-        if (n > 0)
-            r = buf_append(ret_raw, chunk, (size_t)n);
-    }
     if (fd >= 0)
         close(fd);
     return r == -ENOENT ? -ENODATA : r;

@@ -2,6 +2,8 @@
 
 #include "helper/text.h"
 
+#include "util/io.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -38,22 +40,6 @@ struct shape shape_of(const struct batch_change *c, uint64_t old_size)
     return s;
 }
 
-static int write_all(int fd, const char *p, size_t n, uint64_t off)
-{
-    while (n > 0) {
-        const ssize_t w = pwrite(fd, p, n, (off_t)off);
-
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w < 0)
-            return -errno;
-        p += w;
-        n -= (size_t)w;
-        off += (uint64_t)w;
-    }
-    return 0;
-}
-
 /* Through memory, where the kernel cannot do it alone. Moves *from and *to. */
 static int copy_slowly(int in, off_t *from, int out, off_t *to, uint64_t len)
 {
@@ -65,7 +51,7 @@ static int copy_slowly(int in, off_t *from, int out, off_t *to, uint64_t len)
             continue;
         if (n <= 0)
             return n < 0 ? -errno : -ESTALE; /* it has become shorter */
-        r = write_all(out, chunk, (size_t)n, (uint64_t)*to);
+        r = io_pwrite(out, chunk, (size_t)n, (uint64_t)*to);
         if (r < 0)
             return r;
         *from += n;
@@ -116,7 +102,7 @@ static int put_piece(struct apply *a, const struct batch_piece *p, int fd, uint6
         r = message_blob(m, a->folder, (size_t)p->blob);
         return r < 0 ? r : copy_range(a, r, p->at + skip, fd, off, end);
     }
-    r = write_all(fd, m->data + p->at + skip, (size_t)(p->len - skip), *off);
+    r = io_pwrite(fd, m->data + p->at + skip, (size_t)(p->len - skip), *off);
     if (r == 0)
         *off = end;
     return r;

@@ -12,6 +12,7 @@
 #include "helper/apply.h"
 
 #include "util/clock.h"
+#include "util/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -110,24 +111,6 @@ static bool take_frame(struct record *r, const struct proto_frame *f)
     }
 }
 
-static int read_all(int fd, struct buf *out)
-{
-    char chunk[16 << 10];
-
-    for (;;) {
-        const ssize_t n = read(fd, chunk, sizeof(chunk));
-        int r;
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : 0;
-        r = buf_append(out, chunk, (size_t)n);
-        if (r < 0)
-            return r;
-    }
-}
-
 int record_load(struct record *r)
 {
     struct buf all = BUF_INIT(RECORD_MAX);
@@ -138,7 +121,7 @@ int record_load(struct record *r)
     r->fd = openat(r->dir, "record", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (r->fd < 0)
         return errno == ENOENT ? 0 : -errno;
-    err = read_all(r->fd, &all);
+    err = io_read_rest(r->fd, &all);
     while (err == 0 && at < all.len) {
         const ssize_t n = proto_get_frame((uint8_t *)all.data + at, all.len - at, &f);
 

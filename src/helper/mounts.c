@@ -5,6 +5,7 @@
 #include "util/array.h"
 #include "util/buf.h"
 #include "util/crc32c.h"
+#include "util/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -105,14 +106,10 @@ static uint32_t add_line(uint32_t crc, char *text, const char *path)
 static int read_table(struct buf *out)
 {
     const int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-    char chunk[4096];
-    ssize_t n = 0;
-    int r = fd < 0 ? -errno : 0;
+    int r = fd < 0 ? -errno : io_read_rest(fd, out);
 
-    while (r == 0 && (n = read(fd, chunk, sizeof(chunk))) > 0)
-        r = buf_append(out, chunk, (size_t)n);
     if (r == 0)
-        r = n < 0 ? -errno : buf_append(out, "", 1);
+        r = buf_append(out, "", 1);
     if (fd >= 0)
         close(fd);
     return r;

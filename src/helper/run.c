@@ -4,6 +4,7 @@
 #include "helper/text.h"
 #include "helper/verbs.h"
 #include "util/clock.h"
+#include "util/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -325,7 +326,7 @@ static int write_input(int job, int fd, const struct run_request *req, int64_t r
 {
     struct stat st;
     uint64_t skip, n;
-    int end;
+    int end, r;
 
     if (fstat(fd, &st) < 0)
         return -errno;
@@ -337,16 +338,10 @@ static int write_input(int job, int fd, const struct run_request *req, int64_t r
     n = n < (uint64_t)room ? n : (uint64_t)room;
     if (n > 0 && job_has(job, "end"))
         return -EPIPE;
-    while (n > 0) {
-        const ssize_t w = pwrite(fd, req->data + skip, n, (off_t)(req->off + skip));
-
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w < 0)
-            return -errno;
-        skip += (uint64_t)w;
-        n -= (uint64_t)w;
-    }
+    r = io_pwrite(fd, req->data + skip, n, req->off + skip);
+    if (r < 0)
+        return r;
+    skip += n;
     if (!(req->flags & RUN_STDIN_END) || skip < req->data_len)
         return 0;
     end = openat(job, "end", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);

@@ -4,6 +4,7 @@
 #include "helper/text.h"
 #include "util/array.h"
 #include "util/clock.h"
+#include "util/io.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -31,19 +32,8 @@ static const char *const job_files[] = {"request", "alive", "begun", "state", "o
 static int put_file(int dir, const char *name, const void *p, size_t n)
 {
     const int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    const char *from = p;
-    int r = fd < 0 ? -errno : 0;
+    int r = fd < 0 ? -errno : io_write(fd, p, n);
 
-    while (n > 0 && r == 0) {
-        const ssize_t w = write(fd, from, n);
-
-        if (w < 0 && errno != EINTR)
-            r = -errno;
-        if (w > 0) {
-            from += w;
-            n -= (size_t)w;
-        }
-    }
     if (fd >= 0)
         close(fd);
     return r;
@@ -52,17 +42,8 @@ static int put_file(int dir, const char *name, const void *p, size_t n)
 static int get_file(int dir, const char *name, struct buf *out)
 {
     const int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    char chunk[16 << 10];
-    ssize_t n = 1;
-    int r = fd < 0 ? -errno : 0;
+    int r = fd < 0 ? -errno : io_read_rest(fd, out);
 
-    while (r == 0 && n != 0) {
-        n = read(fd, chunk, sizeof(chunk));
-        if (n < 0 && errno != EINTR)
-            r = -errno;
-        else if (n > 0)
-            r = buf_append(out, chunk, (size_t)n);
-    }
     if (fd >= 0)
         close(fd);
     return r;

@@ -5,6 +5,7 @@
 #include "journal/journal_internal.h"
 
 #include "util/crc32c.h"
+#include "util/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -168,21 +169,6 @@ void journal_blob_release(struct journal *j, const struct journal_extent *e, siz
     }
 }
 
-static int read_all(int fd, uint8_t *p, size_t n, uint64_t at)
-{
-    for (size_t done = 0; done < n;) {
-        const ssize_t k = pread(fd, p + done, n - done, (off_t)(at + done));
-
-        if (k == 0)
-            return -EBADMSG; /* shorter than it was */
-        if (k < 0 && errno != EINTR)
-            return -errno;
-        if (k > 0)
-            done += (size_t)k;
-    }
-    return 0;
-}
-
 int journal_blob_read(int fd, const struct journal_extent *e, uint32_t from, uint32_t len,
                       bool check, struct buf *out)
 {
@@ -193,7 +179,7 @@ int journal_blob_read(int fd, const struct journal_extent *e, uint32_t from, uin
     if (r < 0)
         return r;
     p = (uint8_t *)out->data + start;
-    r = read_all(fd, p, check ? e->len : len, e->at + (check ? 0 : from));
+    r = io_pread(fd, p, check ? e->len : len, e->at + (check ? 0 : from));
     if (r == 0 && check && crc32c(0, p, e->len) != e->crc)
         r = -EBADMSG;
     if (r == 0) {

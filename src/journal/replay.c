@@ -1,6 +1,8 @@
 /* replay.c - reading: what a journal holds when it is opened, and what is told of it. */
 #include "journal/journal_internal.h"
 
+#include "util/io.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -301,16 +303,8 @@ static int read_log(struct journal *j, uint64_t off, size_t len, struct buf *mem
 {
     int r = buf_reserve(mem, len);
 
-    for (size_t done = 0; r == 0 && done < len;) {
-        const ssize_t n = pread(j->log_fd, mem->data + done, len - done, (off_t)(off + done));
-
-        if (n == 0)
-            r = -EBADMSG;
-        else if (n < 0 && errno != EINTR)
-            r = -errno;
-        else if (n > 0)
-            done += (size_t)n;
-    }
+    if (r == 0)
+        r = io_pread(j->log_fd, mem->data, len, off);
     mem->len = r == 0 ? len : 0;
     return r;
 }

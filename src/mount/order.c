@@ -3,6 +3,7 @@
 #include "mount/bar.h"
 #include "util/buf.h"
 #include "util/clock.h"
+#include "util/io.h"
 #include "util/lock.h"
 #include "util/path.h"
 
@@ -36,18 +37,11 @@ int order_open(const char *dir, const char *ctl_name, const char *file, int flag
 static int read_control(const char *dir, const char *ctl_name, const char *file, struct buf *out)
 {
     const int fd = order_open(dir, ctl_name, file, O_RDONLY);
-    char bytes[16384];
-    ssize_t n;
-    int r = 0;
+    int r;
 
     if (fd < 0)
         return fd;
-    while (r == 0 && (n = read(fd, bytes, sizeof(bytes))) != 0) {
-        if (n > 0)
-            r = buf_append(out, bytes, (size_t)n);
-        else if (errno != EINTR)
-            r = -errno;
-    }
+    r = io_read_rest(fd, out);
     close(fd);
     return r;
 }

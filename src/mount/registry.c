@@ -3,6 +3,7 @@
 #include "mount/dirs.h"
 #include "util/array.h"
 #include "util/buf.h"
+#include "util/io.h"
 #include "util/log.h"
 #include "util/path.h"
 
@@ -159,21 +160,6 @@ static int take_entry(char *text, struct registry_entry *ret)
 
 /* ---- files ---- */
 
-static int write_all(int fd, const struct buf *b)
-{
-    size_t done = 0;
-
-    while (done < b->len) {
-        const ssize_t n = write(fd, b->data + done, b->len - done);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0)
-            done += (size_t)n;
-    }
-    return 0;
-}
-
 /* A name that nobody has: the process may serve more than one, as tests do. */
 static int create_locked(const char *dir, struct registry *reg)
 {
@@ -213,7 +199,7 @@ int registry_add(const struct registry_entry *e, struct registry **ret)
     if (r == 0)
         r = create_locked(dir, reg);
     if (r == 0)
-        r = write_all(reg->fd, &text);
+        r = io_write(reg->fd, text.data, text.len);
     buf_done(&text);
     free(dir);
     if (r < 0)

@@ -3,6 +3,7 @@
 
 #include "remote/plain_internal.h"
 #include "util/clock.h"
+#include "util/io.h"
 #include "util/path.h"
 
 #include <errno.h>
@@ -92,22 +93,6 @@ static int helper_statfs(struct remote *r, const char *path, struct remote_statf
 
 /* ---- fetch ---- */
 
-static int write_full(int fd, const char *p, size_t n, uint64_t off)
-{
-    while (n > 0) {
-        const ssize_t put = pwrite(fd, p, n, (off_t)off);
-
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return -errno;
-        p += put;
-        n -= (size_t)put;
-        off += (uint64_t)put;
-    }
-    return 0;
-}
-
 /* Appends up to len bytes from off on, all of one version. */
 static int read_range(struct helper *h, const char *path, uint64_t off, size_t len, struct buf *out,
                       struct remote_attr *ret)
@@ -141,7 +126,7 @@ static int fetch_exactly(struct helper *h, const char *path, const struct remote
     if (r == 0 && !remote_attr_same(expect, &attr))
         r = -ESTALE;
     if (r == 0)
-        r = write_full(fd, buf_str(&data), data.len, off);
+        r = io_pwrite(fd, buf_str(&data), data.len, off);
     if (r == 0)
         *ret_len = data.len;
     buf_done(&data);

@@ -1,5 +1,7 @@
 #include "remote/mem_data.h"
 
+#include "util/io.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -58,22 +60,6 @@ static int add_chunk(struct mem_data *d, uint64_t index, const unsigned char *p,
     return 0;
 }
 
-static int read_full(int fd, unsigned char *p, size_t n, uint64_t off)
-{
-    while (n > 0) {
-        const ssize_t got = pread(fd, p, n, (off_t)off);
-
-        if (got < 0)
-            return -errno;
-        if (got == 0)
-            return -EIO;
-        p += got;
-        n -= (size_t)got;
-        off += (uint64_t)got;
-    }
-    return 0;
-}
-
 int mem_data_load(struct mem_data *d, int fd, uint64_t size)
 {
     struct mem_data fresh = {.size = size};
@@ -83,7 +69,7 @@ int mem_data_load(struct mem_data *d, int fd, uint64_t size)
     for (uint64_t off = 0; r == 0 && off < size; off += MEM_CHUNK) {
         const size_t n = size - off < MEM_CHUNK ? (size_t)(size - off) : MEM_CHUNK;
 
-        r = read_full(fd, p, n, off);
+        r = io_pread(fd, p, n, off);
         if (r == 0)
             r = add_chunk(&fresh, off / MEM_CHUNK, p, n);
     }
@@ -94,20 +80,6 @@ int mem_data_load(struct mem_data *d, int fd, uint64_t size)
     }
     mem_data_done(d);
     *d = fresh;
-    return 0;
-}
-
-static int write_full(int fd, const unsigned char *p, size_t n, uint64_t off)
-{
-    while (n > 0) {
-        const ssize_t put = pwrite(fd, p, n, (off_t)off);
-
-        if (put < 0)
-            return -errno;
-        p += put;
-        n -= (size_t)put;
-        off += (uint64_t)put;
-    }
     return 0;
 }
 
@@ -128,7 +100,7 @@ int mem_data_store(const struct mem_data *d, uint64_t off, uint64_t len, int fd,
         struct mem_chunk *c;
 
         HASH_FIND(hh, d->chunks, &index, sizeof(index), c);
-        r = write_full(fd, (c ? c->bytes : zeros) + skip, n, off);
+        r = io_pwrite(fd, (c ? c->bytes : zeros) + skip, n, off);
         if (r < 0)
             return r;
         off += n;

@@ -3,6 +3,7 @@
 #include "remote/record.h"
 #include "util/base64.h"
 #include "util/clock.h"
+#include "util/io.h"
 #include "util/path.h"
 
 #include <daytona/client.h>
@@ -16,27 +17,9 @@
 
 /* ---- fetch ---- */
 
-int plain_write_full(int fd, const void *p, size_t n, uint64_t off)
-{
-    const char *s = p;
-
-    while (n > 0) {
-        const ssize_t put = pwrite(fd, s, n, (off_t)off);
-
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return -errno;
-        s += put;
-        n -= (size_t)put;
-        off += (uint64_t)put;
-    }
-    return 0;
-}
-
 static int sink_to_fd(void *arg, uint64_t off, const void *p, size_t n)
 {
-    return plain_write_full(*(const int *)arg, p, n, off);
+    return io_pwrite(*(const int *)arg, p, n, off);
 }
 
 /* Floor: a time before 1970 is still in the second that contains it. */
@@ -122,7 +105,7 @@ static int fetch_piece(struct plain *p, const char *path, const struct remote_at
     if (r == 0 && answer.part[1].len > len)
         r = -EPROTO;
     if (r == 0)
-        r = plain_write_full(fd, buf_str(&answer.part[1]), answer.part[1].len, off);
+        r = io_pwrite(fd, buf_str(&answer.part[1]), answer.part[1].len, off);
     if (r == 0)
         *ret_len = answer.part[1].len;
     shcmd_answer_done(&answer);
@@ -324,19 +307,8 @@ static int put_by_upload(struct plain *p, const char *path, const char *temp,
 static int read_content(const struct remote_put *put, struct buf *out)
 {
     char *bytes = malloc(put->size + 1);
-    size_t have = 0;
-    int r = bytes ? 0 : -ENOMEM;
+    int r = bytes ? io_pread(put->fd, bytes, put->size, 0) : -ENOMEM;
 
-    while (r == 0 && have < put->size) {
-        const ssize_t got = pread(put->fd, bytes + have, put->size - have, (off_t)have);
-
-        if (got < 0)
-            r = errno == EINTR ? 0 : -errno;
-        else if (got == 0)
-            r = -EIO;
-        else
-            have += (size_t)got;
-    }
     if (r == 0)
         r = base64_encode(out, bytes, put->size);
     free(bytes);

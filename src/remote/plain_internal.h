@@ -125,7 +125,6 @@ int plain_download(struct remote *r, const char *path, const struct remote_attr 
 int plain_put(struct remote *r, const char *path, const struct remote_put *put,
               struct remote_attr *ret);
 
-int plain_write_full(int fd, const void *p, size_t n, uint64_t off);
 bool plain_is_utf8(const char *s);
 bool plain_is_kernel_file(const char *path);
 

@@ -1,6 +1,7 @@
 /* Several files in one request: bulk-download. */
 #include "remote/plain_internal.h"
 
+#include "util/io.h"
 #include "util/path.h"
 
 #include <daytona/client.h>
@@ -62,7 +63,7 @@ static int take_data(void *arg, size_t i, uint64_t off, const void *p, size_t n)
         settle(f, i, -ESTALE);
         return 0;
     }
-    r = plain_write_full(w->fd, p, n, off);
+    r = io_pwrite(w->fd, p, n, off);
     if (r < 0)
         settle(f, i, r);
     f->got = off + n;

@@ -5,6 +5,7 @@
 
 #include "server/tree.h"
 
+#include "util/io.h"
 #include "util/path.h"
 
 #include <dirent.h>
@@ -63,18 +64,9 @@ static int copy_file(struct request *rq, const char *from, const char *to, mode_
 
         if (n == 0)
             break;
-        for (ssize_t off = 0; n > 0 && off < n;) {
-            const ssize_t w = write(out, block + off, (size_t)(n - off));
-
-            if (w < 0 && errno == EINTR)
-                continue;
-            if (w < 0) {
-                r = -errno;
-                break;
-            }
-            off += w;
-        }
-        if (n < 0 && errno != EINTR)
+        if (n > 0)
+            r = io_write(out, block, (size_t)n);
+        else if (errno != EINTR)
             r = -errno;
     }
     close(in);

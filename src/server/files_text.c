@@ -1,6 +1,7 @@
 /* files_text.c - find, search and replace. Links are not followed; nothing waits on a pipe. */
 #include "server/server_internal.h"
 
+#include "util/io.h"
 #include "util/path.h"
 #include "wire/file.h"
 
@@ -285,20 +286,7 @@ static int read_whole(struct request *rq, const char *path, struct buf *out)
     fd = view_open(rq, path, O_RDONLY | O_NONBLOCK, 0);
     if (fd < 0)
         return fd;
-    while (r == 0) {
-        ssize_t n;
-
-        r = buf_reserve(out, 64 << 10);
-        if (r < 0)
-            break;
-        n = read(fd, out->data + out->len, 64 << 10);
-        if (n == 0)
-            break;
-        if (n < 0)
-            r = -errno;
-        else
-            out->len += (size_t)n;
-    }
+    r = io_read_rest(fd, out);
     close(fd);
     return r;
 }
@@ -319,18 +307,12 @@ static int substitute(const struct buf *in, const char *pattern, const char *wit
 
 static int write_whole(struct request *rq, const char *path, const struct buf *text)
 {
-    int fd, r = 0;
+    int fd, r;
 
     fd = view_open(rq, path, O_WRONLY | O_TRUNC | O_NONBLOCK, 0);
     if (fd < 0)
         return fd;
-    for (size_t off = 0; r == 0 && off < text->len;) {
-        const ssize_t n = write(fd, text->data + off, text->len - off);
-
-        if (n < 0 && errno != EINTR)
-            r = -errno;
-        off += n > 0 ? (size_t)n : 0;
-    }
+    r = io_write(fd, text->data, text->len);
     close(fd);
     return r;
 }

@@ -5,6 +5,7 @@
 
 #include "util/clock.h"
 #include "util/errtext.h"
+#include "util/io.h"
 #include "util/lock.h"
 
 #include <errno.h>
@@ -267,17 +268,9 @@ static int make_spec(const struct jail_job *job, struct jail_request *rq)
         r = -errno;
         goto out;
     }
-    for (size_t off = 0; off < b.len;) {
-        const ssize_t n = write(fd, b.data + off, b.len - off);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            r = n < 0 ? -errno : -EIO;
-            goto out;
-        }
-        off += (size_t)n;
-    }
+    r = io_write(fd, b.data, b.len);
+    if (r < 0)
+        goto out;
     rq->bytes = b.len;
 out:
     buf_done(&b);

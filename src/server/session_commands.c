@@ -4,6 +4,7 @@
 #include "server/server_internal.h"
 
 #include "util/clock.h"
+#include "util/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,21 +19,14 @@ enum { INPUT_WAIT_MS = 10000 };
 
 static int write_script(struct session *s, const struct command *c)
 {
-    const size_t len = strlen(c->text);
-    int fd, r = 0;
+    int fd, r;
 
     fd = openat(s->scripts, c->id, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    for (size_t off = 0; r == 0 && off < len;) {
-        const ssize_t n = write(fd, c->text + off, len - off);
-
-        if (n < 0 && errno != EINTR)
-            r = -errno;
-        off += n > 0 ? (size_t)n : 0;
-    }
-    if (r == 0 && write(fd, "\n", 1) != 1)
-        r = -EIO;
+    r = io_write(fd, c->text, strlen(c->text));
+    if (r == 0)
+        r = io_write(fd, "\n", 1);
     close(fd);
     return r;
 }

@@ -6,6 +6,7 @@
 #include "server/wsock.h"
 
 #include "util/clock.h"
+#include "util/io.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -117,15 +118,10 @@ int session_log_read(struct session *s, const struct command *c, struct buf *out
         r = -errno;
     if (r == 0)
         r = buf_reserve(out, (size_t)st.st_size);
-    while (r == 0 && out->len < (size_t)st.st_size) {
-        const ssize_t n =
-            pread(fd, out->data + out->len, (size_t)st.st_size - out->len, (off_t)out->len);
-
-        if (n <= 0)
-            r = n < 0 && errno == EINTR ? 0 : -EIO;
-        else
-            out->len += (size_t)n;
-    }
+    if (r == 0)
+        r = io_pread(fd, out->data, (size_t)st.st_size, 0);
+    if (r == 0)
+        out->len = (size_t)st.st_size;
     if (out->data)
         out->data[out->len] = '\0';
     close(fd);

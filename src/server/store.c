@@ -5,6 +5,7 @@
 #include "util/array.h"
 #include "util/clock.h"
 #include "util/errtext.h"
+#include "util/io.h"
 #include "util/path.h"
 
 #include <errno.h>
@@ -134,16 +135,8 @@ static int write_file(const char *path, const struct buf *text)
         r = -errno;
         goto out;
     }
-    for (size_t off = 0; off < text->len;) {
-        const ssize_t n = write(fd, text->data + off, text->len - off);
-
-        if (n < 0 && errno != EINTR) {
-            r = -errno;
-            goto out;
-        }
-        off += n > 0 ? (size_t)n : 0;
-    }
-    if (rename(tmp, path) < 0)
+    r = io_write(fd, text->data, text->len);
+    if (r == 0 && rename(tmp, path) < 0)
         r = -errno;
 out:
     if (fd >= 0)
@@ -222,27 +215,12 @@ static int load_one(void *arg, const cJSON *element)
 
 static int read_file(const char *path, struct buf *out)
 {
-    int fd, r = 0;
+    int fd, r;
 
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    while (r == 0) {
-        ssize_t n;
-
-        r = buf_reserve(out, 4096);
-        if (r < 0)
-            break;
-        n = read(fd, out->data + out->len, 4096);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            r = n < 0 ? -errno : 0;
-            break;
-        }
-        out->len += (size_t)n;
-        out->data[out->len] = '\0';
-    }
+    r = io_read_rest(fd, out);
     close(fd);
     return r;
 }

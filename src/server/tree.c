@@ -1,6 +1,7 @@
 /* tree.c - the names in a directory, and the end of a tree. */
 #include "server/tree.h"
 
+#include "util/io.h"
 #include "util/path.h"
 
 #include <errno.h>
@@ -82,18 +83,15 @@ static int copy_bytes(int in, int out)
     for (;;) { /* another file system */
         char block[64 << 10];
         const ssize_t n = read(in, block, sizeof(block));
+        int r;
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             return n < 0 ? -errno : 0;
-        for (ssize_t off = 0; off < n;) {
-            const ssize_t w = write(out, block + off, (size_t)(n - off));
-
-            if (w < 0 && errno != EINTR)
-                return -errno;
-            off += w > 0 ? w : 0;
-        }
+        r = io_write(out, block, (size_t)n);
+        if (r < 0)
+            return r;
     }
 }
 

@@ -6,6 +6,7 @@
  */
 #include "server/server_internal.h"
 
+#include "util/io.h"
 #include "util/path.h"
 #include "wire/file.h"
 
@@ -38,21 +39,6 @@ struct upload {
     uint64_t bytes;
     struct wire_uploaded done;
 };
-
-static int write_all(int fd, const char *p, size_t n)
-{
-    while (n > 0) {
-        const ssize_t w = write(fd, p, n);
-
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w < 0)
-            return -errno;
-        p += w;
-        n -= (size_t)w;
-    }
-    return 0;
-}
 
 static int open_temp(const struct server *s)
 {
@@ -109,7 +95,7 @@ static enum MHD_Result take_single(void *arg, enum MHD_ValueKind kind, const cha
         return MHD_YES; /* other fields are nobody's */
     u->has_file = true;
     if (u->err == 0 && n > 0)
-        u->err = write_all(u->fd, data, n);
+        u->err = io_write(u->fd, data, n);
     return MHD_YES;
 }
 
@@ -148,7 +134,7 @@ void upload_feed(struct request *rq, const char *p, size_t n)
         return;
     if (!u->pp) {
         if (u->err == 0)
-            u->err = write_all(u->fd, p, n);
+            u->err = io_write(u->fd, p, n);
     } else if (MHD_post_process(u->pp, p, n) != MHD_YES) {
         u->bad = true;
     }
@@ -209,7 +195,7 @@ static int copy_into(struct request *rq, int from, const char *path)
             break;
         }
         off += n;
-        r = write_all(to, block, (size_t)n);
+        r = io_write(to, block, (size_t)n);
     }
     if (close(to) < 0 && r == 0)
         r = -errno;
@@ -411,7 +397,7 @@ static enum MHD_Result take_bulk(void *arg, enum MHD_ValueKind kind, const char 
     }
     if (u->failed)
         return MHD_YES;
-    r = write_all(u->fd, data, n);
+    r = io_write(u->fd, data, n);
     if (r < 0) {
         note_error(u, "%s: write: write %s: %s", buf_str(&u->path), buf_str(&u->path),
                    go_text(r, text));

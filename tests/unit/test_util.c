@@ -5,6 +5,7 @@
 #include "util/cancel.h"
 #include "util/clock.h"
 #include "util/errtext.h"
+#include "util/io.h"
 #include "util/path.h"
 #include "util/units.h"
 #include "util/words.h"
@@ -13,6 +14,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 TEST(buf_refuses_to_pass_its_ceiling_and_keeps_what_it_has)
 {
@@ -263,6 +265,59 @@ TEST(a_cancel_ends_the_waits_of_all_threads_that_it_is_bound_to)
     cancel_unref(c);
 }
 
+enum { MUCH = 1 << 20 }; /* more than a pipe holds */
+
+static void *read_pipe(void *arg)
+{
+    static struct buf got;
+    const int *fd = arg;
+
+    buf_init(&got, MUCH);
+    assert_return_code(io_read_rest(*fd, &got), 0);
+    return &got;
+}
+
+TEST(io_moves_all_bytes_or_says_why_not)
+{
+    char path[] = "/tmp/io-XXXXXX", *bytes = malloc(MUCH), *back = malloc(MUCH);
+    struct buf small = BUF_INIT(10);
+    struct buf *got;
+    pthread_t reader;
+    int fds[2], fd;
+
+    assert_non_null(bytes);
+    assert_non_null(back);
+    for (size_t i = 0; i < MUCH; i++)
+        bytes[i] = (char)(i * 7 + i / 4096);
+
+    assert_return_code(pipe(fds), errno);
+    assert_int_equal(pthread_create(&reader, NULL, read_pipe, &fds[0]), 0);
+    assert_return_code(io_write(fds[1], bytes, MUCH), 0);
+    close(fds[1]);
+    assert_int_equal(pthread_join(reader, (void **)&got), 0);
+    close(fds[0]);
+    assert_int_equal(got->len, MUCH);
+    assert_memory_equal(got->data, bytes, MUCH);
+    buf_done(got);
+
+    fd = mkstemp(path);
+    assert_return_code(fd, errno);
+    unlink(path);
+    assert_return_code(io_pwrite(fd, bytes, MUCH, 100), 0);
+    assert_return_code(io_pread(fd, back, MUCH, 100), 0);
+    assert_memory_equal(back, bytes, MUCH);
+    assert_int_equal(io_pread(fd, back, MUCH, 101), -EBADMSG);
+    assert_int_equal(io_read_rest(fd, &small), -EFBIG);
+    close(fd);
+    assert_int_equal(io_write(fd, bytes, 1), -EBADF);
+    assert_int_equal(io_pwrite(fd, bytes, 1, 0), -EBADF);
+    assert_int_equal(io_pread(fd, back, 1, 0), -EBADF);
+    assert_int_equal(io_read_rest(fd, &small), -EBADF);
+    buf_done(&small);
+    free(bytes);
+    free(back);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +327,7 @@ int main(void)
         cmocka_unit_test(paths_resolve_without_a_file_system),
         cmocka_unit_test(names_that_are_not_one_component_are_refused),
         cmocka_unit_test(units_are_read_and_printed),
+        cmocka_unit_test(io_moves_all_bytes_or_says_why_not),
         cmocka_unit_test(words_split_as_sh_does),
         cmocka_unit_test(a_slip_of_the_pen_gets_a_suggestion),
         cmocka_unit_test(errno_is_found_at_the_end_of_a_message),
