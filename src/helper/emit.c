@@ -3,6 +3,7 @@
 #include "helper/mounts.h"
 #include "util/base64.h"
 #include "util/clock.h"
+#include "util/io.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,23 +12,9 @@
 enum {
     RAW_FLUSH = 48 << 10,     /* a multiple of 3 */
     ENTRIES_FLUSH = 48 << 10, /* with one more entry still below PROTO_BODY_MAX */
+    RAW_HELD = 3 << 20,
     RAW_MAX = 4 << 20,
 };
-
-static int write_all(const char *p, size_t n)
-{
-    while (n > 0) {
-        const ssize_t w = write(STDOUT_FILENO, p, n);
-
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w < 0)
-            return -errno;
-        p += w;
-        n -= (size_t)w;
-    }
-    return 0;
-}
 
 /* Encodes and writes the first n raw bytes. */
 static void flush(struct emit *e, size_t n)
@@ -36,7 +23,7 @@ static void flush(struct emit *e, size_t n)
     int r = base64_encode(&text, buf_str(&e->raw), n);
 
     if (r == 0)
-        r = write_all(buf_str(&text), text.len);
+        r = io_write(STDOUT_FILENO, buf_str(&text), text.len);
     buf_done(&text);
     buf_consume(&e->raw, n);
     e->err = r;
@@ -45,9 +32,9 @@ static void flush(struct emit *e, size_t n)
 int emit_open(struct emit *e, const char *token)
 {
     *e = (struct emit){.token = token, .raw = BUF_INIT(RAW_MAX), .entries = BUF_INIT(RAW_MAX)};
-    e->err = write_all(token, strlen(token));
+    e->err = io_write(STDOUT_FILENO, token, strlen(token));
     if (e->err == 0)
-        e->err = write_all(":", 1);
+        e->err = io_write(STDOUT_FILENO, ":", 1);
     return e->err;
 }
 
@@ -61,9 +48,10 @@ void emit_raw(struct emit *e, int r)
 {
     if (e->err == 0)
         e->err = r;
-    if (e->err == 0 && e->raw.len >= RAW_FLUSH) {
+    if (e->err == 0 && e->raw.len >= (e->held ? RAW_HELD : RAW_FLUSH)) {
         const size_t n = e->raw.len - e->raw.len % 3;
 
+        e->held = false;
         e->sent += n;
         flush(e, n);
     }
@@ -93,6 +81,30 @@ void emit_entries_end(struct emit *e)
     buf_truncate(&e->entries, 0);
 }
 
+void emit_hold(struct emit *e)
+{
+    emit_raw(e, 0);
+    e->held = true;
+    e->held_at = emit_room(e)->len;
+    e->held_count = e->count;
+}
+
+bool emit_take_back(struct emit *e)
+{
+    if (!e->held || e->err < 0)
+        return false;
+    buf_truncate(&e->raw, e->held_at);
+    buf_truncate(&e->entries, 0);
+    e->count = e->held_count;
+    return true;
+}
+
+void emit_release(struct emit *e)
+{
+    e->held = false;
+    emit_raw(e, 0);
+}
+
 int emit_close(struct emit *e, int err, bool more)
 {
     const struct proto_end end = {.err = (uint64_t)-err, .more = more, .entries = e->count};
@@ -101,11 +113,11 @@ int emit_close(struct emit *e, int err, bool more)
     if (e->err == 0)
         flush(e, e->raw.len);
     if (e->err == 0)
-        e->err = write_all(":", 1);
+        e->err = io_write(STDOUT_FILENO, ":", 1);
     if (e->err == 0)
-        e->err = write_all(e->token, strlen(e->token));
+        e->err = io_write(STDOUT_FILENO, e->token, strlen(e->token));
     if (e->err == 0)
-        e->err = write_all("\n", 1);
+        e->err = io_write(STDOUT_FILENO, "\n", 1);
     buf_done(&e->raw);
     buf_done(&e->entries);
     return e->err;

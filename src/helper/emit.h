@@ -14,7 +14,10 @@ struct emit {
     uint64_t sent;      /* bytes of frames so far, raw included */
     uint64_t count;     /* entries so far */
     int err;            /* the first failure, -errno: nothing more is written after it */
-    bool unfinished;    /* a job that was asked about still runs: what follows is not run */
+    bool held;          /* what came since then is still in raw and entries */
+    size_t held_at;     /* in raw */
+    uint64_t held_count;
+    bool unfinished; /* a job that was asked about still runs: what follows is not run */
 };
 
 int emit_open(struct emit *e, const char *token); /* writes the first token */
@@ -27,6 +30,14 @@ void emit_raw(struct emit *e, int r);  /* says how that went */
 void emit_entry(struct emit *e, const struct proto_entry *entry); /* gathered into frames */
 void emit_entries_end(struct emit *e);                            /* before another kind follows */
 int emit_close(struct emit *e, int err, bool more); /* PROTO_END, the last token; 0 or -errno */
+
+/*
+ * What follows is kept back until emit_release, or until it is more than memory is there for; and
+ * emit_take_back forgets it: false if some of it has gone out.
+ */
+void emit_hold(struct emit *e);
+bool emit_take_back(struct emit *e);
+void emit_release(struct emit *e);
 
 /* attr as an entry; the name and target stay borrowed. */
 struct proto_entry emit_entry_of(const struct look *attr, const char *name, const char *target);

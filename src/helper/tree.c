@@ -21,6 +21,7 @@
 enum {
     ENTRIES_MAX = 2000000,
     QUEUE_MAX = 1000000,
+    LOOKS_MAX = 4,      /* at a directory that changes while it is listed */
     WATCHES_MAX = 8192, /* directories watched while waiting; with more, they are polled */
 };
 
@@ -130,49 +131,6 @@ static int list_entry(void *arg, const char *name, const struct look *attr, cons
     return l->queue && S_ISDIR(attr->st.st_mode) ? queue_push(l->queue, l->path, name) : 0;
 }
 
-int verb_tree(struct emit *e, const struct proto_request *req, bool *ret_more)
-{
-    const uint64_t entries = limit(req->max_entries, ENTRIES_MAX);
-    const uint64_t bytes = limit(req->max_bytes, bytes_max);
-    struct queue queue = {0};
-    int root = walk_root(req->root), r = root < 0 ? root : 0;
-
-    if (r == 0)
-        start_emit(e, root);
-    for (size_t i = 0; r == 0 && i < req->path_count; i++)
-        r = queue_push(&queue, req->paths[i], "");
-    while (r == 0 && queue.head < queue.count) {
-        char *path = queue.paths[queue.head];
-        struct listing l = {.e = e, .queue = &queue, .path = path, .max_len = UINT64_MAX};
-        struct look self;
-        int dir;
-
-        if (e->count > 0 && (e->count >= entries || answer_len(e) >= bytes)) {
-            *ret_more = true; /* a directory listed is listed whole: the asker knows what is left */
-            break;
-        }
-        queue.head++;
-        dir = open_dir(e, root, path, &self);
-        if (dir >= 0) {
-            emit_dir(e, path, PROTO_DIR_WHOLE, &self);
-            r = walk_list(dir, list_entry, &l);
-            if (r < 0 && r != -ENOMEM && r != -E2BIG && e->err == 0) {
-                emit_failed_dir(e, path, r); /* the latter word counts; the others go on */
-                r = 0;
-            }
-        }
-        free(path);
-    }
-    queue_done(&queue);
-    if (r == 0)
-        (void)emit_space(e, root); /* an extra: find and grep ask for it whenever they begin */
-    if (root >= 0)
-        close(root);
-    return r;
-}
-
-/* ---- changes ---- */
-
 struct difference {
     struct emit *e;
     const char *path;
@@ -196,28 +154,87 @@ static int list_changed(void *arg, const char *name, const struct look *attr, co
     return d->e->err < 0 ? d->e->err : answer_len(d->e) > d->max_len ? -E2BIG : 0;
 }
 
-static int scan_dir(struct emit *e, int root, const char *path, int64_t since_ns, uint64_t max_len)
+/*
+ * Entries of a directory that changed since then, or all of them where its own ctime says so or
+ * cannot tell. The directories among all of them are put into the queue, if there is one.
+ */
+static int scan_once(struct emit *e, int root, const char *path, int64_t since_ns, uint64_t max_len,
+                     struct queue *queue, bool *ret_went)
 {
     struct difference d = {.e = e, .path = path, .since_ns = since_ns, .max_len = max_len};
-    struct listing whole = {.e = e, .path = path, .max_len = max_len};
+    struct listing whole = {.e = e, .queue = queue, .path = path, .max_len = max_len};
     struct look self;
     const int dir = open_dir(e, root, path, &self);
     int r;
 
+    *ret_went = false;
     if (dir < 0)
         return 0;
     d.self = &self;
     if (timespec_to_ns(self.st.st_ctim) >= since_ns || !walk_ctime_tells(dir)) {
         emit_dir(e, path, PROTO_DIR_WHOLE, &self);
-        r = walk_list(dir, list_entry, &whole);
+        r = walk_list(dir, list_entry, &whole, ret_went);
     } else {
-        r = walk_list(dir, list_changed, &d);
+        r = walk_list(dir, list_changed, &d, ret_went);
     }
     if (r == 0 || r == -ENOMEM || r == -E2BIG || e->err < 0)
         return r;
-    emit_failed_dir(e, path, r);
+    emit_failed_dir(e, path, r); /* the latter word counts; the others go on */
     return 0;
 }
+
+/* As it was at one moment, if it lets us: what was renamed meanwhile could be missing altogether.
+ */
+static int scan_dir(struct emit *e, int root, const char *path, int64_t since_ns, uint64_t max_len,
+                    struct queue *queue)
+{
+    const size_t queued = queue ? queue->count : 0;
+    bool went;
+    int r;
+
+    for (int looks = 1;; looks++) {
+        emit_hold(e);
+        r = scan_once(e, root, path, since_ns, max_len, queue, &went);
+        if (r != 0 || !went || looks == LOOKS_MAX || !emit_take_back(e))
+            break;
+        while (queue && queue->count > queued)
+            free(queue->paths[--queue->count]);
+    }
+    emit_release(e);
+    return r;
+}
+
+int verb_tree(struct emit *e, const struct proto_request *req, bool *ret_more)
+{
+    const uint64_t entries = limit(req->max_entries, ENTRIES_MAX);
+    const uint64_t bytes = limit(req->max_bytes, bytes_max);
+    struct queue queue = {0};
+    int root = walk_root(req->root), r = root < 0 ? root : 0;
+
+    if (r == 0)
+        start_emit(e, root);
+    for (size_t i = 0; r == 0 && i < req->path_count; i++)
+        r = queue_push(&queue, req->paths[i], "");
+    while (r == 0 && queue.head < queue.count) {
+        char *path = queue.paths[queue.head];
+
+        if (e->count > 0 && (e->count >= entries || answer_len(e) >= bytes)) {
+            *ret_more = true; /* a directory listed is listed whole: the asker knows what is left */
+            break;
+        }
+        queue.head++;
+        r = scan_dir(e, root, path, INT64_MIN, UINT64_MAX, &queue);
+        free(path);
+    }
+    queue_done(&queue);
+    if (r == 0)
+        (void)emit_space(e, root); /* an extra: find and grep ask for it whenever they begin */
+    if (root >= 0)
+        close(root);
+    return r;
+}
+
+/* ---- changes ---- */
 
 /* One look at everything. What it emits is what changed. */
 static int scan(struct emit *e, int root, const struct proto_request *req)
@@ -228,7 +245,7 @@ static int scan(struct emit *e, int root, const struct proto_request *req)
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < req->path_count; i++)
-        r = scan_dir(e, root, req->paths[i], since_ns, max_len);
+        r = scan_dir(e, root, req->paths[i], since_ns, max_len, NULL);
     return r;
 }
 

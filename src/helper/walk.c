@@ -155,13 +155,14 @@ int walk_stat(int root, const char *path, struct look *ret, char **ret_target)
     return r;
 }
 
-int walk_list(int dir, walk_each each, void *arg)
+int walk_list(int dir, walk_each each, void *arg, bool *ret_went)
 {
     DIR *d = fdopendir(dir);
     char link[PATH_MAX];
     struct dirent *entry;
     int r = 0;
 
+    *ret_went = false;
     if (!d) {
         r = -errno;
         close(dir);
@@ -173,12 +174,17 @@ int walk_list(int dir, walk_each each, void *arg)
 
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        if (look_at(dirfd(d), entry->d_name, &attr) < 0)
+        walk_step(dirfd(d));
+        if (look_at(dirfd(d), entry->d_name, &attr) < 0) {
+            *ret_went = true;
             continue;
+        }
         if (S_ISLNK(attr.st.st_mode)) {
             target = read_target(dirfd(d), entry->d_name, link, sizeof(link));
-            if (!target)
+            if (!target) {
+                *ret_went = true;
                 continue;
+            }
         }
         r = each(arg, entry->d_name, &attr, target);
     }

@@ -27,10 +27,20 @@ int walk_stat(int root, const char *path, struct look *ret, char **ret_target);
 
 /*
  * Calls each for every name in dir with its lstat and, for a link, its target; what vanishes
- * meanwhile is left out. Stops at the first nonzero of each and returns it. Takes dir over.
+ * meanwhile is left out, and *ret_went says so: a name that came in its place may be missing too.
+ * Stops at the first nonzero of each and returns it. Takes dir over.
  */
 typedef int (*walk_each)(void *arg, const char *name, const struct look *attr, const char *target);
-int walk_list(int dir, walk_each each, void *arg);
+int walk_list(int dir, walk_each each, void *arg, bool *ret_went);
+
+/* What the test build does between reading a name and looking at it. Nothing in the real one. */
+#ifdef HELPER_STEPS
+void walk_step(int dir);
+#else
+static inline void walk_step(int dir)
+{
+}
+#endif
 
 /* True where a change of the content of a directory, or of a file, moves its ctime. */
 bool walk_ctime_tells(int dir);

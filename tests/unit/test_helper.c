@@ -551,6 +551,51 @@ TEST(a_walk_over_what_changes_meanwhile_shows_what_stays)
     waitpid(child, NULL, 0);
 }
 
+/* What is renamed while its directory is listed has been there under one name or the other. */
+TEST(a_name_that_changes_while_its_directory_is_listed_is_not_lost)
+{
+    static const enum proto_verb verbs[] = {PROTO_VERB_TREE, PROTO_VERB_CHANGES};
+
+    setenv("HELPER_MOVES", "2", 1);
+    helper = HELPER_STEPS_PROGRAM;
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+        struct proto_request req = about(verbs[i], whole, 1);
+        struct answer a;
+
+        mkdir("sub", 0755);
+        write_file("moves0", "");
+        a = ask(&req);
+        assert_null(find(&a, "moves0", false));
+        assert_non_null(find(&a, "moves2", false));
+        assert_int_equal(a.end.entries, 2);
+        assert_true(find(&a, "", true)->whole);
+        answer_done(&a);
+        unlink("moves2");
+    }
+    unsetenv("HELPER_MOVES");
+    helper = HELPER_PROGRAM;
+}
+
+/* One that goes on changing is listed as far as it can be. */
+TEST(a_directory_that_never_rests_is_listed_all_the_same)
+{
+    struct proto_request req = about(PROTO_VERB_TREE, whole, 1);
+    struct answer a;
+
+    mkdir("sub", 0755);
+    write_file("sub/stays", "");
+    write_file("moves0", "");
+    setenv("HELPER_MOVES", "1000", 1);
+    helper = HELPER_STEPS_PROGRAM;
+    a = ask(&req);
+    helper = HELPER_PROGRAM;
+    unsetenv("HELPER_MOVES");
+    assert_int_equal(a.end.err, 0);
+    assert_non_null(find(&a, "sub", false));
+    assert_non_null(find(&a, "sub/stays", false));
+    answer_done(&a);
+}
+
 TEST(files_are_read_but_not_links_or_special_ones)
 {
     static char data[200000];
@@ -763,6 +808,8 @@ int main(void)
         ROOTED(what_is_mounted_below_the_root_makes_another_start),
         ROOTED(on_other_file_systems_directories_are_listed_in_full),
         ROOTED(a_walk_over_what_changes_meanwhile_shows_what_stays),
+        ROOTED(a_name_that_changes_while_its_directory_is_listed_is_not_lost),
+        ROOTED(a_directory_that_never_rests_is_listed_all_the_same),
         ROOTED(files_are_read_but_not_links_or_special_ones),
         ROOTED(stat_tells_what_is_there_links_included),
         ROOTED(a_later_file_with_the_same_inode_number_is_born_later),
