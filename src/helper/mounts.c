@@ -167,14 +167,15 @@ static const struct device *find_device(dev_t number)
 static void add_device(char *text)
 {
     struct line line;
-    char *end;
+    const char *p;
     unsigned major, minor;
     uint32_t index;
 
     if (!take_line(text, &line) || devices.count == DEVICES_MAX)
         return;
-    major = (unsigned)strtoul(line.device, &end, 10);
-    minor = *end == ':' ? (unsigned)strtoul(end + 1, NULL, 10) : 0;
+    p = line.device;
+    major = (unsigned)text_number(&p, 10);
+    minor = *p++ == ':' ? (unsigned)text_number(&p, 10) : 0;
     if (find_device(makedev(major, minor)))
         return; /* the first place counts: the others are other ways to it */
     index = add_text(add_text(0, line.type), line.at);

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -24,6 +25,7 @@
 
 enum {
     CLOSE_RANGE_NUMBER = 436, /* the C library may be older than the kernel */
+    FDS_MAX = 65536,
     LAST_SIGNAL = 64,
     CHUNK = 64 << 10,
     LOOK_MS = 20,  /* where nothing tells of output */
@@ -320,9 +322,10 @@ static void settle(int spool, int job, int alive, int done)
     for (int i = FD_SPOOL; i < FD_FREE; i++)
         (void)dup3(high[i], i, O_CLOEXEC);
     if (syscall(CLOSE_RANGE_NUMBER, FD_FREE, ~0U, 0) < 0) {
-        const long most = sysconf(_SC_OPEN_MAX);
+        struct rlimit most = {.rlim_cur = FDS_MAX};
 
-        for (int fd = FD_FREE; fd < (most > 0 && most < 65536 ? most : 65536); fd++)
+        (void)getrlimit(RLIMIT_NOFILE, &most);
+        for (int fd = FD_FREE; fd < FDS_MAX && (rlim_t)fd < most.rlim_cur; fd++)
             close(fd);
     }
 }

@@ -422,11 +422,12 @@ struct job_taken job_taken_get(int job)
 {
     struct buf text = BUF_INIT(64);
     struct job_taken t = {0};
-    char *end;
+    const char *p;
 
     if (get_file(job, "taken", &text) == 0 && text.len > 0) {
-        t.bytes = strtoull(buf_str(&text), &end, 10);
-        t.closed = strtoul(end, NULL, 10) != 0;
+        p = buf_str(&text);
+        t.bytes = text_number(&p, 10);
+        t.closed = text_number(&p, 10) != 0;
     }
     buf_done(&text);
     return t;

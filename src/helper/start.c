@@ -24,7 +24,7 @@ static void name_boot(int root, char *out, size_t size)
     for (int field = 3; p && field <= 22; field++)
         p = strchr(p + 1, ' ');
     if (p)
-        started = strtoull(p, NULL, 10);
+        started = text_number(&p, 10);
     text_make(out, size, "%s.%llu.%x", boot, started, root < 0 ? 0 : mounts_around(root));
 }
 

@@ -22,8 +22,11 @@ static uint64_t capabilities(void)
     const char *p;
 
     text_read("/proc/self/status", status, sizeof(status));
-    p = memmem(status, strlen(status), key, strlen(key)); /* it is linked anyway */
-    return p ? strtoull(p + strlen(key), NULL, 16) : 0;
+    p = memmem(status, strlen(status), key, strlen(key));
+    if (!p)
+        return 0;
+    p += strlen(key);
+    return text_number(&p, 16);
 }
 
 int verb_info(struct emit *e, const struct proto_request *req, bool *ret_more)

@@ -67,3 +67,15 @@ void text_read(const char *path, char *out, size_t size)
     if (fd >= 0)
         close(fd);
 }
+
+unsigned long long text_number(const char **p, unsigned base)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned long long v = 0;
+    const char *digit;
+
+    *p += strspn(*p, " \t");
+    for (; **p && (digit = strchr(digits, **p)) && (unsigned)(digit - digits) < base; (*p)++)
+        v = v * base + (unsigned)(digit - digits);
+    return v;
+}
