@@ -33,14 +33,14 @@ struct sending *batch_free(struct sending *s)
 
 /* ---- which object is meant ---- */
 
-/* How sure it must be that it is the one: what is only added to needs no version, nor does what
- * loses nothing. */
+/* How sure it must be that it is the one: what loses nothing needs no version. What is only added
+ * to is never compared, but its size says where to look for what may have been added already. */
 static enum remote_means strength(const struct op *op, enum journal_role role)
 {
     if (role == JOURNAL_AT2)
         return REMOTE_VERSION;
     if (op->writes)
-        return op->appends && !op->sized ? REMOTE_SAME : REMOTE_VERSION;
+        return REMOTE_VERSION;
     switch (op->first->kind) {
     case JOURNAL_SETATTR:
     case JOURNAL_LINK:

@@ -64,6 +64,8 @@ static int make_change(struct apply *a, const struct batch_change *c, struct bat
         *ret = (struct batch_result){.outcome = BATCH_POISONED, .err = -ECANCELED};
         return 0;
     }
+    if (doubt.stage == 0 && renewal_tell(a->renewal, a->record.settled, ret))
+        return 0;
     return kinds[c->kind](a, c, &doubt, ret);
 }
 
@@ -205,8 +207,11 @@ static int work(struct apply *a, bool begun)
         return -ENOMSG; /* to be sent in whole */
     if (r == -EBADMSG)
         return -EINVAL; /* what arrived is what was sent */
-    if (r == 0 && !record_finished(&a->record))
+    if (r == 0 && !record_finished(&a->record)) {
+        if (a->record.renew && !a->closing)
+            a->renewal = renewal_new(a);
         r = make_changes(a);
+    }
     return r == 0 && !(a->closing && !begun) ? end(a) : r;
 }
 
@@ -388,6 +393,7 @@ int verb_apply(struct emit *e, struct buf *raw, bool *ret_more)
     message_done(&a.message);
     record_done(&a.record);
     pathset_done(&a.failed);
+    (void)renewal_free(a.renewal);
     if (a.folder >= 0)
         close(a.folder);
     if (a.root >= 0)

@@ -126,9 +126,10 @@ struct apply {
     struct record record;
     struct message message;
     struct pathset failed;
-    int64_t until_ns; /* monotonic */
-    bool closing;     /* nothing new is begun */
-    bool synced;      /* something was asked to be on the disk */
+    struct renewal *renewal; /* owned; NULL: nothing is known to be made already */
+    int64_t until_ns;        /* monotonic */
+    bool closing;            /* nothing new is begun */
+    bool synced;             /* something was asked to be on the disk */
     uint64_t folder_dev;
     int64_t folder_born_ns;
     bool folder_is_apart; /* nothing can be renamed from it to where files are */
@@ -181,6 +182,7 @@ void place_done(struct place *p);
 /* Opens the directory and looks. A missing name is no error. */
 int place_open(struct apply *a, const char *path, struct place *ret);
 int place_look(struct place *p);
+bool place_has_target(const struct place *p, const char *target); /* a link that says that */
 /*
  * Opens it, and is it the object that is meant? 0 if so; 1: ret says what became of the change;
  * -errno: the batch stops. name: only the name is given or taken; of a file that has others nothing
@@ -215,13 +217,16 @@ int names_enter(struct apply *a, const char *path, const struct batch_object *at
 /* ino: what is to have the name; what somebody else put there since is not told as ours. 0: any. */
 int names_done(const struct batch_change *c, struct place *p, uint64_t ino,
                struct batch_result *ret);
-/* A batch whose record was lost: what is in the way may be what was to be made. */
-bool names_again(const struct apply *a, const struct batch_result *ret);
+/* Of a directory that was made just now: its mode and the rest. */
+int names_finish_dir(const struct batch_change *c, struct place *p, struct batch_result *ret);
 
-/* ---- apply_rename.c ---- */
+/* ---- apply_renew.c ---- */
 
-/* Two files with the same bytes. */
-bool places_are_equal(const struct place *from, const struct place *to);
+/* Of the batch at hand, whose record was lost. NULL: it cannot be known what was made of it. */
+struct renewal *renewal_new(struct apply *a);
+struct renewal *renewal_free(struct renewal *n); /* NULL */
+/* True: that change was made already, and ret says what it left. */
+bool renewal_tell(const struct renewal *n, uint64_t change, struct batch_result *ret);
 
 /* ---- apply_place.c ---- */
 
@@ -268,7 +273,7 @@ int temp_remove_decide(struct apply *a, struct place *p, const struct intent *do
 /* What p has is about to lose that name. 0, kept or not; 1: it is another one by now. */
 int keep_make(struct apply *a, const struct batch_change *c, struct place *p);
 void keep_tell(const struct apply *a, const struct batch_change *c, struct batch_result *ret);
-void keep_drop(const struct apply *a); /* all that the batch does not name */
+void keep_drop(const struct apply *a); /* all that the batch does not name, and temporary files */
 
 /* ---- apply_attr.c ---- */
 

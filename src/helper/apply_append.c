@@ -12,13 +12,6 @@
 
 enum { PART = 1 << 20, PAGE = 4096 };
 
-static uint64_t total_of(const struct batch_change *c)
-{
-    return c->piece_count > 0
-               ? c->pieces[c->piece_count - 1].off + c->pieces[c->piece_count - 1].len
-               : 0;
-}
-
 /* How much of the part at p stands in the file behind size. */
 static size_t find_part(int fd, uint64_t size, const char *p, size_t n)
 {
@@ -79,7 +72,7 @@ static int write_part(struct apply *a, const struct place *p, int fd, uint64_t o
 static int append_fd(struct apply *a, const struct batch_change *c, const struct place *p, int fd,
                      uint64_t off)
 {
-    const uint64_t total = total_of(c);
+    const uint64_t total = data_total(c);
     const size_t room = total < PART ? (size_t)total : PART;
     char *part = malloc(room + 1);
     int r = part ? 0 : -ENOMEM;
@@ -100,7 +93,7 @@ static int append_fd(struct apply *a, const struct batch_change *c, const struct
 static int find_begun(struct apply *a, const struct batch_change *c, int fd,
                       const struct intent *doubt, uint64_t *off)
 {
-    const uint64_t total = total_of(c);
+    const uint64_t total = data_total(c);
     const uint64_t left = total > doubt->off ? total - doubt->off : 0;
     const size_t n = left < PART ? (size_t)left : PART;
     char *part = malloc(n + 1);
@@ -134,21 +127,13 @@ static int finish(const struct batch_change *c, const struct place *p, int fd,
     return 0;
 }
 
-/* When nobody knows what became of it: does it stand where the file ended? */
-static bool was_appended(struct apply *a, const struct batch_change *c, const struct place *p)
+bool append_is_there(struct apply *a, const struct batch_change *c, int fd, uint64_t size)
 {
-    const struct intent then = {.old_size = c->at.size};
+    const uint64_t total = data_total(c);
+    const struct intent then = {.old_size = size - total};
     uint64_t off = 0;
-    bool was;
-    int fd;
 
-    if (c->at.means != BATCH_VERSION || !p->there || !S_ISREG(p->st.st_mode))
-        return false;
-    fd = openat(p->dir, p->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    was = fd >= 0 && find_begun(a, c, fd, &then, &off) == 0 && off >= total_of(c);
-    if (fd >= 0)
-        close(fd);
-    return was;
+    return size != BATCH_ALL && find_begun(a, c, fd, &then, &off) == 0 && off >= total;
 }
 
 static int append_to(struct apply *a, const struct batch_change *c, struct place *p,
@@ -206,10 +191,7 @@ int apply_append(struct apply *a, const struct batch_change *c, const struct int
     r = place_open(a, c->path, &p);
     if (r < 0)
         return result_failed(ret, r);
-    if (a->record.renew && doubt->stage == 0 && was_appended(a, c, &p))
-        r = result_done(ret, &p.st);
-    else
-        r = append_to(a, c, &p, doubt, ret);
+    r = append_to(a, c, &p, doubt, ret);
     place_done(&p);
     return r;
 }

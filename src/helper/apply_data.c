@@ -40,6 +40,13 @@ struct shape shape_of(const struct batch_change *c, uint64_t old_size)
     return s;
 }
 
+uint64_t data_total(const struct batch_change *c)
+{
+    return c->piece_count > 0
+               ? c->pieces[c->piece_count - 1].off + c->pieces[c->piece_count - 1].len
+               : 0;
+}
+
 /* Through memory, where the kernel cannot do it alone. Moves *from and *to. */
 static int copy_slowly(int in, off_t *from, int out, off_t *to, uint64_t len)
 {

@@ -25,6 +25,10 @@ int data_reserve(const struct batch_change *c, int fd, uint64_t base);
 int data_gather(struct apply *a, const struct batch_change *c, uint64_t off, char *p, size_t n);
 /* True if the file has the pieces, and is as large. */
 bool data_is_there(struct apply *a, const struct batch_change *c, const struct shape *s, int fd);
+/* How much of them is there, with the gaps. */
+uint64_t data_total(const struct batch_change *c);
+/* Of an APPEND: they stand behind where the file ended; it had `size` bytes then, with them. */
+bool append_is_there(struct apply *a, const struct batch_change *c, int fd, uint64_t size);
 bool is_about_the_batch(int r); /* not about the file */
 /*
  * Opens it for writing. A file of ours whose mode does not allow that was opened by who wrote to it

@@ -94,7 +94,8 @@ void keep_drop(const struct apply *a)
     struct dirent *e;
 
     while (d && (e = readdir(d)))
-        if (strncmp(e->d_name, "k-", 2) == 0 && !is_named(&a->message.head, e->d_name))
+        if (strncmp(e->d_name, "t-", 2) == 0 ||
+            (strncmp(e->d_name, "k-", 2) == 0 && !is_named(&a->message.head, e->d_name)))
             (void)unlinkat(a->record.dir, e->d_name, 0);
     if (d)
         closedir(d);

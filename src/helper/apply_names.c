@@ -53,14 +53,9 @@ int names_enter(struct apply *a, const char *path, const struct batch_object *at
     return r < 0;
 }
 
-bool names_again(const struct apply *a, const struct batch_result *ret)
-{
-    return a->record.renew && ret->outcome == BATCH_CONFLICT;
-}
-
 /* ---- mkdir ---- */
 
-static int finish_dir(const struct batch_change *c, struct place *p, struct batch_result *ret)
+int names_finish_dir(const struct batch_change *c, struct place *p, struct batch_result *ret)
 {
     struct batch_change want = *c;
     int r = place_look(p);
@@ -85,15 +80,10 @@ int apply_mkdir(struct apply *a, const struct batch_change *c, const struct inte
     struct place p;
     int r = names_enter(a, c->path, &c->at, doubt, &p, ret);
 
-    if (r > 0 && names_again(a, ret) && place_open(a, c->path, &p) == 0) {
-        if (p.there && S_ISDIR(p.st.st_mode))
-            (void)finish_dir(c, &p, ret);
-        place_done(&p);
-    }
     if (r != 0)
         return r < 0 ? r : 0;
     if (doubt->stage && p.there) {
-        r = S_ISDIR(p.st.st_mode) && is_ours(&p, doubt) ? finish_dir(c, &p, ret)
+        r = S_ISDIR(p.st.st_mode) && is_ours(&p, doubt) ? names_finish_dir(c, &p, ret)
                                                         : result_conflict(ret, &p);
     } else if (a->closing) {
         r = result_open(ret);
@@ -107,7 +97,7 @@ int apply_mkdir(struct apply *a, const struct batch_change *c, const struct inte
             if (r == -EEXIST && c->at.means == BATCH_ABSENT)
                 r = result_conflict(ret, &p);
             else
-                r = r < 0 ? result_failed(ret, r) : finish_dir(c, &p, ret);
+                r = r < 0 ? result_failed(ret, r) : names_finish_dir(c, &p, ret);
         }
     }
     place_done(&p);
@@ -116,7 +106,7 @@ int apply_mkdir(struct apply *a, const struct batch_change *c, const struct inte
 
 /* ---- symlink ---- */
 
-static bool has_target(const struct place *p, const char *target)
+bool place_has_target(const struct place *p, const char *target)
 {
     const size_t len = strlen(target);
     char *link = malloc(len + 2);
@@ -135,16 +125,11 @@ int apply_symlink(struct apply *a, const struct batch_change *c, const struct in
     struct place p;
     int r = names_enter(a, c->path, &c->at, doubt, &p, ret);
 
-    if (r > 0 && names_again(a, ret) && place_open(a, c->path, &p) == 0) {
-        if (has_target(&p, c->path2))
-            (void)names_done(c, &p, 0, ret);
-        place_done(&p);
-    }
     if (r != 0)
         return r < 0 ? r : 0;
     if (doubt->stage && p.there) {
-        r = has_target(&p, c->path2) && is_ours(&p, doubt) ? names_done(c, &p, 0, ret)
-                                                           : result_conflict(ret, &p);
+        r = place_has_target(&p, c->path2) && is_ours(&p, doubt) ? names_done(c, &p, 0, ret)
+                                                                 : result_conflict(ret, &p);
     } else if (a->closing) {
         r = result_open(ret);
     } else {
@@ -192,29 +177,6 @@ static int link_now(struct apply *a, const struct batch_change *c, const struct 
     return names_done(c, to, from->st.st_ino, ret);
 }
 
-/*
- * What this batch has made once more, to be linked, has its new name already, and has lost the
- * first one since: that becomes a name of the one that is there.
- */
-static bool link_again(struct apply *a, const struct batch_change *c, struct place *from,
-                       struct place *to)
-{
-    struct temp t;
-
-    if (from->there && to->there && to->st.st_ino == from->st.st_ino)
-        return true;
-    if (c->at.means != BATCH_LEFT_BY || !places_are_equal(from, to))
-        return false;
-    temp_name(a, from, temp_goes_beside(a, from), &t);
-    (void)unlinkat(t.dir, t.name, 0); /* of an attempt that was cut off */
-    if (linkat(to->dir, to->name, t.dir, t.name, 0) < 0)
-        return false;
-    if (rename_at(t.dir, t.name, from->dir, from->name, 0) == 0)
-        return true;
-    (void)unlinkat(t.dir, t.name, 0);
-    return false;
-}
-
 int apply_link(struct apply *a, const struct batch_change *c, const struct intent *doubt,
                struct batch_result *ret)
 {
@@ -224,11 +186,6 @@ int apply_link(struct apply *a, const struct batch_change *c, const struct inten
     if (r != 0)
         return r < 0 ? r : 0;
     r = names_enter(a, c->path2, &c->at2, doubt, &to, ret);
-    if (r > 0 && names_again(a, ret) && place_open(a, c->path2, &to) == 0) {
-        if (link_again(a, c, &from, &to))
-            (void)names_done(c, &to, 0, ret);
-        place_done(&to);
-    }
     if (r == 0) {
         if (doubt->stage && to.there)
             r = to.st.st_ino == doubt->ino ? names_done(c, &to, 0, ret) : result_conflict(ret, &to);
@@ -292,8 +249,6 @@ int apply_unlink(struct apply *a, const struct batch_change *c, const struct int
     struct place p;
     int r = names_enter(a, c->path, &c->at, doubt, &p, ret), other;
 
-    if (r > 0 && names_again(a, ret) && ret->now.mode == 0) /* it is not there: so it should be */
-        return result_done(ret, NULL);
     if (r != 0)
         return r < 0 ? r : 0;
     other = other_open(&p);
@@ -310,8 +265,6 @@ int apply_unlink(struct apply *a, const struct batch_change *c, const struct int
         r = result_done(ret, NULL);
     } else if (r > 0) {
         r = result_conflict(ret, &p);
-    } else if (r == -ENOENT && a->record.renew) {
-        r = result_done(ret, NULL);
     } else if (r != -EAGAIN) {
         r = result_failed(ret, r);
     }

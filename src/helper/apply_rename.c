@@ -2,7 +2,6 @@
 #include "helper/apply.h"
 
 #include "util/clock.h"
-#include "util/sha256.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -194,74 +193,6 @@ static int rename_places(struct apply *a, const struct batch_change *c, const st
     return names_done(c, to, doubt->stage ? doubt->ino : intent.ino, ret);
 }
 
-/* Nothing is at path, and at path2 is what should have come there. */
-static bool was_renamed(struct apply *a, const struct batch_change *c)
-{
-    const struct batch_object *o = &c->at;
-    struct place p;
-    bool was = false;
-
-    if (place_open(a, c->path, &p) == 0) {
-        was = !p.there;
-        place_done(&p);
-    }
-    if (!was || place_open(a, c->path2, &p) < 0)
-        return false;
-    if (o->means == BATCH_SAME)
-        was = p.there && p.st.st_ino == o->ino;
-    else if (o->means == BATCH_VERSION)
-        was = p.there && (p.st.st_ino == o->ino ||
-                          (o->hash && S_ISREG(p.st.st_mode) && (uint64_t)p.st.st_size == o->size &&
-                           file_has_hash(p.dir, p.name, &p.st, o->hash)));
-    else if (o->means == BATCH_LEFT_BY)
-        was = p.there && p.st.st_ino == a->record.results[o->change].now.ino;
-    else
-        was = false;
-    place_done(&p);
-    return was;
-}
-
-bool places_are_equal(const struct place *from, const struct place *to)
-{
-    uint8_t sum[BATCH_HASH];
-    bool equal;
-    int fd;
-
-    if (!from->there || !to->there || !S_ISREG(from->st.st_mode) || !S_ISREG(to->st.st_mode) ||
-        from->st.st_size != to->st.st_size)
-        return false;
-    fd = openat(from->dir, from->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    equal = fd >= 0 && sha256_fd(fd, (uint64_t)from->st.st_size, sum) == 0 &&
-            file_has_hash(to->dir, to->name, &to->st, sum);
-    if (fd >= 0)
-        close(fd);
-    return equal;
-}
-
-/*
- * What this batch has made once more, to be renamed, is at path2 already: of files the same bytes,
- * and a directory that is empty still. What was made is not needed then.
- */
-static bool was_made_again(struct apply *a, const struct batch_change *c)
-{
-    struct place from, to;
-    bool was = false;
-
-    if (c->at.means != BATCH_LEFT_BY || place_open(a, c->path, &from) < 0)
-        return false;
-    if (place_open(a, c->path2, &to) == 0) {
-        if (!from.there || !to.there)
-            was = false;
-        else if (S_ISDIR(from.st.st_mode) && S_ISDIR(to.st.st_mode))
-            was = unlinkat(from.dir, from.name, AT_REMOVEDIR) == 0;
-        else
-            was = places_are_equal(&from, &to) && unlinkat(from.dir, from.name, 0) == 0;
-        place_done(&to);
-    }
-    place_done(&from);
-    return was;
-}
-
 /* It was looked at, and its ctime may have moved by the second name that it got; as nobody could
  * tell that from another version, it is done even where nothing else is begun. */
 static int finish_begun(struct apply *a, const struct batch_change *c, const struct intent *doubt,
@@ -299,10 +230,5 @@ int apply_rename(struct apply *a, const struct batch_change *c, const struct int
     }
     if (r == -EAGAIN && doubt->stage && !a->stopped)
         return finish_begun(a, c, doubt, ret);
-    if (r >= 0 && names_again(a, ret) && (was_renamed(a, c) || was_made_again(a, c)) &&
-        place_open(a, c->path2, &to) == 0) {
-        (void)names_done(c, &to, 0, ret);
-        place_done(&to);
-    }
     return r < 0 ? r : 0;
 }

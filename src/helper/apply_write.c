@@ -349,36 +349,12 @@ static int wrong_type(const struct place *p)
     return S_ISDIR(p->st.st_mode) ? -EISDIR : S_ISLNK(p->st.st_mode) ? -ELOOP : -EINVAL;
 }
 
-/* The batch is asked again because nobody knows what became of it: perhaps all is as it should be.
- */
-static bool is_there_already(struct apply *a, const struct batch_change *c, const struct place *p)
-{
-    const struct shape s = shape_of(c, c->at.means == BATCH_VERSION ? c->at.size : 0);
-    bool same;
-    int fd;
-
-    if (!p->there || !S_ISREG(p->st.st_mode) ||
-        ((c->set & BATCH_SET_MTIME) && timespec_to_ns(p->st.st_mtim) != c->mtime_ns))
-        return false;
-    fd = openat(p->dir, p->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    same = fd >= 0 && data_is_there(a, c, &s, fd);
-    if (fd >= 0)
-        close(fd);
-    return same;
-}
-
 static int write_now(struct apply *a, const struct batch_change *c, const struct intent *doubt,
                      struct batch_result *ret)
 {
     struct place p;
     int r = place_check(a, c->path, &c->at, false, &p, ret);
 
-    if (r > 0 && a->record.renew && ret->outcome == BATCH_CONFLICT &&
-        place_open(a, c->path, &p) == 0) {
-        if (is_there_already(a, c, &p))
-            (void)result_done(ret, &p.st);
-        place_done(&p);
-    }
     if (r != 0)
         return r < 0 ? r : 0;
     if (p.there && !S_ISREG(p.st.st_mode))

@@ -69,7 +69,8 @@ enum remote_change_kind {                            /* on the wire: append, nev
 };
 
 enum remote_change_flags {                                  /* on the wire */
-                           REMOTE_CHANGE_APPEND = 1 << 0,   /* WRITE: at the end; no conflict */
+                           REMOTE_CHANGE_APPEND = 1 << 0,   /* WRITE: at the end; no conflict. The
+                                                               VERSION's size serves RENEW */
                            REMOTE_CHANGE_IN_PLACE = 1 << 1, /* WRITE: never by a new inode */
                            REMOTE_CHANGE_NOREPLACE = 1 << 2,
                            REMOTE_CHANGE_EXCHANGE = 1 << 3,
@@ -108,8 +109,8 @@ struct remote_blob {
 
 enum remote_batch_mode {
     REMOTE_BATCH_RUN,
-    /* The record is gone, or older than it should be: begins a new one at this number. Of each
-     * change it is looked first if its result is there already; then it is DONE. */
+    /* The record is gone, or older than it should be: begins a new one at this number. It is looked
+     * first how far the batch had come, by what its names have now; so much of it is DONE. */
     REMOTE_BATCH_RENEW,
     /* Nothing more of it is to be done: what was begun is decided, and it is told how far it came.
      * Of the batch only client, number, digest and count are read. */

@@ -1,5 +1,5 @@
 /* The helper's apply, each change exactly once: killed, repeated, continued, closed, restored. */
-#include "apply_rig.h"
+#include "apply_world.h"
 
 #include "util/clock.h"
 
@@ -11,232 +11,6 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { WORLD = 20 };
-
-static char world_dir[64];
-static bool world_apart; /* nothing can be renamed to there: it is another mount */
-
-static char *in_world(const char *name)
-{
-    char path[160];
-
-    snprintf(path, sizeof(path), "%s/%s", world_dir, name);
-    return arig_path(path);
-}
-
-static const char *file_in_world(const char *name)
-{
-    char path[160];
-
-    snprintf(path, sizeof(path), "%s/%s", world_dir, name);
-    return arig_get(path);
-}
-
-static void put_in_world(const char *name, const char *text)
-{
-    char path[160];
-
-    snprintf(path, sizeof(path), "%s/%s", world_dir, name);
-    arig_put(path, text);
-}
-
-static struct remote_object version_in_world(const char *name)
-{
-    char path[160];
-
-    snprintf(path, sizeof(path), "%s/%s", world_dir, name);
-    return arig_version(path);
-}
-
-static const char world_data[] = "0123456789";
-static const struct remote_piece whole_piece[] = {{0, 10, 0, 0}};
-static const struct remote_piece two_pieces[] = {{1, 2, 0, 4}, {6, 1, 0, 0}};
-
-/* A change of every kind, and what they are made of. */
-static struct remote_batch new_world(unsigned n, struct remote_change v[WORLD])
-{
-    size_t count = 0;
-
-    snprintf(world_dir, sizeof(world_dir), "w%u", n);
-    assert_int_equal(mkdir(world_dir, 0755), 0);
-    if (world_apart && mount(world_dir, world_dir, NULL, MS_BIND, NULL) < 0)
-        skip();
-    put_in_world("replaced", "old");
-    put_in_world("patched", "abcdefgh");
-    put_in_world("two", "xxxxxxxxxxxx");
-    assert_int_equal(link(in_world("two"), in_world("names")), 0);
-    put_in_world("log", "line\n");
-    put_in_world("gone", "bye");
-    put_in_world("from", "moved");
-    put_in_world("over", "was there");
-    put_in_world("x", "x");
-    put_in_world("y", "y");
-    assert_int_equal(mkdir(in_world("empty"), 0755), 0);
-
-    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_WRITE,
-                                        .path = in_world("new"),
-                                        .at = ARIG_ABSENT,
-                                        .size = 10,
-                                        .pieces = whole_piece,
-                                        .piece_count = 1};
-    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_WRITE,
-                                        .flags = REMOTE_CHANGE_FSYNC_TOO,
-                                        .path = in_world("replaced"),
-                                        .at = version_in_world("replaced"),
-                                        .size = 10,
-                                        .pieces = whole_piece,
-                                        .piece_count = 1};
-    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_WRITE,
-                                        .path = in_world("patched"),
-                                        .at = version_in_world("patched"),
-                                        .keep = REMOTE_ALL,
-                                        .size = REMOTE_ALL,
-                                        .pieces = two_pieces,
-                                        .piece_count = 2};
-    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_WRITE,
-                                        .path = in_world("two"),
-                                        .at = version_in_world("two"),
-                                        .keep = 4,
-                                        .size = 9,
-                                        .pieces = two_pieces,
-                                        .piece_count = 2};
-    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_WRITE,
-                                        .flags = REMOTE_CHANGE_APPEND,
-                                        .path = in_world("log"),
-                                        .at = version_in_world("log"),
-                                        .size = REMOTE_ALL,
-                                        .pieces = whole_piece,
-                                        .piece_count = 1};
-    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_MKDIR,
-                                        .path = in_world("dir"),
-                                        .at = ARIG_ABSENT,
-                                        .set = {.mask = REMOTE_SET_MODE, .attr = {.mode = 02751}}};
-    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_SYMLINK,
-                                        .path = in_world("dir/link"),
-                                        .path2 = "../new",
-                                        .at = ARIG_ABSENT};
-    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_LINK,
-                                        .path = in_world("new"),
-                                        .path2 = in_world("dir/hard"),
-                                        .at = ARIG_LEFT(0),
-                                        .at2 = ARIG_ABSENT};
-    v[count++] = (struct remote_change){
-        .kind = REMOTE_CHANGE_UNLINK, .path = in_world("gone"), .at = version_in_world("gone")};
-    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_RENAME,
-                                        .path = in_world("from"),
-                                        .path2 = in_world("over"),
-                                        .at = version_in_world("from"),
-                                        .at2 = version_in_world("over")};
-    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_RENAME,
-                                        .path = in_world("dir"),
-                                        .path2 = in_world("dir2"),
-                                        .at = ARIG_LEFT(5),
-                                        .at2 = ARIG_ABSENT};
-    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_RENAME,
-                                        .flags = REMOTE_CHANGE_EXCHANGE,
-                                        .path = in_world("x"),
-                                        .path2 = in_world("y"),
-                                        .at = version_in_world("x"),
-                                        .at2 = version_in_world("y")};
-    v[count++] = (struct remote_change){
-        .kind = REMOTE_CHANGE_RMDIR, .path = in_world("empty"), .at = version_in_world("empty")};
-    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_SETATTR,
-                                        .path = in_world("over"),
-                                        .at = ARIG_LEFT(9),
-                                        .set = {.mask = REMOTE_SET_MODE | REMOTE_SET_MTIME,
-                                                .attr = {.mode = 0600, .mtime_ns = 12345}}};
-    v[count++] = (struct remote_change){
-        .kind = REMOTE_CHANGE_FSYNC, .path = in_world("dir2"), .at = ARIG_ANY};
-    /* As git makes an object. */
-    v[count++] = (struct remote_change){.kind = REMOTE_CHANGE_WRITE,
-                                        .path = in_world("tmp"),
-                                        .at = ARIG_ABSENT,
-                                        .size = 10,
-                                        .pieces = whole_piece,
-                                        .piece_count = 1};
-    v[count] = (struct remote_change){.kind = REMOTE_CHANGE_LINK,
-                                      .path = in_world("tmp"),
-                                      .path2 = in_world("object"),
-                                      .at = ARIG_LEFT((uint32_t)count - 1),
-                                      .at2 = ARIG_ABSENT};
-    count++;
-    v[count] = (struct remote_change){.kind = REMOTE_CHANGE_UNLINK,
-                                      .path = in_world("tmp"),
-                                      .at = ARIG_LEFT((uint32_t)count - 2)};
-    count++;
-    assert_true(count <= WORLD);
-    return arig_batch(v, count, world_data);
-}
-
-static void expect_text(const char *name, const char *want)
-{
-    const char *got = file_in_world(name);
-
-    if (!got || strcmp(got, want) != 0)
-        fail_msg("%s, died at %ld: %s is \"%s\", not \"%s\"", world_dir, arig.dies_at, name,
-                 got ? got : "(none)", want);
-}
-
-/* As a local directory is after the same operations; no name more or less. */
-static void expect_new_world(void)
-{
-    expect_text("new", "0123456789");
-    expect_text("replaced", "0123456789");
-    expect_text("patched", "a45def0h");
-    expect_text("log", "line\n0123456789");
-    expect_text("over", "moved");
-    expect_text("x", "y");
-    expect_text("y", "x");
-    expect_text("dir2/hard", "0123456789");
-    expect_text("object", "0123456789");
-    assert_int_equal(arig_stat(in_world("object")).st_nlink, 1);
-    assert_int_equal(arig_stat(in_world("two")).st_size, 9);
-    assert_memory_equal(file_in_world("names"),
-                        "x45x\0\0"
-                        "0\0",
-                        9);
-    assert_int_equal(arig_stat(in_world("dir2")).st_mode, S_IFDIR | 02751);
-    assert_int_equal(arig_stat(in_world("over")).st_mode, S_IFREG | 0600);
-    assert_int_equal(timespec_to_ns(arig_stat(in_world("over")).st_mtim), 12345);
-    assert_int_equal(arig_count(in_world("dir2")), 2);
-    assert_int_equal(arig_count(world_dir), 11);
-}
-
-static void expect_all_done(const struct remote_applied *a)
-{
-    assert_int_equal(a->state, REMOTE_BATCH_FINISHED);
-    for (size_t i = 0; i < a->count; i++) {
-        if (a->v[i].outcome != REMOTE_DONE)
-            fail_msg("%s: change %zu: outcome %d (%d)", world_dir, i, a->v[i].outcome, a->v[i].err);
-    }
-}
-
-/* Nothing but the record, the lock and the spare in the client's folder. */
-static void expect_tidy(void)
-{
-    char path[128];
-
-    snprintf(path, sizeof(path), "%s/h/clients/%s", arig.root, arig.client);
-    assert_int_equal(arig_count(path), 3);
-}
-
-static bool dies_at(const struct remote_batch *b, long step, struct remote_applied *ret)
-{
-    bool more = false;
-    int r;
-
-    arig.dies_at = step;
-    r = arig_ask(b, true, ret, &more);
-    if (r == 0) {
-        arig.dies_at = 0;
-        assert_false(more);
-        return false;
-    }
-    assert_int_equal(r, -EPIPE);
-    arig.dies_at = 0;
-    return true;
-}
 
 static void kill_at_any_step(void)
 {
@@ -257,7 +31,7 @@ static void kill_at_any_step(void)
         expect_tidy();
         arig.number++;
         if (world_apart)
-            assert_int_equal(umount(world_dir), 0);
+            assert_int_equal(umount(in_world("")), 0);
     } while (died && step < 1000);
     assert_in_range(step, 50, 999);
 }
@@ -376,9 +150,10 @@ static const uint64_t open_keys[] = {1, 2};
 static struct remote_batch open_world(long n, struct remote_change v[2])
 {
     struct remote_batch b;
+    char name[16];
 
-    snprintf(world_dir, sizeof(world_dir), "o%ld", n);
-    assert_int_equal(mkdir(world_dir, 0755), 0);
+    snprintf(name, sizeof(name), "o%ld", n);
+    world_enter(name);
     put_in_world("unlinked", "one");
     put_in_world("replaced", "two");
     put_in_world("new", "new");
@@ -403,7 +178,7 @@ static struct remote_batch open_world(long n, struct remote_change v[2])
 static void expect_open_world(void)
 {
     expect_text("replaced", "new");
-    assert_int_equal(arig_count(world_dir), 1);
+    assert_int_equal(arig_count(in_world("")), 1);
 }
 
 static void expect_kept(unsigned key, const char *want, const struct remote_attr *told)
@@ -531,14 +306,6 @@ static enum remote_batch_state state_of(const struct remote_batch *b)
     return told;
 }
 
-static void in_client(const char *command)
-{
-    char line[256];
-
-    snprintf(line, sizeof(line), "cd %s/h/clients/%s && %s", arig.root, arig.client, command);
-    assert_int_equal(system(line), 0);
-}
-
 TEST(other_behind_ahead_and_unknown_are_told_apart_and_touch_nothing)
 {
     const struct remote_change c = arig_write("f", ARIG_ANY, "data");
@@ -601,114 +368,6 @@ TEST(a_record_with_a_torn_end_is_continued)
         expect_new_world();
         arig.number++;
     }
-}
-
-/* Without what cannot be told from its opposite, an exchange; and a directory is not moved that is
- * made and filled in the same batch. */
-TEST(renewed_what_is_there_already_counts_as_done)
-{
-    static const size_t parts[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13};
-    struct remote_change v[WORLD], part[ARRAY_LEN(parts)];
-    struct remote_batch b;
-    struct remote_applied a = {0};
-
-    (void)new_world(0, v);
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-        part[i] = v[parts[i]];
-    a = arig_do(part, ARRAY_LEN(parts), world_data);
-    expect_all_done(&a);
-    remote_applied_done(&a);
-    in_client("rm record");
-    b = arig_batch(part, ARRAY_LEN(parts), world_data);
-    b.mode = REMOTE_BATCH_RENEW;
-    assert_int_equal(arig_apply(&b, &a), 0);
-    expect_all_done(&a);
-    remote_applied_done(&a);
-    expect_text("log", "line\n0123456789"); /* not twice */
-    expect_text("over", "moved");
-    expect_text("patched", "a45def0h");
-    assert_int_equal(arig_count(in_world("dir")), 2);
-    assert_int_equal(arig_count(world_dir), 10);
-}
-
-TEST(renewed_a_file_that_was_saved_by_rename_is_not_in_its_own_way)
-{
-    struct remote_change v[2];
-    struct remote_applied a;
-    struct remote_batch b;
-
-    arig_put("f", "old");
-    v[0] = arig_write("f.lock", ARIG_ABSENT, "new");
-    v[1] = (struct remote_change){.kind = REMOTE_CHANGE_RENAME,
-                                  .path = arig_path("f.lock"),
-                                  .path2 = arig_path("f"),
-                                  .at = ARIG_LEFT(0),
-                                  .at2 = arig_version("f")};
-    a = arig_do(v, 2, "new");
-    expect_all_done(&a);
-    remote_applied_done(&a);
-    b = arig_batch(v, 2, "new");
-    b.mode = REMOTE_BATCH_RENEW;
-    assert_int_equal(arig_apply(&b, &a), 0);
-    expect_all_done(&a);
-    remote_applied_done(&a);
-    assert_string_equal(arig_get("f"), "new");
-    assert_int_equal(arig_count("."), 1);
-}
-
-/* As git makes its objects. */
-TEST(renewed_a_file_that_was_linked_and_lost_its_first_name_is_the_one_that_is_there)
-{
-    struct remote_change v[3];
-    struct remote_applied a;
-    struct remote_batch b;
-    struct stat was, is;
-
-    v[0] = arig_write("tmp", ARIG_ABSENT, "object");
-    v[1] = (struct remote_change){.kind = REMOTE_CHANGE_LINK,
-                                  .path = arig_path("tmp"),
-                                  .path2 = arig_path("object"),
-                                  .at = ARIG_LEFT(0),
-                                  .at2 = ARIG_ABSENT};
-    v[2] = (struct remote_change){
-        .kind = REMOTE_CHANGE_UNLINK, .path = arig_path("tmp"), .at = ARIG_LEFT(1)};
-    a = arig_do(v, 3, "object");
-    expect_all_done(&a);
-    remote_applied_done(&a);
-    was = arig_stat("object");
-    b = arig_batch(v, 3, "object");
-    b.mode = REMOTE_BATCH_RENEW;
-    assert_int_equal(arig_apply(&b, &a), 0);
-    expect_all_done(&a);
-    remote_applied_done(&a);
-    is = arig_stat("object");
-    assert_int_equal(is.st_ino, was.st_ino);
-    assert_int_equal(is.st_nlink, 1);
-    assert_string_equal(arig_get("object"), "object");
-    assert_int_equal(arig_count("."), 1);
-    arig.number++;
-
-    arig_put("object", "theirs"); /* something else stays, and is told */
-    b = arig_batch(v, 3, "object");
-    b.mode = REMOTE_BATCH_RENEW;
-    assert_int_equal(arig_apply(&b, &a), 0);
-    assert_int_equal(a.v[1].outcome, REMOTE_CONFLICT);
-    remote_applied_done(&a);
-    assert_string_equal(arig_get("object"), "theirs");
-}
-
-TEST(renewed_what_was_not_done_is_done)
-{
-    struct remote_change v[WORLD];
-    struct remote_batch b = new_world(0, v);
-    struct remote_applied a = {0};
-
-    b.mode = REMOTE_BATCH_RENEW;
-    b.number = 77;
-    assert_int_equal(arig_apply(&b, &a), 0);
-    expect_all_done(&a);
-    expect_new_world();
-    remote_applied_done(&a);
 }
 
 /* ---- long and large ---- */
@@ -872,10 +531,6 @@ int main(void)
         CASE(other_behind_ahead_and_unknown_are_told_apart_and_touch_nothing),
         CASE(an_earlier_batch_that_was_cut_off_is_not_passed_over),
         CASE(a_record_with_a_torn_end_is_continued),
-        CASE(renewed_what_is_there_already_counts_as_done),
-        CASE(renewed_a_file_that_was_saved_by_rename_is_not_in_its_own_way),
-        CASE(renewed_a_file_that_was_linked_and_lost_its_first_name_is_the_one_that_is_there),
-        CASE(renewed_what_was_not_done_is_done),
         CASE(what_takes_long_is_continued_until_it_is_done),
         CASE(a_large_file_is_continued_in_the_middle),
         CASE(a_batch_as_large_as_may_be),

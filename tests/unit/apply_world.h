@@ -1,0 +1,30 @@
+/* apply_world.h - a change of every kind, what they are made of, and what they must come to. */
+#ifndef TESTS_APPLY_WORLD_H
+#define TESTS_APPLY_WORLD_H
+
+#include "apply_rig.h"
+
+enum { WORLD = 20 };
+extern const char world_data[];
+extern bool world_apart; /* nothing can be renamed to there: it is another mount */
+
+/* In a directory of its own, wN; those below are about the last one. */
+struct remote_batch new_world(unsigned n, struct remote_change v[WORLD]);
+/* As a local directory is after the same operations; no name more or less. */
+void expect_new_world(void);
+void world_enter(const char *dir); /* another directory takes its place; made if it is not there */
+
+char *in_world(const char *name);
+const char *file_in_world(const char *name); /* NULL: there is none */
+void put_in_world(const char *name, const char *text);
+struct remote_object version_in_world(const char *name);
+void expect_text(const char *name, const char *want);
+
+void expect_all_done(const struct remote_applied *a);
+void expect_tidy(void); /* nothing but the record, the lock and the spare in the client's folder */
+
+/* Asks once, and it is killed at that step. False: it came to the end before. */
+bool dies_at(const struct remote_batch *b, long step, struct remote_applied *ret);
+void in_client(const char *command); /* run in the client's folder; ends well */
+
+#endif
