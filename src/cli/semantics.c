@@ -37,7 +37,7 @@ const struct semantics_row semantics_rows[] = {
     {"sync written to .ctl/ctl, daytonafs sync, daytonafs umount",
      "Everything is in the sandbox; else the exit code is 8, and what is left is listed.",
      "cli.sh what_stands_on_a_refused_change_is_kept_with_it_as_a_tree "
-     "sync_says_what_is_left"},
+     "sync_says_what_is_left all_that_was_written_to_a_file_which_is_refused_is_one_line"},
     {"fusermount3 -u, SIGTERM",
      "What waits is sent for drain_timeout; the rest stays in the journal, and the log says so. A "
      "second SIGTERM leaves at once.",
@@ -125,9 +125,11 @@ const struct semantics_row semantics_rows[] = {
     {"the sandbox has changed what a change from here means",
      "Nothing is overwritten or removed: theirs stays, ours goes to .ctl/conflicts, and what "
      "stands "
-     "on it goes with it; fsync and close say EIO. keep mine PATH or keep theirs PATH settles it.",
+     "on it goes with it; fsync and close say EIO. keep mine PATH or keep theirs PATH settles it, "
+     "and is remembered if daytonafs dies before it is done.",
      "conflict.sh two_writers.sh what_the_sandbox_has_changed_is_not_overwritten "
-     "another_object_is_never_touched a_save_of_theirs_is_never_replaced_unseen theirs_or_mine"},
+     "another_object_is_never_touched a_save_of_theirs_is_never_replaced_unseen theirs_or_mine "
+     "that_ours_counts_is_remembered_by_the_next_process"},
     {"a file is saved again while an earlier save of it is in conflict",
      "Each save that did not build on the one before is kept, at its path and as PATH.~2~ and so "
      "on. It is in conflict, too, unless the file was opened to be read since: an editor that puts "

@@ -123,8 +123,9 @@ int flush_fsync(struct flush *f, const char *path);
 /*
  * Waits until every change appended before the call, at or below path (NULL: all), has ended. 0 if
  * none of them is left; -EIO if some are parked, else -errno as flush_wait. One line for each
- * change that is left, or parked, is appended to left (may be NULL). since: only those count that
- * were parked after the call before that had the same *since, which begins as 0; NULL: all.
+ * change that is left, or as flush_parked_text, is appended to left (may be NULL). since: only
+ * those count that were parked after the call before that had the same *since, which begins as 0;
+ * NULL: all.
  */
 int flush_barrier(struct flush *f, const char *path, uint64_t *since, struct buf *left);
 
@@ -153,7 +154,8 @@ void flush_usage(struct flush *f, struct flush_usage *ret);
 /* `SEQ STATE KIND BYTES PATH[ -> PATH2]` lines, the first to go first; at most max lines. Paths are
  * escaped. */
 int flush_queue_text(struct flush *f, size_t max, struct buf *out);
-/* The same of what is parked; STATE is "conflict" or "rejected". */
+/* The same of what is parked, with one line for all that was written to one version of a file;
+ * STATE is "conflict" or "rejected". */
 int flush_parked_text(struct flush *f, size_t max, struct buf *out);
 
 /* ---- what did not succeed ---- */
@@ -179,7 +181,8 @@ ssize_t flush_parked_read(struct flush *f, const char *path, uint64_t off, void 
 bool flush_in_conflict(struct flush *f, const char *path);
 /*
  * Settles the conflict at path, and what stands on it. mine: ours is written over what is there now
- * (whatever it is); waits for it. Not mine: ours is given up. -ENOENT: nothing is parked there.
+ * (whatever it is); waits for it, and what is written down of it is done, though by the next
+ * process. Not mine: ours is given up. -ENOENT: nothing is parked there.
  */
 int flush_keep(struct flush *f, const char *path, bool mine);
 /* What is shown at path or below it, rejected or not; NULL: all. */

@@ -393,6 +393,9 @@ int replay(struct flush *f);
 int text_path(struct buf *out, const char *path); /* escaped */
 int text_line(struct buf *out, uint64_t seq, const char *state, enum journal_kind kind,
               uint64_t bytes, const char *path, const char *path2);
-int text_parked(struct buf *out, const struct parked *p);
+/* Those at or below path (NULL: all), parked after the one with nth *since (NULL: all): a line for
+ * each, one for all that one version of a file was written. out may be NULL. Locked. */
+int text_parked(struct flush *f, const char *path, const uint64_t *since, size_t max,
+                struct buf *out, bool *ret_any);
 
 #endif

@@ -354,94 +354,111 @@ ssize_t flush_parked_read(struct flush *f, const char *path, uint64_t off, void 
     return (ssize_t)n;
 }
 
-/* ---- what becomes of it ---- */
+/* ---- what becomes of it: with the lock held, so that who looks sees all of it or nothing ---- */
 
-/* Takes those that are given up out of the list, and tells the journal. path: as it is shown, or,
- * of a conflict, as it was written down. */
-static int give_up(struct flush *f, const char *path, bool conflicts_only, bool *ret_any)
+/* What is to be said of those that are meant by path: as it is shown, or, of a conflict, as it was
+ * written down. NULL: no memory. */
+static struct journal_result *choose(struct flush *f, const char *path, bool conflicts_only,
+                                     const struct journal_result *what, size_t *ret_count)
 {
-    struct journal_result *results;
+    struct journal_result *v = calloc(f->parked_count + 1, sizeof(*v));
     size_t count = 0;
-    int r;
 
-    lock_take(&f->lock);
-    results = calloc(f->parked_count + 1, sizeof(*results));
-    for (struct parked *p = f->parked, *next; results && p; p = next) {
-        next = p->next;
+    for (const struct parked *p = f->parked; v && p; p = p->next) {
         if (conflicts_only ? p->outcome != JOURNAL_CONFLICT || !is_below(p, path)
                            : path && !is_shown_below(p, path))
             continue;
-        results[count++] = (struct journal_result){.seq = p->seq, .settled = JOURNAL_DROPPED};
-        unlink_parked(f, p);
-        parked_free(f, p);
+        v[count] = *what;
+        v[count++].seq = p->seq;
     }
-    lock_drop(&f->lock);
+    *ret_count = count;
+    return v;
+}
+
+static void forget(struct flush *f, uint64_t seq)
+{
+    struct parked *p = park_find(f, seq);
+
+    if (!p)
+        return;
+    unlink_parked(f, p);
+    parked_free(f, p);
+}
+
+static int give_up(struct flush *f, const char *path, bool conflicts_only, bool *ret_any)
+{
+    const struct journal_result dropped = {.settled = JOURNAL_DROPPED};
+    size_t count = 0;
+    struct journal_result *v = choose(f, path, conflicts_only, &dropped, &count);
+    int r = v ? journal_settle(f->journal, v, count) : -ENOMEM;
+
+    for (size_t i = 0; r == 0 && i < count; i++)
+        forget(f, v[i].seq);
+    free(v);
     *ret_any = count > 0;
-    r = results ? journal_settle(f->journal, results, count) : -ENOMEM;
-    free(results);
     return r;
 }
 
 int flush_discard(struct flush *f, const char *path)
 {
     bool any;
-    const int r = give_up(f, path, false, &any);
+    int r;
 
+    lock_take(&f->lock);
+    r = give_up(f, path, false, &any);
+    lock_drop(&f->lock);
     return r == 0 && !any && path ? -ENOENT : r;
 }
 
-static int queue_again(struct flush *f, uint64_t seq, uint64_t *last)
+static int queue_again(struct flush *f, uint64_t seq, struct buf *mem)
 {
-    const struct journal_result open = {.seq = seq, .settled = JOURNAL_OPEN};
-    struct buf mem = BUF_INIT(JOURNAL_RECORD_MAX);
     struct journal_item item;
     struct change *c;
-    struct parked *p;
-    int r = journal_get(f->journal, seq, &mem, &item);
+    int r = journal_get(f->journal, seq, mem, &item);
 
-    if (r == 0)
-        r = journal_settle(f->journal, &open, 1);
-    lock_take(&f->lock);
-    p = park_find(f, seq);
     item.rec.group = 0;
-    if (r == 0 && p)
+    if (r == 0)
         r = change_add(f, &item.rec, seq, &c);
-    if (r == 0 && p) {
-        c->forced = true;
-        wait_again(f, c);
-        unlink_parked(f, p);
-        parked_free(f, p);
-        *last = seq;
-        send_wake(f);
+    if (r < 0)
+        return r; /* it is parked still, and goes from the next mount */
+    c->forced = true;
+    wait_again(f, c);
+    forget(f, seq);
+    return 0;
+}
+
+/* The journal has it before anything goes: whoever comes after this process does the same. */
+static int force(struct flush *f, const char *path, uint64_t *ret_last)
+{
+    const struct journal_result forced = {.settled = JOURNAL_OPEN, .forced = true};
+    struct buf mem = BUF_INIT(JOURNAL_RECORD_MAX);
+    size_t count;
+    struct journal_result *v = choose(f, path, true, &forced, &count);
+    int r = v ? journal_settle(f->journal, v, count) : -ENOMEM;
+
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        *ret_last = v[i].seq;
+        r = queue_again(f, v[i].seq, &mem);
     }
-    lock_drop(&f->lock);
+    send_wake(f);
+    free(v);
     buf_done(&mem);
     return r;
 }
 
 int flush_keep(struct flush *f, const char *path, bool mine)
 {
-    uint64_t *list, last = 0;
     bool any = false;
-    size_t count = 0;
-    int r = 0;
+    uint64_t last = 0;
+    int r;
 
     lock_take(&f->lock);
-    list = malloc((f->parked_count + 1) * sizeof(*list));
-    for (const struct parked *p = f->parked; list && p; p = p->next) {
-        any = any || (p->outcome == JOURNAL_CONFLICT && is_at(p, path));
-        if (p->outcome == JOURNAL_CONFLICT && is_below(p, path))
-            list[count++] = p->seq;
-    }
-    lock_drop(&f->lock);
-    if (!list)
-        return -ENOMEM;
+    for (const struct parked *p = f->parked; p && !any; p = p->next)
+        any = p->outcome == JOURNAL_CONFLICT && is_at(p, path);
     if (!any)
         r = -ENOENT;
-    else if (!mine)
-        r = give_up(f, path, true, &any);
-    for (size_t i = 0; r == 0 && mine && i < count; i++)
-        r = queue_again(f, list[i], &last);
-    free(list);
+    else
+        r = mine ? force(f, path, &last) : give_up(f, path, true, &any);
+    lock_drop(&f->lock);
     return r == 0 && mine ? flush_wait(f, last, false) : r;
 }

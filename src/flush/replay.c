@@ -43,8 +43,10 @@ static int add_change(struct replay *x, const struct journal_item *item)
         return park_add(x->f, &rec, result->settled, result->err, true);
     rec.group = 0; /* nobody has it open any more */
     r = change_add(x->f, &rec, rec.seq, &c);
-    if (r == 0)
+    if (r == 0) {
         c->batch = item->batch;
+        c->forced = result->forced;
+    }
     if (r == 0 && result->said != JOURNAL_OPEN)
         r = note_said(x, c, result);
     return r;

@@ -2,7 +2,6 @@
 #include "flush/flush_internal.h"
 
 #include "util/clock.h"
-#include "util/path.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -225,26 +224,11 @@ static int tell_left(struct flush *f, const struct waiter *w, struct buf *left)
     return r;
 }
 
-/* Those parked since; true if there is any. */
-static bool tell_parked(struct flush *f, const char *path, const uint64_t *since, struct buf *left)
-{
-    bool any = false;
-
-    for (struct parked *p = f->parked; p; p = p->next) {
-        if ((since && p->nth <= *since) ||
-            (path && !path_is_below(p->path, path) && !(p->path2 && path_is_below(p->path2, path))))
-            continue;
-        any = true;
-        if (left)
-            (void)text_parked(left, p); /* no room: the code says it */
-    }
-    return any;
-}
-
 int flush_barrier(struct flush *f, const char *path, uint64_t *since, struct buf *left)
 {
     struct cancel *cancel = cancel_bound();
     struct waiter w = {.flush = f, .barrier = true};
+    bool parked;
     int r = 0;
 
     cancel_hook(cancel, interrupt, &w);
@@ -269,7 +253,9 @@ int flush_barrier(struct flush *f, const char *path, uint64_t *since, struct buf
                 (void)tell_left(f, &w, left); /* no room: the code says it */
             w.node = node_put(f, w.node);
         }
-        if (tell_parked(f, path, since, left) && r == 0)
+        /* No room: the code says it. */
+        (void)text_parked(f, path, since, SIZE_MAX, left, &parked);
+        if (parked && r == 0)
             r = -EIO;
         if (since)
             *since = f->parked_ever;

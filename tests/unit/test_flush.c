@@ -275,6 +275,40 @@ TEST(theirs_or_mine)
     fr_down(&g);
 }
 
+static int count_lines(const struct buf *b)
+{
+    int n = 0;
+
+    for (size_t i = 0; i < b->len; i++)
+        n += b->data[i] == '\n';
+    return n;
+}
+
+TEST(all_that_was_written_to_a_file_which_is_refused_is_one_line)
+{
+    struct buf left = BUF_INIT(1 << 20);
+    struct flush_rig g;
+    uint64_t seq;
+
+    fr_up(&g, &paused);
+    fr_put(&g, "/d", "no directory");
+    seq = fr_create(&g, "/d/f");
+    for (uint64_t i = 0; i < 50; i++)
+        seq = fr_data(&g, JOURNAL_PATCH, "/d/f", seq, i * 3, "abc");
+    (void)fr_change(&g, JOURNAL_SETATTR, "/d/f", NULL, seq);
+    (void)fr_change(&g, JOURNAL_RENAME, "/d/f", "/d/g", seq);
+    assert_int_equal(flush_barrier(g.flush, NULL, NULL, &left), -EIO);
+    assert_int_equal(count_lines(&left), 2);
+    assert_non_null(strstr(buf_str(&left), "1 rejected patch 150 /d/f\n"));
+    assert_non_null(strstr(buf_str(&left), " rejected rename 0 /d/f -> /d/g\n"));
+    buf_truncate(&left, 0);
+    assert_int_equal(flush_parked_text(g.flush, 1, &left), 0);
+    assert_string_equal(buf_str(&left), "1 rejected patch 150 /d/f\n");
+    assert_int_equal(flush_discard(g.flush, NULL), 0);
+    buf_done(&left);
+    fr_down(&g);
+}
+
 TEST(content_that_is_known_is_no_conflict)
 {
     struct flush_rig g;
@@ -476,6 +510,7 @@ int main(void)
         cmocka_unit_test(what_stands_on_a_failed_change_is_kept_with_it),
         cmocka_unit_test(what_came_before_a_failed_change_is_not_lost_with_it),
         cmocka_unit_test(theirs_or_mine),
+        cmocka_unit_test(all_that_was_written_to_a_file_which_is_refused_is_one_line),
         cmocka_unit_test(content_that_is_known_is_no_conflict),
         cmocka_unit_test(both_who_append_are_there),
         cmocka_unit_test(what_is_gone_anyway_is_removed),

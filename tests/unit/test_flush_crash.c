@@ -40,19 +40,19 @@ static void expect_some(struct flush_rig *g, flush_scenario scenario, unsigned l
 }
 
 /* Another process does, and nothing fails any more. */
-static void go_on_with(struct flush_rig *g)
+static void start_well(struct flush_rig *g)
 {
     rig_die_after(-1);
     remote_fault_set(g->fault, 0, REMOTE_FAULT_BEFORE, 0);
     remote_mem_stop_after(g->mem, SIZE_MAX, 0);
     fr_restart(g);
-    fr_sync(g);
 }
 
 static void go_on(struct flush_rig *g, flush_scenario scenario, unsigned least, unsigned most,
                   const char *where)
 {
-    go_on_with(g);
+    start_well(g);
+    fr_sync(g);
     expect_some(g, scenario, least, most, where);
 }
 
@@ -87,6 +87,18 @@ static void quiet(bool on)
 }
 
 enum stop { AT_THE_DISK, BEFORE_A_CALL, AFTER_A_CALL, AMID_A_BATCH };
+
+static void stop_at(struct flush_rig *g, enum stop stop, unsigned n)
+{
+    if (stop == AT_THE_DISK)
+        rig_die_after((long)n);
+    else if (stop == AMID_A_BATCH)
+        remote_mem_stop_after(g->mem, n, -ECONNRESET);
+    else
+        remote_fault_set(g->fault, n + 1,
+                         stop == AFTER_A_CALL ? REMOTE_FAULT_AFTER : REMOTE_FAULT_BEFORE,
+                         -ECONNRESET);
+}
 
 enum { POWER_STAYS = -1, POWER_LATER = -2 }; /* and else enum rig_loss */
 
@@ -128,14 +140,7 @@ static bool run_until(flush_scenario scenario, const struct flush_config *config
              (unsigned)config->inline_bytes);
     fr_up_on(g, config, &rig_disk);
     model_up(m, g);
-    if (stop == AT_THE_DISK)
-        rig_die_after((long)n);
-    else if (stop == AMID_A_BATCH)
-        remote_mem_stop_after(g->mem, n, -ECONNRESET);
-    else
-        remote_fault_set(g->fault, n + 1,
-                         stop == AFTER_A_CALL ? REMOTE_FAULT_AFTER : REMOTE_FAULT_BEFORE,
-                         -ECONNRESET);
+    stop_at(g, stop, n);
     quiet(true);
     scenario(m);
     whole = m->err == 0 && !rig_died();
@@ -189,6 +194,71 @@ TEST(a_batch_that_was_cut_off_at_any_change_is_done_once)
     run_all(AMID_A_BATCH, POWER_STAYS);
 }
 
+/* Two changes of a file are in conflict with theirs. */
+static void make_conflict(struct flush_rig *g)
+{
+    struct journal_record rec = {
+        .kind = JOURNAL_PUT, .path = "/f", .data = "ours", .data_len = 4, .size = 4};
+    struct remote_attr old;
+    uint64_t seq;
+
+    fr_put(g, "/f", "old");
+    old = fr_stat(g, "/f");
+    fr_put(g, "/f", "theirs");
+    rec.object[JOURNAL_AT] = (struct journal_object){
+        .means = JOURNAL_IS,
+        .identity = {old.dev, old.ino, old.size, old.mtime_ns, old.ctime_ns},
+    };
+    seq = fr_add(g, &rec);
+    seq = fr_data(g, JOURNAL_APPEND, "/f", seq, 0, ", and more");
+    assert_int_equal(flush_wait(g->flush, seq, false), -EIO);
+}
+
+/* True if there was no n-th step. */
+static bool keep_until(enum stop stop, unsigned n, int loss)
+{
+    struct flush_rig *g = malloc(sizeof(*g));
+    struct flush_usage usage;
+    bool whole;
+
+    fr_up_on(g, &configs[0], &rig_disk);
+    make_conflict(g);
+    stop_at(g, stop, n);
+    quiet(true);
+    whole = flush_keep(g->flush, "/f", true) == 0 && !rig_died();
+    stop_there(g);
+    quiet(false);
+    if (loss >= 0)
+        lose_power(g, (enum rig_loss)loss);
+    start_well(g);
+    (void)flush_barrier(g->flush, NULL, NULL, NULL);
+    flush_usage(g->flush, &usage);
+    if ((stop == AT_THE_DISK && n == 0) || (loss >= 0 && usage.parked > 0)) {
+        assert_int_equal(usage.parked, 2); /* it was not said, then, of any */
+        fr_expect(g, "/f", "theirs");
+        assert_int_equal(flush_keep(g->flush, "/f", true), 0);
+    }
+    fr_expect(g, "/f", "ours, and more");
+    fr_restart(g);
+    flush_usage(g->flush, &usage);
+    assert_int_equal(usage.waiting + usage.parked, 0);
+    fr_down(g);
+    free(g);
+    return whole;
+}
+
+TEST(that_ours_counts_is_remembered_by_the_next_process)
+{
+    for (enum stop stop = AT_THE_DISK; stop <= AMID_A_BATCH; stop++)
+        for (int loss = POWER_STAYS; loss < RIG_LOSSES; loss++) {
+            unsigned n = 0;
+
+            while (!keep_until(stop, n, loss))
+                n++;
+            assert_true(n > 0);
+        }
+}
+
 TEST(what_waits_is_synced_after_a_while)
 {
     const struct flush_config config = {.paused = true, .sync_ns = 20 * NS_PER_MS};
@@ -203,7 +273,8 @@ TEST(what_waits_is_synced_after_a_while)
     }
     stop_there(g);
     lose_power(g, RIG_LOSE_ALL);
-    go_on_with(g);
+    start_well(g);
+    fr_sync(g);
     fr_expect(g, "/f", "a text");
     fr_down(g);
     free(g);
@@ -237,6 +308,7 @@ int main(void)
         cmocka_unit_test(a_process_that_stops_before_any_request_loses_nothing),
         cmocka_unit_test(a_process_that_stops_after_any_request_does_nothing_twice),
         cmocka_unit_test(a_batch_that_was_cut_off_at_any_change_is_done_once),
+        cmocka_unit_test(that_ours_counts_is_remembered_by_the_next_process),
         cmocka_unit_test(what_waits_is_synced_after_a_while),
         cmocka_unit_test(
             what_one_process_began_and_another_asked_for_is_not_forgotten_by_a_loss_of_power),
