@@ -13,6 +13,7 @@
 #include "util/clock.h"
 #include "util/crc32c.h"
 #include "util/io.h"
+#include "util/keyedhash.h"
 #include "util/sha256.h"
 
 #include <dirent.h>
@@ -23,7 +24,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #define TEMP_NAME "new"

@@ -8,11 +8,11 @@
 #include "ctl/talk.h"
 #include "util/cancel.h"
 #include "util/clock.h"
+#include "util/keyedhash.h"
 #include "util/lock.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <uthash.h>
 #include <utlist.h>
 
 /*

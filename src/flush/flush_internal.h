@@ -12,9 +12,8 @@
 #include "flush/flush.h"
 
 #include "util/cancel.h"
+#include "util/keyedhash.h"
 #include "util/lock.h"
-
-#include <uthash.h>
 
 /*
  * A path that a change in the queue names, or a directory above one. Marks are whatever the
@@ -116,6 +115,7 @@ struct parked {
     struct parked_name *name;   /* of content: counts it; else NULL */
     uint64_t nth;               /* counts those of this process; 0: from before */
     struct parked *prev, *next; /* by seq */
+    UT_hash_handle hh;          /* in parked_by_seq */
 };
 
 /*
@@ -233,6 +233,7 @@ struct flush {
     uint64_t waiting_bytes;
     struct group *groups;
     struct parked *parked, *parked_tail; /* by seq */
+    struct parked *parked_by_seq;
     struct parked_name *parked_names;
     size_t parked_count;
     uint64_t parked_ever; /* by this process */

@@ -94,6 +94,7 @@ static void unlink_parked(struct flush *f, struct parked *p)
 {
     *(p->prev ? &p->prev->next : &f->parked) = p->next;
     *(p->next ? &p->next->prev : &f->parked_tail) = p->prev;
+    HASH_DEL(f->parked_by_seq, p);
     f->parked_count--;
 }
 
@@ -107,6 +108,7 @@ static void link_parked(struct flush *f, struct parked *p)
     p->next = after ? after->next : f->parked;
     *(after ? &after->next : &f->parked) = p;
     *(p->next ? &p->next->prev : &f->parked_tail) = p;
+    HASH_ADD(hh, f->parked_by_seq, seq, sizeof(p->seq), p);
     f->parked_count++;
 }
 
@@ -149,11 +151,23 @@ int park_add(struct flush *f, const struct journal_record *rec, enum journal_out
 
 struct parked *park_find(struct flush *f, uint64_t seq)
 {
-    struct parked *p = f->parked;
+    struct parked *p;
 
-    while (p && p->seq < seq)
+    HASH_FIND(hh, f->parked_by_seq, &seq, sizeof(seq), p);
+    return p;
+}
+
+/* The one after that, which may have gone. */
+static const struct parked *next_after(struct flush *f, uint64_t seq)
+{
+    const struct parked *p = park_find(f, seq);
+
+    if (p)
+        return p->next;
+    p = f->parked;
+    while (p && p->seq <= seq)
         p = p->next;
-    return p && p->seq == seq ? p : NULL;
+    return p;
 }
 
 void park_done(struct flush *f)
@@ -226,8 +240,7 @@ int flush_parked(struct flush *f, int (*fn)(void *arg, const struct flush_parked
         char *path = NULL, *path2 = NULL, *shown = NULL;
 
         lock_take(&f->lock);
-        for (p = f->parked; p && p->seq <= after; p = p->next)
-            ;
+        p = next_after(f, after);
         if (p) {
             told = (struct flush_parked){.seq = p->seq,
                                          .outcome = p->outcome,

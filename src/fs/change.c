@@ -537,12 +537,14 @@ static void report_locked(struct fs *fs, const struct flush_end *v, const char *
     char *shown = fs_mount_path(fs, v->path);
 
     if (v->outcome == JOURNAL_CONFLICT)
-        fs_report(fs, 0, shown ? shown : v->path, v->err,
-                  "%s: the sandbox has another version, which stays; ours is kept aside", what);
+        fs_report_locked(fs, shown ? shown : v->path, v->err,
+                         "%s: the sandbox has another version, which stays; ours is kept aside",
+                         what);
     else
-        fs_report(fs, 0, shown ? shown : v->path, v->err,
-                  "%s: refused by the sandbox after it was accepted here: %s; it is kept aside",
-                  what, errtext_sentence(v->err));
+        fs_report_locked(
+            fs, shown ? shown : v->path, v->err,
+            "%s: refused by the sandbox after it was accepted here: %s; it is kept aside", what,
+            errtext_sentence(v->err));
     free(shown);
 }
 

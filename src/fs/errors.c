@@ -23,6 +23,7 @@ struct errors {
     struct lock lock; /* guards what follows; nothing is taken inside it */
     struct error v[FS_ERRORS_MAX];
     size_t first, count;
+    size_t unsaid; /* of them, the last ones: not in the log yet */
 };
 
 struct errors *errors_new(void)
@@ -51,18 +52,13 @@ struct errors *errors_free(struct errors *e)
     return NULL;
 }
 
-void fs_report(struct fs *fs, pid_t pid, const char *file, int err, const char *fmt, ...)
+static void add(struct errors *e, pid_t pid, const char *file, int err, const char *fmt, va_list ap)
 {
-    struct errors *e = fs->errors;
     struct error new = {.time_ns = clock_real_ns(), .pid = pid, .err = err};
     struct buf text = BUF_INIT(SENTENCE_MAX);
-    va_list ap;
 
-    va_start(ap, fmt);
     if (buf_vprintf(&text, fmt, ap) < 0)
         (void)buf_puts(&text, errtext_sentence(err)); /* too long to be shown */
-    va_end(ap);
-    log_msg(LOG_WARN, "%s%s%s", file, file[0] ? ": " : "", buf_str(&text));
     new.file = strdup(file);
     new.sentence = buf_take(&text);
     if (!new.file || !new.sentence) {
@@ -77,7 +73,56 @@ void fs_report(struct fs *fs, pid_t pid, const char *file, int err, const char *
         e->count--;
     }
     e->v[(e->first + e->count++) % FS_ERRORS_MAX] = new;
+    e->unsaid = e->unsaid < e->count ? e->unsaid + 1 : e->count;
     lock_drop(&e->lock);
+}
+
+/* The next one that is not in the log yet, as its line; false: there is none. */
+static bool take_line(struct errors *e, struct buf *out)
+{
+    const struct error *v;
+    bool any;
+
+    lock_take(&e->lock);
+    any = e->unsaid > 0;
+    if (any) {
+        v = &e->v[(e->first + e->count - e->unsaid--) % FS_ERRORS_MAX];
+        (void)buf_printf(out, "%s%s%s", v->file, v->file[0] ? ": " : "", v->sentence);
+    }
+    lock_drop(&e->lock);
+    return any;
+}
+
+void errors_say(struct errors *e)
+{
+    struct buf line = BUF_INIT(JOURNAL_PATH_MAX + SENTENCE_MAX);
+
+    while (take_line(e, &line)) {
+        log_msg(LOG_WARN, "%s", buf_str(&line));
+        buf_truncate(&line, 0);
+    }
+    buf_done(&line);
+}
+
+void fs_report(struct fs *fs, pid_t pid, const char *file, int err, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    add(fs->errors, pid, file, err, fmt, ap);
+    va_end(ap);
+    errors_say(fs->errors);
+}
+
+void fs_report_locked(struct fs *fs, const char *file, int err, const char *fmt, ...)
+{
+    va_list ap;
+
+    lock_assert_held(&fs->lock);
+    va_start(ap, fmt);
+    add(fs->errors, 0, file, err, fmt, ap);
+    va_end(ap);
+    fs->reported = true;
 }
 
 /* One word whatever the name holds, so that a line can be split at blanks. */

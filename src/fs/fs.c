@@ -42,11 +42,15 @@ void fs_unlock(struct fs *fs)
 {
     struct event *v = fs->events;
     const size_t count = fs->event_count;
+    const bool reported = fs->reported;
 
     fs->events = NULL;
     fs->event_count = fs->event_cap = 0;
+    fs->reported = false;
     lock_drop(&fs->lock);
     tell(fs, v, count);
+    if (reported)
+        errors_say(fs->errors);
 }
 
 /* Without memory the kernel believes what it has until its time is over: coherence still holds. */

@@ -18,11 +18,10 @@
 
 #include "fs/fs.h"
 #include "util/clock.h"
+#include "util/keyedhash.h"
 #include "util/lock.h"
-#include "util/siphash.h"
 
 #include <stdatomic.h>
-#include <uthash.h>
 
 enum {
     FS_SMALL = 1 << 20,      /* bytes: up to here a file is fetched whole, in open */
@@ -289,6 +288,7 @@ struct fs {
     struct shown_table *shown;  /* owned: of nodes that are not here */
     struct negative *negatives; /* names the kernel believes to be absent */
     struct event *events;       /* to be told when the lock is dropped */
+    bool reported;              /* the same of errors, in the log */
     size_t event_count, event_cap;
     struct fs_file *mappable; /* handles through which stores of a mapping may come */
     unsigned files_open, files_written, dirs_open; /* written: those open for writing */
@@ -758,5 +758,9 @@ void learn_tree(struct fs *fs, const char *root, const struct remote_tree *t);
 
 struct errors *errors_new(void);
 struct errors *errors_free(struct errors *e);
+void errors_say(struct errors *e); /* in the log, which may take its time: without a lock */
+/* As fs_report: the log has it once the lock is dropped. */
+void fs_report_locked(struct fs *fs, const char *file, int err, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -33,7 +33,7 @@ int keep_for_handles(struct fs *fs, struct node *n, bool waits, bool *ret_keep)
     if (r == -EINTR)
         return r;
     if (r < 0) /* the handles get ESTALE for what is missing; the name goes all the same */
-        fs_report(fs, 0, n->name, r, "could not be read before its name went");
+        fs_report_locked(fs, n->name, r, "could not be read before its name went");
     return 0;
 }
 
@@ -53,7 +53,7 @@ void keep_ended_locked(struct fs *fs, struct node *n, uint64_t seq, const struct
     /* Somebody may have added to what we have added to. */
     if (!other || !S_ISREG(other->mode) || other->size < node_size(n) ||
         (!node_local(n) && other->size != node_size(n))) {
-        fs_report(fs, 0, n->name, -ESTALE, "could not be kept for those who have it open");
+        fs_report_locked(fs, n->name, -ESTALE, "could not be kept for those who have it open");
         keep_drop_locked(fs, n);
         return;
     }

@@ -6,8 +6,7 @@
 #define FS_SEEN_H
 
 #include "fs/fs.h"
-
-#include <uthash.h>
+#include "util/keyedhash.h"
 
 struct seen_entry {
     char *name; /* in its directory's names */

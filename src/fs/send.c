@@ -88,7 +88,7 @@ static int put_once(struct fs *fs, struct node *n, uint64_t *ret_gen)
         put_done_locked(fs, n, gen, &attr, start_ns);
     } else if (nf->err != r) {
         nf->err = r;
-        fs_report(fs, 0, path ? path : n->name, r, "not sent yet: %s", errtext_sentence(r));
+        fs_report_locked(fs, path ? path : n->name, r, "not sent yet: %s", errtext_sentence(r));
     }
     free(path);
     return r;

@@ -4,11 +4,11 @@
  * of ours, SHOWN_DIGEST bytes.
  */
 #include "fs/shown.h"
+#include "util/keyedhash.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 enum { MAGIC = 8, NUMBERS = 7, ROW = NUMBERS * 8 + 1 };
 enum { FLAG_TIMES = 1 << 0, FLAG_OWN_LINK = 1 << 1, FLAGS = FLAG_TIMES | FLAG_OWN_LINK };

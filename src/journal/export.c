@@ -5,6 +5,7 @@
 #include "journal/export.h"
 
 #include "util/errtext.h"
+#include "util/keyedhash.h"
 #include "util/path.h"
 #include "util/text.h"
 
@@ -16,7 +17,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uthash.h>
 
 enum { LIST_MAX = 64 << 20 };
 

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uthash.h>
 
 enum { MEM_BLOCK = 4096, MEM_BLOCKS = 1 << 20, MEM_FILES = 1 << 20, MEM_EXIT_NOT_FOUND = 127 };
 

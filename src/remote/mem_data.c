@@ -1,4 +1,5 @@
 #include "remote/mem_data.h"
+#include "util/keyedhash.h"
 
 #include "util/io.h"
 
@@ -7,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <uthash.h>
 
 struct mem_chunk {
     uint64_t index;

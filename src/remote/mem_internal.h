@@ -7,9 +7,8 @@
 #include "remote/mem_data.h"
 #include "remote/remote.h"
 
+#include "util/keyedhash.h"
 #include "util/lock.h"
-
-#include <uthash.h>
 
 struct mem_name {
     char *name;

@@ -1,10 +1,10 @@
 #include "remote/stats.h"
 
+#include "util/keyedhash.h"
 #include "util/lock.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 enum { STATS_CALLS_MAX = 256 }; /* names come from our own code; a ceiling all the same */
 

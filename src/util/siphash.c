@@ -2,6 +2,7 @@
 
 #include "util/clock.h"
 
+#include <pthread.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -73,4 +74,19 @@ void siphash_key_random(struct siphash_key *ret)
     /* Early at boot: what is hard to guess from inside a sandbox. */
     ret->k0 = (uint64_t)clock_mono_ns() ^ (uint64_t)getpid() << 48;
     ret->k1 = (uint64_t)(uintptr_t)ret ^ (uint64_t)clock_real_ns();
+}
+
+static struct siphash_key process_key;
+
+static void make_process_key(void)
+{
+    siphash_key_random(&process_key);
+}
+
+const struct siphash_key *siphash_key_process(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, make_process_key);
+    return &process_key;
 }

@@ -13,6 +13,8 @@ struct siphash_key {
 };
 
 void siphash_key_random(struct siphash_key *ret);
+/* The same one each time, in this process. */
+const struct siphash_key *siphash_key_process(void);
 uint64_t siphash(const struct siphash_key *key, const void *p, size_t n);
 
 #endif

@@ -6,14 +6,17 @@
 #include "util/clock.h"
 #include "util/errtext.h"
 #include "util/io.h"
+#include "util/log.h"
 #include "util/path.h"
 #include "util/units.h"
 #include "util/words.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 TEST(buf_refuses_to_pass_its_ceiling_and_keeps_what_it_has)
@@ -318,6 +321,46 @@ TEST(io_moves_all_bytes_or_says_why_not)
     free(back);
 }
 
+/* In a process of its own, whose stderr nobody reads until told to. */
+static int log_to_a_full_pipe(int in, int out)
+{
+    char chunk[4096];
+    const int64_t start_ns = clock_mono_ns();
+
+    if (dup2(out, STDERR_FILENO) < 0 || fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK) < 0)
+        return 1;
+    while (write(STDERR_FILENO, "x", 1) == 1)
+        ;
+    fcntl(STDERR_FILENO, F_SETFL, 0);
+    for (int i = 0; i < 100; i++)
+        log_msg(LOG_WARN, "nobody reads this");
+    if (clock_mono_ns() - start_ns > 10 * NS_PER_S)
+        return 2;
+    for (int i = 0; i < 16; i++)
+        if (read(in, chunk, sizeof(chunk)) != sizeof(chunk))
+            return 3;
+    log_msg(LOG_WARN, "read again");
+    memset(chunk, 0, sizeof(chunk));
+    if (read(in, chunk, sizeof(chunk) - 1) <= 0)
+        return 4;
+    return strstr(chunk, "100 lines are missing here\n") && strstr(chunk, "read again\n") ? 0 : 5;
+}
+
+TEST(a_log_that_nobody_reads_holds_nobody_up)
+{
+    int ends[2], status;
+    pid_t pid;
+
+    assert_int_equal(pipe(ends), 0);
+    pid = fork();
+    if (pid == 0)
+        _exit(log_to_a_full_pipe(ends[0], ends[1]));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    close(ends[0]);
+    close(ends[1]);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +376,7 @@ int main(void)
         cmocka_unit_test(errno_is_found_at_the_end_of_a_message),
         cmocka_unit_test(a_bound_cancel_ends_a_sleep_early),
         cmocka_unit_test(a_cancel_ends_the_waits_of_all_threads_that_it_is_bound_to),
+        cmocka_unit_test(a_log_that_nobody_reads_holds_nobody_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* The digests against published vectors, and at every length around a block's end. */
 #include "unit.h"
 
+#include "util/keyedhash.h"
 #include "util/sha1.h"
 #include "util/sha256.h"
 #include "util/siphash.h"
@@ -72,6 +73,18 @@ TEST(siphash_says_what_its_reference_says)
     }
 }
 
+TEST(a_table_hashes_with_the_key_of_the_process)
+{
+    static const struct siphash_key none;
+    unsigned one, again;
+
+    HASH_FUNCTION("name", 4, one);
+    HASH_FUNCTION("name", 4, again);
+    assert_int_equal(one, again);
+    assert_int_equal(one, (unsigned)siphash(siphash_key_process(), "name", 4));
+    assert_memory_not_equal(siphash_key_process(), &none, sizeof(none));
+}
+
 TEST(hmac_says_what_rfc_4231_says)
 {
     static const struct {
@@ -121,6 +134,7 @@ int main(void)
         cmocka_unit_test(sha1_says_what_the_standard_says),
         cmocka_unit_test(sha256_says_what_the_standard_says),
         cmocka_unit_test(siphash_says_what_its_reference_says),
+        cmocka_unit_test(a_table_hashes_with_the_key_of_the_process),
         cmocka_unit_test(hmac_says_what_rfc_4231_says),
         cmocka_unit_test(every_length_around_a_block_is_right),
     };
