@@ -479,9 +479,14 @@ static int ask_space(struct fs *fs, struct remote_statfs *ret)
     if (known)
         return 0;
     r = remote_statfs(fs->remote, fs->root_path, ret);
-    if (r < 0)
-        return r;
     fs_lock(fs);
+    if (r < 0) { /* df of all there is must not fail because one sandbox is stopped */
+        known = r == -EHOSTDOWN && fs->space_ns != FS_NEVER;
+        if (known)
+            *ret = fs->space;
+        fs_unlock(fs);
+        return known ? 0 : r == -EHOSTDOWN ? -EOPNOTSUPP : r;
+    }
     fs->space = *ret;
     fs->space_ns = start_ns;
     fs->space_seq = seq;

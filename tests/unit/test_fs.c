@@ -529,6 +529,23 @@ TEST(free_space_is_asked_for_once_in_a_window_without_changes)
     rig_down(&g);
 }
 
+TEST(space_is_as_last_known_or_unknown_while_nobody_can_say)
+{
+    struct statvfs s;
+    struct rig g;
+
+    UP(&g, .coherence_ns = 1);
+    remote_fault_set(g.fault, 1, REMOTE_FAULT_BEFORE, EHOSTDOWN);
+    assert_int_equal(fs_statfs(g.fs, &s), 0);
+    assert_int_equal(s.f_blocks, 0);
+    assert_int_equal(fs_statfs(g.fs, &s), 0);
+    assert_true(s.f_blocks > 0);
+    remote_fault_set(g.fault, 1, REMOTE_FAULT_BEFORE, EHOSTDOWN);
+    assert_int_equal(fs_statfs(g.fs, &s), 0);
+    assert_true(s.f_blocks > 0);
+    rig_down(&g);
+}
+
 TEST(truncating_at_open_fetches_nothing)
 {
     struct rig g;
@@ -1354,6 +1371,7 @@ int main(void)
         cmocka_unit_test(the_kernels_pages_are_kept_while_the_version_stands),
         cmocka_unit_test(a_large_file_is_not_for_the_page_cache_until_all_of_it_is_here),
         cmocka_unit_test(free_space_is_asked_for_once_in_a_window_without_changes),
+        cmocka_unit_test(space_is_as_last_known_or_unknown_while_nobody_can_say),
         cmocka_unit_test(truncating_at_open_fetches_nothing),
         cmocka_unit_test(create_finds_what_our_listing_did_not_know),
         cmocka_unit_test(nothing_is_sent_before_close_and_all_of_it_then),
