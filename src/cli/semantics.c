@@ -118,8 +118,8 @@ const struct semantics_row semantics_rows[] = {
     {"times, inode numbers",
      "Times are in the sandbox's clock. What a change showed when it was made (mtime, ctime, inode "
      "number) stays, also after a remount, until the sandbox changes the file. A directory's own "
-     "times are the sandbox's: they move when what changed in it arrives there, so a make rule that "
-     "has a directory among its prerequisites (write `| DIR`) runs again.",
+     "times are the sandbox's: they move when what changed in it arrives there, so a make rule "
+     "that has a directory among its prerequisites (write `| DIR`) runs again.",
      "what_a_save_showed_does_not_change_when_it_is_sent "
      "what_a_save_showed_stays_until_the_sandbox_changes_it remember.sh"},
 
