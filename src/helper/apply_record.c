@@ -141,7 +141,11 @@ int record_load(struct record *r)
 
 bool spare_free(int dir)
 {
-    return unlinkat(dir, "spare", 0) == 0;
+    const int err = errno; /* why that was asked */
+    const bool had = unlinkat(dir, "spare", 0) == 0;
+
+    errno = err;
+    return had;
 }
 
 void spare_make(int dir)

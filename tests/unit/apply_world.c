@@ -244,3 +244,31 @@ void in_client(const char *command)
     snprintf(line, sizeof(line), "cd %s/h/clients/%s && %s", arig.root, arig.client, command);
     assert_int_equal(system(line), 0);
 }
+
+size_t what_is_left(const struct remote_change *v, const struct remote_applied *a,
+                    struct remote_change *ret)
+{
+    size_t count = 0, place[WORLD];
+
+    for (size_t i = 0; i < a->count; i++) {
+        struct remote_change c = v[i];
+
+        if (a->v[i].outcome == REMOTE_DONE)
+            continue;
+        if (c.at.means == REMOTE_LEFT_BY && a->v[c.at.change].outcome == REMOTE_DONE) {
+            const struct remote_attr *now = &a->v[c.at.change].now;
+
+            c.at = (struct remote_object){.means = REMOTE_VERSION,
+                                          .dev = now->dev,
+                                          .ino = now->ino,
+                                          .size = now->size,
+                                          .mtime_ns = now->mtime_ns,
+                                          .ctime_ns = now->ctime_ns};
+        } else if (c.at.means == REMOTE_LEFT_BY) {
+            c.at.change = (uint32_t)place[c.at.change];
+        }
+        place[i] = count;
+        ret[count++] = c;
+    }
+    return count;
+}

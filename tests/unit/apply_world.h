@@ -20,6 +20,9 @@ void put_in_world(const char *name, const char *text);
 struct remote_object version_in_world(const char *name);
 void expect_text(const char *name, const char *want);
 
+/* What was not done, as the next batch: what it was to stand on is told by its version. */
+size_t what_is_left(const struct remote_change *v, const struct remote_applied *a,
+                    struct remote_change *ret);
 void expect_all_done(const struct remote_applied *a);
 void expect_tidy(void); /* nothing but the record, the lock and the spare in the client's folder */
 

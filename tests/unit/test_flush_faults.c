@@ -4,19 +4,21 @@
  * After each the process may die, and another one go on. Where the same is shown of the helper, or
  * of a real line, and what cannot be shown here:
  *
- *   it never arrives        faults.sh (reset)
- *   its answer is lost      faults.sh (reset-after-commit)
- *   it comes twice          sent_twice_it_is_done_once_and_answered_the_same
- *   twice at once           sent_twice_at_once_one_waits_and_gets_the_answer
+ *   it never arrives, its   whatever_becomes_of_a_request_each_change_is_made_once, faults.sh
+ *   answer is lost or cut,
+ *   it comes twice, 429, 502
+ *   twice at once           what_is_asked_twice_at_once_is_made_once
  *   it comes late, or last  other_behind_ahead_and_unknown_are_told_apart_and_touch_nothing
- *   it is cut               killed_at_any_step_it_goes_on_where_it_was, storm.sh (cut)
- *   429, 502                faults.sh
- *   the sandbox stops       storm.sh (stop)
+ *   the helper is killed    killed_at_any_step_it_goes_on_where_it_was
+ *   the sandbox stops       a_sandbox_that_stops_meanwhile_goes_on_there, storm.sh (stop)
  *   its data is swept       a_blob_that_is_missing_or_damaged_is_asked_for_and_nothing_is_done
  *   the record is deleted   restored.sh, a_folder_that_was_deleted_is_told_as_unknown_...
+ *   and the answer is lost  however_far_it_came_it_goes_on_there,
+ *                           a_record_that_was_deleted_with_the_answer_lost_changes_nothing
  *   all is an older copy    restored.sh, an_older_record_stops_everything_until_it_is_told_...
- *   the sandbox's disk is   full.sh, a_full_disk_fails_what_needs_room_and_nothing_else
- *   full, or read-only
+ *   the sandbox's disk is   full.sh, a_full_disk_fails_what_needs_room_and_nothing_else,
+ *   full, or read-only      whatever_room_there_is_what_does_not_fit_is_as_it_was,
+ *                           read_only_from_any_step_on
  *
  * And this machine's disk has no room at any of the journal's steps (of one that fails otherwise,
  * or for good: full.sh, a_call_that_fails_at_any_step_costs_nothing_that_was_promised).

@@ -75,36 +75,6 @@ TEST(killed_again_while_it_goes_on_it_still_does)
     }
 }
 
-/* What was left open, as the next batch: what it was to stand on is told by its version. */
-static size_t rest_of(const struct remote_change *v, const struct remote_applied *a,
-                      struct remote_change *ret)
-{
-    size_t count = 0, place[WORLD];
-
-    for (size_t i = 0; i < a->count; i++) {
-        struct remote_change c = v[i];
-
-        if (a->v[i].outcome == REMOTE_DONE)
-            continue;
-        assert_int_equal(a->v[i].outcome, REMOTE_OPEN);
-        if (c.at.means == REMOTE_LEFT_BY && a->v[c.at.change].outcome == REMOTE_DONE) {
-            const struct remote_attr *now = &a->v[c.at.change].now;
-
-            c.at = (struct remote_object){.means = REMOTE_VERSION,
-                                          .dev = now->dev,
-                                          .ino = now->ino,
-                                          .size = now->size,
-                                          .mtime_ns = now->mtime_ns,
-                                          .ctime_ns = now->ctime_ns};
-        } else if (c.at.means == REMOTE_LEFT_BY) {
-            c.at.change = (uint32_t)place[c.at.change];
-        }
-        place[i] = count;
-        ret[count++] = c;
-    }
-    return count;
-}
-
 TEST(closed_after_a_kill_it_tells_how_far_it_came)
 {
     struct remote_change v[WORLD], rest[WORLD];
@@ -129,7 +99,7 @@ TEST(closed_after_a_kill_it_tells_how_far_it_came)
             assert_int_equal(late.v[i].outcome, a.v[i].outcome);
         remote_applied_done(&late);
         arig.number++;
-        count = rest_of(v, &a, rest);
+        count = what_is_left(v, &a, rest);
         remote_applied_done(&a);
         if (count > 0) {
             a = arig_do(rest, count, world_data);
@@ -236,7 +206,7 @@ TEST(killed_at_any_step_nothing_stays_kept_for_who_died_too)
         }
         arig.number++;
         v[0].flags = v[1].flags = 0;
-        count = rest_of(v, &a, rest);
+        count = what_is_left(v, &a, rest);
         late = count > 0 ? arig_do(rest, count, NULL)
                          : arig_do(&(struct remote_change){.kind = REMOTE_CHANGE_FSYNC,
                                                            .path = arig_path("")},

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 static long from_environment(const char *name)
@@ -17,9 +18,14 @@ static long from_environment(const char *name)
 void apply_step(void)
 {
     static long count;
+    static bool read_only;
+    const char *mount_point = getenv("HELPER_READ_ONLY");
 
     if (++count == from_environment("HELPER_DIES_AT"))
         kill(getpid(), SIGKILL);
+    /* Not as long as something on it is open for writing. */
+    if (mount_point && !read_only && count >= from_environment("HELPER_READ_ONLY_AT"))
+        read_only = mount(NULL, mount_point, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) == 0;
 }
 
 int64_t apply_limit_ns(void)
