@@ -272,7 +272,7 @@ static int sweep_files(struct journal *j)
 int journal_load(struct journal *j)
 {
     uint64_t end = j->log_len, tail;
-    const struct entry *bad;
+    const struct entry *bad = NULL;
     int r;
 
     /* Without a record others are not what they were, and need data that they did not: all anew. */

@@ -1,6 +1,7 @@
 """coherence.py INSIDE MOUNT SCRATCH SECONDS WINDOW_MS: see coherence.sh. Prints each complaint."""
 
 import os
+import shutil
 import sys
 import time
 
@@ -9,6 +10,15 @@ end = time.monotonic() + float(seconds)
 SLACK = 0.3  # for a machine with other work, between the look at the clock and the system call
 window = int(window_ms) / 1000 + SLACK
 LINES = 2000
+OLD = 20  # of what was put aside: looking at a directory that only grows takes ever longer
+
+
+def drop_old(path, count):
+    old = f"{path}.old.{count - OLD}"
+    if os.path.isdir(old) and not os.path.islink(old):
+        shutil.rmtree(old)
+    elif os.path.lexists(old):
+        os.unlink(old)
 
 
 def content(count):
@@ -54,6 +64,7 @@ def tree(path, count):
     if os.path.exists(path):
         os.rename(path, f"{path}.old.{count}")
     os.rename(f"{path}.{count}", path)
+    drop_old(path, count)
 
 
 def flip(path, count):
@@ -70,6 +81,7 @@ def flip(path, count):
     if os.path.lexists(path):
         os.rename(path, f"{path}.old.{count}")
     os.rename(new, path)
+    drop_old(path, count)
 
 
 def add(path, count):
