@@ -53,7 +53,8 @@ static int mem_info(struct remote *r, struct remote_info *ret)
                                .groups = {m->gid},
                                .group_count = 1,
                                .privileged = m->uid == 0,
-                               .caps = ((REMOTE_CAP_APPLY << 1) - 1) | REMOTE_CAP_JOBS};
+                               .caps = ((REMOTE_CAP_APPLY << 1) - 1) | REMOTE_CAP_JOBS |
+                                       REMOTE_CAP_TOUCH};
 
     info.work_dir = strdup("/");
     info.home_dir = strdup("/");

@@ -1,5 +1,6 @@
 #include "remote/backends.h"
 #include "remote/plain_internal.h"
+#include "remote/record.h"
 
 #include "util/clock.h"
 #include "util/path.h"
@@ -207,7 +208,7 @@ static char *shell_from_exe(const char *exe)
 }
 
 struct probe {
-    bool find, coreutils, head_z, stat_f, truncate, rmdir;
+    bool find, coreutils, head_z, stat, stat_f, truncate, rmdir, ln, touch;
     int64_t now_ns;
 };
 
@@ -229,6 +230,12 @@ static void probe_line(struct plain *p, struct probe *probe, const char *key, co
         info->shell = shell_from_exe(value);
     else if (strcmp(key, "find") == 0)
         probe->find = strcmp(value, "d/") == 0;
+    else if (strcmp(key, "stat") == 0) /* with fractions of seconds */
+        probe->stat = value[0] == '/' && strstr(value, ".") && strstr(value, " +0000");
+    else if (strcmp(key, "ln") == 0)
+        probe->ln = true;
+    else if (strcmp(key, "touch") == 0)
+        probe->touch = true;
     else if (strcmp(key, "mv") == 0)
         probe->coreutils = strstr(value, "coreutils") != NULL;
     else if (strcmp(key, "mvopt") == 0)
@@ -267,7 +274,14 @@ static void probe_caps(struct plain *p, const struct probe *probe)
 
     p->full = probe->find && probe->coreutils && probe->head_z;
     if (p->full)
-        caps |= REMOTE_CAP_LSTAT | REMOTE_CAP_TREE | REMOTE_CAP_LINKS | REMOTE_CAP_TIMES;
+        caps |= REMOTE_CAP_LSTAT | REMOTE_CAP_TREE | REMOTE_CAP_LINKS | REMOTE_CAP_TIMES |
+                REMOTE_CAP_TOUCH;
+    p->records = p->full       ? PLAIN_RECORDS_FIND
+                 : probe->stat ? PLAIN_RECORDS_STAT
+                               : PLAIN_RECORDS_NONE;
+    if (p->records == PLAIN_RECORDS_STAT)
+        caps |= REMOTE_CAP_LSTAT | (probe->ln ? REMOTE_CAP_LINKS : 0) |
+                (probe->touch ? REMOTE_CAP_TOUCH : 0);
     if (probe->rmdir)
         caps |= REMOTE_CAP_RMDIR;
     if (probe->truncate)
@@ -281,12 +295,17 @@ static void probe_caps(struct plain *p, const struct probe *probe)
 
 static void add_probe(struct shcmd *s)
 {
+    shcmd_set(s, "r", record_stat_script);
     shcmd_add(s, "{ echo \"uid $(id -u)\";echo \"gid $(id -g)\";echo \"groups $(id -G)\";"
                  "echo \"arch $(uname -m)\";echo \"shell $(readlink /proc/$PPID/exe)\";"
                  "find / -maxdepth 0 -printf \"find %%y/%%P\\n\";"
                  "echo \"mv $(mv --version </dev/null | head -n 1)\";"
                  "mv --help | grep -q -e --no-copy && echo mvopt 1;"
                  "echo \"headz $(printf \"a\\0b\\0\" | head -z -n 1 | wc -c | tr -d -c 0-9)\";");
+    shcmd_add(s, "echo \"stat $(find / -maxdepth 0 -exec sh -c \"$r\" sh {} + | "
+                 "tr \"\\000\" \"|\" | tail -n 1)\";"
+                 "ln --help 2>&1 | grep -q -e \"-T\" && echo ln 1;"
+                 "touch -h -c -a -m -d \"1970-01-01 00:00:01\" /daytonafs.none && echo touch 1;");
     shcmd_add(s, "echo \"statf $(stat -f -c %%S /)\";echo \"truncate $(command -v truncate)\";"
                  "echo \"rmdir $(command -v rmdir)\";"
                  "perl -e \"print qq(perl ok\\n)\" || python3 -c \"print(\\\"python ok\\\")\";"

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 
 int plain_create(struct remote *r, const char *path, mode_t mode, struct remote_attr *ret)
 {
@@ -42,6 +43,13 @@ int plain_mkdir(struct remote *r, const char *path, mode_t mode, struct remote_a
     return plain_change(p, &s, path, ret);
 }
 
+/* busybox has words of its own for a directory that is there. */
+static void add_absent(struct plain *p, struct shcmd *s, const char *var)
+{
+    if (!p->full)
+        shcmd_add(s, "if [ -e \"$%s\" ]||[ -L \"$%s\" ];then fail File exists;fi;", var, var);
+}
+
 int plain_symlink(struct remote *r, const char *target, const char *path, struct remote_attr *ret)
 {
     struct plain *p = plain_of(r);
@@ -52,6 +60,7 @@ int plain_symlink(struct remote *r, const char *target, const char *path, struct
     shcmd_init(&s);
     shcmd_set(&s, "a", path);
     shcmd_set(&s, "b", target);
+    add_absent(p, &s, "a");
     shcmd_add(&s, "ln -s -T -- \"$b\" \"$a\"||exit 1;");
     plain_add_record(p, &s, "a");
     return plain_change(p, &s, path, ret);
@@ -67,9 +76,12 @@ int plain_link(struct remote *r, const char *from, const char *to, struct remote
     shcmd_init(&s);
     shcmd_set(&s, "a", from);
     shcmd_set(&s, "b", to);
+    add_absent(p, &s, "b");
     /* ln has its own words for a directory, without an errno. */
-    shcmd_add(&s, "[ -d \"$a\" ]&&[ ! -L \"$a\" ]&&fail Operation not permitted;"
-                  "ln -P -T -- \"$a\" \"$b\"||exit 1;");
+    shcmd_add(&s,
+              "[ -d \"$a\" ]&&[ ! -L \"$a\" ]&&fail Operation not permitted;"
+              "ln %s-T -- \"$a\" \"$b\"||exit 1;",
+              p->full ? "-P " : ""); /* without: it asks link(2), which follows none */
     plain_add_record(p, &s, "b");
     return plain_change(p, &s, to, ret);
 }
@@ -110,6 +122,22 @@ void plain_add_touch(struct shcmd *s, char which, const char *var, int64_t ns)
               var);
 }
 
+/* busybox reads a date, in the local time, to the second. */
+static void add_touch(struct plain *p, struct shcmd *s, char which, int64_t ns)
+{
+    const time_t seconds = (time_t)(ns / NS_PER_S - (ns % NS_PER_S < 0));
+    char date[64];
+    struct tm tm;
+
+    if (p->full) {
+        plain_add_touch(s, which, "a", ns);
+    } else if (!gmtime_r(&seconds, &tm) || strftime(date, sizeof(date), "%F %T", &tm) == 0) {
+        shcmd_add(s, "fail Invalid argument||");
+    } else {
+        shcmd_add(s, "TZ=UTC0 touch -h -c -%c -d \"%s\" \"$a\"||", which, date);
+    }
+}
+
 /* The size first: it moves the mtime. The owner before the mode: it clears special bits. */
 static void add_setattr(struct plain *p, struct shcmd *s, const struct remote_setattr *set)
 {
@@ -131,11 +159,11 @@ static void add_setattr(struct plain *p, struct shcmd *s, const struct remote_se
     if (set->mask & REMOTE_SET_MODE) /* five digits: GNU chmod then clears setgid of directories */
         shcmd_add(s, "chmod %05o \"$a\"||exit 1;", (unsigned)a->mode & 07777);
     if (set->mask & REMOTE_SET_ATIME) {
-        plain_add_touch(s, 'a', "a", a->atime_ns);
+        add_touch(p, s, 'a', a->atime_ns);
         shcmd_add(s, "exit 1;");
     }
     if (set->mask & REMOTE_SET_MTIME) {
-        plain_add_touch(s, 'm', "a", a->mtime_ns);
+        add_touch(p, s, 'm', a->mtime_ns);
         shcmd_add(s, "exit 1;");
     }
 }
@@ -146,7 +174,7 @@ int plain_setattr(struct remote *r, const char *path, const struct remote_setatt
     struct plain *p = plain_of(r);
     struct shcmd s;
 
-    if ((set->mask & (REMOTE_SET_ATIME | REMOTE_SET_MTIME)) && !(p->info.caps & REMOTE_CAP_TIMES))
+    if ((set->mask & (REMOTE_SET_ATIME | REMOTE_SET_MTIME)) && !(p->info.caps & REMOTE_CAP_TOUCH))
         return -EOPNOTSUPP;
     if ((set->mask & REMOTE_SET_SIZE) && !(p->info.caps & REMOTE_CAP_TRUNCATE))
         return -EOPNOTSUPP;

@@ -80,7 +80,7 @@ static int fetch_piece(struct plain *p, const char *path, const struct remote_at
 
     shcmd_init(&s);
     shcmd_set(&s, "a", path);
-    if (p->full) /* a FIFO would wait for a writer, for ever */
+    if (p->records) /* a FIFO would wait for a writer, for ever */
         shcmd_add(&s, "[ -L \"$a\" ]&&fail Invalid argument;[ -d \"$a\" ]&&fail Is a directory;"
                       "[ ! -e \"$a\" ]||[ -f \"$a\" ]||fail Invalid argument;");
     plain_add_record(p, &s, "a");
@@ -92,7 +92,9 @@ static int fetch_piece(struct plain *p, const char *path, const struct remote_at
     r = shcmd_errno(&answer);
     if (r == 0 && answer.part_count != 2)
         r = -EPROTO;
-    if (r == 0 && p->full) {
+    if (r == 0)
+        r = plain_records(p, &answer.part[0]);
+    if (r == 0 && p->records) {
         if (answer.part[0].len == 0)
             r = -ENOENT;
         else
@@ -157,7 +159,7 @@ static bool is_doubtful(const struct plain *p, const struct remote_attr *a)
 {
     static const int64_t young_ns = 3 * NS_PER_S;
 
-    return p->full && a->size > PLAIN_STEADY &&
+    return p->records && a->size > PLAIN_STEADY &&
            a->ctime_ns > clock_real_ns() + p->info.clock_offset_ns - young_ns;
 }
 

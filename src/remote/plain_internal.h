@@ -1,8 +1,9 @@
 /*
  * plain_internal.h - the inside of remote_plain, shared by plain*.c.
  *
- * What each call costs in requests, with a shell and GNU tools (all) / with busybox's (sh) / with
- * the file API only (api); - is -EOPNOTSUPP:
+ * What each call costs in requests, with a shell and the tools of GNU or of today's busybox (all) /
+ * with such as cannot tell all that lstat does (sh) / with the file API only (api); - is
+ * -EOPNOTSUPP:
  *
  *              all  sh  api                       all  sh  api
  *    stat        1   1    1        symlink, link    1   -    -
@@ -37,6 +38,9 @@ enum {
     PLAIN_STEADY = 32 * 1024,           /* bytes that the service reads in one go */
 };
 
+/* What prints lstat records. */
+enum plain_records { PLAIN_RECORDS_NONE, PLAIN_RECORDS_FIND, PLAIN_RECORDS_STAT };
+
 /* How rename(2) itself can be called. */
 enum plain_rename { PLAIN_RENAME_MV, PLAIN_RENAME_PERL, PLAIN_RENAME_PYTHON };
 
@@ -46,8 +50,9 @@ struct plain {
     uint32_t op_timeout_s;           /* never changes */
     struct remote_info info;         /* never changes after the probe, as everything below */
     bool shell;                      /* scripts run */
-    bool full;                       /* GNU find and coreutils: lstat records */
-    bool mv_no_copy;                 /* mv can be told not to copy between file systems */
+    bool full;                       /* GNU find and coreutils */
+    enum plain_records records;
+    bool mv_no_copy; /* mv can be told not to copy between file systems */
     enum plain_rename rename;
     long renameat2;       /* the system call's number in the sandbox; 0: not known */
     char temp_prefix[32]; /* of the names this mount makes beside files */
@@ -105,6 +110,8 @@ void plain_temp_add_sweep(struct shcmd *s, const char *dir);
 
 /* Adds what prints the record of the thing that the script's variable var names. */
 void plain_add_record(struct plain *p, struct shcmd *s, const char *var);
+/* Turns what that printed into what record_decode_… take. */
+int plain_records(struct plain *p, struct buf *part);
 /* Runs a change. Its record, or, where the tools cannot print one, what the service says of path.
  * ret NULL: there is none. */
 int plain_change(struct plain *p, struct shcmd *s, const char *path, struct remote_attr *ret);

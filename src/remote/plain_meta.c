@@ -35,15 +35,39 @@ int plain_info(struct remote *r, struct remote_info *ret)
 
 void plain_add_record(struct plain *p, struct shcmd *s, const char *var)
 {
-    if (p->full)
+    if (p->records == PLAIN_RECORDS_FIND)
         shcmd_add(s, "find \"$%s\" -maxdepth 0 -printf \"%s\" | base64 >&3;", var, RECORD_FORMAT);
+    if (p->records == PLAIN_RECORDS_STAT) {
+        shcmd_set(s, "r", record_stat_script);
+        shcmd_add(s, "sh -c \"$r\" sh \"$%s\" | base64 >&3;", var);
+    }
+}
+
+int plain_records(struct plain *p, struct buf *part)
+{
+    struct buf records = BUF_INIT(PLAIN_LIST_MAX);
+    int r;
+
+    if (p->records != PLAIN_RECORDS_STAT)
+        return 0;
+    r = record_from_stat(buf_str(part), part->len, &records);
+    if (r < 0) {
+        buf_done(&records);
+        return r == -EBADMSG ? -EPROTO : r;
+    }
+    buf_done(part);
+    *part = records;
+    return 0;
 }
 
 /* find's own failure is hidden by the pipe: then there is no record, and the text says why. */
-static int answer_record(const struct shcmd_answer *a, struct remote_attr *ret, char **ret_target)
+static int answer_record(struct plain *p, struct shcmd_answer *a, struct remote_attr *ret,
+                         char **ret_target)
 {
     int r = shcmd_errno(a);
 
+    if (r == 0)
+        r = plain_records(p, &a->part[0]);
     if (r < 0)
         return r;
     if (a->part[0].len == 0) {
@@ -62,9 +86,9 @@ int plain_change(struct plain *p, struct shcmd *s, const char *path, struct remo
     r = plain_run(p, s, PLAIN_SMALL, &answer);
     if (r < 0)
         return r;
-    r = p->full && ret ? answer_record(&answer, ret, NULL) : shcmd_errno(&answer);
+    r = p->records && ret ? answer_record(p, &answer, ret, NULL) : shcmd_errno(&answer);
     shcmd_answer_done(&answer);
-    if (r == 0 && ret && !p->full)
+    if (r == 0 && ret && !p->records)
         r = plain_api_stat(p, path, ret);
     return r;
 }
@@ -76,7 +100,7 @@ int plain_stat(struct remote *r, const char *path, struct remote_attr *ret, char
     struct shcmd s;
     int err;
 
-    if (!p->full)
+    if (!p->records)
         return plain_api_stat(p, path, ret);
     shcmd_init(&s);
     shcmd_set(&s, "a", path);
@@ -84,7 +108,7 @@ int plain_stat(struct remote *r, const char *path, struct remote_attr *ret, char
     err = plain_run(p, &s, PLAIN_SMALL, &answer);
     if (err < 0)
         return err;
-    err = answer_record(&answer, ret, ret_target);
+    err = answer_record(p, &answer, ret, ret_target);
     shcmd_answer_done(&answer);
     return err;
 }
@@ -112,11 +136,13 @@ static int list_errors(const char *text, unsigned depth)
     return r;
 }
 
-static int answer_list(struct plain *p, const struct shcmd_answer *a, unsigned depth, size_t max,
+static int answer_list(struct plain *p, struct shcmd_answer *a, unsigned depth, size_t max,
                        struct remote_list *ret)
 {
-    int r;
+    int r = plain_records(p, &a->part[0]);
 
+    if (r < 0)
+        return r;
     if (a->part[0].len == 0) {
         r = errtext_parse(a->text);
         return r < 0 ? r : -EIO;
@@ -132,6 +158,18 @@ static int answer_list(struct plain *p, const struct shcmd_answer *a, unsigned d
     return r;
 }
 
+/* Of a. What comes beyond max says that there is more; head ends find early. */
+static void add_list(struct plain *p, struct shcmd *s, unsigned depth, size_t max)
+{
+    if (p->records == PLAIN_RECORDS_STAT) {
+        shcmd_set(s, "r", record_stat_script);
+        shcmd_add(s, "find \"$a\" -maxdepth 1 -exec sh -c \"$r\" sh {} + | base64 >&3;");
+    } else {
+        shcmd_add(s, "find \"$a\" -maxdepth %u -printf \"%s\" | head -z -n %zu | base64 >&3;",
+                  depth, RECORD_FORMAT, RECORD_FIELDS * (max + 2 + HIDDEN_MAX));
+    }
+}
+
 int plain_list(struct remote *r, const char *path, unsigned depth, size_t max,
                struct remote_list *ret)
 {
@@ -140,21 +178,21 @@ int plain_list(struct remote *r, const char *path, unsigned depth, size_t max,
     struct shcmd s;
     int err;
 
-    if (!p->full)
-        return depth > 1 ? -EOPNOTSUPP : plain_api_list(p, path, max, ret);
+    if (!p->full && depth > 1)
+        return -EOPNOTSUPP;
+    if (!p->records)
+        return plain_api_list(p, path, max, ret);
     if (max > RECORD_ENTRIES_MAX)
         max = RECORD_ENTRIES_MAX;
     shcmd_init(&s);
     shcmd_set(&s, "a", path);
-    /* What comes beyond max says that there is more; head ends find early. */
-    shcmd_add(&s, "find \"$a\" -maxdepth %u -printf \"%s\" | head -z -n %zu | base64 >&3;", depth,
-              RECORD_FORMAT, RECORD_FIELDS * (max + 2 + HIDDEN_MAX));
+    add_list(p, &s, depth, max);
     err = plain_run(p, &s, PLAIN_LIST_MAX, &answer);
     if (err < 0)
         return err;
     err = answer_list(p, &answer, depth, max, ret);
     shcmd_answer_done(&answer);
-    if (err == 0 && depth == 1)
+    if (err == 0 && depth == 1 && p->full)
         plain_temp_sweep(p, path, ret);
     return err;
 }

@@ -52,9 +52,10 @@ static void add_mv(struct plain *p, struct shcmd *s)
                  "(4*)fail Not a directory;;(*)fail Is a directory;;esac;");
     if (p->full)
         shcmd_add(s, "mv -f -T%s \"$a\" \"$b\"||exit 1;fi;", p->mv_no_copy ? " --no-copy" : "");
-    else /* no -T: a directory in the way must go first, and only goes if it is empty */
-        shcmd_add(s,
-                  "case \"$y\" in (4*)rmdir \"$b\"||exit 1;;esac;mv -f \"$a\" \"$b\"||exit 1;fi;");
+    else /* a directory in the way must go first, and only goes if it is empty; a link would lead
+            away */
+        shcmd_add(s, "case \"$y\" in (4*)rmdir \"$b\"||exit 1;;"
+                     "(a*)rm -f \"$b\"||exit 1;;esac;mv -f \"$a\" \"$b\"||exit 1;fi;");
 }
 
 /* A name is claimed by what fails if it is there: a link, or an empty directory to be replaced. */

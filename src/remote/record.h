@@ -14,6 +14,17 @@
 #define RECORD_FORMAT "%D %i %m %n %U %G %s %y %T@ %C@ %A@\\0%P\\0%l\\0"
 enum { RECORD_FIELDS = 3 /* NULs in one record */ };
 
+/*
+ * A script for sh that tells the same of its arguments where there is no such find, by stat -c of
+ * busybox, for record_from_stat. What vanishes meanwhile is left out.
+ */
+extern const char record_stat_script[];
+/*
+ * Appends the records as RECORD_FORMAT has them; the first name is where it started, and the others
+ * must be below it. -EBADMSG.
+ */
+int record_from_stat(const char *p, size_t n, struct buf *out);
+
 enum { RECORD_ENTRIES_MAX = 1000 * 1000 };
 
 /* Exactly one record, of the start itself. *ret_target (may be NULL) is the caller's. -EBADMSG. */

@@ -61,7 +61,8 @@ int remote_caps_text(unsigned caps, struct buf *out)
         {REMOTE_CAP_REPLACE,  "replace",  "files are rewritten in place: a reader in the sandbox "
                                           "may see half of one"},
         {REMOTE_CAP_RMDIR,    "rmdir",    "directories cannot be removed"},
-        {REMOTE_CAP_TIMES,    "times",    "times cannot be set"},
+        {REMOTE_CAP_TOUCH,    "touch",    "times cannot be set"},
+        {REMOTE_CAP_TIMES,    "times",    "times are set in whole seconds, if at all"},
         {REMOTE_CAP_TRUNCATE, "truncate", "a size is set by sending the whole file"},
         {REMOTE_CAP_STATFS,   "statfs",   "free space is not known"},
         {REMOTE_CAP_EXCHANGE, "exchange", "two names cannot be swapped in one step"},

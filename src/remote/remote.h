@@ -52,7 +52,7 @@ enum remote_cap {
     REMOTE_CAP_LINKS = 1 << 2,    /* symlink, link */
     REMOTE_CAP_REPLACE = 1 << 3,  /* put and rename replace atomically */
     REMOTE_CAP_RMDIR = 1 << 4,    /* an empty directory can be removed safely */
-    REMOTE_CAP_TIMES = 1 << 5,    /* setattr of times */
+    REMOTE_CAP_TIMES = 1 << 5,    /* and as fine as they are, not in whole seconds */
     REMOTE_CAP_TRUNCATE = 1 << 6, /* setattr of size */
     REMOTE_CAP_STATFS = 1 << 7,
     REMOTE_CAP_EXCHANGE = 1 << 8, /* RENAME_EXCHANGE */
@@ -60,6 +60,7 @@ enum remote_cap {
     REMOTE_CAP_CHANGES = 1 << 10, /* tree, changes */
     REMOTE_CAP_APPLY = 1 << 11,   /* batch.h: changes in batches, exactly once */
     REMOTE_CAP_JOBS = 1 << 12,    /* job.h: commands that outlive whoever started them */
+    REMOTE_CAP_TOUCH = 1 << 13,   /* setattr of times */
 };
 
 enum { REMOTE_GROUPS_MAX = 64 };

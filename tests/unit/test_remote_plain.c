@@ -439,7 +439,7 @@ TEST(ten_thousand_names_come_in_one_answer)
     struct remote_list list;
     const struct remote_entry *e;
 
-    NEED(FULL);
+    NEED(REMOTE_CAP_LSTAT);
     assert_int_equal(run("i=0;while [ $i -lt 10000 ];do : >f$i;i=$((i+1));done", 100, &out), 0);
     COSTS(1, remote_list(world.r, world.dir, 1, 100000, &list));
     assert_int_equal(list.count, 10000);
@@ -456,7 +456,7 @@ TEST(other_kinds_of_file_are_seen_and_never_opened)
     uint64_t len;
     int fd = memfd_create("got", MFD_CLOEXEC);
 
-    NEED(FULL);
+    NEED(REMOTE_CAP_LSTAT);
     assert_int_equal(mkfifo(at("fifo"), 0600), 0);
     a = attr_of("fifo");
     assert_true(S_ISFIFO(a.mode));
@@ -468,6 +468,23 @@ TEST(other_kinds_of_file_are_seen_and_never_opened)
     assert_int_equal(remote_rename(world.r, at("fifo"), at("pipe"), 0, NULL), 0);
     assert_int_equal(remote_unlink(world.r, at("pipe")), 0);
     close(fd);
+}
+
+TEST(times_are_set_to_the_second_at_least)
+{
+    const int64_t ns = INT64_C(1700000000) * NS_PER_S + NS_PER_S / 2;
+    struct remote_attr a = {.atime_ns = ns - NS_PER_S, .mtime_ns = ns}, target, link;
+
+    NEED(REMOTE_CAP_TOUCH | REMOTE_CAP_LINKS);
+    have_file("f", "x");
+    target = attr_of("f");
+    assert_int_equal(remote_symlink(world.r, "f", at("l"), NULL), 0);
+    assert_int_equal(set_attr("l", REMOTE_SET_ATIME | REMOTE_SET_MTIME, &a, &link), 0);
+    assert_true(S_ISLNK(link.mode));
+    assert_in_range(ns - link.mtime_ns, 0, world.caps & REMOTE_CAP_TIMES ? 0 : NS_PER_S - 1);
+    assert_in_range(a.atime_ns - link.atime_ns, 0,
+                    world.caps & REMOTE_CAP_TIMES ? 0 : NS_PER_S - 1);
+    assert_int_equal(attr_of("f").mtime_ns, target.mtime_ns);
 }
 
 /* What the outer shell can spoil, and what differs where there is no rename(2) at hand. */
@@ -494,6 +511,7 @@ static const struct CMUnitTest everything[] = {
     REMOTE_CASE(each_call_costs_what_is_written),
     REMOTE_CASE(kernel_files_have_content),
     REMOTE_CASE(ten_thousand_names_come_in_one_answer),
+    REMOTE_CASE(times_are_set_to_the_second_at_least),
     REMOTE_CASE(other_kinds_of_file_are_seen_and_never_opened),
 };
 
@@ -519,8 +537,9 @@ static const struct variant variants[] = {
     {"dash",          "/usr/bin/dash", "",        run_quoting,    FULL, 0},
     {"no perl",       "/usr/bin/bash", "mv",      run_renaming,   FULL, REMOTE_CAP_EXCHANGE},
     {"busybox tools", "/usr/bin/dash", "busybox", run_everything,
-     REMOTE_CAP_EXEC | REMOTE_CAP_REPLACE | REMOTE_CAP_RMDIR | REMOTE_CAP_TRUNCATE,
-     REMOTE_CAP_LSTAT | REMOTE_CAP_TREE | REMOTE_CAP_LINKS | REMOTE_CAP_TIMES},
+     REMOTE_CAP_EXEC | REMOTE_CAP_REPLACE | REMOTE_CAP_RMDIR | REMOTE_CAP_TRUNCATE |
+     REMOTE_CAP_LSTAT | REMOTE_CAP_LINKS | REMOTE_CAP_TOUCH,
+     REMOTE_CAP_TREE | REMOTE_CAP_TIMES},
     {"no shell",      "none",          "",        run_everything, 0, FULL | REMOTE_CAP_EXCHANGE},
 };
 /* clang-format on */

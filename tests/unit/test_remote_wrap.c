@@ -552,6 +552,61 @@ TEST(records_mean_what_find_says)
     free(target);
 }
 
+#define STAT(raw)                                                                                  \
+    "2049 77 755 3 10 20 42 " raw " 1700000000 -1 9 2023-11-14 22:13:20.123456789 +0000 "          \
+    "1969-12-31 23:59:59.750000000 +0000 1970-01-01 00:00:09.000000000 +0000\n"
+
+TEST(what_stat_tells_becomes_what_find_would_say)
+{
+    static const char text[] = "3\n/d\0/d/a\nb\0/d/l\0\0\0to\0" STAT("41ed") STAT("81a4")
+        STAT("a1ff") "1\n/d/gone\0\0" STAT("a1ff");
+    struct buf out = BUF_INIT(4096);
+    struct remote_list list;
+
+    assert_int_equal(record_from_stat(text, sizeof(text) - 1, &out), 0);
+    assert_int_equal(record_decode_list(out.data, out.len, 1, 100, NULL, &list), 0);
+    assert_int_equal(list.count, 2); /* a link without a target went meanwhile */
+    assert_int_equal(list.self.mode, S_IFDIR | 0755);
+    assert_string_equal(list.v[0].name, "a\nb");
+    assert_int_equal(list.v[0].attr.mtime_ns, INT64_C(1700000000123456789));
+    assert_int_equal(list.v[0].attr.ctime_ns, -250000000);
+    assert_int_equal(list.v[0].attr.ino, 77);
+    assert_int_equal(list.v[0].attr.nlink, 3);
+    assert_string_equal(list.v[1].target, "to");
+    remote_list_done(&list);
+    buf_done(&out);
+}
+
+TEST(what_stat_cannot_have_told_is_refused)
+{
+    static const struct {
+        const char *text;
+        size_t len;
+    } rows[] = {
+#define TEXT(text) {text, sizeof(text) - 1}
+        TEXT("x"),
+        TEXT("0\n"),
+        TEXT("2\n/d\0"),
+        TEXT("1\n/d\0\0"),
+        TEXT("1\n/d\0\0"
+             "2049 77\n"),
+        TEXT("99999999\n/d\0\0" STAT("41ed")),
+        TEXT("2\n/d\0/dd\0\0\0" STAT("41ed") STAT("81a4")),
+        TEXT("2\n/d\0/etc\0\0\0" STAT("41ed") STAT("81a4")),
+        TEXT("2\n/d\0/d/\0\0\0" STAT("41ed") STAT("81a4")),
+        TEXT("1\n/d\0\0"
+             "1 2 755 1 0 0 1 41ed 1 1 1 d 00:00:00 +0000 d 0.1 +0000 d 0.1 +0000\n"),
+#undef TEXT
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf out = BUF_INIT(4096);
+
+        assert_int_equal(record_from_stat(rows[i].text, rows[i].len, &out), -EBADMSG);
+        buf_done(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -574,6 +629,8 @@ int main(void)
         cmocka_unit_test(a_frame_is_whole_or_refused),
         cmocka_unit_test(records_that_lie_are_refused),
         cmocka_unit_test(records_mean_what_find_says),
+        cmocka_unit_test(what_stat_tells_becomes_what_find_would_say),
+        cmocka_unit_test(what_stat_cannot_have_told_is_refused),
     };
 
     const struct CMUnitTest cases[] = {REMOTE_CASES};
