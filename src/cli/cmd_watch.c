@@ -221,7 +221,7 @@ out:
 static const struct cli_option options[] = {
     {"count", 'n', "N", "end after so many changes"},
     {"since", 0, "SEQ", "begin with what happened after that line; overflow if that is not known"},
-    {"timeout", 0, "DURATION", "end with exit code 6 after so long"},
+    {"timeout", 0, "TIME", "end with exit code 6 after so long"},
     {0},
 };
 

@@ -258,18 +258,18 @@ static const struct section semantics_head[] = {
     {NULL, NULL},
 };
 static const struct section semantics_tail[] = {
-    {"without the helper",
-     "With helper=off, or where the helper cannot run (see .ctl/capabilities), there is no "
-     "journal: "
-     "names, modes and times are changed in the sandbox before the call returns, the content of a "
-     "file when it is closed or synced, and each has its error at once. What was not closed when "
-     "daytonafs died is lost; what could not be sent is kept in a directory that the log names. "
-     "Who closes last wins: there are no conflicts. A file that is sent appears as one "
-     "replacement."},
+    {"without the helper, or with durability=sync",
+     "With helper=off, where the helper cannot run (see .ctl/capabilities), or with "
+     "durability=sync, there is no journal: names, modes and times are changed in the sandbox "
+     "before the call returns, the content of a file when it is closed or synced (durability=sync: "
+     "when write returns), and each has its error at once. What was not closed when daytonafs died "
+     "is lost; what could not be sent is kept in a directory that the log names. There are no "
+     "conflicts, the last writer wins: what the sandbox changes in a file while it is open for "
+     "writing here is overwritten. A file that is sent appears as one replacement."},
     {"not promised",
      "Locks (flock, fcntl) are between programs on this machine. inotify tells nothing of changes "
      "made in the sandbox: watch does. sync(2) does not reach FUSE, fsync(2) and the verb sync do. "
-     "Extended attributes, ACLs and device files are not supported."},
+     "Extended attributes, ACLs, device files, FIFOs and sockets are not supported."},
     {NULL, NULL},
 };
 
