@@ -525,7 +525,7 @@ bool op_touches_locked(const struct fs *fs, const struct node *dir, const char *
 bool op_unknown(int err); /* may have happened all the same */
 bool op_lost(int err);    /* the same, and a look at the sandbox may tell */
 
-/* ---- change.c: what waits in the journal ---- */
+/* ---- change*.c: what waits in the journal ---- */
 
 /* What a change is about. */
 struct change_about {
@@ -606,6 +606,9 @@ void names_deleted_locked(struct fs *fs, struct node *n, bool waits);
 /* The other names of n's file that are known here, one after the other; before NULL: the first. */
 struct node *links_next_locked(const struct fs *fs, const struct node *n,
                                const struct node *before);
+/* The first of them that is; NULL: none. */
+struct node *links_find_locked(const struct fs *fs, const struct node *n,
+                               bool (*is)(const struct node *other));
 /* What is known of the other names is brought up to date, as far as that goes. -EINTR. May wait. */
 int links_refresh(struct fs *fs, struct node *n, int64_t since);
 /* What a waiting change moves of them can be shown at once: each shows what is there, or waits for

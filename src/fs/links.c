@@ -72,14 +72,20 @@ bool links_many_locked(const struct fs *fs, const struct node *n)
     return names > WAITING_NAMES_MAX;
 }
 
-static struct node *next_waiting_locked(const struct fs *fs, const struct node *n)
+struct node *links_find_locked(const struct fs *fs, const struct node *n,
+                               bool (*is)(const struct node *other))
 {
     struct node *other = NULL;
 
     do
         other = links_next_locked(fs, n, other);
-    while (other && !other->ours);
+    while (other && !is(other));
     return other;
+}
+
+static bool has_ours(const struct node *n)
+{
+    return n->ours != NULL;
 }
 
 int links_settle(struct fs *fs, struct node *n)
@@ -88,7 +94,7 @@ int links_settle(struct fs *fs, struct node *n)
     int r = change_settle(fs, n);
     struct node *other;
 
-    for (unsigned i = 0; r == 0 && (other = next_waiting_locked(fs, n)); i++) {
+    for (unsigned i = 0; r == 0 && (other = links_find_locked(fs, n, has_ours)); i++) {
         node_ref_locked(other);
         r = i < TRIES ? change_settle(fs, other) : -EBUSY;
         node_unref_locked(fs, other);
