@@ -178,6 +178,15 @@ const struct semantics_row semantics_rows[] = {
      "Writers wait, then are refused (ENOSPC), before the journal loses anything.",
      "writers_wait_then_are_refused_before_the_disk_is_full "
      "a_disk_without_room_at_any_step_costs_nothing_that_was_taken"},
+    {"the local disk fails",
+     "A call fails (EIO), and nothing of it is done, or what it did is sent. If the journal cannot "
+     "be written any more, nothing is taken or sent until the next mount, and status and errors "
+     "say so; what was here before can be read.",
+     "an_error_of_the_disk_fails_a_call_or_costs_nothing a_short_write_fails_nothing "
+     "a_disk_without_room_fails_a_call_or_costs_nothing "
+     "a_disk_that_breaks_fails_all_that_comes_and_is_told "
+     "a_step_that_fails_once_costs_nothing_that_was_taken "
+     "a_disk_that_breaks_at_any_step_costs_nothing_that_was_taken_and_is_told"},
     {"nobody uses the mount",
      "Nothing is sent, so that the sandbox can stop by itself. While it is stopped, what is known "
      "is shown; what is not starts it (wake=auto) or fails with EHOSTDOWN (wake=never).",

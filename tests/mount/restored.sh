@@ -100,3 +100,16 @@ is "an old journal: all is well then" "$(cat "$WORK/umount.out")" ""
 mount_start >/dev/null
 check "an old journal: as it is for the next mount" save ten tenth
 umount_it
+
+# This machine lost power, and the journal ends in zeros.
+mount_start >/dev/null
+echo pause >"$CTL/ctl"
+echo kept >"$MNT/kept"
+kill -9 "$(sed -n 's/^pid //p' "$CTL/status")"
+fusermount3 -uz "$MNT"
+head -c 5000 /dev/zero >>"$(echo "$journals"/*/log)"
+mount_start >/dev/null
+check "zeros: the mount says that something is lost" grep -q 'lost power' "$WORK/mount.err"
+is "zeros: the rest is sent" "$(cat "$SBX/kept")" kept
+check "zeros: and a save goes on" save eleven eleventh
+umount_it

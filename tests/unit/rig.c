@@ -43,7 +43,7 @@ static void open_journal(struct rig *g)
 {
     const struct flush_config config = {.linger_ns = 1000000, .op_timeout_ns = INT64_C(5000000000)};
     const struct journal_key key = {.api_url = "test:", .sandbox_id = "box", .slot = "/"};
-    struct journal_options options = {.base = g->journal_dir, .limits = g->limits};
+    struct journal_options options = {.base = g->journal_dir, .limits = g->limits, .sys = g->sys};
 
     assert_int_equal(journal_open(&options, &key, &g->journal, NULL), 0);
     assert_int_equal(flush_new(&config, g->journal, g->remote, &g->fs_config.flush), 0);
@@ -104,6 +104,7 @@ void rig_up(struct rig *g, const struct rig_config *config)
     g->fs_config = fs;
     g->cache_bytes = config->cache_bytes ? config->cache_bytes : 64 << 20;
     g->limits = config->limits;
+    g->sys = config->sys;
     g->keep = config->keep;
     open_all(g);
 }

@@ -25,6 +25,7 @@ struct rig {
     struct fs_config fs_config;
     uint64_t cache_bytes;
     struct journal_limits limits;
+    const struct journal_sys *sys;
     bool keep;
     struct lock lock; /* guards what follows while other threads use fs */
     unsigned inode_events, entry_events, forget_events;
@@ -39,8 +40,9 @@ struct rig_config {
     struct fs_config fs;  /* what is zero is filled in */
     struct remote *under; /* NULL: remote_mem_new(uid, uid) */
     bool journal;         /* changes wait in one; implies that the sandbox tells of changes */
-    struct journal_limits limits; /* of that */
-    bool keep;                    /* the cache outlives rig_restart */
+    struct journal_limits limits;  /* of that */
+    const struct journal_sys *sys; /* its disk; NULL: the real one */
+    bool keep;                     /* the cache outlives rig_restart */
 };
 
 /* As if every rig_up said so: for tests that are true both ways. */

@@ -19,9 +19,6 @@
  *   the sandbox's disk is   full.sh, a_full_disk_fails_what_needs_room_and_nothing_else,
  *   full, or read-only      whatever_room_there_is_what_does_not_fit_is_as_it_was,
  *                           read_only_from_any_step_on
- *
- * And this machine's disk has no room at any of the journal's steps (of one that fails otherwise,
- * or for good: full.sh, a_call_that_fails_at_any_step_costs_nothing_that_was_promised).
  */
 #include "flush_scenarios.h"
 
@@ -345,56 +342,11 @@ TEST(whatever_becomes_of_a_request_before_the_process_dies)
     run_all(true);
 }
 
-/* ---- this machine's disk ---- */
-
-/* One write of the journal fails for want of room, at the n-th step. True if there was none. */
-static bool run_full(flush_scenario scenario, const struct flush_config *config, long n)
-{
-    struct flush_rig *g = malloc(sizeof(*g));
-    struct flush_model *m = malloc(sizeof(*m));
-    bool none, refused;
-    char *what;
-
-    rig_die_after(-1);
-    fr_up_on(g, config, &rig_disk);
-    model_up(m, g);
-    m->patient = true;
-    rig_fail_at(n, -ENOSPC);
-    scenario(m);
-    none = !rig_died();
-    refused = m->err != 0;
-    if (flush_barrier(g->flush, NULL, NULL, NULL) < 0) /* or the next mount */
-        fr_restart(g);
-    settle(g);
-    if (!flush_scenario_is(g, scenario, m->taken, &what))
-        fail_msg("no room at step %ld: after %u operations%s: %s", n, m->taken,
-                 refused ? ", the next was refused" : "", what);
-    model_down(m);
-    fr_down(g);
-    free(m);
-    free(g);
-    return none;
-}
-
-TEST(a_disk_without_room_at_any_step_costs_nothing_that_was_taken)
-{
-    for (size_t i = 0; i < FLUSH_SCENARIOS; i++)
-        for (size_t k = 0; k < ARRAY_LEN(configs); k++) {
-            long n = 0;
-
-            while (!run_full(flush_scenarios[i], &configs[k], n))
-                n++;
-            assert_true(n > 5);
-        }
-    rig_die_after(-1);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whatever_becomes_of_a_request_the_work_goes_on),
         cmocka_unit_test(whatever_becomes_of_a_request_before_the_process_dies),
-        cmocka_unit_test(a_disk_without_room_at_any_step_costs_nothing_that_was_taken),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
