@@ -10,7 +10,6 @@
 
 /* A size that a hostile listing claims costs a byte of map per block at most, and pages of it that
  * are used. */
-#define BLOB_MAX (UINT64_C(1) << 42)
 
 static size_t blocks_of(uint64_t size)
 {
@@ -35,7 +34,7 @@ int blob_new(struct cache *c, uint64_t size, struct blob **ret)
     struct blob *b;
     int r;
 
-    if (size > BLOB_MAX)
+    if (size > CACHE_BLOB_MAX)
         return -EFBIG;
     b = calloc(1, sizeof(*b));
     if (!b)
@@ -366,7 +365,7 @@ int blob_write(struct blob *b, uint64_t off, const void *p, size_t n)
     bool all = true;
     int r;
 
-    if (off > BLOB_MAX || n > BLOB_MAX - off)
+    if (off > CACHE_BLOB_MAX || n > CACHE_BLOB_MAX - off)
         return -EFBIG;
     if (n == 0)
         return 0;
@@ -397,7 +396,7 @@ int blob_resize(struct blob *b, uint64_t size)
     bool all;
     int r = 0;
 
-    if (size > BLOB_MAX)
+    if (size > CACHE_BLOB_MAX)
         return -EFBIG;
     note_change(b);
     if (ftruncate(b->fd, (off_t)size) < 0)

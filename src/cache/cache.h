@@ -79,7 +79,9 @@ int cache_note_get(struct cache *c, const char *name, struct buf *out);
 
 /* ---- blobs ---- */
 
-/* size bytes of which nothing is local (size 0: all of it). One reference, held once. -EFBIG. */
+#define CACHE_BLOB_MAX (UINT64_C(1) << 42) /* bytes: what has more is -EFBIG */
+
+/* size bytes of which nothing is local (size 0: all of it). One reference, held once. */
 int blob_new(struct cache *c, uint64_t size, struct blob **ret);
 struct blob *blob_ref(struct blob *b);
 struct blob *blob_unref(struct blob *b); /* returns NULL; takes NULL */

@@ -343,7 +343,7 @@ static int set_size(struct fs *fs, struct node *n, const struct fs_file *file, u
 
     if (r < 0)
         return r;
-    if (size > INT64_MAX)
+    if (size > CACHE_BLOB_MAX) /* else it would be found out when the journal has it */
         return -EFBIG;
     if (fs->flush && !open && links_next_locked(fs, n, NULL)) {
         r = links_settle(fs, n);

@@ -463,7 +463,7 @@ static ssize_t write_file(struct fs_file *file, uint64_t off, const void *p, siz
         off = node_size(n);
     r = change_lost_locked(file);
     if (r == 0)
-        r = off > INT64_MAX - bytes ? -EFBIG : write_journaled(file, off, p, bytes);
+        r = off > CACHE_BLOB_MAX - bytes ? -EFBIG : write_journaled(file, off, p, bytes);
     if (r == 0)
         r = write_blob(fs, n, off, p, bytes);
     write_end_locked(fs, n);
@@ -516,7 +516,7 @@ int fs_fallocate(struct fs_file *file, int mode, uint64_t off, uint64_t len)
         return -EBADF;
     if (len == 0)
         return -EINVAL;
-    if (off > INT64_MAX - len)
+    if (len > CACHE_BLOB_MAX || off > CACHE_BLOB_MAX - len)
         return -EFBIG;
     r = change_room(fs, 0);
     if (r < 0)

@@ -678,11 +678,37 @@ TEST(a_name_that_has_another_file_by_now_is_not_opened_with_the_old_content)
     rig_down(&g);
 }
 
+/* Before the journal has it: what was refused here must not be sent, nor be refused there. */
+TEST(what_is_too_large_to_be_shown_is_refused_at_once)
+{
+    struct fs_open_hints hints;
+    struct fs_entry e;
+    struct fs_file *f;
+    struct stat st = {.st_size = INT64_C(1) << 62};
+    struct rig g;
+
+    UP(&g);
+    rig_put(&g, "/f", "first", 5);
+    assert_int_equal(rig_find(&g, "/f", &e), 0);
+    assert_int_equal(fs_open(g.fs, e.ino, O_WRONLY, &f, &hints), 0);
+    assert_int_equal(fs_write(f, UINT64_C(1) << 62, "x", 1), -EFBIG);
+    assert_int_equal(fs_fallocate(f, 0, UINT64_C(1) << 62, 1), -EFBIG);
+    assert_int_equal(fs_setattr(g.fs, e.ino, f, FS_SET_SIZE, &st, &e), -EFBIG);
+    assert_int_equal(fs_setattr(g.fs, e.ino, NULL, FS_SET_SIZE, &st, &e), -EFBIG);
+    assert_int_equal(fs_unsent(g.fs, NULL), 0);
+    assert_int_equal(rig_close(f), 0);
+    rig_settle(&g);
+    rig_expect(&g, "/f", "first");
+    rig_drop(&g, &e);
+    rig_down(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_that_has_another_file_by_now_is_not_opened_with_the_old_content),
         cmocka_unit_test(what_is_written_over_theirs_unseen_conflicts_too),
+        cmocka_unit_test(what_is_too_large_to_be_shown_is_refused_at_once),
         cmocka_unit_test(nor_is_it_taken_away_or_renamed_over_unseen),
         cmocka_unit_test(a_patch_of_a_large_file_fetches_nothing_even_if_it_is_read_elsewhere),
         cmocka_unit_test(a_block_that_was_written_whole_is_read_back_without_asking),
