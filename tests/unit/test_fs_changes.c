@@ -3,6 +3,7 @@
  * nothing that happens inside is missed.
  */
 #include "rig.h"
+#include "slow_clock.h"
 
 #include "fs/fs_internal.h"
 #include "util/clock.h"
@@ -22,7 +23,7 @@ static const int64_t window_ns = 100 * NS_PER_MS;
 
 static void idle(void)
 {
-    usleep(130000); /* the window, and what the backend takes for slack */
+    slow_clock_pass(130 * NS_PER_MS); /* the window, and what the backend takes for slack */
 }
 
 /* ---- in the sandbox ---- */
@@ -200,7 +201,8 @@ TEST(an_idle_mount_asks_nothing)
     walk(&g, FS_ROOT);
     assert_int_equal(rig_find(&g, "/d1", &e), 0); /* a shell sits in it */
     tally_take(g.tally);
-    usleep(300000);
+    slow_clock_pass(NS_PER_S);
+    usleep(30000);
     assert_int_equal(tally_take(g.tally).all, 0);
     rig_drop(&g, &e);
     rig_down(&g);
@@ -283,7 +285,7 @@ TEST(a_name_that_was_missed_once_is_no_use_of_its_directory_for_ever)
 
 static void pause_now(void)
 {
-    usleep((useconds_t)(2 * window_ns / 1000));
+    slow_clock_pass(2 * window_ns);
 }
 
 /* Two requests, without a pause between them: each is about a part of it. False: it took longer. */
@@ -294,7 +296,7 @@ static bool use_two_after_another(struct rig *g)
 
     assert_int_equal(rig_find(g, "/d7/f1", &e), 0);
     rig_drop(g, &e);
-    usleep((useconds_t)(window_ns / 1000 * 11 / 10));
+    slow_clock_pass(window_ns * 11 / 10);
     assert_int_equal(rig_find(g, "/d8/f1", &e), 0);
     rig_drop(g, &e);
     assert_int_equal(rig_find(g, "/d8/f1", &e), 0);
@@ -703,7 +705,7 @@ static void happens(const struct happening *h, bool used, uint32_t uid)
     make_dir(&g, "/away");
     make_dir(&g, "/away/tree");
     make_tree(&g, "/away/tree", 2, 2);
-    usleep(30000); /* what was moved in is older than any answer */
+    slow_clock_pass(30 * NS_PER_MS); /* what was moved in is older than any answer */
     rig_same_tree(&g, "/");
     if (!used) /* two questions about something else: nothing of it is asked about with them */
         for (unsigned i = 0; i < 2; i++) {
@@ -711,7 +713,7 @@ static void happens(const struct happening *h, bool used, uint32_t uid)
             assert_int_equal(rig_find(&g, "/d3/f3", &e), 0);
             rig_drop(&g, &e);
         }
-    usleep(30000);
+    slow_clock_pass(30 * NS_PER_MS);
     h->happen(&g);
     idle();
     rig_same_tree(&g, "/");
@@ -739,7 +741,7 @@ TEST(a_moved_in_tree_is_walked_in_full_although_nothing_in_it_changed)
     rig_mkdir(&g, "/other");
     make_tree(&g, "/other", 3, 3);
     walk(&g, FS_ROOT);
-    usleep(50000);
+    slow_clock_pass(50 * NS_PER_MS);
     move(&g, "/in/sub", "/was"); /* in its place, and older than the last answer */
     move(&g, "/other", "/in/sub");
     idle();
@@ -872,7 +874,7 @@ static void meet(void (*what)(struct rig *g), bool cold)
     assert_int_equal(pthread_create(&asker, NULL, ask, &m), 0);
     tally_await(g.tally, 1);
     assert_int_equal(pthread_create(&doer, NULL, act, &d), 0);
-    usleep(20000);
+    slow_clock_pass(20 * NS_PER_MS);
     tally_hold(g.tally, false);
     pthread_join(asker, NULL);
     pthread_join(doer, NULL);

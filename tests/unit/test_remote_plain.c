@@ -223,6 +223,28 @@ static unsigned requests(void)
         assert_int_equal(requests() - before, want);                                               \
     } while (0)
 
+/* One that counts took no longer than a change is young. */
+static struct remote_attr young_fetch_costs_two(const char *name, uint64_t bytes, int fd)
+{
+    struct remote_attr a;
+    int64_t start_ns;
+    uint64_t len;
+    unsigned costs;
+
+    for (unsigned i = 0; i < 20; i++) {
+        start_ns = clock_real_ns();
+        assert_int_equal(chmod(at(name), 0644), 0);
+        a = attr_of(name);
+        costs = requests();
+        assert_int_equal(remote_fetch(world.r, at(name), &a, 0, bytes, fd, &len), 0);
+        costs = requests() - costs;
+        if (clock_real_ns() - start_ns < 2 * NS_PER_S)
+            break;
+    }
+    assert_int_equal(costs, 2);
+    return a;
+}
+
 TEST(each_call_costs_what_is_written)
 {
     enum { BIG = 100 * 1000 };
@@ -231,7 +253,6 @@ TEST(each_call_costs_what_is_written)
     struct remote_statfs statfs;
     struct remote_attr a, b;
     struct buf out = BUF_INIT(1000);
-    uint64_t len;
     int status, fd = memfd_create("got", MFD_CLOEXEC);
     struct remote_exec exec = {.script = "true", .cwd = "/", .output_max = 10};
 
@@ -242,7 +263,7 @@ TEST(each_call_costs_what_is_written)
     COSTS(1, put_bytes("f", "small", 5, &a, 1000, &a));
     COSTS(2, put_bytes("f", big, BIG, &a, 1000, &a));
     COSTS(3, put_bytes("g", big, BIG, NULL, 1000, &b));
-    COSTS(2, remote_fetch(world.r, at("f"), &a, 0, BIG, fd, &len)); /* it changed just now */
+    a = young_fetch_costs_two("f", BIG, fd);
     COSTS(1, remote_mkdir(world.r, at("d"), 0700, NULL));
     COSTS(1, remote_symlink(world.r, "x", at("s"), NULL));
     COSTS(1, remote_link(world.r, at("f"), at("l"), NULL));
