@@ -25,7 +25,9 @@ const struct semantics_row semantics_rows[] = {
      "made here and is not sent yet.",
      "a_directory_is_renamed_at_once_and_with_the_real_error"},
     {"rename or link to another file system has returned",
-     "It has failed with the sandbox's errno (EXDEV), or is done in the sandbox.",
+     "It has failed with the sandbox's errno (EXDEV), or is done in the sandbox. Between two "
+     "places "
+     "where the same file system is mounted, EXDEV comes late, as a change that is refused.",
      "what_may_be_another_file_system_is_asked_at_once"},
     {"a command through .ctl or daytonafs exec starts",
      "Every earlier change is in the sandbox; else it does not start, and the error names what is "
@@ -107,7 +109,8 @@ const struct semantics_row semantics_rows[] = {
     {"a file that is open and unlinked, or replaced",
      "It can be read and written on. What of it is not here is kept in the sandbox until it is "
      "closed, or fetched before its name goes where it cannot be kept: on another file system than "
-     "the helper's, and while it has other names.",
+     "the helper's folder (/var/tmp/.daytonafs-UID, or else ~/.cache/daytonafs), and while it has "
+     "other names.",
      "kept.sh an_unlinked_file_is_read_on_where_the_sandbox_keeps_it "
      "where_nothing_can_be_kept_all_is_fetched_before_the_name_goes "
      "an_unlinked_open_file_works_on_and_is_never_sent what_is_replaced_while_open_stays_readable"},

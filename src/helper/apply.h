@@ -268,6 +268,13 @@ int temp_decide(struct apply *a, struct place *p, const struct intent *doubt);
 int temp_remove(struct apply *a, struct place *p, bool any);
 int temp_remove_decide(struct apply *a, struct place *p, const struct intent *doubt);
 
+/* ---- apply_rename.c ---- */
+
+/* A second name of what from has, which is then placed as what is written is: so nothing of anybody
+ * is lost if they save over one of the names at once. 0; 1: from has another file by now; -errno.
+ */
+int link_temp(struct apply *a, const struct place *from, const struct place *to, struct temp *t);
+
 /* ---- apply_keep.c ---- */
 
 /* What p has is about to lose that name. 0, kept or not; 1: it is another one by now. */

@@ -155,47 +155,59 @@ static int link_now(struct apply *a, const struct batch_change *c, const struct 
                     struct place *to, struct batch_result *ret)
 {
     const struct intent intent = {.stage = INTENT_NAMES, .ino = from->st.st_ino};
+    struct temp t;
     int r;
 
     if (!from->there)
         return result_failed(ret, -ENOENT);
+    if (to->there)
+        return result_failed(ret, -EEXIST);
     r = apply_intent(a, &intent);
     if (r < 0)
         return r;
     apply_step();
-    r = linkat(from->dir, from->name, to->dir, to->name, 0) < 0 ? -errno : 0;
-    apply_step();
-    (void)place_look(to);
-    if (r == -EEXIST && c->at2.means == BATCH_ABSENT)
-        return result_conflict(ret, to);
-    if (r < 0)
-        return result_failed(ret, r);
-    if (to->there && to->st.st_ino != from->st.st_ino) { /* another file had the name by then */
-        (void)unlinkat(to->dir, to->name, 0);
-        return result_conflict(ret, to);
+    r = link_temp(a, from, to, &t);
+    if (r == 0) {
+        r = temp_place(a, &t, &from->st, to, false);
+        if (r > 0 && c->at2.means != BATCH_ABSENT)
+            r = -EEXIST;
     }
-    return names_done(c, to, from->st.st_ino, ret);
+    if (r == -EAGAIN)
+        return r;
+    (void)place_look(to);
+    if (r > 0)
+        return result_conflict(ret, to);
+    return r < 0 ? result_failed(ret, r) : names_done(c, to, from->st.st_ino, ret);
 }
 
 int apply_link(struct apply *a, const struct batch_change *c, const struct intent *doubt,
                struct batch_result *ret)
 {
+    const bool closing = a->closing;
+    struct batch_change again = *c; /* its ctime has moved by the second name that it got */
     struct place from, to;
     int r = names_enter(a, c->path, &c->at, doubt, &from, ret);
 
     if (r != 0)
         return r < 0 ? r : 0;
+    again.at = (struct batch_object){
+        .means = BATCH_SAME, .ino = doubt->stage == INTENT_BUILD ? doubt->old_ino : doubt->ino};
     r = names_enter(a, c->path2, &c->at2, doubt, &to, ret);
     if (r == 0) {
         if (doubt->stage && to.there)
             r = to.st.st_ino == doubt->ino ? names_done(c, &to, 0, ret) : result_conflict(ret, &to);
         else
             r = doubt->stage ? -EAGAIN : link_now(a, c, &from, &to, ret);
+        if (doubt->stage)
+            temp_drop(a, &to);
         place_done(&to);
     }
     place_done(&from);
-    if (r == -EAGAIN && doubt->stage && !a->stopped)
-        return apply_link(a, c, &nothing, ret);
+    if (r == -EAGAIN && doubt->stage && !a->stopped) {
+        a->closing = false; /* nobody could tell it from another version */
+        r = apply_link(a, &again, &nothing, ret);
+        a->closing = closing;
+    }
     return r < 0 ? r : 0;
 }
 

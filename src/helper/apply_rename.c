@@ -15,21 +15,54 @@ static int rename2(const struct place *from, const struct place *to, unsigned fl
     return rename_at(from->dir, from->name, to->dir, to->name, flags);
 }
 
-/* What was moved is what was meant, or it goes back. */
-static int check_moved(struct place *from, struct place *to, ino_t ino)
+/* What was moved in place of what was meant; or, what they have saved over it since. */
+static void bring_back(const struct place *from, const struct place *to, const struct temp *t,
+                       ino_t ino)
 {
-    if (place_look(to) == 0 && to->there && to->st.st_ino != ino) {
-        (void)rename2(to, from, RENAME_KEEP);
-        (void)place_look(from);
-        return 1;
-    }
-    return 0;
+    struct stat st;
+    const struct place *back = to;
+
+    apply_step();
+    if (fstatat(t->dir, t->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return;
+    if (st.st_ino == ino)
+        back = from;
+    if (rename_at(t->dir, t->name, back->dir, back->name, RENAME_KEEP) == -EEXIST)
+        (void)unlinkat(t->dir, t->name, 0); /* newer work of theirs is there */
 }
 
-/* A second name of what is renamed, which is then placed as what is written: so ours is not lost,
- * either, if they save over it at once. */
-static int link_temp(struct apply *a, const struct place *from, const struct place *to,
-                     struct temp *t)
+/* What was moved is what was meant, or it goes back. */
+static int check_moved(struct apply *a, struct place *from, struct place *to, ino_t ino)
+{
+    struct intent intent = {.stage = INTENT_NAMES, .ino = ino};
+    struct temp t;
+    int r;
+
+    if (place_look(to) < 0 || !to->there || to->st.st_ino == ino)
+        return 0;
+    intent.old_ino = to->st.st_ino;
+    r = apply_intent(a, &intent);
+    if (r < 0)
+        return r;
+    temp_name(a, to, true, &t);
+    /* By way of a temporary name: they may save over the new one just now. */
+    if (rename_at(to->dir, to->name, t.dir, t.name, RENAME_KEEP) == 0)
+        bring_back(from, to, &t, intent.old_ino);
+    (void)place_look(from);
+    (void)place_look(to);
+    return 1;
+}
+
+/* What was renamed by way of a second name loses the first, unless that is another file's by now.
+ */
+static int drop_first(struct place *from, ino_t ino)
+{
+    if (place_look(from) < 0 || !from->there || from->st.st_ino != ino)
+        return 0;
+    return unlinkat(from->dir, from->name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int link_temp(struct apply *a, const struct place *from, const struct place *to, struct temp *t)
 {
     struct stat st;
     int r;
@@ -77,27 +110,38 @@ static int rename_over(struct apply *a, struct place *from, struct place *to)
         r = temp_place(a, &t, &from->st, to, false);
     if (r != -EAGAIN)
         (void)unlinkat(t.dir, t.name, 0);
-    if (r == 0)
-        r = unlinkat(from->dir, from->name, 0) < 0 ? -errno : 0;
-    return r;
+    return r == 0 ? drop_first(from, intent.ino) : r;
 }
 
 /* It may have been placed: then its first name goes. */
 static int decide_over(struct apply *a, struct place *from, struct place *to,
                        const struct intent *doubt)
 {
-    int r = temp_decide(a, to, doubt);
+    const int r = temp_decide(a, to, doubt);
 
-    if (r == 0 && from->there && from->st.st_ino == doubt->ino)
-        r = unlinkat(from->dir, from->name, 0) < 0 ? -errno : 0;
-    return r;
+    return r == 0 ? drop_first(from, doubt->ino) : r;
 }
 
-static int rename_to_none(struct place *from, struct place *to)
+static int rename_to_none(struct apply *a, struct place *from, struct place *to)
 {
     const ino_t ino = from->st.st_ino;
-    int r = rename2(from, to, RENAME_KEEP);
+    struct temp t;
+    int r = -EPERM;
 
+    if (to->there)
+        return -EEXIST;
+    /* Of a file that is at the new name afterwards nobody could tell whether it was moved there, or
+     * saved there since: so what is moved is linked first. */
+    if (!S_ISDIR(from->st.st_mode) && swap_is_cheap(a, from))
+        r = link_temp(a, from, to, &t);
+    if (r == 0) {
+        r = temp_place(a, &t, &from->st, to, false);
+        return r == 0 ? drop_first(from, ino) : r > 0 ? -EEXIST : r;
+    }
+    if (r > 0)
+        return r;
+    r = rename2(from, to, RENAME_KEEP);
+    apply_step();
     if (rename_is_unknown(r) && S_ISDIR(from->st.st_mode)) {
         r = rename2(from, to, 0); /* over an empty directory at worst */
     } else if (rename_is_unknown(r)) {
@@ -107,7 +151,7 @@ static int rename_to_none(struct place *from, struct place *to)
         else if (r != -EEXIST)
             r = rename2(from, to, 0);
     }
-    return r == 0 ? check_moved(from, to, ino) : r;
+    return r == 0 ? check_moved(a, from, to, ino) : r;
 }
 
 static int exchange(struct place *from, struct place *to)
@@ -135,7 +179,7 @@ static int move(struct apply *a, const struct batch_change *c, struct place *fro
     if (c->flags & BATCH_EXCHANGE)
         return exchange(from, to);
     if ((c->flags & BATCH_NOREPLACE) || c->at2.means == BATCH_ABSENT)
-        return rename_to_none(from, to);
+        return rename_to_none(a, from, to);
     if (to->there && c->at2.means != BATCH_ANY && !S_ISDIR(to->st.st_mode) &&
         !S_ISDIR(from->st.st_mode) && to->st.st_ino != from->st.st_ino)
         return rename_over(a, from, to);
@@ -143,11 +187,20 @@ static int move(struct apply *a, const struct batch_change *c, struct place *fro
 }
 
 /* 0: it was done; 1: something else is there; -EAGAIN: nothing was. */
-static int decide_move(const struct batch_change *c, struct place *from, struct place *to,
-                       const struct intent *doubt)
+static int decide_move(struct apply *a, const struct batch_change *c, struct place *from,
+                       struct place *to, const struct intent *doubt)
 {
     const bool moved = to->there && to->st.st_ino == doubt->ino;
+    struct temp t;
 
+    if (doubt->old_ino != 0) { /* it was on its way back */
+        temp_name(a, to, true, &t);
+        if (!to->there || to->st.st_ino != doubt->old_ino)
+            bring_back(from, to, &t, doubt->old_ino);
+        else
+            return check_moved(a, from, to, doubt->ino);
+        return 1;
+    }
     if (c->flags & BATCH_EXCHANGE)
         return moved ? 0 : from->there && from->st.st_ino == doubt->ino ? -EAGAIN : 1;
     if (!moved) /* somebody may have moved it on since; what is there now is theirs */
@@ -155,8 +208,8 @@ static int decide_move(const struct batch_change *c, struct place *from, struct 
     if (!from->there)
         return 0;
     if (from->st.st_ino == doubt->ino && from->st.st_nlink > 1 && !S_ISDIR(from->st.st_mode))
-        return unlinkat(from->dir, from->name, 0) < 0 ? -errno : 0; /* it was linked first */
-    return 0; /* a new file of somebody's has the old name */
+        return drop_first(from, doubt->ino); /* it was linked first */
+    return 0;                                /* a new file of somebody's has the old name */
 }
 
 static int rename_places(struct apply *a, const struct batch_change *c, const struct intent *doubt,
@@ -167,7 +220,7 @@ static int rename_places(struct apply *a, const struct batch_change *c, const st
 
     if (doubt->stage) {
         r = doubt->stage == INTENT_BUILD   ? -EAGAIN
-            : doubt->stage == INTENT_NAMES ? decide_move(c, from, to, doubt)
+            : doubt->stage == INTENT_NAMES ? decide_move(a, c, from, to, doubt)
                                            : decide_over(a, from, to, doubt);
         if (r == -EAGAIN)
             return r;

@@ -8,6 +8,7 @@
 
 #include "helper/text.h"
 #include "helper/walk.h"
+#include "util/array.h"
 #include "util/clock.h"
 
 #include <errno.h>
@@ -274,25 +275,27 @@ static int watch(int root, const struct proto_request *req)
     return fd;
 }
 
-/* Until something may have changed, or end_ns. took_ns: what a look costs. */
-static void wait_for_change(int watch_fd, int64_t end_ns, int64_t took_ns)
+/* Until something may have changed, or end_ns. took_ns: what a look costs. -EPIPE: nobody waits for
+ * the answer any more. */
+static int wait_for_change(int watch_fd, int64_t end_ns, int64_t took_ns)
 {
     const int64_t left_ns = end_ns - clock_mono_ns();
     int64_t pause_ns = 20 * took_ns; /* polling shall cost a twentieth of a processor at most */
-    struct pollfd p = {.fd = watch_fd, .events = POLLIN};
+    struct pollfd p[] = {{.fd = watch_fd, .events = POLLIN}, {.fd = STDOUT_FILENO}};
     char events[4096];
 
     if (pause_ns < 100 * NS_PER_MS)
         pause_ns = 100 * NS_PER_MS;
     if (watch_fd >= 0 || pause_ns > left_ns)
         pause_ns = left_ns;
-    if (pause_ns <= 0)
-        return;
-    if (poll(&p, 1, (int)(pause_ns / NS_PER_MS) + 1) > 0) {
-        (void)poll(NULL, 0, settle_ms);
-        while (read(watch_fd, events, sizeof(events)) > 0)
-            ;
-    }
+    if (pause_ns <= 0 || poll(p, ARRAY_LEN(p), (int)(pause_ns / NS_PER_MS) + 1) <= 0)
+        return 0;
+    if (p[1].revents)
+        return -EPIPE;
+    (void)poll(NULL, 0, settle_ms);
+    while (read(watch_fd, events, sizeof(events)) > 0)
+        ;
+    return 0;
 }
 
 /* The clock's distance to one that nobody sets. */
@@ -328,7 +331,9 @@ int verb_changes(struct emit *e, const struct proto_request *req, bool *ret_more
             break;
         if (clock_base_ns() < base_ns - ctime_slack_ns / 2)
             break; /* it was set back: what changes now is older than since_ns */
-        wait_for_change(watch_fd, end_ns, clock_mono_ns() - before_ns);
+        r = wait_for_change(watch_fd, end_ns, clock_mono_ns() - before_ns);
+        if (r < 0)
+            break;
     }
     if (r == 0)
         (void)emit_space(e, root);

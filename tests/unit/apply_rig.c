@@ -127,6 +127,7 @@ static void child(int in, int out)
     snprintf(path, sizeof(path), "%s/h/h-test", arig.root);
     set_number("HELPER_DIES_AT", arig.dies_at);
     set_number("HELPER_LIMIT_MS", arig.limit_ms);
+    set_number("HELPER_STOPS_AT", arig.stops_at);
     dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
     if (arig.uid && (setgroups(0, NULL) < 0 || setgid(arig.uid) < 0 || setuid(arig.uid) < 0))
@@ -154,7 +155,13 @@ static int run(const struct buf *line, struct buf *ret_text)
 
     if (pid == 0)
         child(in, out);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    if (WIFSTOPPED(status)) {
+        arig.stopped = true;
+        arig.meanwhile();
+        kill(pid, SIGCONT);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+    }
     assert_int_equal(lseek(out, 0, SEEK_SET), 0);
     while ((n = read(out, chunk, sizeof(chunk))) > 0)
         assert_int_equal(buf_append(ret_text, chunk, (size_t)n), 0);

@@ -14,9 +14,12 @@ struct apply_rig {
     const char *client; /* as all batches say */
     uint64_t number;    /* of the next batch */
     long dies_at;       /* at which step; 0: it does not */
-    long limit_ms;      /* 0: as long as the real one */
-    unsigned uid;       /* who it runs as; arig_own has given all to that one. 0: the test */
-    unsigned asked;     /* questions since it was set to 0 */
+    long stops_at;      /* there something else happens first: meanwhile; stopped says if it did */
+    void (*meanwhile)(void);
+    bool stopped;
+    long limit_ms;  /* 0: as long as the real one */
+    unsigned uid;   /* who it runs as; arig_own has given all to that one. 0: the test */
+    unsigned asked; /* questions since it was set to 0 */
 };
 extern struct apply_rig arig;
 extern bool apply_rig_in_memory; /* set before the first test */

@@ -422,6 +422,28 @@ TEST(waiting_ends_at_the_first_change)
     answer_done(&a);
 }
 
+TEST(waiting_ends_when_nobody_reads_the_answer)
+{
+    struct proto_request req = about(PROTO_VERB_CHANGES, whole, 1);
+    struct buf frame = BUF_INIT(2 << 20), command = BUF_INIT(4 << 20);
+    const int64_t start_ns = clock_mono_ns();
+    char first;
+    FILE *out;
+
+    req.since_ns = a_moment_later();
+    (void)a_moment_later();
+    req.wait_ms = 20000;
+    assert_int_equal(proto_put_request(&frame, &req), 0);
+    assert_int_equal(buf_printf(&command, "exec %s T0k3nT0k3n ", helper), 0);
+    assert_int_equal(base64_encode(&command, frame.data, frame.len), 0);
+    out = popen(buf_str(&command), "re");
+    assert_int_equal(fread(&first, 1, 1, out), 1); /* it runs */
+    (void)pclose(out);
+    assert_true(clock_mono_ns() - start_ns < 10 * NS_PER_S);
+    buf_done(&frame);
+    buf_done(&command);
+}
+
 static bool may_mount(void)
 {
     static bool may, asked;
@@ -805,6 +827,7 @@ int main(void)
         ROOTED(changes_that_are_too_many_to_tell_end_in_time),
         ROOTED(a_forged_mtime_does_not_hide_a_change),
         ROOTED(waiting_ends_at_the_first_change),
+        ROOTED(waiting_ends_when_nobody_reads_the_answer),
         ROOTED(what_is_mounted_below_the_root_makes_another_start),
         ROOTED(on_other_file_systems_directories_are_listed_in_full),
         ROOTED(a_walk_over_what_changes_meanwhile_shows_what_stays),

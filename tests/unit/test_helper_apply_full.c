@@ -93,9 +93,10 @@ static unsigned finish(const struct remote_change *v, struct remote_applied *a, 
         remote_applied_done(a);
     }
     if (cut) { /* no temporary name could be removed any more */
-        char command[160];
+        char command[256];
 
-        snprintf(command, sizeof(command), "rm -f %s/.daytonafs-*", in_world(""));
+        snprintf(command, sizeof(command), "rm -f %s/.daytonafs-* %s/*/.daytonafs-*", in_world(""),
+                 in_world(""));
         assert_int_equal(system(command), 0);
     }
     if (conflicts == 0)

@@ -225,6 +225,85 @@ TEST(nor_if_it_is_killed_meanwhile)
         touch_while_they_save(i, 1 + i / 3 % 12);
 }
 
+/* ---- at every step ---- */
+
+enum { FILES = 3 };
+static const char *const files[FILES] = {"from", "to", "other"};
+static const char *theirs;
+
+static void save_theirs(void)
+{
+    write_new(theirs, "theirs");
+}
+
+static struct remote_change two_names(enum remote_change_kind kind, unsigned flags, bool over)
+{
+    return (struct remote_change){.kind = kind,
+                                  .flags = flags,
+                                  .path = arig_path("from"),
+                                  .path2 = arig_path("to"),
+                                  .at = arig_version("from"),
+                                  .at2 = over ? arig_version("to") : ARIG_ABSENT};
+}
+
+static struct remote_change change_of(unsigned i)
+{
+    const struct remote_change removal = {
+        .kind = REMOTE_CHANGE_UNLINK, .path = arig_path("from"), .at = arig_version("from")};
+
+    switch (i) {
+    case 0:
+        return two_names(REMOTE_CHANGE_LINK, 0, false);
+    case 1:
+        return two_names(REMOTE_CHANGE_RENAME, 0, false);
+    case 2:
+        return two_names(REMOTE_CHANGE_RENAME, 0, true);
+    case 3:
+        return arig_write("to", arig_version("to"), "ours");
+    case 4:
+        return arig_write("to", ARIG_ABSENT, "ours");
+    default:
+        return removal;
+    }
+}
+
+/* Not an exchange: who saved over one of its names a moment before cannot be told from who did it a
+ * moment after. False: it came to its end before that step. */
+static bool save_at(unsigned i, const char *name, long step)
+{
+    static const bool has_to[] = {false, false, true, true, false, false};
+    struct remote_change c;
+    struct remote_result r;
+
+    arig_put("from", "first");
+    if (has_to[i])
+        arig_put("to", "second");
+    c = change_of(i);
+    theirs = name;
+    arig.meanwhile = save_theirs;
+    arig.stops_at = step;
+    arig.stopped = false;
+    r = arig_one(c, "ours");
+    arig.stops_at = 0;
+    if (r.outcome != REMOTE_DONE && r.outcome != REMOTE_CONFLICT)
+        fail_msg("change %u, %s at %ld: outcome %d (%d)", i, name, step, r.outcome, r.err);
+    if (arig.stopped && (!arig_get(name) || strcmp(arig_get(name), "theirs") != 0))
+        fail_msg("change %u (outcome %d), %s at %ld: \"%s\"", i, r.outcome, name, step,
+                 arig_get(name) ? arig_get(name) : "(none)");
+    for (size_t k = 0; k < FILES; k++)
+        (void)unlink(files[k]);
+    assert_int_equal(arig_count("."), 0);
+    return arig.stopped;
+}
+
+TEST(what_they_save_at_any_step_has_its_name_in_the_end)
+{
+    for (unsigned i = 0; i < 6; i++)
+        for (size_t k = 0; k < 2; k++)
+            for (long step = 1; save_at(i, files[k], step); step++)
+                ;
+}
+
 static void *keep_appending(void *arg)
 {
     const int fd = open("log", O_WRONLY | O_APPEND | O_CLOEXEC);
@@ -330,6 +409,7 @@ int main(void)
         CASE(what_they_write_in_place_is_not_lost_either),
         CASE(what_they_save_is_not_deleted_nor_renamed_over),
         CASE(nor_if_it_is_killed_meanwhile),
+        CASE(what_they_save_at_any_step_has_its_name_in_the_end),
         CASE(appends_of_both_all_survive),
         CASE(a_reader_sees_whole_versions_only),
     };

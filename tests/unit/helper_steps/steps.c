@@ -23,6 +23,8 @@ void apply_step(void)
 
     if (++count == from_environment("HELPER_DIES_AT"))
         kill(getpid(), SIGKILL);
+    if (count == from_environment("HELPER_STOPS_AT"))
+        kill(getpid(), SIGSTOP);
     /* Not as long as something on it is open for writing. */
     if (mount_point && !read_only && count >= from_environment("HELPER_READ_ONLY_AT"))
         read_only = mount(NULL, mount_point, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) == 0;
