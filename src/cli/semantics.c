@@ -94,7 +94,8 @@ const struct semantics_row semantics_rows[] = {
      "a_replaced_file_with_the_same_inode_number_is_a_new_node_too "
      "a_later_file_with_the_same_inode_number_is_born_later "
      "a_replaced_large_file_that_is_not_all_here_is_stale "
-     "a_file_that_is_replaced_all_the_time_can_be_opened_to_write_at_any_time"},
+     "a_file_that_is_replaced_all_the_time_can_be_opened_to_write_at_any_time "
+     "what_was_replaced_twice_is_opened_to_write_whoever_has_it_open"},
     {"a file changed in place in the sandbox", "Handles follow it, and never go back.",
      "a_file_changed_in_place_is_followed_by_its_handles "
      "a_large_file_changed_under_a_reader_never_mixes_versions"},

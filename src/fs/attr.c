@@ -16,6 +16,21 @@ static void show_node_locked(struct fs *fs, struct node *n, struct fs_entry *ret
         ret->st.st_nlink = 0;
 }
 
+/* What the handle is of, if there is one: not always the node it was opened through, see follow.c.
+ */
+static struct node *node_of_locked(struct fs *fs, uint64_t ino, const struct fs_file *file)
+{
+    return file ? node_ref_locked(file->node) : node_find_locked(fs, ino);
+}
+
+/* Of another node than the kernel asks about: true of this handle, and only now. */
+static void show_through_locked(struct fs *fs, struct node *n, uint64_t ino, struct fs_entry *ret)
+{
+    show_node_locked(fs, n, ret);
+    if (n->id != ino)
+        ret->ttl_ns = 0;
+}
+
 int fs_getattr(struct fs *fs, uint64_t ino, struct fs_file *file, struct fs_entry *ret)
 {
     const int64_t since = fs_since(fs);
@@ -23,11 +38,11 @@ int fs_getattr(struct fs *fs, uint64_t ino, struct fs_file *file, struct fs_entr
     int r = -ESTALE;
 
     fs_lock(fs);
-    n = node_find_locked(fs, ino);
+    n = node_of_locked(fs, ino, file);
     if (n)
         r = tree_refresh(fs, n, since, true);
     if (r == 0)
-        show_node_locked(fs, n, ret);
+        show_through_locked(fs, n, ino, ret);
     node_unref_locked(fs, n);
     fs_unlock(fs);
     return r;
@@ -40,11 +55,11 @@ int fs_getattr_cached(struct fs *fs, uint64_t ino, struct fs_file *file, struct 
     int r = -ESTALE;
 
     fs_lock(fs);
-    n = node_find_locked(fs, ino);
+    n = node_of_locked(fs, ino, file);
     if (n)
         r = tree_fresh_locked(n, since) && !n->times_stale && !node_gone_locked(n) ? 0 : -EAGAIN;
     if (r == 0)
-        show_node_locked(fs, n, ret);
+        show_through_locked(fs, n, ino, ret);
     node_unref_locked(fs, n);
     fs_unlock(fs);
     return r;
@@ -436,13 +451,13 @@ int fs_setattr(struct fs *fs, uint64_t ino, struct fs_file *file, unsigned set,
         return r;
     r = -ESTALE;
     fs_lock(fs);
-    n = node_find_locked(fs, ino);
+    n = node_of_locked(fs, ino, file);
     if (n)
         r = tree_refresh(fs, n, since, false);
     if (r == 0)
         r = set_node(fs, n, file, set, st);
     if (r == 0)
-        show_node_locked(fs, n, ret);
+        show_through_locked(fs, n, ino, ret);
     node_unref_locked(fs, n);
     fs_unlock(fs);
     return r;

@@ -190,6 +190,25 @@ static int open_node(struct fs *fs, struct node *n, int flags, bool created, str
     return 0;
 }
 
+/* n is history, and others have it open. May wait. */
+static int open_other(struct fs *fs, struct node *n, int flags, struct fs_file **ret,
+                      struct fs_open_hints *ret_hints)
+{
+    struct node *next;
+    int r = -ESTALE;
+
+    for (unsigned i = 0; r == -ESTALE && i < FS_STALE_TRIES; i++) {
+        next = follow_other(fs, n);
+        if (!next)
+            break;
+        r = open_node(fs, next, flags, false, ret, ret_hints);
+        node_unref_locked(fs, next);
+    }
+    if (r == 0)
+        ret_hints->direct_io = true;
+    return r;
+}
+
 int fs_open(struct fs *fs, uint64_t ino, int flags, struct fs_file **ret,
             struct fs_open_hints *ret_hints)
 {
@@ -210,6 +229,8 @@ int fs_open(struct fs *fs, uint64_t ino, int flags, struct fs_file **ret,
         r = open_node(fs, n, flags, false, ret, ret_hints);
     for (unsigned i = 0; n && r == -ESTALE && i < FS_STALE_TRIES && follow_name(fs, n); i++)
         r = open_node(fs, n, flags, false, ret, ret_hints);
+    if (n && r == -ESTALE)
+        r = open_other(fs, n, flags, ret, ret_hints);
     node_unref_locked(fs, n);
     fs_unlock(fs);
     return r;

@@ -5,7 +5,9 @@
  * Who opens it to write means what has the name by then. If nobody has the old one open, and the
  * kernel has not heard of the new one, the node that the kernel looked up becomes that: it is as if
  * the lookup had been a moment later. Otherwise the open fails with ESTALE, and the kernel looks
- * the name up again by itself, once.
+ * the name up again by itself, once. If that is in vain, too, the handle gets the file that has the
+ * name, and whoever has the old one open keeps that: two files behind one inode of the kernel,
+ * which must keep no pages for the new handle.
  */
 
 static bool is_idle(const struct node *n, unsigned opens)
@@ -67,4 +69,30 @@ bool follow_name(struct fs *fs, struct node *n)
         return false;
     node_unref_locked(fs, next);
     return follow_known_locked(fs, n, false);
+}
+
+static bool refused_lately(const struct fs *fs, const struct node *n)
+{
+    static const int64_t lately_ns = NS_PER_S;
+
+    return fs->refused.dir == n->parent->id && fs->refused.name_hash == n->name_hash &&
+           fs->refused.when_ns > clock_mono_ns() - lately_ns;
+}
+
+struct node *follow_other(struct fs *fs, struct node *n)
+{
+    struct node *next;
+    int64_t known_ns;
+
+    if (!n->parent || n->attached || n->deleted || !S_ISREG(n->attr.mode) ||
+        node_gone_locked(n->parent))
+        return NULL;
+    if (!refused_lately(fs, n)) {
+        fs->refused = (struct refused){
+            .dir = n->parent->id, .name_hash = n->name_hash, .when_ns = clock_mono_ns()};
+        return NULL;
+    }
+    if (tree_lookup(fs, n->parent, n->name, clock_mono_ns(), &next, &known_ns) < 0 || !next)
+        return NULL;
+    return S_ISREG(next->attr.mode) ? next : node_unref_locked(fs, next);
 }

@@ -227,6 +227,14 @@ struct scan {
     size_t planned, used; /* files fetched or on their way, and how many of them were opened */
 };
 
+/* An open of a name that has another file by now, while others have the old one open: the kernel
+ * looks the name up again, and opens what it finds, once. */
+struct refused {
+    uint64_t dir;
+    uint32_t name_hash;
+    int64_t when_ns; /* monotonic */
+};
+
 struct negative;
 struct unseen;
 struct taken_ino; /* an inode number shown for a file that has another one by now */
@@ -290,6 +298,7 @@ struct fs {
     struct event *events;       /* to be told when the lock is dropped */
     bool reported;              /* the same of errors, in the log */
     size_t event_count, event_cap;
+    struct refused refused;   /* the last such open */
     struct fs_file *mappable; /* handles through which stores of a mapping may come */
     unsigned files_open, files_written, dirs_open; /* written: those open for writing */
     pthread_t retrier;
@@ -686,6 +695,9 @@ int keep_path_locked(struct fs *fs, const struct node *n, char **ret);
 bool follow_known_locked(struct fs *fs, struct node *n, bool opening);
 /* The same, asking what has the name now. May wait. */
 bool follow_name(struct fs *fs, struct node *n);
+/* What has n's name now, counted, for a handle that is opened through n. NULL: that must be looked
+ * up first. May wait. */
+struct node *follow_other(struct fs *fs, struct node *n);
 
 /* ---- ahead.c: threads that fetch what nobody has asked for yet ---- */
 

@@ -205,6 +205,40 @@ TEST(a_replaced_file_that_is_open_is_not_the_new_one)
     rig_down(&g);
 }
 
+/* The kernel looks a name up again only once. */
+TEST(what_was_replaced_twice_is_opened_to_write_whoever_has_it_open)
+{
+    static const int flags[] = {O_RDWR, O_WRONLY | O_TRUNC};
+    struct fs_open_hints hints;
+    struct fs_file *f, *other;
+    struct fs_entry e, now;
+    struct rig g;
+
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+        up(&g, 0, true);
+        assert_int_equal(rig_find(&g, "/f", &e), 0);
+        assert_int_equal(fs_open(g.fs, e.ino, O_RDONLY, &other, &hints), 0);
+        replace(g.inside, 1);
+        fs_refresh(g.fs, NULL);
+        assert_int_equal(fs_open(g.fs, e.ino, flags[i], &f, &hints), -ESTALE);
+        assert_int_equal(fs_open(g.fs, e.ino, flags[i], &f, &hints), 0);
+        assert_true(hints.direct_io);
+        if (!(flags[i] & O_TRUNC))
+            expect_number(f, 1);
+        assert_int_equal(fs_write(f, 0, "ours", 4), 4);
+        expect_number(other, 0);
+        assert_int_equal(fs_getattr(g.fs, e.ino, f, &now), 0);
+        assert_true(now.st.st_ino != e.st.st_ino && now.ttl_ns == 0);
+        assert_int_equal(rig_close(f), 0);
+        assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
+        expect_number(other, 0);
+        fs_release(other);
+        rig_drop(&g, &e);
+        rig_same_tree(&g, "/");
+        rig_down(&g);
+    }
+}
+
 TEST(a_file_that_is_replaced_all_the_time_can_be_opened_to_write_at_any_time)
 {
     static const int64_t windows[] = {-1, NS_PER_MS, NS_PER_S};
@@ -281,6 +315,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_rewritten_all_the_time_is_never_mixed),
         cmocka_unit_test(whoever_opens_a_replaced_file_to_write_gets_what_has_its_name),
         cmocka_unit_test(a_replaced_file_that_is_open_is_not_the_new_one),
+        cmocka_unit_test(what_was_replaced_twice_is_opened_to_write_whoever_has_it_open),
         cmocka_unit_test(a_file_that_is_replaced_all_the_time_can_be_opened_to_write_at_any_time),
         cmocka_unit_test(a_name_that_went_or_is_no_file_any_more_is_looked_up_again),
         cmocka_unit_test(the_page_cache_is_not_used_until_the_kernel_knows_the_size),
