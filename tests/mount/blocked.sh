@@ -50,10 +50,12 @@ while [ $i -lt 20 ]; do
     pids="$pids $!"
 done
 sleep 0.3
+cd / || exit 1 # the shell looks at where it is before each command, and that is asked for
 start=$(date +%s%N)
-ls .ctl >/dev/null
-cat .ctl/help >/dev/null
+ls "$CTL" >/dev/null
+cat "$CTL/help" >/dev/null
 ms=$((($(date +%s%N) - start) / 1000000))
+cd "$MNT" || exit 1
 check "control files answer while downloads wait" test $ms -lt 2000
 start=$(date +%s%N)
 end_all
