@@ -175,15 +175,19 @@ static int settle(struct flush *f, const struct end *v, size_t count)
     return r;
 }
 
-/* This machine's disk is full: nothing goes on before what was told is written down. The lock is
- * dropped meanwhile. */
-static void wait_for_room(struct flush *f, int64_t *pause_ns)
-{
-    static const int64_t most_ns = 10 * NS_PER_S;
+static const int64_t pause_most_ns = 10 * NS_PER_S;
 
-    f->line = -ENOSPC;
+bool end_may_retry(struct flush *f, int err)
+{
+    return err == -ENOSPC || (err == -EIO && journal_failed(f->journal) == 0);
+}
+
+/* Nothing goes on before what was told is written down. The lock is dropped meanwhile. */
+static void wait_for_disk(struct flush *f, int err, int64_t *pause_ns)
+{
+    f->line = err;
     (void)lock_wait_until(&f->lock, &f->work, clock_mono_ns() + *pause_ns);
-    if (*pause_ns < most_ns)
+    if (*pause_ns < pause_most_ns)
         *pause_ns *= 2;
 }
 
@@ -266,7 +270,7 @@ int end_changes(struct flush *f, struct end *v, size_t count)
     struct ending x = {.f = f, .v = v, .count = count, .cap = count};
     int64_t pause_ns = 50 * NS_PER_MS;
     size_t told = 0;
-    int r = 0;
+    int r = 0, waited_for = 0;
 
     lock_take(&f->lock);
     x.rejected = ++f->stamp;
@@ -286,12 +290,13 @@ int end_changes(struct flush *f, struct end *v, size_t count)
         }
         if (r == 0)
             r = settle(f, x.v, x.count);
-        if (r != -ENOSPC || f->stop)
+        if (!end_may_retry(f, r) || (r != -ENOSPC && pause_ns >= pause_most_ns) || f->stop)
             break;
-        wait_for_room(f, &pause_ns);
+        wait_for_disk(f, r, &pause_ns);
+        waited_for = r;
         r = spread(&x);
     }
-    if (r == 0 && f->line == -ENOSPC)
+    if (r == 0 && waited_for && f->line == waited_for)
         f->line = 0;
     if (r == 0)
         leave(&x);

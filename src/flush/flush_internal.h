@@ -366,6 +366,8 @@ void send_wake(struct flush *f); /* locked; starts the sender if need be */
  * them out of the queue. The sender's, without the lock. Takes v. 0, or the journal's error.
  */
 int end_changes(struct flush *f, struct end *v, size_t count);
+/* The journal could not note something, but is as it was before: that may be over soon. */
+bool end_may_retry(struct flush *f, int err);
 struct recent *end_recent(struct flush *f, uint64_t seq); /* locked */
 void end_done(struct flush *f);
 

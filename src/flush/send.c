@@ -26,6 +26,8 @@ enum { STAGINGS_MAX = 5 };
 static const char journal_why[] =
     "the journal on this machine's disk cannot be read or written, so nothing more can be changed "
     "here; unmount and mount again, which sends what it holds";
+static const char answer_why[] =
+    "the sandbox answered what makes no sense; unmount and mount again, which asks once more";
 static const int64_t retry_first_ns = NS_PER_S, retry_most_ns = 60 * NS_PER_S;
 
 void send_wake(struct flush *f)
@@ -245,7 +247,7 @@ static void finish(struct flush *f, struct sending *s, const struct remote_appli
 
     if (r == 0)
         r = collect(f, s, a, &v, &count);
-    if (r == -ENOSPC || is_local(r)) { /* asked again, the sandbox says the same */
+    if (end_may_retry(f, r) || is_local(r)) { /* asked again, the sandbox says the same */
         went_wrong(f, r, s->waited);
         return;
     }
@@ -258,7 +260,7 @@ static void finish(struct flush *f, struct sending *s, const struct remote_appli
     if (r == 0)
         r = end_changes(f, v, count);
     if (r < 0)
-        halt(f, r, journal_why);
+        halt(f, r, r == -EPROTO ? answer_why : journal_why);
 }
 
 /* ---- sending ---- */
