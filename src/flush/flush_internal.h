@@ -354,7 +354,22 @@ void lot_free(struct flush *f, struct lot *lot);   /* with its changes, which wa
 int64_t stage_tend(struct flush *f);
 void lot_go(struct flush *f); /* those that failed are tried again */
 
-/* ---- send.c ---- */
+/* ---- send.c: the sender's, without the lock ---- */
+
+/* Once, as far as it goes; what the sandbox says of it is told. */
+void send_attempt(struct flush *f, struct sending *s);
+void send_release(struct flush *f, struct sending *s); /* frees it; its changes wait again */
+/* The op that cannot be sent fails; the others are chosen again. */
+int send_reject(struct flush *f, struct sending *s);
+/* Nothing can be sent now. waited: it was done for somebody, who is told. */
+void send_failed(struct flush *f, int err, bool waited);
+/* What to do about it is for the user to say. */
+void send_halt(struct flush *f, int err, const char *why);
+bool send_is_local(int err);   /* what is short is short here, not on the way */
+bool send_is_damaged(int err); /* the journal's own bytes are */
+extern const char send_journal_why[];
+
+/* ---- sender.c ---- */
 
 void *send_run(void *arg);
 void send_wake(struct flush *f); /* locked; starts the sender if need be */
