@@ -25,6 +25,7 @@ struct sending *batch_free(struct sending *s)
     free(s->v);
     free(s->pieces);
     free(s->kept);
+    free(s->blobs);
     buf_done(&s->data);
     staging_free(s->staging);
     free(s);
@@ -377,16 +378,13 @@ static int refer(struct sending *s)
             struct piece p = op->content.v[k];
 
             while (p.len > 0) {
-                const struct slice *slice = staging_find(s->staging, p.seq, p.at);
-                struct remote_piece piece = {.off = p.off};
+                struct remote_piece piece = {.off = p.off, .len = p.len};
+                const struct slice *slice = staging_look(s->staging, p.seq, p.at, &piece.len);
 
                 if (!slice)
                     return -ESTALE;
                 piece.blob = (uint32_t)slice->blob + 1;
                 piece.at = slice->off + (p.at - slice->at);
-                piece.len = slice->at + slice->len - p.at;
-                if (piece.len > p.len)
-                    piece.len = p.len;
                 next = add_piece((struct remote_piece *)op->change.pieces, next, &piece);
                 p.off += piece.len;
                 p.at += piece.len;
@@ -401,19 +399,6 @@ static int refer(struct sending *s)
 }
 
 /* ---- all of it ---- */
-
-/* As late as can be: who waits may come until then. */
-static void note_fsyncs(struct flush *f, struct sending *s)
-{
-    lock_take(&f->lock);
-    for (size_t i = 0; i < s->count; i++)
-        for (struct change *c = s->ops[i].first; c; c = c->op_next) {
-            c->fsync_sent = c->fsync;
-            if (c->fsync)
-                s->v[i].flags |= REMOTE_CHANGE_FSYNC_TOO;
-        }
-    lock_drop(&f->lock);
-}
 
 static int fill(struct flush *f, struct sending *s)
 {
@@ -476,117 +461,4 @@ int batch_build(struct flush *f, struct change **list, size_t count, struct stag
     if (dropped)
         r = end_changes(f, dropped, dropped_count);
     return r == 0 && s->count > 0 ? fill(f, s) : r;
-}
-
-static struct op *fsync_op(struct sending *s, struct waiter *w)
-{
-    struct op *op = &s->ops[s->count];
-
-    op->path = strdup(w->fsync_path);
-    if (!op->path)
-        return NULL;
-    op->waiter = w;
-    op->change.kind = REMOTE_CHANGE_FSYNC;
-    op->change.path = op->path;
-    s->count++;
-    return op;
-}
-
-int batch_build_fsync(struct flush *f, struct sending **ret)
-{
-    enum { AT_ONCE = 256 };
-    struct sending *s = calloc(1, sizeof(*s));
-    int r = 0;
-
-    if (!s)
-        return -ENOMEM;
-    s->waited = true;
-    s->ops = calloc(AT_ONCE, sizeof(*s->ops));
-    s->v = calloc(AT_ONCE, sizeof(*s->v));
-    if (!s->ops || !s->v)
-        r = -ENOMEM;
-    lock_take(&f->lock);
-    for (struct waiter *w = f->waiters; w && r == 0 && s->count < AT_ONCE; w = w->next)
-        if (w->fsync_path && !w->done && !fsync_op(s, w))
-            r = -ENOMEM;
-    if (r == 0 && s->count > 0)
-        f->sending = s; /* who leaves from now on takes himself out of it */
-    lock_drop(&f->lock);
-    for (size_t i = 0; r == 0 && i < s->count; i++)
-        s->v[i] = s->ops[i].change;
-    s->batch.v = s->v;
-    s->batch.count = s->count;
-    s->batch.client = journal_client(f->journal);
-    if (r < 0 || s->count == 0)
-        s = batch_free(s);
-    *ret = s;
-    return r;
-}
-
-/* What is to stay kept from now on: of all that went before, the rest is given up. */
-static int note_kept(struct flush *f, struct sending *s)
-{
-    size_t n = 0;
-
-    free(s->kept);
-    s->kept = calloc(REMOTE_KEPT, sizeof(*s->kept));
-    if (!s->kept)
-        return -ENOMEM;
-    lock_take(&f->lock);
-    for (const struct kept *k = f->kept; k && n < REMOTE_KEPT; k = k->hh.next)
-        s->kept[n++] = k->seq;
-    f->lets_go = false;
-    lock_drop(&f->lock);
-    s->batch.kept = s->kept;
-    s->batch.kept_count = n;
-    return 0;
-}
-
-/*
- * The ranges of the note say which records each change has, so that what another process sent can
- * be told apart: those of one change, then {0, 0}, which is no record.
- */
-int batch_begin(struct flush *f, struct sending *s)
-{
-    struct journal_range *ranges = malloc((s->change_count + s->count + 1) * sizeof(*ranges));
-    size_t n = 0;
-    int r;
-
-    if (!ranges)
-        return -ENOMEM;
-    for (size_t i = 0; i < s->count; i++) {
-        const size_t first = n;
-
-        for (const struct change *c = s->ops[i].first; c; c = c->op_next) {
-            if (n > first && ranges[n - 1].last + 1 == c->seq)
-                ranges[n - 1].last++;
-            else
-                ranges[n++] = (struct journal_range){c->seq, c->seq};
-        }
-        if (n > first)
-            ranges[n++] = (struct journal_range){0, 0};
-    }
-    note_fsyncs(f, s);
-    r = note_kept(f, s);
-    if (r == 0)
-        r = remote_batch_digest(&s->batch, s->batch.digest);
-    if (r == 0)
-        r = journal_begin_batch(f->journal, ranges, n, s->batch.digest, &s->batch.number);
-    free(ranges);
-    s->begun = r == 0;
-    return r;
-}
-
-int batch_forget(struct flush *f, struct sending *s)
-{
-    struct journal_result *open = calloc(s->change_count + 1, sizeof(*open));
-    int r;
-
-    if (!open)
-        return -ENOMEM;
-    for (size_t i = 0; i < s->change_count; i++)
-        open[i] = (struct journal_result){.seq = s->changes[i]->seq, .settled = JOURNAL_OPEN};
-    r = journal_settle(f->journal, open, s->change_count);
-    free(open);
-    return r;
 }

@@ -11,6 +11,7 @@ static const struct flush_config defaults = {
     .open_ns = 5 * NS_PER_S,
     .sync_ns = 5 * NS_PER_S,
     .inline_bytes = REMOTE_BATCH_DATA,
+    .ahead_bytes = 8 << 20,
     .lot_bytes = UPLOADS_MAX * (uint64_t)REMOTE_BLOB_MAX,
     .op_timeout_ns = 30 * NS_PER_S,
 };
@@ -28,6 +29,8 @@ static void set_config(struct flush *f, const struct flush_config *config)
         c->sync_ns = defaults.sync_ns;
     if (c->inline_bytes == 0 || c->inline_bytes > REMOTE_BATCH_DATA)
         c->inline_bytes = defaults.inline_bytes;
+    if (c->ahead_bytes < 2)
+        c->ahead_bytes = defaults.ahead_bytes;
     if (c->lot_bytes < UPLOADS_MAX)
         c->lot_bytes = defaults.lot_bytes;
     if (c->op_timeout_ns == 0)
@@ -90,6 +93,7 @@ struct flush *flush_free(struct flush *f)
         pthread_join(f->uploaders[i], NULL);
     while (f->lots)
         lot_free(f, f->lots);
+    ahead_done(f);
     f->sending = batch_free(f->sending);
     free(f->said);
     park_done(f);

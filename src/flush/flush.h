@@ -19,6 +19,10 @@
  * to goes after open_ns all the same. Records of one file go as one change where nothing lies
  * between them, and what was made here and removed again unsent goes nowhere (DROPPED, both).
  *
+ * The data of a file that stays open is staged all the same, where nobody in the sandbox sees it,
+ * once there are ahead_bytes of it, or after open_ns: when its changes go, only the rest is left to
+ * send.
+ *
  * Threads: every function from any thread. Those that may wait say so; the others may be called
  * with the caller's own lock held, and none calls back. `ended` is called on flush's thread with no
  * lock held, for each change exactly once, in an order that keeps theirs; until it has returned, a
@@ -68,6 +72,7 @@ struct flush_config {
     int64_t open_ns;       /* what is added to an open file goes after so long; 5 s */
     int64_t sync_ns;       /* so much at most a loss of power takes of what still waits; 5 s */
     uint64_t inline_bytes; /* a batch up to here is one request; 256 KiB */
+    uint64_t ahead_bytes;  /* an open file's data is staged when there is so much of it; 8 MiB */
     uint64_t lot_bytes;    /* so much is staged for one batch, unless one file has more; 64 MiB */
     int64_t op_timeout_ns; /* somebody who waits is told -ETIMEDOUT without progress; 30 s */
     bool paused;           /* as after flush_pause */

@@ -39,6 +39,14 @@ struct group {
     bool rewrites;      /* it has more than a name and what is added at the end */
     size_t count;       /* in the queue */
     uint64_t bytes;     /* of data in them */
+    uint64_t last_seq;
+    /* ahead.c */
+    uint64_t unstaged, staged; /* bytes that are not in a round; that were */
+    int64_t unstaged_ns;       /* monotonic: since when */
+    uint64_t staged_seq;       /* up to here they were */
+    size_t ahead, uploading;   /* blobs of rounds; those on their way */
+    bool claimed;              /* its changes go: no blob of it is begun */
+    bool no_ahead;
     UT_hash_handle hh;
 };
 
@@ -169,7 +177,12 @@ struct slice {
     uint64_t off; /* in the blob */
 };
 
-enum blob_state { BLOB_WAITS, BLOB_BUSY, BLOB_THERE };
+enum blob_state {
+    BLOB_WAITS,
+    BLOB_BUSY,
+    BLOB_THERE,
+    BLOB_NEEDED, /* there, and in the batch that is being made */
+};
 
 struct staging {
     struct slice *slices; /* blob by blob */
@@ -178,7 +191,7 @@ struct staging {
     struct remote_blob *blobs;
     size_t *first; /* slice of each blob; one more at the end */
     enum blob_state *states;
-    size_t count;
+    size_t count, slice_cap, cap;
 };
 
 /* Changes whose data is being staged; nothing of them is in the sandbox's files yet. */
@@ -193,6 +206,16 @@ struct lot {
 };
 enum { LOTS_MAX = 2, UPLOADS_MAX = 4 };
 
+/* A round of ahead.c. */
+struct ahead {
+    struct ahead *next;
+    struct group *group;     /* NULL: nobody needs it */
+    struct staging *staging; /* owned */
+    size_t there, busy;      /* blobs */
+    int err;                 /* not before the next attempt */
+};
+enum { UNUSED_MAX = 1024 };
+
 /* A batch, from the moment it is built until it is finished. Only the sender's. */
 struct sending {
     struct op *ops;
@@ -203,14 +226,15 @@ struct sending {
     struct remote_piece *pieces;
     struct remote_batch batch;
     struct buf data;
-    struct staging *staging; /* owned; NULL: the batch carries its data itself */
-    bool waited;             /* somebody waits for some of it */
-    bool too_large;          /* its data must be staged */
-    bool staged;             /* its blobs are in the sandbox */
-    unsigned stagings;       /* that were lost */
-    uint64_t *kept;          /* owned */
-    bool begun;              /* the journal has its number: it may be known in the sandbox */
-    bool synced;             /* and has it on this machine's disk */
+    struct staging *staging;   /* owned; NULL: the batch carries its data itself */
+    bool waited;               /* somebody waits for some of it */
+    bool too_large;            /* its data must be staged */
+    bool staged;               /* its blobs are in the sandbox */
+    unsigned stagings;         /* that were lost */
+    uint64_t *kept;            /* owned */
+    struct remote_blob *blobs; /* owned: those of staging, and unused ones */
+    bool begun;                /* the journal has its number: it may be known in the sandbox */
+    bool synced;               /* and has it on this machine's disk */
 };
 
 struct flush {
@@ -269,6 +293,10 @@ struct flush {
     pthread_t uploaders[UPLOADS_MAX];
     size_t uploader_count, idle;
     bool compact, sync, tending; /* the journal: by one of them */
+    struct ahead *aheads;
+    int ahead_said; /* for the sender: 1: the line is there, or why it is not */
+    struct remote_blob unused[UNUSED_MAX]; /* to be dropped by the next batch */
+    size_t unused_count;
 
     /* The sender's. */
     struct sending *sending; /* NULL: none is under way */
@@ -319,7 +347,7 @@ int order_choose(struct flush *f, const struct order *order, struct change ***re
 /* Groups s->changes into s->ops. Those that cancel out are taken from it; the caller ends them. */
 int plan_batch(struct flush *f, struct sending *s, struct end **ret_dropped, size_t *ret_count);
 
-/* ---- batch.c: the sender's, without the lock ---- */
+/* ---- batch.c, begin.c: the sender's, without the lock ---- */
 
 /* Takes list and staging (which may be NULL). On failure, too, *ret is there (if there was memory):
  * its op with an err is why. */
@@ -329,17 +357,29 @@ int batch_build(struct flush *f, struct change **list, size_t count, struct stag
 int batch_build_fsync(struct flush *f, struct sending **ret);
 int batch_begin(struct flush *f, struct sending *s);
 int batch_forget(struct flush *f, struct sending *s); /* its changes are sent anew */
+void batch_name_blobs(struct sending *s); /* they were staged again: they have new names */
 struct sending *batch_free(struct sending *s);
 /* What the records of a file make of its content, one by one. */
 int batch_add_content(struct content *x, const struct journal_record *rec);
 
+/* ---- staging.c ---- */
+
+/* Cuts pieces into blobs of at most max bytes. NULL without memory. */
+struct staging *staging_of(const struct piece *v, size_t count, uint64_t max);
+/* The same of the content of s; what went ahead is in it. With the lock held. */
+struct staging *staging_new(struct flush *f, const struct sending *s);
+struct staging *staging_free(struct staging *g);
+/* Where that byte is: its slice, or NULL. *len becomes that of what has the same answer. */
+const struct slice *staging_look(const struct staging *g, uint64_t seq, uint64_t at, uint64_t *len);
+int staging_add_blob(struct staging *g, const struct staging *from, size_t blob);
+
 /* ---- stage.c ---- */
 
-/* Cuts the content of s into blobs. NULL without memory. */
-struct staging *staging_new(const struct flush *f, const struct sending *s);
-struct staging *staging_free(struct staging *g);
-/* Where that byte is: its slice, or NULL. */
-const struct slice *staging_find(const struct staging *g, uint64_t seq, uint64_t at);
+/* With the next batch. With the lock held. */
+void staging_drop(struct flush *f, const struct remote_blob *blob);
+/* Puts one blob there. Without the lock. */
+int staging_put(struct flush *f, const struct staging *g, size_t blob, bool background,
+                struct remote_blob *ret);
 /* Puts all blobs into the sandbox, those that are there, too. Without the lock. Sets *ret_other if
  * they are not the same bytes any more: some that nobody needs are gone. */
 int staging_again(struct flush *f, struct staging *g, bool background, bool *ret_other);
@@ -352,7 +392,24 @@ void lot_leave(struct flush *f, struct change *c); /* somebody else takes it */
 void lot_free(struct flush *f, struct lot *lot);   /* with its changes, which wait again */
 /* Tends the journal, by an uploader; when to look again: monotonic. */
 int64_t stage_tend(struct flush *f);
-void lot_go(struct flush *f); /* those that failed are tried again */
+void lot_go(struct flush *f);                  /* those that failed are tried again */
+void stage_call(struct flush *f, size_t jobs); /* there is something to upload */
+
+/* ---- ahead.c: with the lock held ---- */
+
+void ahead_note(struct group *g, const struct change *c); /* it was queued */
+/* What is due. Returns when to ask again; INT64_MAX. */
+int64_t ahead_begin(struct flush *f, int64_t now_ns);
+struct ahead *ahead_job(struct flush *f, size_t *ret_blob);
+void ahead_upload(struct flush *f, struct ahead *a, size_t blob); /* drops the lock meanwhile */
+void ahead_leave(struct flush *f, struct group *g);               /* it is not needed */
+/* As staging_look: NULL also if it is not in the sandbox. */
+const struct slice *ahead_find(struct flush *f, uint64_t seq, uint64_t at, uint64_t *len,
+                               struct staging **ret);
+/* Moves the blobs that are NEEDED to g, which is for s; its groups begin anew. */
+int ahead_adopt(struct flush *f, const struct sending *s, struct staging *g);
+void ahead_forget(struct flush *f); /* none is NEEDED after all */
+void ahead_done(struct flush *f);
 
 /* ---- send.c: the sender's, without the lock ---- */
 
@@ -365,8 +422,9 @@ int send_reject(struct flush *f, struct sending *s);
 void send_failed(struct flush *f, int err, bool waited);
 /* What to do about it is for the user to say. */
 void send_halt(struct flush *f, int err, const char *why);
-bool send_is_local(int err);   /* what is short is short here, not on the way */
-bool send_is_damaged(int err); /* the journal's own bytes are */
+void send_well(struct flush *f); /* the line is there */
+bool send_is_local(int err);     /* what is short is short here, not on the way */
+bool send_is_damaged(int err);   /* the journal's own bytes are */
 extern const char send_journal_why[];
 
 /* ---- sender.c ---- */

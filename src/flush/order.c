@@ -184,19 +184,24 @@ static bool goes(const struct flush *f, const struct order *o, const struct chan
 {
     if (c->state == CHANGE_SENT || (c->state == CHANGE_TAKEN && !o->taken))
         return false;
-    if (o->waited)
-        return c->wanted == wanted;
-    if (wanted != 0 && c->wanted != wanted)
+    if ((o->waited || wanted != 0) && c->wanted != wanted)
         return false;
-    return !change_held(c) || (f->pressed_ns > o->now_ns && must_go(f, c->group));
+    if (!o->waited && change_held(c) && !(f->pressed_ns > o->now_ns && must_go(f, c->group)))
+        return false;
+    if (!c->group)
+        return true;
+    c->group->claimed = true;
+    return c->group->uploading == 0; /* what of it is on its way is there first */
 }
 
 /* What is only added to goes after a while although it is open: nobody takes it for half a file. */
-static void stream(struct change *c, int64_t due_ns, int64_t now_ns, int64_t *until_ns)
+static void stream(const struct flush *f, struct change *c, int64_t now_ns, int64_t *until_ns)
 {
+    const int64_t due_ns = c->since_ns + f->config.open_ns;
+
     if (!change_held(c) || c->group->rewrites)
         return;
-    if (due_ns <= now_ns)
+    if (due_ns <= now_ns || c->group->bytes >= f->config.ahead_bytes)
         c->group->ready_seq = c->seq;
     else if (due_ns < *until_ns)
         *until_ns = due_ns;
@@ -228,7 +233,7 @@ int order_choose(struct flush *f, const struct order *o, struct change ***ret, s
         }
         joins = c->at->in == lot.in;
         if (!o->waited)
-            stream(c, c->since_ns + f->config.open_ns, o->now_ns, &until_ns);
+            stream(f, c, o->now_ns, &until_ns);
         if ((joins || !young) && goes(f, o, c, wanted) && !stays(f, &lot, c) &&
             fits(f, &lot, c, joins, o->small)) {
             r = take(&lot, c, joins);

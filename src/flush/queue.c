@@ -167,6 +167,7 @@ static int group_join(struct flush *f, struct change *c, uint64_t id)
     g->rewrites = g->rewrites || (c->kind != JOURNAL_CREATE && c->kind != JOURNAL_APPEND &&
                                   c->kind != JOURNAL_SETATTR);
     c->group = g;
+    ahead_note(g, c);
     return 0;
 }
 
@@ -180,6 +181,7 @@ static void group_leave(struct flush *f, struct change *c)
     g->bytes -= c->bytes;
     if (--g->count > 0)
         return;
+    ahead_leave(f, g);
     HASH_DEL(f->groups, g);
     free(g);
 }
@@ -239,8 +241,8 @@ int change_add(struct flush *f, const struct journal_record *rec, uint64_t seq, 
     c->seq = seq;
     c->kind = rec->kind;
     c->bytes = bytes_of(rec);
-    c->begin = rec->off;
-    c->end = rec->off + c->bytes;
+    c->begin = rec->kind == JOURNAL_TRUNCATE ? rec->size : rec->off;
+    c->end = c->begin + c->bytes;
     c->when_ns = rec->when_ns;
     c->since_ns = clock_mono_ns();
     c->exchange = rec->kind == JOURNAL_RENAME && (rec->flags & RENAME_EXCHANGE);

@@ -39,7 +39,7 @@ static void tell_line(struct flush *f, int err)
         owner.line(owner.arg, err);
 }
 
-static void went_well(struct flush *f)
+void send_well(struct flush *f)
 {
     bool was_down;
 
@@ -242,7 +242,7 @@ static void finish(struct flush *f, struct sending *s, const struct remote_appli
     if (r == 0)
         end_fsyncs(f, s, a);
     if (r == 0)
-        went_well(f);
+        send_well(f);
     /* Before they end: they point to changes that are freed then. */
     send_release(f, s);
     if (r == 0)
@@ -345,6 +345,7 @@ static enum next apply(struct flush *f, struct sending *s, int *ret_err)
     int r = s->staged || !s->staging ? 0 : staging_again(f, s->staging, !s->waited, &other);
 
     s->staged = r == 0;
+    batch_name_blobs(s);
     if (other && s->begun) /* only the same bytes may go under its number */
         s->batch.mode = REMOTE_BATCH_CLOSE;
     if (r == 0 && !s->begun)

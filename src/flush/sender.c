@@ -280,6 +280,7 @@ static int step(struct flush *f, int64_t *until_ns)
     const int64_t now_ns = clock_mono_ns();
     const bool waited = wait_any(f);
     struct change **list = NULL;
+    int64_t ahead_ns = INT64_MAX;
     bool for_waiter = false;
     size_t count = 0;
     int r = 0;
@@ -326,6 +327,20 @@ static int step(struct flush *f, int64_t *until_ns)
         *until_ns = 0;
         return 0;
     }
+    if (f->ahead_said) {
+        r = f->ahead_said;
+        f->ahead_said = 0;
+        lock_drop(&f->lock);
+        if (r < 0)
+            send_failed(f, r, false);
+        else
+            send_well(f);
+        lock_take(&f->lock);
+        *until_ns = 0;
+        return 0;
+    }
+    if (!f->paused)
+        ahead_ns = ahead_begin(f, now_ns);
     if (waited)
         r = choose_waited(f, &list, &count);
     for_waiter = count > 0;
@@ -349,6 +364,8 @@ static int step(struct flush *f, int64_t *until_ns)
     }
     if (r < 0 || count == 0) {
         free(list);
+        if (ahead_ns < *until_ns)
+            *until_ns = ahead_ns;
         return r;
     }
     lock_drop(&f->lock);

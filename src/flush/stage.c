@@ -35,109 +35,6 @@ int staging_read(struct flush *f, uint64_t seq, uint64_t at, uint64_t len, struc
     return 0;
 }
 
-/* ---- what lies where ---- */
-
-struct staging *staging_free(struct staging *g)
-{
-    if (!g)
-        return NULL;
-    free(g->slices);
-    free(g->by_seq);
-    free(g->blobs);
-    free(g->first);
-    free(g->states);
-    free(g);
-    return NULL;
-}
-
-static int by_place(const void *a, const void *b)
-{
-    const struct slice *x = a, *y = b;
-
-    if (x->seq != y->seq)
-        return x->seq < y->seq ? -1 : 1;
-    return x->at < y->at ? -1 : x->at > y->at;
-}
-
-/* As many at a time as there are uploaders. */
-static uint64_t blob_bytes(const struct flush *f)
-{
-    const uint64_t part = f->config.lot_bytes / UPLOADS_MAX;
-
-    return part < REMOTE_BLOB_MAX ? part : REMOTE_BLOB_MAX;
-}
-
-static void cut(struct staging *g, const struct sending *s, uint64_t max)
-{
-    uint64_t used = 0;
-
-    for (size_t i = 0; i < s->count; i++)
-        for (size_t k = 0; k < s->ops[i].content.count; k++) {
-            struct piece p = s->ops[i].content.v[k];
-
-            while (p.len > 0) {
-                const uint64_t off = used % max, room = max - off;
-                const uint64_t n = p.len < room ? p.len : room;
-                const size_t blob = (size_t)(used / max);
-
-                if (off == 0)
-                    g->first[blob] = g->slice_count;
-                g->slices[g->slice_count++] = (struct slice){p.seq, p.at, n, blob, off};
-                g->blobs[blob].len += n;
-                used += n;
-                p.at += n;
-                p.len -= n;
-            }
-        }
-    g->count = (size_t)((used + max - 1) / max);
-    g->first[g->count] = g->slice_count;
-}
-
-struct staging *staging_new(const struct flush *f, const struct sending *s)
-{
-    struct staging *g = calloc(1, sizeof(*g));
-    size_t pieces = 0, blobs;
-    const uint64_t max = blob_bytes(f);
-    uint64_t bytes = 0;
-
-    if (!g)
-        return NULL;
-    for (size_t i = 0; i < s->count; i++)
-        for (size_t k = 0; k < s->ops[i].content.count; k++, pieces++)
-            bytes += s->ops[i].content.v[k].len;
-    blobs = (size_t)(bytes / max) + 1;
-    g->slices = malloc((pieces + blobs) * sizeof(*g->slices));
-    g->by_seq = malloc((pieces + blobs) * sizeof(*g->by_seq));
-    g->blobs = calloc(blobs, sizeof(*g->blobs));
-    g->first = calloc(blobs + 1, sizeof(*g->first));
-    g->states = calloc(blobs, sizeof(*g->states));
-    if (!g->slices || !g->by_seq || !g->blobs || !g->first || !g->states)
-        return staging_free(g);
-    cut(g, s, max);
-    memcpy(g->by_seq, g->slices, g->slice_count * sizeof(*g->slices));
-    qsort(g->by_seq, g->slice_count, sizeof(*g->by_seq), by_place);
-    return g;
-}
-
-const struct slice *staging_find(const struct staging *g, uint64_t seq, uint64_t at)
-{
-    size_t lo = 0, hi = g->slice_count;
-
-    while (lo < hi) { /* the last that does not begin behind it */
-        const size_t mid = lo + (hi - lo) / 2;
-        const struct slice *x = &g->by_seq[mid];
-
-        if (x->seq < seq || (x->seq == seq && x->at <= at))
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    if (lo == 0 || g->by_seq[lo - 1].seq != seq ||
-        at >= g->by_seq[lo - 1].at + g->by_seq[lo - 1].len)
-        return NULL;
-    return &g->by_seq[lo - 1];
-}
-
 /* ---- one blob ---- */
 
 struct source {
@@ -228,8 +125,8 @@ static ssize_t source_read(void *arg, uint64_t off, void *p, size_t n)
     return (ssize_t)done;
 }
 
-static int stage_blob(struct flush *f, const struct staging *g, size_t i, bool background,
-                      struct remote_blob *ret)
+int staging_put(struct flush *f, const struct staging *g, size_t i, bool background,
+                struct remote_blob *ret)
 {
     struct source source = {.f = f,
                             .v = g->slices + g->first[i],
@@ -244,6 +141,14 @@ static int stage_blob(struct flush *f, const struct staging *g, size_t i, bool b
     return r;
 }
 
+void staging_drop(struct flush *f, const struct remote_blob *blob)
+{
+    if (f->unused_count == UNUSED_MAX)
+        return; /* it is swept in the sandbox, by age */
+    f->unused[f->unused_count] = *blob;
+    f->unused[f->unused_count++].len = 0;
+}
+
 int staging_again(struct flush *f, struct staging *g, bool background, bool *ret_other)
 {
     int r = 0;
@@ -251,10 +156,13 @@ int staging_again(struct flush *f, struct staging *g, bool background, bool *ret
     for (size_t i = 0; r == 0 && i < g->count; i++) {
         struct remote_blob blob;
 
-        r = stage_blob(f, g, i, background, &blob);
+        r = staging_put(f, g, i, background, &blob);
         if (r < 0)
             break;
         *ret_other = *ret_other || blob.crc != g->blobs[i].crc;
+        lock_take(&f->lock);
+        staging_drop(f, &g->blobs[i]); /* if that was not lost */
+        lock_drop(&f->lock);
         g->blobs[i] = blob;
     }
     return r;
@@ -288,7 +196,7 @@ static void upload(struct flush *f, struct lot *lot, size_t i)
     lot->busy++;
     lock_drop(&f->lock);
     (void)remote_bind_background(background);
-    r = stage_blob(f, g, i, background, &blob);
+    r = staging_put(f, g, i, background, &blob);
     (void)remote_bind_background(was);
     lock_take(&f->lock);
     lot->busy--;
@@ -332,8 +240,14 @@ static void *upload_run(void *arg)
         size_t blob;
         struct lot *lot = find_job(f, &blob);
 
+        struct ahead *ahead = lot ? NULL : ahead_job(f, &blob);
+
         if (lot) {
             upload(f, lot, blob);
+            continue;
+        }
+        if (ahead) {
+            ahead_upload(f, ahead, blob);
             continue;
         }
         if (f->compact || f->sync) {
@@ -348,7 +262,7 @@ static void *upload_run(void *arg)
     return NULL;
 }
 
-static void call_uploaders(struct flush *f, size_t jobs)
+void stage_call(struct flush *f, size_t jobs)
 {
     for (size_t n = f->idle; n < jobs && f->uploader_count < UPLOADS_MAX; n++)
         if (pthread_create(&f->uploaders[f->uploader_count], NULL, upload_run, f) == 0)
@@ -365,7 +279,7 @@ int64_t stage_tend(struct flush *f)
         f->compact = journal_wants_compact(f->journal);
         f->sync = now_ns >= sync_ns;
         if (f->compact || f->sync)
-            call_uploaders(f, 1);
+            stage_call(f, 1);
     }
     return sync_ns > now_ns ? sync_ns : now_ns + f->config.sync_ns;
 }
@@ -386,6 +300,8 @@ int lot_begin(struct flush *f, struct sending *s)
     lot->changes = s->changes;
     lot->count = s->change_count;
     lot->waited = s->waited;
+    for (size_t i = 0; i < lot->staging->count; i++)
+        lot->there += lot->staging->states[i] == BLOB_THERE;
     s->changes = NULL;
     s->change_count = 0;
     for (size_t i = 0; i < lot->count; i++) {
@@ -397,7 +313,7 @@ int lot_begin(struct flush *f, struct sending *s)
         last = &(*last)->next;
     *last = lot;
     f->lot_count++;
-    call_uploaders(f, lot->staging->count);
+    stage_call(f, lot->staging->count);
     return 0;
 }
 
@@ -434,5 +350,5 @@ void lot_go(struct flush *f)
 {
     for (struct lot *lot = f->lots; lot; lot = lot->next)
         lot->err = 0;
-    call_uploaders(f, UPLOADS_MAX);
+    stage_call(f, UPLOADS_MAX);
 }

@@ -141,7 +141,9 @@ static const char *state_of(const struct change *c)
 {
     if (c->state == CHANGE_SENT)
         return "sent";
-    return change_held(c) ? "open" : "waits";
+    if (change_held(c))
+        return c->seq <= c->group->staged_seq ? "staged" : "open";
+    return c->state == CHANGE_TAKEN ? "staged" : "waits";
 }
 
 int flush_queue_text(struct flush *f, size_t max, struct buf *out)

@@ -195,8 +195,11 @@ int message_blob(struct message *m, int folder, size_t blob)
 int message_blobs_there(const struct message *m, int folder)
 {
     for (size_t i = 1; i <= m->head.blob_count; i++) {
-        const int fd = blob_open(m, folder, i);
+        int fd;
 
+        if (m->blobs[i - 1].len == 0) /* it only goes */
+            continue;
+        fd = blob_open(m, folder, i);
         if (fd < 0)
             return fd;
         close(fd);

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DAY_S = 24 * 60 * 60, CLIENT_DAYS = 30, BLOB_DAYS = 7 };
+enum { DAY_S = 24 * 60 * 60, CLIENT_DAYS = 30, BLOB_DAYS = 2 };
 
 static bool is_older(int dir, const char *name, time_t now, int days)
 {

@@ -103,7 +103,7 @@ struct remote_change {
 /* Bytes that were staged in the helper's folder. */
 struct remote_blob {
     char name[REMOTE_BLOB_NAME + 1]; /* new for each attempt: not part of the digest */
-    uint64_t len;
+    uint64_t len; /* 0: nothing of it is used, it only goes; not part of the digest either */
     uint32_t crc; /* crc32c; checked before anything of it is used */
 };
 

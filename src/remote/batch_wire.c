@@ -185,20 +185,25 @@ int batch_wire_put(const struct remote_batch *b, bool whole, struct buf *out)
 
 /*
  * sha256 of: "batch 1", number of changes, of blobs and of bytes of data; of each blob its length
- * and crc32c; the changes as they are sent; the data.
+ * and crc32c; the changes as they are sent; the data. Blobs of no length do not count.
  */
 int remote_batch_digest(const struct remote_batch *b, uint8_t ret[REMOTE_DIGEST])
 {
     struct buf all = BUF_INIT(BATCH_MESSAGE_MAX);
     int r = buf_puts(&all, "batch 1");
+    uint64_t blobs = 0;
 
+    for (size_t i = 0; i < b->blob_count; i++)
+        blobs += b->blobs[i].len > 0;
     if (r == 0)
         r = proto_put_uint(&all, b->count);
     if (r == 0)
-        r = proto_put_uint(&all, b->blob_count);
+        r = proto_put_uint(&all, blobs);
     if (r == 0)
         r = proto_put_uint(&all, b->data_len);
     for (size_t i = 0; i < b->blob_count && r == 0; i++) {
+        if (b->blobs[i].len == 0)
+            continue;
         r = proto_put_uint(&all, b->blobs[i].len);
         if (r == 0)
             r = proto_put_uint(&all, b->blobs[i].crc);

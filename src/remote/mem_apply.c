@@ -596,7 +596,7 @@ static int apply_locked(struct mem *m, const struct remote_batch *b, struct remo
     verdict = judge(c, b, &state);
     if (verdict == RUN || verdict == BEGIN) {
         for (size_t i = 0; b->mode != REMOTE_BATCH_CLOSE && i < b->blob_count; i++)
-            if (!find_blob(m, &b->blobs[i]))
+            if (b->blobs[i].len > 0 && !find_blob(m, &b->blobs[i]))
                 return -ENODATA;
         if (verdict == BEGIN)
             r = begin(m, b, &c);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { LARGE = 9000 };
 
@@ -127,7 +128,41 @@ static void large(struct flush_model *m)
     free(text);
 }
 
-const flush_scenario flush_scenarios[FLUSH_SCENARIOS] = {save, copy, commit, transact, move, large};
+/* A moment for what goes ahead, if anything does. */
+static void look_away(const struct flush_model *m)
+{
+    if (m->g && m->err == 0 && m->g->config.ahead_bytes > 0)
+        usleep(1000);
+}
+
+void flush_steps(struct flush_model *m)
+{
+    char *text = malloc(LARGE);
+
+    (void)model_create(m, "/steps");
+    m->group = 9;
+    for (unsigned i = 0; i < 4; i++) {
+        memset(text, (int)('a' + i), LARGE);
+        (void)model_write(m, "/steps", i * LARGE, text, LARGE);
+        look_away(m);
+        if (i == 1)
+            (void)model_write(m, "/steps", LARGE / 2, "over the end of the first one", 29);
+        if (i == 2)
+            (void)model_truncate(m, "/steps", 2 * LARGE + 100);
+    }
+    look_away(m);
+    (void)model_write(m, "/steps", 2 * LARGE + 50, text, 100);
+    m->group = 0;
+    if (m->g)
+        flush_ready(m->g->flush, 9);
+    model_wait(m, true);
+    (void)model_append(m, "/steps", "the end", 7);
+    model_wait(m, false);
+    free(text);
+}
+
+const flush_scenario flush_scenarios[FLUSH_SCENARIOS] = {save, copy,  commit,     transact,
+                                                         move, large, flush_steps};
 
 bool flush_scenario_is(struct flush_rig *g, flush_scenario scenario, unsigned taken,
                        char **ret_what)

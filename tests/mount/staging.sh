@@ -1,0 +1,33 @@
+# What is written to a file that stays open is sent before it is closed, and shown once it is.
+[ "${HELPER:-require}" != off ] || { echo "skip: plain mode has no journal"; exit 77; }
+command -v python3 >/dev/null || { echo "skip: no python3"; exit 77; }
+. "$(dirname "$0")/lib.sh"
+trap - DEBUG
+
+staged() {
+    [ "$(grep -c ' staged patch [0-9]* .*/large$' .ctl/queue)" -ge 10 ]
+}
+mkfifo "$WORK/go"
+python3 -c '
+import sys
+with open("large", "wb", buffering=0) as f:
+    for i in range(20):
+        f.write(bytes([65 + i]) * (1 << 20))
+    open(sys.argv[1]).read()
+    f.seek(1000)
+    f.write(b"written over")
+    f.truncate(15000000)
+' "$WORK/go" &
+writer=$!
+check "what it wrote is staged" within 20 staged
+check "in the helper's folder" [ "$(find "$WORK" -name "s-*" | wc -l)" -ge 2 ]
+is "nobody there sees it" "$(wc -c <"$SBX/large")" 0
+echo >"$WORK/go"
+wait $writer
+"$DAYTONAFS" sync "$MNT"
+is "all of it is there" "$(wc -c <"$SBX/large")" 15000000
+check "and the same" cmp large "$SBX/large"
+rm large
+echo last >last
+"$DAYTONAFS" sync "$MNT"
+is "nothing is left of what was staged" "$(find "$WORK" -name "s-*")" ""
