@@ -85,8 +85,9 @@ is "and it goes on" "$(sync_now)" 0
 check "with that one" cmp "$WORK/part" "$SBX/part$n"
 
 # And at last nobody is there any more.
-fault hang=1
+echo pause >.ctl/ctl # else making it may have to ask, or it is sent before the line is down
 echo late >late
+fault hang=1
 cd /
 fails "an unmount in an outage says so" "$DAYTONAFS" umount "$MNT"
 check "with a list of what is left" grep -q ' create 0 .*/late' "$WORK/out"
