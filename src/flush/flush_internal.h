@@ -36,6 +36,7 @@ struct group {
     uint64_t id;
     uint64_t ready_seq; /* up to here they may go */
     uint64_t skipped;   /* stamp: what comes before must not go without what was left out */
+    uint64_t in;        /* stamp: of the lot that the rest of it goes with */
     bool rewrites;      /* it has more than a name and what is added at the end */
     size_t count;       /* in the queue */
     uint64_t bytes;     /* of data in them */

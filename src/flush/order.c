@@ -144,6 +144,17 @@ static bool is_full(const struct flush *f, const struct lot_choice *lot)
     return lot->count >= f->lot_max || lot->ranges >= LOT_RANGES || lot->text >= LOT_TEXT;
 }
 
+/* Of it, or of all that its handle has written. */
+static uint64_t whole_bytes(const struct change *c)
+{
+    return c->group ? c->group->bytes : c->bytes;
+}
+
+static bool is_begun(const struct lot_choice *lot, const struct change *c)
+{
+    return c->group && c->group->in == lot->in;
+}
+
 static int take(struct lot_choice *lot, struct change *c, bool joins)
 {
     if (!joins)
@@ -153,22 +164,39 @@ static int take(struct lot_choice *lot, struct change *c, bool joins)
         lot->text += LOT_PIECE;
     if (!joins || !lot->last || lot->last->seq + 1 != c->seq)
         lot->ranges += 2;
-    lot->bytes += c->bytes;
+    if (!is_begun(lot, c))
+        lot->bytes += whole_bytes(c);
     lot->last = c;
     c->at->in = lot->in;
+    if (c->group)
+        c->group->in = lot->in;
     return add(lot, c);
 }
 
-/* Is there room for c? One file is not divided for its size. */
+/* Is there room for the rest of its group, too? */
+static bool is_room(const struct flush *f, const struct lot_choice *lot, const struct group *g)
+{
+    return lot->count + g->count <= f->lot_max && lot->ranges + 2 * g->count <= LOT_RANGES &&
+           lot->text + g->count * LOT_PIECE <= LOT_TEXT;
+}
+
+/*
+ * Is there room for c? What one handle wrote is not divided: a file that was truncated to be
+ * rewritten would be seen empty, or in part. Only what is more than a lot takes goes in several.
+ */
 static bool fits(const struct flush *f, const struct lot_choice *lot, const struct change *c,
                  bool joins, bool small)
 {
     if (is_full(f, lot))
         return false;
+    if (is_begun(lot, c))
+        return true;
+    if (lot->count > 0 && c->group && !is_room(f, lot, c->group))
+        return false;
     if (small)
-        return lot->bytes + c->bytes <= f->config.inline_bytes;
+        return lot->bytes + whole_bytes(c) <= f->config.inline_bytes;
     return lot->count == 0 || joins || c->bytes == 0 ||
-           lot->bytes + c->bytes <= f->config.lot_bytes;
+           lot->bytes + whole_bytes(c) <= f->config.lot_bytes;
 }
 
 /* What fills the journal goes although it is open; there is no need for the rest to. */

@@ -252,6 +252,49 @@ TEST(a_full_journal_lets_open_files_go)
     free(text);
 }
 
+/* One save by one handle: the file is made empty, then written in pieces. The last record. */
+static uint64_t save(struct flush_rig *g, uint64_t group, uint64_t maker, size_t pieces, size_t len)
+{
+    struct journal_record rec = {.kind = JOURNAL_TRUNCATE,
+                                 .path = "/f",
+                                 .group = group,
+                                 .when_ns = 1,
+                                 .object[JOURNAL_AT] = {.means = JOURNAL_MADE, .made_by = maker}};
+    char *text = text_of(len);
+
+    for (size_t i = 0; i <= pieces; i++) {
+        rec.object[JOURNAL_AT].made_by = fr_add(g, &rec);
+        rec.kind = JOURNAL_PATCH;
+        rec.off = i * len;
+        rec.data = text;
+        rec.data_len = len;
+    }
+    free(text);
+    flush_ready(g->flush, group);
+    return rec.object[JOURNAL_AT].made_by;
+}
+
+/* What goes first because it is small must not take the beginning of a save, which is nothing. */
+TEST(what_one_handle_wrote_is_not_divided)
+{
+    const struct flush_config config = {.linger_ns = 1, .inline_bytes = 1000, .paused = true};
+    struct flush_rig g;
+    struct flush_rig_end end;
+    uint64_t first, second;
+
+    fr_up(&g, &config);
+    first = save(&g, 7, fr_create(&g, "/f"), 2, 475);
+    second = save(&g, 8, first, 1, 200);
+    flush_resume(g.flush);
+    fr_await_end(&g, second, JOURNAL_DONE, 0);
+    assert_true(fr_end(&g, first, &end));
+    assert_int_equal(end.now.size, 950);
+    assert_true(fr_end(&g, first + 1, &end)); /* the second save's first: nobody saw that */
+    assert_false(end.has_now);
+    assert_int_equal(fr_stat(&g, "/f").size, 200);
+    fr_down(&g);
+}
+
 TEST(what_is_small_does_not_go_with_what_is_large)
 {
     struct flush_rig g;
@@ -525,6 +568,7 @@ int main(void)
         cmocka_unit_test(an_open_file_stays_here_until_it_is_closed),
         cmocka_unit_test(a_file_that_is_only_added_to_is_seen_while_it_is_open),
         cmocka_unit_test(a_full_journal_lets_open_files_go),
+        cmocka_unit_test(what_one_handle_wrote_is_not_divided),
         cmocka_unit_test(what_is_small_does_not_go_with_what_is_large),
         cmocka_unit_test(a_full_journal_does_not_slow_down_a_small_save),
         cmocka_unit_test(who_waits_is_told_that_the_line_is_down),
