@@ -16,7 +16,9 @@ ln -s missing "$src/dir/sub/dangling"
 chmod 600 "$src/dir/f1"
 chmod 755 "$src/dir/f2"
 chmod 500 "$src/empty"
-touch -h -d '2020-01-02 03:04:05.678901234 UTC' "$src/dir/f3" "$src/dir/sub/link"
+# Links, too: rsync leaves the time of one alone that was made in the same second.
+touch -h -d '2020-01-02 03:04:05.678901234 UTC' "$src/dir/f3" "$src/dir/sub/link" \
+    "$src/dir/sub/dangling"
 touch -d '2019-01-02 03:04:05 UTC' "$src/dir/sub"
 
 # describe DIR: every name with type, mode, mtime and link target.
