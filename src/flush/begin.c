@@ -131,7 +131,7 @@ int batch_begin(struct flush *f, struct sending *s)
             else
                 ranges[n++] = (struct journal_range){c->seq, c->seq};
         }
-        if (n > first)
+        if (n > first || !s->ops[i].first) /* an fsync alone */
             ranges[n++] = (struct journal_range){0, 0};
     }
     note_fsyncs(f, s);

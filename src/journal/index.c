@@ -100,6 +100,7 @@ void journal_apply_batch(struct journal *j, uint64_t seq, uint64_t number,
 
     if (number > j->last_batch)
         j->last_batch = number;
+    let_go(j, &j->bare_batch);
     for (size_t i = 0; i < count; i++)
         for (size_t k = journal_place(j, ranges[i].first); k < j->entry_count; k++) {
             struct entry *e = &j->entries[k];
@@ -114,7 +115,10 @@ void journal_apply_batch(struct journal *j, uint64_t seq, uint64_t number,
             e->renewed = false;
             note->dependents++;
         }
-    bury(j, note);
+    if (note->dependents == 0) { /* it asks for an fsync only: whether it was sent, nothing says */
+        note->dependents++;
+        j->bare_batch = seq;
+    }
 }
 
 static void count(struct journal *j, const struct entry *e, int sign)

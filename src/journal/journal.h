@@ -155,7 +155,8 @@ void journal_usage(struct journal *j, struct journal_usage *ret);
 /*
  * Before a batch is first sent: its records (those in ranges that are settled do not count) and
  * the digest of its bytes. *ret_batch: 1, 2, 3 … The note is told at replay until all its records
- * are settled, begun in a later batch, or set to JOURNAL_OPEN again.
+ * are settled, begun in a later batch, or set to JOURNAL_OPEN again; one without records until the
+ * next batch begins.
  */
 int journal_begin_batch(struct journal *j, const struct journal_range *ranges, size_t count,
                         const uint8_t digest[JOURNAL_DIGEST], uint64_t *ret_batch);

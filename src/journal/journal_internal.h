@@ -56,6 +56,7 @@ struct journal {
     int64_t unsynced_ns; /* monotonic: when the first change came that may not be; 0: none */
     bool dir_dirty;      /* a segment was made */
     uint64_t next_seq, last_batch;
+    uint64_t bare_batch;   /* seq of its note, if it is the last and has no records; 0 */
     struct entry *entries; /* by seq */
     size_t entry_count, entry_cap, dead_count;
     uint64_t dead_bytes;      /* in the log; a guess after settling, exact after compacting */

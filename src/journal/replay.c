@@ -186,7 +186,7 @@ static void forget_all(struct journal *j)
     j->segments = NULL;
     j->segment_count = 0;
     j->next_seq = j->next_segment = 1;
-    j->last_batch = j->last_seq = 0;
+    j->last_batch = j->last_seq = j->bare_batch = 0;
 }
 
 /*

@@ -171,7 +171,7 @@ static void run_all(enum stop stop, int loss)
 
             if (loss >= 0 && (i + k + (size_t)loss) % 2 == 1)
                 continue; /* half of them show the same */
-            if (!configs[k].paused && flush_scenarios[i] != flush_steps)
+            if (loss != POWER_LATER && !configs[k].paused && flush_scenarios[i] != flush_steps)
                 continue;
             /* While somebody sends who is not asked to, a failure need not be noticed. */
             while (!run_until(flush_scenarios[i], &configs[k], stop, n, loss) ||
@@ -287,6 +287,30 @@ TEST(what_waits_is_synced_after_a_while)
     free(g);
 }
 
+/* Nothing in it is left to be done: but the sandbox counts batches. */
+TEST(a_batch_of_an_fsync_alone_that_never_arrived_stops_nothing)
+{
+    for (enum stop stop = BEFORE_A_CALL; stop <= AFTER_A_CALL; stop++)
+        for (int loss = POWER_STAYS; loss < RIG_LOSSES; loss++) {
+            struct flush_rig *g = malloc(sizeof(*g));
+
+            fr_up_on(g, &configs[0], &rig_disk);
+            (void)fr_create(g, "/f");
+            fr_sync(g);
+            stop_at(g, stop, 0);
+            assert_true(flush_fsync(g->flush, "/f") < 0);
+            stop_there(g);
+            if (loss >= 0)
+                lose_power(g, (enum rig_loss)loss);
+            start_well(g);
+            (void)fr_create(g, "/again");
+            fr_sync(g);
+            fr_expect(g, "/again", "");
+            fr_down(g);
+            free(g);
+        }
+}
+
 TEST(what_one_process_began_and_another_asked_for_is_not_forgotten_by_a_loss_of_power)
 {
     run_all(AT_THE_DISK, POWER_LATER);
@@ -317,6 +341,7 @@ int main(void)
         cmocka_unit_test(a_batch_that_was_cut_off_at_any_change_is_done_once),
         cmocka_unit_test(that_ours_counts_is_remembered_by_the_next_process),
         cmocka_unit_test(what_waits_is_synced_after_a_while),
+        cmocka_unit_test(a_batch_of_an_fsync_alone_that_never_arrived_stops_nothing),
         cmocka_unit_test(
             what_one_process_began_and_another_asked_for_is_not_forgotten_by_a_loss_of_power),
         cmocka_unit_test(

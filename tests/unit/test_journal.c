@@ -322,6 +322,41 @@ TEST(a_batch_is_told_until_its_records_are_settled)
     rig_remove(&rig);
 }
 
+TEST(a_batch_without_records_is_told_until_the_next_one_begins)
+{
+    static const uint8_t digest[JOURNAL_DIGEST] = {1};
+    const struct journal_range none = {0, 0};
+    struct journal_rig rig;
+    struct journal *j;
+    uint64_t batch, a;
+
+    rig_make(&rig);
+    j = open_rig(&rig);
+    a = put(j, "/a", "", 0);
+    settle(j, a, JOURNAL_DONE);
+    assert_int_equal(journal_begin_batch(j, &none, 1, digest, &batch), 0);
+    for (int i = 0; i < 3; i++) {
+        expect_told(j, "3 batch");
+        if (i == 1)
+            assert_int_equal(journal_compact(j), 0);
+        j = again(&rig, j);
+    }
+    assert_int_equal(journal_begin_batch(j, &none, 1, digest, &batch), 0);
+    assert_int_equal(batch, 2);
+    a = put(j, "/b", "", 0);
+    {
+        const struct journal_range range = {a, a};
+
+        assert_int_equal(journal_begin_batch(j, &range, 1, digest, &batch), 0);
+    }
+    settle(j, a, JOURNAL_DONE);
+    expect_told(j, "");
+    j = again(&rig, j);
+    expect_told(j, "");
+    journal_free(j);
+    rig_remove(&rig);
+}
+
 TEST(what_made_an_object_is_known_as_long_as_a_change_names_it)
 {
     struct journal_rig rig;
@@ -1031,6 +1066,7 @@ int main(void)
         cmocka_unit_test(changes_are_told_again_in_order_until_they_are_settled),
         cmocka_unit_test(a_parked_record_keeps_its_data_until_it_is_given_up),
         cmocka_unit_test(a_batch_is_told_until_its_records_are_settled),
+        cmocka_unit_test(a_batch_without_records_is_told_until_the_next_one_begins),
         cmocka_unit_test(what_made_an_object_is_known_as_long_as_a_change_names_it),
         cmocka_unit_test(a_change_can_take_over_the_data_of_others),
         cmocka_unit_test(every_torn_tail_is_dropped_and_no_more),
