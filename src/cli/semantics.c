@@ -131,8 +131,9 @@ const struct semantics_row semantics_rows[] = {
     {"the sandbox has changed what a change from here means",
      "Nothing is overwritten or removed: theirs stays, ours goes to .ctl/conflicts, and what "
      "stands on it goes with it; fsync and close say EIO. keep mine PATH or keep theirs PATH "
-     "settles it, and is remembered if daytonafs dies before it is done. Not with durability=sync: "
-     "there the last writer wins.",
+     "settles it, and is remembered if daytonafs dies before it is done. A program that opens a "
+     "file anew to write it, as an editor does that has read it before, means what it finds then: "
+     "what came in between is written over. With durability=sync the last writer wins.",
      "conflict.sh two_writers.sh what_the_sandbox_has_changed_is_not_overwritten "
      "another_object_is_never_touched a_save_of_theirs_is_never_replaced_unseen theirs_or_mine "
      "that_ours_counts_is_remembered_by_the_next_process"},
