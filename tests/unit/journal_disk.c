@@ -230,38 +230,51 @@ void rig_disk_new(void)
     rig_die_after(-1);
 }
 
-void rig_die_after(long n)
+static void fail_from(long n, int err, bool only_once)
 {
     lock_take(&lock);
     die_after = n;
     steps = 0;
-    died = once = false;
-    fail_err = -EIO;
+    died = false;
+    once = only_once;
+    fail_err = err;
     lock_drop(&lock);
+}
+
+void rig_die_after(long n)
+{
+    fail_from(n, -EIO, false);
 }
 
 void rig_fail_at(long n, int err)
 {
-    rig_die_after(n);
-    once = true;
-    fail_err = err;
+    fail_from(n, err, true);
 }
 
 bool rig_died(void)
 {
-    return died;
+    bool ret;
+
+    lock_take(&lock);
+    ret = died;
+    lock_drop(&lock);
+    return ret;
 }
 
 void rig_kill(void)
 {
+    lock_take(&lock);
     died = true;
     once = false;
     fail_err = -EIO;
+    lock_drop(&lock);
 }
 
 void rig_set_free(uint64_t bytes)
 {
+    lock_take(&lock);
     free_bytes = bytes;
+    lock_drop(&lock);
 }
 
 /* True once for the step at which it fails; *ret_err: what this one fails with. Locked. */
@@ -374,10 +387,10 @@ static int disk_unlink(int dir_fd, const char *name)
 
 static int disk_free_bytes(int dir_fd, uint64_t *ret)
 {
-    if (free_bytes == UINT64_MAX)
-        return journal_sys_real.free_bytes(dir_fd, ret);
+    lock_take(&lock);
     *ret = free_bytes;
-    return 0;
+    lock_drop(&lock);
+    return *ret == UINT64_MAX ? journal_sys_real.free_bytes(dir_fd, ret) : 0;
 }
 
 const struct journal_sys rig_disk = {

@@ -257,7 +257,8 @@ static int leave_root(void **state)
 {
     char command[256];
 
-    snprintf(command, sizeof(command), "rm -rf %s", root);
+    /* A keeper may be putting down the last of its job. */
+    snprintf(command, sizeof(command), "rm -rf %s || { sleep 1; rm -rf %s; }", root, root);
     return chdir("/") == 0 ? system(command) : -1;
 }
 
