@@ -66,8 +66,10 @@ int cache_new(const char *dir, uint64_t max_bytes, struct cache **ret)
     if (fd < 0)
         return fd;
     c = calloc(1, sizeof(*c));
-    if (c)
-        c->closer = closer_new();
+    if (c) {
+        c->max_blobs = blobs_allowed();
+        c->closer = closer_new(c->max_blobs / 4); /* beside as many that are being closed */
+    }
     if (!c || !c->closer) {
         free(c);
         close(fd);
@@ -76,7 +78,6 @@ int cache_new(const char *dir, uint64_t max_bytes, struct cache **ret)
     lock_init(&c->lock);
     c->dir_fd = fd;
     c->max_bytes = max_bytes;
-    c->max_blobs = blobs_allowed();
     c->next_id = 1;
     *ret = c;
     return 0;

@@ -37,9 +37,9 @@ struct blob {
 
 uint64_t blob_changes(struct blob *b);
 
-/* Closes fd soon; at once if many wait, so without the cache's lock. NULL: no memory. closer_free:
+/* Closes fd soon; at once if max wait, so without the cache's lock. NULL: no memory. closer_free:
  * after all are closed. */
-struct closer *closer_new(void);
+struct closer *closer_new(size_t max);
 void closer_close(struct closer *s, int fd);
 struct closer *closer_free(struct closer *s);
 

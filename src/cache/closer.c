@@ -20,7 +20,7 @@ struct closer {
     pthread_t thread;
     bool runs, stopping;
     int fds[WAITING_MAX];
-    size_t count;
+    size_t count, max;
 };
 
 static void *closer_run(void *arg)
@@ -47,7 +47,7 @@ static void *closer_run(void *arg)
     return NULL;
 }
 
-struct closer *closer_new(void)
+struct closer *closer_new(size_t max)
 {
     struct closer *s = calloc(1, sizeof(*s));
 
@@ -55,6 +55,7 @@ struct closer *closer_new(void)
         return NULL;
     lock_init(&s->lock);
     lock_cond_init(&s->work);
+    s->max = max < WAITING_MAX ? max : WAITING_MAX;
     return s;
 }
 
@@ -65,7 +66,7 @@ void closer_close(struct closer *s, int fd)
     lock_take(&s->lock);
     if (!s->runs)
         s->runs = pthread_create(&s->thread, NULL, closer_run, s) == 0;
-    taken = s->runs && s->count < WAITING_MAX;
+    taken = s->runs && s->count < s->max;
     if (taken) {
         s->fds[s->count++] = fd;
         pthread_cond_signal(&s->work);
