@@ -94,7 +94,7 @@ static int64_t take_locked(struct fs *fs, struct fs_after *a)
     const struct remote_tree *t = &a->after.tree;
     const int64_t ns = looked_ns_locked(fs, t, start_ns, now_ns);
 
-    attr_space_locked(fs, t, &a->burst.v[0].flight);
+    space_told_locked(fs, t, &a->burst.v[0].flight);
     if (burst_clock_locked(fs, t, ns))
         return now_ns;
     for (size_t i = 0; i < a->burst.count; i++)

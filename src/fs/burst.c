@@ -377,7 +377,7 @@ static int burst_once(struct fs *fs, struct node *dir, bool *ret_again)
         fs_lock(fs);
     }
     if (r == 0)
-        attr_space_locked(fs, &t, &b.v[0].flight);
+        space_told_locked(fs, &t, &b.v[0].flight);
     if (r == 0)
         *ret_again = burst_clock_locked(fs, &t, b.v[0].flight.start_ns) && b.since_ns != FS_NEVER;
     if (r == 0 && !*ret_again)

@@ -392,6 +392,10 @@ bool node_local(const struct node *n); /* has content that the sandbox has not *
 bool node_unsent(const struct node *n);
 uint64_t node_size(const struct node *n);
 void node_show_ino_locked(struct fs *fs, struct node *n, uint64_t ino);
+void node_free_all_locked(struct fs *fs);
+
+/* ---- known.c ---- */
+
 /* When what is known of it was true, at the latest: start of a request; monotonic. */
 int64_t node_known_ns(const struct node *n);
 /* attr is from a request that started then. */
@@ -401,7 +405,6 @@ void node_stale_locked(struct node *n); /* what is known is wrong */
 void node_doubt_locked(struct node *n); /* what is known may be wrong; a look at changes tells */
 /* All other names of the same inode: their attributes moved. */
 void node_stale_links_locked(struct fs *fs, const struct node *n);
-void node_free_all_locked(struct fs *fs);
 
 /* ---- trim.c ---- */
 
@@ -443,10 +446,10 @@ int perm_names(struct fs *fs, struct node *dir, const struct node *victim, int64
 /* Does the kernel let the user make links to it, however careful it is with those? */
 bool perm_link(const struct fs *fs, const struct remote_attr *attr);
 
-/* ---- attr.c ---- */
+/* ---- space.c ---- */
 
 /* What an answer about the root's tree says of space. */
-void attr_space_locked(struct fs *fs, const struct remote_tree *t, const struct flight *f);
+void space_told_locked(struct fs *fs, const struct remote_tree *t, const struct flight *f);
 
 /* ---- tree.c ---- */
 
@@ -602,8 +605,10 @@ void negative_wrong_locked(struct fs *fs, struct node *dir, const char *name); /
 void negative_drop_locked(struct fs *fs, const struct node *top); /* tells it, of all below */
 void negative_free_all_locked(struct fs *fs);
 
-/* ---- names.c ---- */
+/* ---- names.c, remove.c ---- */
 
+/* Of a name in dir, in an op. -ENOENT: dir is not there any more. */
+int names_path_locked(struct fs *fs, const struct node *dir, const char *name, char **ret);
 /* ret is counted. Without excl a file that is there is a success, too. May wait. */
 int names_create(struct fs *fs, struct node *dir, const char *name, mode_t mode, bool excl,
                  struct node **ret, bool *ret_created);
@@ -753,6 +758,12 @@ void write_deleted_locked(struct fs *fs, struct node *n); /* nobody will ever se
 int send_node(struct fs *fs, struct node *n); /* all that is unsent now. May wait. */
 void send_retry_later_locked(struct fs *fs);  /* by the retrier */
 void send_stop(struct fs *fs);                /* joins the retrier; without the lock */
+
+/* ---- unsent.c ---- */
+
+/* All that is unsent at and below top (NULL: anywhere); what stays is told in left, if there is
+ * one. The first error. May wait. */
+int unsent_send(struct fs *fs, const char *top, struct buf *left);
 
 /* ---- control.c ---- */
 

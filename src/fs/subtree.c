@@ -167,7 +167,7 @@ static void apply_all_locked(struct fs *fs, struct flight *f, const struct remot
 {
     fs->answers++;
     fs->told_ns = clock_mono_ns();
-    attr_space_locked(fs, t, f);
+    space_told_locked(fs, t, f);
     (void)burst_clock_locked(
         fs, t, f->start_ns); /* what is not in the answer is asked for in full again */
     for (size_t i = 0; i < t->dir_count; i++) {
