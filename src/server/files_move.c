@@ -50,25 +50,13 @@ static bool is_inside(int dir, const struct stat *top)
 /* A file as the real one copies it: links are followed, times and owners are lost. */
 static int copy_file(struct request *rq, const char *from, const char *to, mode_t mode)
 {
-    char block[64 << 10];
-    int in, out, r = 0;
+    int in, out, r;
 
     in = view_open(rq, from, O_RDONLY | O_NONBLOCK, 0);
     if (in < 0)
         return in;
     out = view_open(rq, to, O_WRONLY | O_CREAT | O_TRUNC, mode & 0777);
-    if (out < 0)
-        r = out;
-    while (r == 0) {
-        ssize_t n = read(in, block, sizeof(block));
-
-        if (n == 0)
-            break;
-        if (n > 0)
-            r = io_write(out, block, (size_t)n);
-        else if (errno != EINTR)
-            r = -errno;
-    }
+    r = out < 0 ? out : io_copy(in, out);
     close(in);
     if (out >= 0)
         close(out);

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ENTRIES_MAX = 1 << 20, COPY_STEP = 64 << 20, OPEN_DIRS = 32 };
+enum { ENTRIES_MAX = 1 << 20, OPEN_DIRS = 32 };
 
 static int add_name(struct names *n, const char *name)
 {
@@ -67,34 +67,6 @@ int names_read(DIR *dir, struct names *ret)
 
 /* ---- copies ---- */
 
-static int copy_bytes(int in, int out)
-{
-    for (;;) {
-        const ssize_t n = copy_file_range(in, NULL, out, NULL, COPY_STEP, 0);
-
-        if (n == 0)
-            return 0;
-        if (n > 0 || errno == EINTR)
-            continue;
-        if (errno != EXDEV && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
-            return -errno;
-        break;
-    }
-    for (;;) { /* another file system */
-        char block[64 << 10];
-        const ssize_t n = read(in, block, sizeof(block));
-        int r;
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : 0;
-        r = io_write(out, block, (size_t)n);
-        if (r < 0)
-            return r;
-    }
-}
-
 /* Owner first: it takes special bits away. */
 static int copy_attributes(int fd, const struct stat *st)
 {
@@ -117,7 +89,7 @@ static int copy_file(int from, int to, const char *name)
         r = -errno;
     if (r == 0 && S_ISREG(st.st_mode)) {
         out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        r = out < 0 ? -errno : copy_bytes(in, out);
+        r = out < 0 ? -errno : io_copy(in, out);
         if (r == 0)
             r = copy_attributes(out, &st);
     }
@@ -143,6 +115,8 @@ static int copy_link(int from, int to, const char *name, const struct stat *st)
     return utimensat(to, name, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
+static int copy_entries(int from, int to, unsigned depth);
+
 static int copy_dir(int from, int to, const char *name, const struct stat *st, unsigned depth)
 {
     int in, out = -1, r = 0;
@@ -154,7 +128,7 @@ static int copy_dir(int from, int to, const char *name, const struct stat *st, u
         r = -errno;
     if (r == 0) {
         out = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        r = out < 0 ? -errno : tree_copy(in, out, depth - 1);
+        r = out < 0 ? -errno : copy_entries(in, out, depth - 1);
     }
     if (r == 0)
         r = copy_attributes(out, st);
@@ -165,7 +139,7 @@ static int copy_dir(int from, int to, const char *name, const struct stat *st, u
     return r;
 }
 
-int tree_copy(int from, int to, unsigned depth)
+static int copy_entries(int from, int to, unsigned depth)
 {
     const int fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -203,7 +177,7 @@ int tree_copy_path(const char *from, const char *to)
     in = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (in >= 0)
         out = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    r = in < 0 || out < 0 ? -errno : tree_copy(in, out, TREE_MAX);
+    r = in < 0 || out < 0 ? -errno : copy_entries(in, out, TREE_MAX);
     if (in >= 0)
         close(in);
     if (out >= 0)

@@ -21,12 +21,10 @@ void names_done(struct names *n);
 enum { TREE_MAX = 256 };
 int tree_remove(int parent, const char *name, unsigned depth);
 /*
- * Copies what is in one directory into another: files, directories and links, with modes, owners
- * (as far as it may) and times. Links are not followed, a file with several names becomes several
- * files, what is none of the three is left out.
+ * Copies what is in one directory of the host into another, which is made: files, directories and
+ * links, with modes, owners (as far as it may) and times. Links are not followed, a file with
+ * several names becomes several files, what is none of the three is left out.
  */
-int tree_copy(int from, int to, unsigned depth);
-/* The same by paths of the host, to being made. */
 int tree_copy_path(const char *from, const char *to);
 /* As much of it as can be. */
 void tree_remove_path(const char *path);

@@ -175,8 +175,6 @@ static int open_target(struct request *rq, const char *path)
 
 static int copy_into(struct request *rq, int from, const char *path)
 {
-    char block[64 << 10];
-    off_t off = 0;
     int to, r;
 
     r = make_parents(rq, path, 0750);
@@ -185,18 +183,7 @@ static int copy_into(struct request *rq, int from, const char *path)
     to = open_target(rq, path);
     if (to < 0)
         return to;
-    while (r == 0) {
-        const ssize_t n = pread(from, block, sizeof(block), off);
-
-        if (n == 0)
-            break;
-        if (n < 0) {
-            r = -errno;
-            break;
-        }
-        off += n;
-        r = io_write(to, block, (size_t)n);
-    }
+    r = lseek(from, 0, SEEK_SET) < 0 ? -errno : io_copy(from, to);
     if (close(to) < 0 && r == 0)
         r = -errno;
     return r;

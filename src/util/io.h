@@ -15,5 +15,6 @@ int io_write(int fd, const void *p, size_t n);
 int io_pwrite(int fd, const void *p, size_t n, uint64_t off);
 int io_pread(int fd, void *p, size_t n, uint64_t off); /* -EBADMSG: it ends before */
 int io_read_rest(int fd, struct buf *out);             /* -EFBIG: more than out takes */
+int io_copy(int from, int to);                         /* the rest of from, to where to is */
 
 #endif

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -321,6 +322,54 @@ TEST(io_moves_all_bytes_or_says_why_not)
     free(back);
 }
 
+static int temporary(void)
+{
+    char path[] = "/tmp/io-XXXXXX";
+    const int fd = mkstemp(path);
+
+    assert_return_code(fd, errno);
+    unlink(path);
+    return fd;
+}
+
+/* On the same file system and on another, and where stat says that there is nothing. */
+TEST(io_copies_the_rest_of_any_file_to_where_the_other_is)
+{
+    char *bytes = malloc(MUCH), *back = malloc(MUCH);
+    const int from[] = {temporary(), memfd_create("io", 0), open("/proc/self/mounts", O_RDONLY)};
+    const int full = open("/dev/full", O_WRONLY);
+
+    for (size_t i = 0; i < MUCH; i++)
+        bytes[i] = (char)(i * 7 + i / 4096);
+    for (size_t i = 0; i < ARRAY_LEN(from); i++) {
+        const int to = temporary();
+        ssize_t len = 10;
+
+        if (i < 2)
+            assert_return_code(io_pwrite(from[i], bytes, MUCH, 0), 0);
+        else
+            len = pread(from[i], bytes, 10, 0);
+        assert_int_equal(len, 10);
+        assert_int_equal(lseek(from[i], i < 2 ? MUCH - 10 : 0, SEEK_SET), i < 2 ? MUCH - 10 : 0);
+        assert_return_code(io_write(to, "before", 6), 0);
+        assert_return_code(io_copy(from[i], to), 0);
+        assert_return_code(io_pread(to, back, 16, 0), 0);
+        assert_memory_equal(back, "before", 6);
+        assert_memory_equal(back + 6, i < 2 ? bytes + MUCH - 10 : bytes, 10);
+        if (i < 2)
+            assert_int_equal(lseek(to, 0, SEEK_CUR), 16);
+        assert_return_code(io_copy(from[i], to), 0); /* nothing is left */
+        assert_int_equal(lseek(from[i], 0, SEEK_SET), 0);
+        assert_int_equal(io_copy(from[i], full), -ENOSPC);
+        close(to);
+        close(from[i]);
+        assert_int_equal(io_copy(from[i], full), -EBADF);
+    }
+    close(full);
+    free(bytes);
+    free(back);
+}
+
 /* In a process of its own, whose stderr nobody reads until told to. */
 static int log_to_a_full_pipe(int in, int out)
 {
@@ -371,6 +420,7 @@ int main(void)
         cmocka_unit_test(names_that_are_not_one_component_are_refused),
         cmocka_unit_test(units_are_read_and_printed),
         cmocka_unit_test(io_moves_all_bytes_or_says_why_not),
+        cmocka_unit_test(io_copies_the_rest_of_any_file_to_where_the_other_is),
         cmocka_unit_test(words_split_as_sh_does),
         cmocka_unit_test(a_slip_of_the_pen_gets_a_suggestion),
         cmocka_unit_test(errno_is_found_at_the_end_of_a_message),
