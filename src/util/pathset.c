@@ -1,16 +1,10 @@
-/* An open hash table of the paths and of all that is above them; those are starts of the former. */
+/* An open hash table. */
 #include "util/pathset.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct pathset_slot {
-    const char *path; /* borrowed from paths; NULL: free */
-    size_t len;       /* of its start that is meant; 0 is the root */
-    bool member, above;
-};
 
 enum { SIZE_FIRST = 64 };
 
@@ -22,17 +16,6 @@ static uint64_t hash_on(uint64_t hash, char c)
 
 static const uint64_t hash_start = UINT64_C(0xcbf29ce484222325);
 
-/* Where it is, or would be. There is always room. */
-static struct pathset_slot *slot_of(const struct pathset *s, const char *path, size_t len,
-                                    uint64_t hash)
-{
-    size_t i = (size_t)(hash ^ hash >> 32) & (s->size - 1);
-
-    while (s->slots[i].path && (s->slots[i].len != len || memcmp(s->slots[i].path, path, len) != 0))
-        i = (i + 1) & (s->size - 1);
-    return &s->slots[i];
-}
-
 static uint64_t hash_of(const char *path, size_t len)
 {
     uint64_t hash = hash_start;
@@ -42,134 +25,74 @@ static uint64_t hash_of(const char *path, size_t len)
     return hash;
 }
 
-static int grow(struct pathset *s, size_t more)
+/* Where the first len bytes of path are, or would be. There is always room. */
+static char **slot_of(const struct pathset *s, const char *path, size_t len, uint64_t hash)
 {
-    struct pathset old = *s;
-    size_t size = s->size ? s->size : SIZE_FIRST;
+    size_t i = (size_t)(hash ^ hash >> 32) & (s->size - 1);
 
-    while (size / 2 < s->used + more)
-        size *= 2;
-    if (size == s->size)
+    while (s->slots[i] && (strncmp(s->slots[i], path, len) != 0 || s->slots[i][len] != '\0'))
+        i = (i + 1) & (s->size - 1);
+    return &s->slots[i];
+}
+
+static int grow(struct pathset *s)
+{
+    const struct pathset old = *s;
+
+    if (s->count < s->size / 2)
         return 0;
-    s->slots = calloc(size, sizeof(*s->slots));
+    s->size = s->size ? 2 * s->size : SIZE_FIRST;
+    s->slots = calloc(s->size, sizeof(*s->slots));
     if (!s->slots) {
-        s->slots = old.slots;
+        *s = old;
         return -ENOMEM;
     }
-    s->size = size;
     for (size_t i = 0; i < old.size; i++) {
-        const struct pathset_slot *from = &old.slots[i];
+        char *path = old.slots[i];
 
-        if (from->path)
-            *slot_of(s, from->path, from->len, hash_of(from->path, from->len)) = *from;
+        if (path)
+            *slot_of(s, path, strlen(path), hash_of(path, strlen(path))) = path;
     }
     free(old.slots);
     return 0;
 }
 
-/* The root's name ends with a slash, no other does. */
-static size_t length(const char *path)
+int pathset_add(struct pathset *s, const char *path)
 {
-    return path[1] == '\0' ? 0 : strlen(path);
-}
+    /* The root is kept as "", which is how all other paths begin before their first slash. */
+    const size_t len = path[1] == '\0' ? 0 : strlen(path);
+    char *copy;
 
-static size_t depth(const char *path)
-{
-    size_t n = 1;
-
-    for (; *path; path++)
-        n += *path == '/';
-    return n;
-}
-
-static struct pathset_slot *put(struct pathset *s, const char *path, size_t len, uint64_t hash)
-{
-    struct pathset_slot *slot = slot_of(s, path, len, hash);
-
-    if (!slot->path) {
-        *slot = (struct pathset_slot){.path = path, .len = len};
-        s->used++;
-    }
-    return slot;
-}
-
-static int keep_copy(struct pathset *s, const char *path)
-{
-    char **paths;
-
-    if ((s->count & (s->count - 1)) == 0) {
-        paths = realloc(s->paths, (s->count ? 2 * s->count : 1) * sizeof(*paths));
-        if (!paths)
-            return -ENOMEM;
-        s->paths = paths;
-    }
-    s->paths[s->count] = strdup(path);
-    if (!s->paths[s->count])
+    if (pathset_covers(s, path))
+        return 0;
+    copy = strndup(path, len);
+    if (!copy || grow(s) < 0) {
+        free(copy);
         return -ENOMEM;
+    }
+    *slot_of(s, copy, len, hash_of(copy, len)) = copy;
     s->count++;
     return 0;
 }
 
-int pathset_add(struct pathset *s, const char *path)
-{
-    const size_t len = length(path);
-    uint64_t hash = hash_start;
-
-    if (pathset_has(s, path))
-        return 0;
-    if (grow(s, depth(path)) < 0 || keep_copy(s, path) < 0)
-        return -ENOMEM;
-    path = s->paths[s->count - 1];
-    for (size_t i = 0; i < len; i++) {
-        if (path[i] == '/')
-            put(s, path, i, hash)->above = true;
-        hash = hash_on(hash, path[i]);
-    }
-    put(s, path, len, hash)->member = true;
-    return 0;
-}
-
-static const struct pathset_slot *find(const struct pathset *s, const char *path)
-{
-    const size_t len = length(path);
-
-    return s->size ? slot_of(s, path, len, hash_of(path, len)) : NULL;
-}
-
-bool pathset_has(const struct pathset *s, const char *path)
-{
-    const struct pathset_slot *slot = find(s, path);
-
-    return slot && slot->member;
-}
-
-bool pathset_has_below(const struct pathset *s, const char *path)
-{
-    const struct pathset_slot *slot = find(s, path);
-
-    return slot && slot->above;
-}
-
 bool pathset_covers(const struct pathset *s, const char *path)
 {
-    const size_t len = length(path);
     uint64_t hash = hash_start;
 
     if (s->count == 0)
         return false;
-    for (size_t i = 0; i < len; i++) {
-        if (path[i] == '/' && slot_of(s, path, i, hash)->member)
+    for (size_t i = 0; path[i]; i++) {
+        if (path[i] == '/' && *slot_of(s, path, i, hash))
             return true;
         hash = hash_on(hash, path[i]);
     }
-    return slot_of(s, path, len, hash)->member;
+    return *slot_of(s, path, strlen(path), hash) != NULL;
 }
 
 void pathset_done(struct pathset *s)
 {
-    for (size_t i = 0; i < s->count; i++)
-        free(s->paths[i]);
-    free(s->paths);
+    for (size_t i = 0; i < s->size; i++)
+        free(s->slots[i]);
     free(s->slots);
     *s = (struct pathset){0};
 }
