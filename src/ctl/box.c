@@ -58,7 +58,8 @@ static int box_info(struct ctl *ctl, struct daytona_sandbox_info *ret, struct bu
     return daytona_sandbox_info(sandbox, ret);
 }
 
-void box_stale(struct ctl *ctl)
+/* What is known of the sandbox is old: the next file asks. */
+static void box_stale(struct ctl *ctl)
 {
     lock_take(&ctl->lock);
     ctl->box_until_ns = 0;

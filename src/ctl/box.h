@@ -6,9 +6,6 @@
 
 extern const struct ctl_row box_rows[];
 
-/* What is known of the sandbox is old: the next file asks. */
-void box_stale(struct ctl *ctl);
-
 /* "what: " and what the SDK, or else errno, says of its call that just returned r. */
 void ctl_sdk_why(struct buf *why, int r, const char *what);
 

@@ -77,7 +77,6 @@ struct ctl_node *ctl_node_nameless(struct ctl *ctl, struct ctl_node *from,
                                    const struct ctl_entry *entry);
 int ctl_node_path(const struct ctl_node *n, struct buf *out); /* "/jobs/1/cmd" */
 void ctl_node_set_last_locked(struct ctl *ctl, struct ctl_node *n, struct answer *a);
-void ctl_node_drop_last_locked(struct ctl *ctl, struct ctl_node *n);
 
 /* table.c */
 extern const struct ctl_row ctl_root_row;

@@ -72,8 +72,6 @@ void job_changed_locked(struct job *job);
 int job_wait_locked(struct job *job);
 /* Its windows have grown: those of others may have to go. With the lock held. */
 void job_trim_locked(struct job *job);
-void job_ref(struct job *job);
-void job_unref(void *job);
 
 /* ---- job.c: one job; all of them may wait ---- */
 

@@ -72,12 +72,12 @@ void job_trim_locked(struct job *job)
             buf_done(&other->windows[i].data);
 }
 
-void job_ref(struct job *job)
+static void job_ref(struct job *job)
 {
     atomic_fetch_add(&job->refs, 1);
 }
 
-void job_unref(void *arg)
+static void job_unref(void *arg)
 {
     struct job *job = arg;
 

@@ -109,6 +109,20 @@ static int plant(struct ctl *ctl, struct ctl_node *dir)
     return 0;
 }
 
+/* The last answer of a file. */
+static void drop_last_locked(struct ctl *ctl, struct ctl_node *n)
+{
+    struct answer *last = n->last;
+
+    if (n->kept) {
+        DL_DELETE(ctl->kept, n);
+        ctl->kept_count--;
+        n->kept = false;
+    }
+    n->last = NULL;
+    answer_unref_locked(ctl, last);
+}
+
 int ctl_nodes_init(struct ctl *ctl)
 {
     struct ctl_node *root;
@@ -123,7 +137,7 @@ void ctl_nodes_free(struct ctl *ctl)
     struct ctl_node *n, *tmp;
 
     while (ctl->kept)
-        ctl_node_drop_last_locked(ctl, ctl->kept);
+        drop_last_locked(ctl, ctl->kept);
     HASH_ITER(by_ino, ctl->nodes, n, tmp) { /* whatever the kernel still refers to */
         answer_unref_locked(ctl, n->last);
         n->last = NULL;
@@ -164,32 +178,17 @@ int ctl_node_path(const struct ctl_node *n, struct buf *out)
     return r < 0 ? r : buf_puts(out, n->name);
 }
 
-/* ---- the last answer of a file ---- */
-
-void ctl_node_drop_last_locked(struct ctl *ctl, struct ctl_node *n)
-{
-    struct answer *last = n->last;
-
-    if (n->kept) {
-        DL_DELETE(ctl->kept, n);
-        ctl->kept_count--;
-        n->kept = false;
-    }
-    n->last = NULL;
-    answer_unref_locked(ctl, last);
-}
-
 void ctl_node_set_last_locked(struct ctl *ctl, struct ctl_node *n, struct answer *a)
 {
     answer_ref_locked(a);
-    ctl_node_drop_last_locked(ctl, n);
+    drop_last_locked(ctl, n);
     n->last = a;
     if (!a || !n->within)
         return;
     DL_APPEND(ctl->kept, n);
     n->kept = true;
     if (++ctl->kept_count > LAST_MAX)
-        ctl_node_drop_last_locked(ctl, ctl->kept);
+        drop_last_locked(ctl, ctl->kept);
 }
 
 static bool is_below(const struct ctl_node *n, const struct ctl_node *dir)
@@ -209,7 +208,7 @@ static void gone_locked(struct ctl *ctl, struct ctl_node *n)
     forget_name_locked(n);
     DL_FOREACH_SAFE(ctl->kept, k, tmp)
         if (is_below(k, n))
-            ctl_node_drop_last_locked(ctl, k);
+            drop_last_locked(ctl, k);
     ctl_node_unref_locked(ctl, n);
 }
 

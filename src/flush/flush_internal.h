@@ -467,7 +467,6 @@ int replay(struct flush *f);
 
 /* ---- text.c ---- */
 
-int text_path(struct buf *out, const char *path); /* escaped */
 int text_line(struct buf *out, uint64_t seq, const char *state, enum journal_kind kind,
               uint64_t bytes, const char *path, const char *path2);
 /* Those at or below path (NULL: all), parked after the one with nth *since (NULL: all): a line for

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int text_path(struct buf *out, const char *path)
+static int text_path(struct buf *out, const char *path)
 {
     size_t odd = 0;
     int r = 0;

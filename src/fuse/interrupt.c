@@ -72,7 +72,7 @@ static bool caller_wants_out(const struct waiter *w)
                             field(text, "\nSigCgt:"));
 }
 
-void waiter_ref(struct waiter *w)
+static void waiter_ref(struct waiter *w)
 {
     atomic_fetch_add(&w->refs, 1);
 }

@@ -42,7 +42,6 @@ void interrupts_add(struct interrupts *in, struct waiter *w);
 /* The wait is over: from now on no interrupts_add counts. */
 void interrupts_settle(struct interrupts *in, struct waiter *w);
 
-void waiter_ref(struct waiter *w);
 bool waiter_tryref(struct waiter *w); /* false: it is being freed */
 void waiter_unref(struct waiter *w);
 

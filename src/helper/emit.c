@@ -38,9 +38,18 @@ int emit_open(struct emit *e, const char *token)
     return e->err;
 }
 
+/* Before another kind follows. */
+static void end_entries(struct emit *e)
+{
+    if (e->entries.len == 0)
+        return;
+    emit_raw(e, proto_put_frame(&e->raw, PROTO_ENTRIES, &e->entries));
+    buf_truncate(&e->entries, 0);
+}
+
 struct buf *emit_room(struct emit *e)
 {
-    emit_entries_end(e);
+    end_entries(e);
     return &e->raw;
 }
 
@@ -70,15 +79,7 @@ void emit_entry(struct emit *e, const struct proto_entry *entry)
         e->err = r;
     e->count++;
     if (e->entries.len >= ENTRIES_FLUSH)
-        emit_entries_end(e);
-}
-
-void emit_entries_end(struct emit *e)
-{
-    if (e->entries.len == 0)
-        return;
-    emit_raw(e, proto_put_frame(&e->raw, PROTO_ENTRIES, &e->entries));
-    buf_truncate(&e->entries, 0);
+        end_entries(e);
 }
 
 void emit_hold(struct emit *e)

@@ -28,7 +28,6 @@ struct buf *emit_room(struct emit *e); /* where a proto_put_… may append a fra
 void emit_raw(struct emit *e, int r);  /* says how that went */
 
 void emit_entry(struct emit *e, const struct proto_entry *entry); /* gathered into frames */
-void emit_entries_end(struct emit *e);                            /* before another kind follows */
 int emit_close(struct emit *e, int err, bool more); /* PROTO_END, the last token; 0 or -errno */
 
 /*

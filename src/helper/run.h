@@ -39,11 +39,9 @@ int spool_remove(int spool, uint64_t id); /* whatever state it is in; with the l
 int spool_each(int spool, int (*fn)(void *arg, uint64_t id), void *arg);
 int spool_sweep(int spool); /* what passes and has ended long ago goes; with the lock held */
 
-bool job_has_keeper(int job);
 int job_lock_alive(int job); /* a locked descriptor, -EAGAIN: it has a keeper */
 bool job_has(int job, const char *file);
 int job_request(int job, struct run_request *ret);
-int job_state_get(int job, struct run_state *ret);
 int job_state_put(int job, const struct run_state *s);
 /* Everything but id, name, line and cwd. The phase first: once it has ended the sizes are final. */
 int job_look(int job, struct run_job *ret);

@@ -324,7 +324,7 @@ int job_lock_alive(int job)
     return fd;
 }
 
-bool job_has_keeper(int job)
+static bool has_keeper(int job)
 {
     const int fd = openat(job, "alive", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     bool has;
@@ -357,7 +357,7 @@ int job_request(int job, struct run_request *ret)
 }
 
 /* It is overwritten in place: what was read while that happened is read again. */
-int job_state_get(int job, struct run_state *ret)
+static int get_state(int job, struct run_state *ret)
 {
     for (int attempt = 0;; attempt++) {
         struct buf bytes = BUF_INIT(STATE_SIZE);
@@ -401,9 +401,9 @@ static uint64_t size_of(int job, const char *file)
 
 int job_look(int job, struct run_job *ret)
 {
-    const bool kept = job_has_keeper(job);
+    const bool kept = has_keeper(job);
     struct run_job j = {0};
-    int r = job_state_get(job, &j.state); /* after kept: its keeper's last word is in it */
+    int r = get_state(job, &j.state); /* after kept: its keeper's last word is in it */
 
     if (r < 0)
         return r;

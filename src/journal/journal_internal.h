@@ -81,7 +81,6 @@ int journal_file_open(int dir_fd, const char *name, int flags); /* only a plain 
 
 /* log.c */
 int journal_write_all(const struct journal_sys *sys, int fd, const void *p, size_t n, uint64_t at);
-int journal_log_append_locked(struct journal *j, struct journal_record *rec, uint32_t *ret_len);
 
 /* index.c: all locked */
 size_t journal_place(const struct journal *j, uint64_t seq);      /* of the first entry not below */

@@ -25,7 +25,7 @@ int journal_write_all(const struct journal_sys *sys, int fd, const void *p, size
     return 0;
 }
 
-int journal_log_append_locked(struct journal *j, struct journal_record *rec, uint32_t *ret_len)
+static int append_record_locked(struct journal *j, struct journal_record *rec, uint32_t *ret_len)
 {
     struct buf *b = &j->scratch;
     int r;
@@ -244,7 +244,7 @@ static int append_locked(struct journal *j, const struct journal_record *rec, st
         copy.extent_count = p->count;
     }
     e.off = j->log_len;
-    r = journal_log_append_locked(j, &copy, &e.len);
+    r = append_record_locked(j, &copy, &e.len);
     if (r < 0)
         return r;
     for (size_t i = 0; i < p->count; i++)
@@ -305,7 +305,7 @@ int journal_begin_batch(struct journal *j, const struct journal_range *ranges, s
     r = journal_entry_reserve(j);
     e.off = j->log_len;
     if (r == 0)
-        r = journal_log_append_locked(j, &rec, &e.len);
+        r = append_record_locked(j, &rec, &e.len);
     if (r == 0) {
         e.seq = e.result.seq = rec.seq;
         journal_entry_add(j, &e);
@@ -331,7 +331,7 @@ static int note_results(struct journal *j, struct journal_record *rec,
 
         rec->results = results + done;
         rec->result_count = count - done < JOURNAL_RESULTS_MAX ? count - done : JOURNAL_RESULTS_MAX;
-        r = journal_log_append_locked(j, rec, &len);
+        r = append_record_locked(j, rec, &len);
         for (size_t i = 0; r == 0 && i < rec->result_count; i++)
             journal_apply_result(j, rec->kind, &rec->results[i]);
         if (r == 0)
@@ -385,7 +385,7 @@ static void note_synced_locked(struct journal *j, uint64_t seq, uint64_t last)
     uint32_t len;
 
     j->synced_seq = seq;
-    if (journal_log_append_locked(j, &rec, &len) < 0)
+    if (append_record_locked(j, &rec, &len) < 0)
         return; /* the next one says it, too */
     j->dead_bytes += len;
     if (all)

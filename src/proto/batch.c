@@ -58,7 +58,7 @@ static void get_times(struct proto_in *in, int64_t *ret_mtime_ns, int64_t *ret_c
 
 /* ---- head ---- */
 
-bool batch_name_valid(const char *name, size_t len)
+static bool blob_name_valid(const char *name, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         if (!isalnum((unsigned char)name[i]) && name[i] != '-')
@@ -109,7 +109,7 @@ bool batch_get_blob(struct proto_in *in, struct batch_blob *ret)
 
     ret->len = proto_get_uint(in);
     ret->crc = get_uint32(in);
-    if (in->bad || ret->len > BATCH_BLOB_MAX || !batch_name_valid(name, len)) {
+    if (in->bad || ret->len > BATCH_BLOB_MAX || !blob_name_valid(name, len)) {
         in->bad = true;
         return false;
     }
@@ -178,7 +178,7 @@ int batch_get_file(const struct proto_frame *f, char ret[BATCH_BLOB_NAME + 1])
     size_t len;
     const char *name = proto_get_string(&in, BATCH_BLOB_NAME, &len);
 
-    if ((int)f->kind != PROTO_BATCH_FILE || !proto_in_done(&in) || !batch_name_valid(name, len))
+    if ((int)f->kind != PROTO_BATCH_FILE || !proto_in_done(&in) || !blob_name_valid(name, len))
         return -EBADMSG;
     memcpy(ret, name, len);
     ret[len] = '\0';

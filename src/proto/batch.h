@@ -69,8 +69,6 @@ int batch_put_head(struct buf *out, const struct batch_head *h,
 int batch_get_head(const struct proto_frame *f, struct batch_head *ret); /* all blobs are checked */
 bool batch_get_blob(struct proto_in *in, struct batch_blob *ret);
 
-bool batch_name_valid(const char *name, size_t len); /* of a blob */
-
 int batch_put_file(struct buf *out, const char *name); /* a whole frame */
 int batch_get_file(const struct proto_frame *f, char ret[BATCH_BLOB_NAME + 1]);
 

@@ -103,7 +103,8 @@ static int get_words(struct proto_in *in, char ***ret, size_t *ret_count)
     return in->bad ? -EBADMSG : 0;
 }
 
-bool run_name_valid(const char *name, size_t len)
+/* What a name may be, "" not included. */
+static bool name_valid(const char *name, size_t len)
 {
     size_t digits = 0;
 
@@ -147,7 +148,7 @@ static bool start_valid(const struct run_request *q)
 static bool request_valid(const struct run_request *q)
 {
     if (q->op < RUN_START || q->op > RUN_REMOVE || !token_valid(q->token) ||
-        (q->name[0] && !run_name_valid(q->name, strlen(q->name))))
+        (q->name[0] && !name_valid(q->name, strlen(q->name))))
         return false;
     return q->op == RUN_START ? start_valid(q) : q->argc == 0 && q->envc == 0;
 }
@@ -305,7 +306,7 @@ int run_get_job(const struct proto_frame *f, struct run_job *ret)
     if ((int)f->kind != PROTO_RUN_JOB || !proto_in_done(&in) || j.id == 0 || phase < RUN_RUNNING ||
         phase > RUN_LOST || flags > RUN_FLAGS_ALL || j.in_size > INT64_MAX ||
         j.out_size > INT64_MAX || j.err_size > INT64_MAX || j.both_size > INT64_MAX ||
-        (j.name_len > 0 && !run_name_valid(j.name, j.name_len)))
+        (j.name_len > 0 && !name_valid(j.name, j.name_len)))
         return -EBADMSG;
     j.phase = (enum run_phase)phase;
     j.flags = (unsigned)flags;

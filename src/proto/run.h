@@ -81,8 +81,6 @@ int run_put_request(struct buf *out, const struct run_request *req); /* a whole 
 int run_get_request(const struct proto_frame *frame,
                     struct run_request *ret); /* -EBADMSG, -ENOMEM */
 void run_request_done(struct run_request *req);
-/* What a name may be, "" not included. */
-bool run_name_valid(const char *name, size_t len);
 
 enum run_phase { /* on the wire: append, never renumber */
                  RUN_RUNNING = 1,

@@ -30,8 +30,8 @@ static void put_member(struct json_out *o, const struct computer_member *m)
     }
 }
 
-int computer_ask(struct daytona_sandbox *sb, const struct computer_call *c,
-                 struct http_response *ret)
+/* The answer is the caller's: http_response_done. Begins the last error. */
+static int ask(struct daytona_sandbox *sb, const struct computer_call *c, struct http_response *ret)
 {
     const bool reads = strcmp(c->method, "GET") == 0;
     struct buf path = BUF_INIT(64 << 10), body = BUF_INIT(BODY_MAX);
@@ -68,7 +68,7 @@ int computer_only(struct daytona_sandbox *sb, const struct computer_call *c)
     struct http_response response;
     int r;
 
-    r = computer_ask(sb, c, &response);
+    r = ask(sb, c, &response);
     if (r == 0)
         http_response_done(&response);
     return r;
@@ -80,7 +80,7 @@ int computer_object(struct daytona_sandbox *sb, const struct computer_call *c,
     struct http_response response;
     int r;
 
-    r = computer_ask(sb, c, &response);
+    r = ask(sb, c, &response);
     if (r < 0)
         return r;
     r = json_read(buf_str(&response.body), response.body.len, fields, count, ret);
@@ -96,7 +96,7 @@ int computer_list(struct daytona_sandbox *sb, const struct computer_call *c, con
     struct http_response response;
     int r;
 
-    r = computer_ask(sb, c, &response);
+    r = ask(sb, c, &response);
     if (r < 0)
         return r;
     r = json_read_list(buf_str(&response.body), response.body.len, key, shape, ret, ret_count);
@@ -112,7 +112,7 @@ int computer_string(struct daytona_sandbox *sb, const struct computer_call *c, c
     struct http_response response;
     int r;
 
-    r = computer_ask(sb, c, &response);
+    r = ask(sb, c, &response);
     if (r < 0)
         return r;
     r = wire_string_read(buf_str(&response.body), response.body.len, key, ret);

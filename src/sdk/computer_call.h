@@ -43,9 +43,6 @@ struct computer_call {
     .members = (const struct computer_member[]){__VA_ARGS__},                                      \
     .count = ARRAY_LEN(((const struct computer_member[]){__VA_ARGS__}))
 
-/* The answer is the caller's: http_response_done. Begins the last error. */
-int computer_ask(struct daytona_sandbox *sandbox, const struct computer_call *call,
-                 struct http_response *ret);
 int computer_only(struct daytona_sandbox *sandbox, const struct computer_call *call);
 int computer_object(struct daytona_sandbox *sandbox, const struct computer_call *call,
                     const struct json_field *fields, size_t count, void *ret);

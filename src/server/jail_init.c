@@ -33,7 +33,7 @@ struct job {
 
 static struct job jobs[JAIL_JOBS_MAX];
 
-int jail_send_hello(int control, int err, const char *step, int root_fd)
+static int send_hello(int control, int err, const char *step, int root_fd)
 {
     struct jail_hello hello = {.err = err};
     struct iovec iov = {.iov_base = &hello, .iov_len = sizeof(hello)};
@@ -60,7 +60,7 @@ int jail_send_hello(int control, int err, const char *step, int root_fd)
 
 static void fail(const struct jail_plan *plan, int err, const char *step)
 {
-    (void)jail_send_hello(plan->control, err < 0 ? -err : err, step, -1);
+    (void)send_hello(plan->control, err < 0 ? -err : err, step, -1);
     _exit(1);
 }
 
@@ -485,7 +485,7 @@ static void init_main(const struct jail_plan *plan)
     /* Everything is held back: Ctrl-C at the terminal is the server's to act on. */
     sigfillset(&mask);
     sigprocmask(SIG_SETMASK, &mask, NULL);
-    if (jail_send_hello(plan->control, 0, "", root_fd) < 0)
+    if (send_hello(plan->control, 0, "", root_fd) < 0)
         _exit(1);
     if (root_fd >= 0)
         close(root_fd);

@@ -60,6 +60,4 @@ int jail_root_build(const struct jail_plan *plan, const char **ret_step);
 /* Leaves the capabilities that a container has by default. */
 int jail_root_drop_caps(void);
 
-int jail_send_hello(int control, int err, const char *step, int root_fd);
-
 #endif

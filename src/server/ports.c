@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LISTEN_STATE = 0x0a, SOCKETS_MAX = 4096 };
+enum { LISTEN_STATE = 0x0a, SOCKETS_MAX = 4096, PORTS_MAX = 1024 };
 
 struct socket_row {
     unsigned port;
@@ -109,7 +109,8 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-int ports_list(const struct request *rq, unsigned ports[PORTS_MAX], size_t *ret_count)
+/* In order, each once. */
+static int list_ports(const struct request *rq, unsigned ports[PORTS_MAX], size_t *ret_count)
 {
     struct socket_table *t = calloc(1, sizeof(*t));
     size_t count = 0, unique = 0;
@@ -141,7 +142,7 @@ int ports_has(const struct request *rq, unsigned port)
 {
     unsigned *ports = calloc(PORTS_MAX, sizeof(*ports));
     size_t count = 0;
-    int r = ports ? ports_list(rq, ports, &count) : -ENOMEM;
+    int r = ports ? list_ports(rq, ports, &count) : -ENOMEM;
 
     for (size_t i = 0; r == 0 && i < count; i++) {
         if (ports[i] == port)
@@ -157,7 +158,7 @@ void ports_get(struct request *rq)
     struct json_out o;
     size_t count = 0;
 
-    if (ports && ports_list(rq, ports, &count) == 0) {
+    if (ports && list_ports(rq, ports, &count) == 0) {
         o = reply_json(rq, 200);
         json_open(&o, '{');
         json_key(&o, "ports");

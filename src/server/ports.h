@@ -2,14 +2,9 @@
 #ifndef SERVER_PORTS_H
 #define SERVER_PORTS_H
 
-#include <stddef.h>
-
-enum { PORTS_MAX = 1024 };
-
 struct request;
 
-/* In order, each once. With isolation only those of the sandbox's own processes. */
-int ports_list(const struct request *rq, unsigned ports[PORTS_MAX], size_t *ret_count);
-int ports_has(const struct request *rq, unsigned port); /* 1, 0, or -errno */
+/* Does one of the sandbox's own processes, without isolation one of the host's? 1, 0, or -errno. */
+int ports_has(const struct request *rq, unsigned port);
 
 #endif

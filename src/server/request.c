@@ -73,7 +73,7 @@ static void parse_query(struct request *rq, char *query)
     }
 }
 
-const struct param *request_param(const struct request *rq, const char *key)
+static const struct param *request_param(const struct request *rq, const char *key)
 {
     for (size_t i = 0; i < rq->param_count; i++) {
         if (strcmp(rq->params[i].key, key) == 0)

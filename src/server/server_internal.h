@@ -220,7 +220,6 @@ void catalog_put_time(struct json_out *o, const char *key, int64_t ms);
 
 /* Mounts of a sandbox that is being created. False: refused. */
 bool volumes_check(struct request *rq, const struct wire_create *c);
-bool volume_in_use_locked(const struct server *s, const char *id);
 /* What a sandbox gets from its snapshot. Strings are the caller's. */
 struct snapshot_use {
     char *dir; /* NULL: it begins empty */
@@ -339,7 +338,6 @@ int route_names(struct buf *out); /* for help */
 bool route_known(const char *name);
 bool route_matches(const struct route *route, const char *filter);
 
-const struct param *request_param(const struct request *rq, const char *key);
 /* NULL: absent. */
 const char *request_query(const struct request *rq, const char *key);
 const char *request_header(const struct request *rq, const char *name);

@@ -111,7 +111,7 @@ void volume_by_name(struct request *rq)
     answer_one(rq, "", rq->capture[0]);
 }
 
-bool volume_in_use_locked(const struct server *s, const char *id)
+static bool volume_in_use_locked(const struct server *s, const char *id)
 {
     for (const struct sandbox *sb = s->sandboxes; sb; sb = sb->next) {
         for (size_t i = 0; i < sb->volume_ids.count; i++) {
