@@ -1,4 +1,4 @@
-#include "rig.h"
+#include "scene.h"
 
 #include "fs/fs_internal.h"
 #include "fs/shown.h"
@@ -459,7 +459,7 @@ TEST(the_kernels_pages_are_kept_while_the_version_stands)
 
     UP(&g, .uid = 0);
     rig_put(&g, "/a", "one", 3);
-    usleep(150000); /* or it is too young for its version to be sure */
+    scene_age();
     ino = ino_of(&g, "/a");
     assert_int_equal(fs_open(g.fs, ino, O_RDONLY, &f, &hints), 0);
     assert_false(hints.keep_cache);
@@ -491,7 +491,7 @@ TEST(a_large_file_is_not_for_the_page_cache_until_all_of_it_is_here)
 
     UP(&g, .uid = 0);
     rig_put(&g, "/a", data, LEN);
-    usleep(150000);
+    scene_age();
     ino = ino_of(&g, "/a");
     COUNT_FROM_HERE(&g);
     assert_int_equal(fs_open(g.fs, ino, O_RDONLY, &f, &hints), 0);

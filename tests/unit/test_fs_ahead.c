@@ -1,5 +1,5 @@
 /* What is fetched before it is asked for: how many requests, how many bytes, and never wrong. */
-#include "rig.h"
+#include "scene.h"
 
 #include "fs/fs_internal.h"
 #include "remote/wrap.h"
@@ -196,7 +196,7 @@ static void list_tree(struct rig *g, unsigned dirs)
         snprintf(path, sizeof(path), "/d%03u", d);
         assert_int_equal(rig_names(g, path, names, sizeof(names)), 0);
     }
-    usleep(120000); /* old enough for their version to be told from the next */
+    scene_age();
 }
 
 static void expect_file(struct rig *g, unsigned d, unsigned f, size_t len)
@@ -556,7 +556,7 @@ static void make_large(struct rig *g, const char *path)
         memcpy(data + i, &i, sizeof(i));
     rig_put(g, path, data, LARGE);
     free(data);
-    usleep(120000); /* old enough for its version to be told from the next */
+    scene_age();
 }
 
 static void expect_large(struct fs_file *f, uint64_t off, size_t len)
@@ -781,7 +781,7 @@ TEST(what_was_written_to_while_it_was_kept_is_not_found)
     up(&g);
     remount(&g);
     rig_put(&g, "/f", "first", 5);
-    usleep(120000);
+    scene_age();
     for (unsigned i = 0; i < 20; i++) {
         char text[8];
 

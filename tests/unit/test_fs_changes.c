@@ -2,7 +2,7 @@
  * fs where the sandbox tells of trees and changes: what each use costs in requests, and that
  * nothing that happens inside is missed.
  */
-#include "rig.h"
+#include "scene.h"
 #include "slow_clock.h"
 
 #include "fs/fs_internal.h"
@@ -28,48 +28,16 @@ static void idle(void)
 
 /* ---- in the sandbox ---- */
 
-static void make(struct rig *g, const char *path)
-{
-    struct remote_attr attr;
-
-    assert_int_equal(remote_create(g->inside, path, 0644, &attr), 0);
-}
-
-static void make_dir(struct rig *g, const char *path)
-{
-    struct remote_attr attr;
-
-    assert_int_equal(remote_mkdir(g->inside, path, 0755, &attr), 0);
-}
-
-static void write_in(struct rig *g, const char *path, const char *text)
-{
-    FILE *f = tmpfile();
-    struct remote_put put = {.fd = fileno(f), .size = strlen(text), .mtime_ns = INT64_MIN};
-    struct remote_attr attr;
-
-    assert_int_equal(pwrite(put.fd, text, put.size, 0), (ssize_t)put.size);
-    assert_int_equal(remote_put(g->inside, path, &put, &attr), 0);
-    fclose(f);
-}
-
-static void move(struct rig *g, const char *from, const char *to)
-{
-    struct remote_attr attr;
-
-    assert_int_equal(remote_rename(g->inside, from, to, 0, &attr), 0);
-}
-
 static void make_tree(struct rig *g, const char *top, unsigned dirs, unsigned files)
 {
     char path[128];
 
     for (unsigned d = 0; d < dirs; d++) {
         snprintf(path, sizeof(path), "%s/d%u", top, d);
-        make_dir(g, path);
+        inside_mkdir(g, path);
         for (unsigned i = 0; i < files; i++) {
             snprintf(path, sizeof(path), "%s/d%u/f%u", top, d, i);
-            make(g, path);
+            inside_create(g, path);
         }
     }
 }
@@ -160,7 +128,7 @@ TEST(space_is_told_with_every_look)
     tally_take(g.tally);
     assert_int_equal(fs_statfs(g.fs, &s), 0);
     assert_int_equal(tally_take(g.tally).all, 0);
-    make(&g, "/new");
+    inside_create(&g, "/new");
     idle();
     walk(&g, FS_ROOT);
     tally_take(g.tally);
@@ -356,7 +324,7 @@ TEST(a_large_directory_is_kept_up_by_one_request)
     UP(&g, .coherence_ns = window_ns);
     for (unsigned i = 0; i < 3 * FS_DIR_LARGE; i++) {
         snprintf(path, sizeof(path), "/f%u", i);
-        make(&g, path);
+        inside_create(&g, path);
     }
     assert_int_equal(rig_find(&g, "/f1", &e), 0);
     rig_drop(&g, &e);
@@ -413,7 +381,7 @@ static void up_with_100_dirs(struct rig *g)
 {
     UP(g, .coherence_ns = 600 * NS_PER_S);
     make_tree(g, "", 100, 10);
-    write_in(g, "/d5/f5", "before");
+    inside_put(g, "/d5/f5", "before");
     assert_int_equal(walk(g, FS_ROOT), 1100);
     expect_text(g, "/d5/f5", "before");
     tally_take(g->tally);
@@ -421,9 +389,9 @@ static void up_with_100_dirs(struct rig *g)
 
 static void change_and_make(void *arg)
 {
-    write_in(arg, "/d5/f5", "after");
-    make(arg, "/d6/new");
-    assert_int_equal(remote_unlink(((struct rig *)arg)->inside, "/d7/f1"), 0);
+    inside_put(arg, "/d5/f5", "after");
+    inside_create(arg, "/d6/new");
+    inside_unlink(arg, "/d7/f1");
 }
 
 TEST(a_command_tells_what_it_did_together_with_its_end)
@@ -478,7 +446,7 @@ static void change_here_and_there(void *arg)
     assert_int_equal(rig_rename(g, "/d5/f5", "/d5/moved", 0), 0);
     assert_int_equal(rig_rename(g, "/d8", "/renamed", 0), 0);
     rig_settle(g);
-    make(g, "/renamed/theirs");
+    inside_create(g, "/renamed/theirs");
 }
 
 TEST(a_command_tells_nothing_of_what_was_changed_here_while_it_ran)
@@ -577,15 +545,15 @@ TEST(local_changes_cost_no_listings)
 
 static void add_file(struct rig *g)
 {
-    make(g, "/d1/new");
+    inside_create(g, "/d1/new");
 }
 static void add_file_at_the_top(struct rig *g)
 {
-    make(g, "/new");
+    inside_create(g, "/new");
 }
 static void change_file(struct rig *g)
 {
-    write_in(g, "/d1/f1", "changed");
+    inside_put(g, "/d1/f1", "changed");
 }
 static void change_mode(struct rig *g)
 {
@@ -604,23 +572,23 @@ static void change_mode_of_directory(struct rig *g)
 }
 static void remove_file(struct rig *g)
 {
-    assert_int_equal(remote_unlink(g->inside, "/d1/f3"), 0);
+    inside_unlink(g, "/d1/f3");
 }
 static void rename_file(struct rig *g)
 {
-    move(g, "/d1/f1", "/d2/other");
+    inside_move(g, "/d1/f1", "/d2/other");
 }
 static void replace_file(struct rig *g)
 {
-    write_in(g, "/d1/t", "by rename");
-    move(g, "/d1/t", "/d1/f1");
+    inside_put(g, "/d1/t", "by rename");
+    inside_move(g, "/d1/t", "/d1/f1");
 }
 static void replace_directory(struct rig *g)
 {
-    make_dir(g, "/t");
-    make(g, "/t/inside");
-    move(g, "/d1", "/gone");
-    move(g, "/t", "/d1");
+    inside_mkdir(g, "/t");
+    inside_create(g, "/t/inside");
+    inside_move(g, "/d1", "/gone");
+    inside_move(g, "/t", "/d1");
 }
 static void exchange_directories(struct rig *g)
 {
@@ -630,24 +598,24 @@ static void exchange_directories(struct rig *g)
 }
 static void move_tree_in(struct rig *g)
 {
-    move(g, "/away/tree", "/d1/tree");
+    inside_move(g, "/away/tree", "/d1/tree");
 }
 static void file_to_directory(struct rig *g)
 {
-    assert_int_equal(remote_unlink(g->inside, "/d1/f1"), 0);
-    make_dir(g, "/d1/f1");
-    make(g, "/d1/f1/below");
+    inside_unlink(g, "/d1/f1");
+    inside_mkdir(g, "/d1/f1");
+    inside_create(g, "/d1/f1/below");
 }
 static void directory_to_file(struct rig *g)
 {
-    move(g, "/d1", "/gone");
-    make(g, "/d1");
+    inside_move(g, "/d1", "/gone");
+    inside_create(g, "/d1");
 }
 static void file_to_link(struct rig *g)
 {
     struct remote_attr attr;
 
-    assert_int_equal(remote_unlink(g->inside, "/d1/f1"), 0);
+    inside_unlink(g, "/d1/f1");
     assert_int_equal(remote_symlink(g->inside, "f2", "/d1/f1", &attr), 0);
 }
 static void forge_mtime(struct rig *g)
@@ -655,7 +623,7 @@ static void forge_mtime(struct rig *g)
     const struct remote_setattr set = {.mask = REMOTE_SET_MTIME, .attr.mtime_ns = NS_PER_S};
     struct remote_attr attr;
 
-    write_in(g, "/d1/f1", "forged");
+    inside_put(g, "/d1/f1", "forged");
     assert_int_equal(remote_setattr(g->inside, "/d1/f1", &set, &attr), 0);
 }
 static void hard_link(struct rig *g)
@@ -666,7 +634,7 @@ static void hard_link(struct rig *g)
 }
 static void remove_directory(struct rig *g)
 {
-    make_dir(g, "/d1/e");
+    inside_mkdir(g, "/d1/e");
     assert_int_equal(remote_rmdir(g->inside, "/d1/e"), 0);
     assert_int_equal(remote_rmdir(g->inside, "/empty"), 0);
 }
@@ -701,9 +669,9 @@ static void happens(const struct happening *h, bool used, uint32_t uid)
 
     UP(&g, .coherence_ns = window_ns, .uid = uid);
     make_tree(&g, "", 4, 4);
-    make_dir(&g, "/empty");
-    make_dir(&g, "/away");
-    make_dir(&g, "/away/tree");
+    inside_mkdir(&g, "/empty");
+    inside_mkdir(&g, "/away");
+    inside_mkdir(&g, "/away/tree");
     make_tree(&g, "/away/tree", 2, 2);
     slow_clock_pass(30 * NS_PER_MS); /* what was moved in is older than any answer */
     rig_same_tree(&g, "/");
@@ -736,14 +704,14 @@ TEST(a_moved_in_tree_is_walked_in_full_although_nothing_in_it_changed)
     struct rig g;
 
     UP(&g, .coherence_ns = window_ns);
-    make_dir(&g, "/in");
-    make_dir(&g, "/in/sub");
+    inside_mkdir(&g, "/in");
+    inside_mkdir(&g, "/in/sub");
     rig_mkdir(&g, "/other");
     make_tree(&g, "/other", 3, 3);
     walk(&g, FS_ROOT);
     slow_clock_pass(50 * NS_PER_MS);
-    move(&g, "/in/sub", "/was"); /* in its place, and older than the last answer */
-    move(&g, "/other", "/in/sub");
+    inside_move(&g, "/in/sub", "/was"); /* in its place, and older than the last answer */
+    inside_move(&g, "/other", "/in/sub");
     idle();
     tally_take(g.tally);
     assert_int_equal(walk(&g, FS_ROOT), 3 + 12);
@@ -783,8 +751,8 @@ TEST(a_clock_that_is_set_back_hides_nothing)
     idle();
     walk(&g, FS_ROOT);
     tally_bend(g.tally, NULL, 0); /* what changes now is older than all that is known */
-    write_in(&g, "/d1/f1", "now");
-    make(&g, "/d2/new");
+    inside_put(&g, "/d1/f1", "now");
+    inside_create(&g, "/d2/new");
     idle();
     expect_text(&g, "/d1/f1", "now");
     rig_same_tree(&g, "/");
@@ -832,7 +800,7 @@ static void write_meanwhile(struct rig *g)
 }
 static void refresh_meanwhile(struct rig *g)
 {
-    write_in(g, "/d2/f3", "after the answer");
+    inside_put(g, "/d2/f3", "after the answer");
     fs_refresh(g->fs, NULL);
 }
 
@@ -906,7 +874,7 @@ TEST(a_name_made_while_an_answer_is_on_its_way_stays)
     rig_same_tree(&g, "/");
     assert_int_equal(rig_find(&g, "/d1", &dir), 0);
     idle();
-    make(&g, "/d1/theirs"); /* so that the answer has the whole directory */
+    inside_create(&g, "/d1/theirs"); /* so that the answer has the whole directory */
     m = (struct meeting){.g = &g};
     tally_hold(g.tally, true);
     assert_int_equal(pthread_create(&asker, NULL, ask, &m), 0);
@@ -932,7 +900,7 @@ TEST(a_name_made_while_an_answer_is_on_its_way_stays)
     assert_int_equal(fs_lookup_cached(g.fs, dir.ino, "mine", &e), 0);
     assert_true(e.ino != 0);
     rig_drop(&g, &e);
-    assert_int_equal(remote_unlink(g.inside, "/d1/mine"), 0);
+    inside_unlink(&g, "/d1/mine");
     idle();
     assert_int_equal(rig_find(&g, "/d1/mine", &e), -ENOENT);
     rig_same_tree(&g, "/");
@@ -953,7 +921,7 @@ TEST(what_cannot_be_read_is_searched_and_what_vanished_is_gone)
     make_tree(&g, "", 4, 4);
     rig_same_tree(&g, "/");
     assert_int_equal(remote_setattr(g.inside, "/d1", &set, &attr), 0);
-    move(&g, "/d2", "/moved");
+    inside_move(&g, "/d2", "/moved");
     idle();
     assert_int_equal(rig_find(&g, "/d1/f1", &e), 0);
     rig_drop(&g, &e);
@@ -1007,7 +975,7 @@ TEST(a_deep_tree_is_walked)
     UP(&g, .coherence_ns = 600 * NS_PER_S);
     for (unsigned i = 0; i < 1000; i++) {
         strcat(path, "/d");
-        make_dir(&g, path);
+        inside_mkdir(&g, path);
     }
     tally_take(g.tally);
     assert_int_equal(walk(&g, FS_ROOT), 1000);

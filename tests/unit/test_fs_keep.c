@@ -2,7 +2,7 @@
  * Files that are open, not all of them here, when their last name goes: the change that takes it
  * keeps them in the sandbox, and nothing is fetched but what is read.
  */
-#include "rig.h"
+#include "scene.h"
 
 #include "fs/fs_internal.h"
 
@@ -13,26 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define UP(g, ...)                                                                                 \
-    rig_up(g, &(struct rig_config){.journal = true, .coherence_ns = 600 * NS_PER_S, __VA_ARGS__})
-
 enum { BIG = 9 << 20 };
-
-static char byte_at(uint64_t off)
-{
-    return (char)(off * 131 + (off >> 11));
-}
-
-static void put_big(struct rig *g, const char *path)
-{
-    char *data = malloc(BIG);
-
-    for (unsigned i = 0; i < BIG; i++)
-        data[i] = byte_at(i);
-    rig_put(g, path, data, BIG);
-    free(data);
-    usleep(120000); /* old enough for its version to be told from the next */
-}
 
 static void expect_bytes(struct fs_file *f, uint64_t off, size_t n)
 {
@@ -40,7 +21,7 @@ static void expect_bytes(struct fs_file *f, uint64_t off, size_t n)
 
     assert_int_equal(fs_read(f, off, got, n), n);
     for (size_t i = 0; i < n; i++)
-        if (got[i] != byte_at(off + i))
+        if (got[i] != scene_byte(off + i))
             fail_msg("byte %zu is %d", (size_t)off + i, got[i]);
     free(got);
 }
@@ -61,8 +42,8 @@ TEST(an_unlinked_file_is_read_on_where_the_sandbox_keeps_it)
     struct rig g;
     char *path;
 
-    UP(&g);
-    put_big(&g, "/big");
+    UP_JOURNAL(&g);
+    free(scene_big(&g, "/big", BIG));
     assert_int_equal(rig_open(&g, "/big", O_RDONLY, &f), 0);
     tally_take(g.tally);
     assert_int_equal(rig_unlink(&g, "/big"), 0);
@@ -104,8 +85,8 @@ TEST(what_is_being_fetched_when_the_name_goes_is_read_where_it_is_kept)
     struct fs_file *f;
     struct rig g;
 
-    UP(&g);
-    put_big(&g, "/big");
+    UP_JOURNAL(&g);
+    free(scene_big(&g, "/big", BIG));
     assert_int_equal(rig_open(&g, "/big", O_RDONLY, &f), 0);
     tally_on_fetch(g.tally, unlink_now, &g);
     expect_bytes(f, 2 << 20, 100000);
@@ -120,8 +101,8 @@ TEST(a_replaced_file_is_read_on_and_given_up_once_all_of_it_is_here)
     struct fs_file *f;
     struct rig g;
 
-    UP(&g);
-    put_big(&g, "/big");
+    UP_JOURNAL(&g);
+    free(scene_big(&g, "/big", BIG));
     rig_put(&g, "/new", "new", 3);
     assert_int_equal(rig_open(&g, "/big", O_RDONLY, &f), 0);
     assert_int_equal(rig_rename(&g, "/new", "/big", 0), 0);
@@ -140,8 +121,8 @@ TEST(what_is_written_to_a_file_without_a_name_stays_here)
     char text[8];
     struct rig g;
 
-    UP(&g);
-    put_big(&g, "/big");
+    UP_JOURNAL(&g);
+    free(scene_big(&g, "/big", BIG));
     assert_int_equal(rig_open(&g, "/big", O_RDWR, &f), 0);
     assert_int_equal(rig_unlink(&g, "/big"), 0);
     assert_int_equal(fs_write(f, 2 << 20, "WRITTEN", 7), 7);
@@ -161,8 +142,8 @@ TEST(a_file_that_was_patched_and_then_unlinked_is_read_whole)
     char text[8];
     struct rig g;
 
-    UP(&g);
-    put_big(&g, "/big");
+    UP_JOURNAL(&g);
+    free(scene_big(&g, "/big", BIG));
     assert_int_equal(rig_open(&g, "/big", O_RDWR, &f), 0);
     assert_int_equal(fs_write(f, (2 << 20) + 5, "PATCHED", 7), 7);
     assert_int_equal(rig_unlink(&g, "/big"), 0);
@@ -181,8 +162,8 @@ TEST(what_nobody_has_open_any_more_is_not_kept)
     struct fs_file *f;
     struct rig g;
 
-    UP(&g);
-    put_big(&g, "/big");
+    UP_JOURNAL(&g);
+    free(scene_big(&g, "/big", BIG));
     assert_int_equal(rig_open(&g, "/big", O_RDONLY, &f), 0);
     flush_pause(g.fs->flush);
     tally_take(g.tally);
@@ -199,8 +180,8 @@ TEST(where_nothing_can_be_kept_all_is_fetched_before_the_name_goes)
     struct fs_file *f;
     struct rig g;
 
-    UP(&g);
-    put_big(&g, "/big");
+    UP_JOURNAL(&g);
+    free(scene_big(&g, "/big", BIG));
     g.fs->info.kept_dev = 77;
     assert_int_equal(rig_open(&g, "/big", O_RDONLY, &f), 0);
     tally_take(g.tally);
@@ -217,22 +198,15 @@ TEST(where_nothing_can_be_kept_all_is_fetched_before_the_name_goes)
 TEST(a_file_that_the_sandbox_has_changed_is_not_taken_for_the_one_that_was_opened)
 {
     struct fs_file *f;
-    struct remote_attr attr;
-    struct remote_put put = {.size = 3, .mtime_ns = INT64_MIN, .replace = &attr};
-    FILE *three = tmpfile();
     char text[8];
     struct rig g;
 
-    UP(&g);
-    put_big(&g, "/big");
+    UP_JOURNAL(&g);
+    free(scene_big(&g, "/big", BIG));
     assert_int_equal(rig_open(&g, "/big", O_RDONLY, &f), 0);
     flush_pause(g.fs->flush);
     assert_int_equal(rig_unlink(&g, "/big"), 0);
-    assert_int_equal(remote_stat(g.inside, "/big", &attr, NULL), 0);
-    put.fd = fileno(three);
-    assert_int_equal(pwrite(put.fd, "new", 3, 0), 3);
-    assert_int_equal(remote_put(g.inside, "/big", &put, &attr), 0);
-    fclose(three);
+    inside_put(&g, "/big", "new");
     assert_int_equal(fs_read(f, 0, text, sizeof(text)), -ESTALE);
     assert_int_equal(rig_close(f), -EIO); /* the unlink was not made */
     assert_int_equal(fs_sync(g.fs, NULL, NULL), -EIO);

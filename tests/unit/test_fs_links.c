@@ -2,7 +2,7 @@
  * Files with several names, when changes wait in a journal: what one name gets or loses shows under
  * all of them at once, and so it stays when it was sent.
  */
-#include "rig.h"
+#include "scene.h"
 
 #include "fs/fs_internal.h"
 
@@ -11,9 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#define UP(g, ...)                                                                                 \
-    rig_up(g, &(struct rig_config){.journal = true, .coherence_ns = 600 * NS_PER_S, __VA_ARGS__})
 
 static int link_name(struct rig *g, const char *from, const char *to)
 {
@@ -48,35 +45,6 @@ static struct stat stat_of(struct rig *g, const char *path)
     return again.st;
 }
 
-static struct remote_attr inside(struct rig *g, const char *path)
-{
-    struct remote_attr attr;
-
-    assert_int_equal(remote_stat(g->inside, path, &attr, NULL), 0);
-    return attr;
-}
-
-static void inside_link(struct rig *g, const char *from, const char *to)
-{
-    struct remote_attr attr;
-
-    assert_int_equal(remote_link(g->inside, from, to, &attr), 0);
-}
-
-static void put_inside(struct rig *g, const char *path, const char *text)
-{
-    const struct remote_attr before = inside(g, path);
-    struct remote_put put = {.size = strlen(text), .replace = &before, .mtime_ns = INT64_MIN};
-    FILE *f = tmpfile();
-    struct remote_attr attr;
-
-    assert_non_null(f);
-    put.fd = fileno(f);
-    assert_int_equal(pwrite(put.fd, text, put.size, 0), (ssize_t)put.size);
-    assert_int_equal(remote_put(g->inside, path, &put, &attr), 0);
-    fclose(f);
-}
-
 static void same_shown(const struct stat *a, const struct stat *b)
 {
     assert_int_equal(a->st_ino, b->st_ino);
@@ -105,7 +73,7 @@ TEST(a_file_that_is_linked_and_loses_its_first_name_costs_nothing_until_it_is_se
     char text[32];
     struct rig g;
 
-    UP(&g);
+    UP_JOURNAL(&g);
     quiet(&g);
     assert_int_equal(rig_mkdir_fs(&g, "/ob"), 0);
     assert_int_equal(rig_write(&g, "/ob/tmp", "object"), 0);
@@ -131,7 +99,7 @@ TEST(a_file_that_is_linked_and_loses_its_first_name_costs_nothing_until_it_is_se
     assert_int_equal(tally_take(g.tally).all, 0);
     rig_expect(&g, "/ob/1234", "object");
     rig_expect(&g, "/ob/tmp", NULL);
-    assert_int_equal(inside(&g, "/ob/1234").nlink, 1);
+    assert_int_equal(inside_attr(&g, "/ob/1234").nlink, 1);
     /* And it is no other version to the next change, either. */
     assert_int_equal(rig_rename(&g, "/ob/1234", "/ob/pack", 0), 0);
     assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
@@ -145,7 +113,7 @@ TEST(the_number_of_names_shows_under_each_of_them_at_once)
     struct stat shown[ARRAY_LEN(names)], now;
     struct rig g;
 
-    UP(&g);
+    UP_JOURNAL(&g);
     rig_mkdir(&g, "/d");
     rig_put(&g, "/a", "text", 4);
     inside_link(&g, "/a", "/d/c");
@@ -160,7 +128,7 @@ TEST(the_number_of_names_shows_under_each_of_them_at_once)
     }
     assert_int_equal(tally_take(g.tally).all, 0);
     assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
-    assert_int_equal(inside(&g, "/b").nlink, 3);
+    assert_int_equal(inside_attr(&g, "/b").nlink, 3);
     tally_take(g.tally);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         now = stat_of(&g, names[i]);
@@ -171,7 +139,7 @@ TEST(the_number_of_names_shows_under_each_of_them_at_once)
     assert_int_equal(stat_of(&g, "/d/c").st_nlink, 1);
     assert_int_equal(tally_take(g.tally).all, 0);
     assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
-    assert_int_equal(inside(&g, "/d/c").nlink, 1);
+    assert_int_equal(inside_attr(&g, "/d/c").nlink, 1);
     assert_int_equal(stat_of(&g, "/d/c").st_nlink, 1);
     rig_same_tree(&g, "/");
     rig_down(&g);
@@ -183,7 +151,7 @@ TEST(a_linked_name_is_renamed_and_replaced_without_waiting)
     char text[32];
     struct rig g;
 
-    UP(&g);
+    UP_JOURNAL(&g);
     rig_put(&g, "/a", "one", 3);
     inside_link(&g, "/a", "/b");
     inside_link(&g, "/a", "/c");
@@ -220,7 +188,7 @@ TEST(a_mode_that_one_name_gets_shows_under_the_others)
     struct stat a, b;
     struct rig g;
 
-    UP(&g);
+    UP_JOURNAL(&g);
     rig_put(&g, "/a", "text", 4);
     inside_link(&g, "/a", "/b");
     quiet(&g);
@@ -237,7 +205,7 @@ TEST(a_mode_that_one_name_gets_shows_under_the_others)
         assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
         tally_take(g.tally);
     }
-    assert_int_equal(inside(&g, "/b").mode & 07777, 0600);
+    assert_int_equal(inside_attr(&g, "/b").mode & 07777, 0600);
     rig_down(&g);
 }
 
@@ -246,7 +214,7 @@ TEST(what_is_written_through_one_name_after_it_was_linked_shows_through_the_othe
     char text[32];
     struct rig g;
 
-    UP(&g);
+    UP_JOURNAL(&g);
     quiet(&g);
     assert_int_equal(rig_write(&g, "/a", "one"), 0);
     assert_int_equal(link_name(&g, "/a", "/b"), 0);
@@ -260,7 +228,7 @@ TEST(what_is_written_through_one_name_after_it_was_linked_shows_through_the_othe
     assert_string_equal(text, "three");
     rig_expect(&g, "/a", "three");
     rig_expect(&g, "/c", "three");
-    assert_int_equal(inside(&g, "/a").nlink, 3);
+    assert_int_equal(inside_attr(&g, "/a").nlink, 3);
     rig_same_tree(&g, "/");
     rig_down(&g);
 }
@@ -272,7 +240,7 @@ TEST(what_is_written_in_part_through_one_name_is_not_taken_for_the_other_ones_ve
     char text[32] = {0};
     struct rig g;
 
-    UP(&g);
+    UP_JOURNAL(&g);
     quiet(&g);
     assert_int_equal(rig_write(&g, "/a", "one two"), 0);
     assert_int_equal(link_name(&g, "/a", "/b"), 0);
@@ -293,21 +261,21 @@ TEST(a_name_that_was_taken_meanwhile_is_a_conflict_and_all_is_as_the_sandbox_has
     char text[32];
     struct rig g;
 
-    UP(&g);
+    UP_JOURNAL(&g);
     rig_put(&g, "/a", "ours", 4);
     quiet(&g);
     assert_int_equal(link_name(&g, "/a", "/b"), 0);
     assert_int_equal(stat_of(&g, "/a").st_nlink, 2);
     rig_restart(&g); /* what waits in the journal is sent by the next mount */
     rig_expect(&g, "/b", "ours");
-    assert_int_equal(inside(&g, "/a").nlink, 2);
+    assert_int_equal(inside_attr(&g, "/a").nlink, 2);
     quiet(&g);
     assert_int_equal(link_name(&g, "/a", "/c"), 0);
     inside_link(&g, "/b", "/theirs");
     assert_int_equal(remote_unlink(g.inside, "/b"), 0);
     assert_int_equal(remote_mkdir(g.inside, "/c", 0755, &(struct remote_attr){0}), 0);
     assert_int_equal(fs_sync(g.fs, NULL, NULL), -EIO);
-    assert_true(S_ISDIR(inside(&g, "/c").mode));
+    assert_true(S_ISDIR(inside_attr(&g, "/c").mode));
     fs_refresh(g.fs, NULL);
     assert_int_equal(rig_read(&g, "/a", text, sizeof(text)), 0);
     assert_string_equal(text, "ours");
@@ -321,15 +289,15 @@ TEST(a_name_goes_though_the_file_has_changed_but_not_the_last_one)
 {
     struct rig g;
 
-    UP(&g);
+    UP_JOURNAL(&g);
     rig_put(&g, "/a", "one", 3);
     inside_link(&g, "/a", "/b");
     rig_put(&g, "/c", "one", 3);
     quiet(&g);
     assert_int_equal(rig_unlink(&g, "/a"), 0);
     assert_int_equal(rig_unlink(&g, "/c"), 0);
-    put_inside(&g, "/b", "changed there");
-    put_inside(&g, "/c", "changed there");
+    inside_put(&g, "/b", "changed there");
+    inside_put(&g, "/c", "changed there");
     assert_int_equal(fs_sync(g.fs, NULL, NULL), -EIO);
     rig_expect(&g, "/a", NULL);
     rig_expect(&g, "/b", "changed there");
@@ -342,7 +310,7 @@ TEST(what_is_linked_and_renamed_in_every_order_is_in_the_sandbox_in_the_end)
     char text[32];
     struct rig g;
 
-    UP(&g);
+    UP_JOURNAL(&g);
     quiet(&g);
     for (int paused = 0; paused < 2; paused++) {
         assert_int_equal(rig_write(&g, "/a", "text"), 0);
@@ -371,7 +339,7 @@ TEST(who_may_not_read_a_file_of_another_lets_the_sandbox_say_if_it_may_be_linked
 {
     struct rig g;
 
-    UP(&g, .uid = 1000);
+    UP_JOURNAL(&g, .uid = 1000);
     rig_put(&g, "/own", "text", 4);
     quiet(&g);
     assert_int_equal(link_name(&g, "/own", "/linked"), 0);
@@ -390,7 +358,7 @@ TEST(what_may_be_another_file_system_is_asked_at_once)
     struct remote_attr attr;
     struct rig g;
 
-    UP(&g);
+    UP_JOURNAL(&g);
     rig_mkdir(&g, "/d");
     rig_put(&g, "/a", "one", 3);
     rig_put(&g, "/b", "two", 3);
@@ -407,9 +375,9 @@ TEST(what_may_be_another_file_system_is_asked_at_once)
     assert_int_equal(rig_rename(&g, "/c", "/e", 0), 0);
     assert_int_equal(tally_take(g.tally).all, 0);
     assert_int_equal(link_name(&g, "/b", "/d/b"), 0);
-    assert_int_equal(inside(&g, "/d/b").nlink, 2);
+    assert_int_equal(inside_attr(&g, "/d/b").nlink, 2);
     assert_int_equal(rig_rename(&g, "/a", "/d/a", 0), 0);
-    assert_int_equal(inside(&g, "/d/a").nlink, 2);
+    assert_int_equal(inside_attr(&g, "/d/a").nlink, 2);
     rig_down(&g);
 }
 
@@ -423,7 +391,7 @@ TEST(names_of_which_the_sandbox_says_that_they_are_one_file_come_and_go_quickly)
     char name[16];
     struct rig g;
 
-    UP(&g, .fs.meta_bytes = 1 << 30);
+    UP_JOURNAL(&g, .fs.meta_bytes = 1 << 30);
     fs_lock(g.fs);
     for (unsigned i = 0; i < NAMES; i++) {
         attr.ino =
@@ -441,7 +409,7 @@ TEST(a_file_of_very_many_names_loses_them_one_after_the_other)
     char path[16];
     struct rig g;
 
-    UP(&g, .uid = 0);
+    UP_JOURNAL(&g, .uid = 0);
     rig_put(&g, "/0", "text", 4);
     for (int i = 1; i < NAMES; i++) {
         snprintf(path, sizeof(path), "/%d", i);

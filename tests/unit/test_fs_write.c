@@ -3,7 +3,7 @@
  * be, what is read is what was written, and all of it outlives the process. SEED and OPS in the
  * environment repeat or lengthen the random run.
  */
-#include "rig.h"
+#include "scene.h"
 
 #include "fs/fs_internal.h"
 #include "util/cancel.h"
@@ -15,37 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define UP(g, ...)                                                                                 \
-    rig_up(g, &(struct rig_config){.journal = true, .coherence_ns = 600 * NS_PER_S, __VA_ARGS__})
-
 enum { BIG = 3 << 20 };
-
-static char byte_at(uint64_t off)
-{
-    return (char)(off * 131 + (off >> 11));
-}
-
-static char *put_big(struct rig *g, const char *path)
-{
-    char *data = malloc(BIG);
-
-    for (unsigned i = 0; i < BIG; i++)
-        data[i] = byte_at(i);
-    rig_put(g, path, data, BIG);
-    usleep(120000); /* old enough for its version to be told from the next */
-    return data;
-}
-
-static void expect_there(struct rig *g, const char *path, const char *want, size_t size)
-{
-    char *got = malloc(size + 1);
-
-    assert_int_equal(rig_get(g, path, got, size + 1), size);
-    for (size_t i = 0; i < size; i++)
-        if (got[i] != want[i])
-            fail_msg("%s: byte %zu is %d and not %d", path, i, got[i], want[i]);
-    free(got);
-}
 
 /* ---- what is fetched ---- */
 
@@ -55,8 +25,8 @@ TEST(a_patch_of_a_large_file_fetches_nothing_even_if_it_is_read_elsewhere)
     struct fs_file *f;
     struct rig g;
 
-    UP(&g);
-    data = put_big(&g, "/big");
+    UP_JOURNAL(&g);
+    data = scene_big(&g, "/big", BIG);
     assert_int_equal(rig_open(&g, "/big", O_RDWR, &f), 0);
     assert_int_equal(fs_read(f, 2 << 20, text, sizeof(text)), sizeof(text));
     tally_take(g.tally);
@@ -73,7 +43,7 @@ TEST(a_patch_of_a_large_file_fetches_nothing_even_if_it_is_read_elsewhere)
     assert_int_equal(fs_read(f, 50, text, sizeof(text)), sizeof(text));
     assert_memory_equal(text, data + 50, sizeof(text));
     assert_int_equal(rig_close(f), 0);
-    expect_there(&g, "/big", data, BIG);
+    scene_expect_bytes(&g, "/big", data, BIG);
     free(data);
     rig_down(&g);
 }
@@ -84,8 +54,8 @@ TEST(a_block_that_was_written_whole_is_read_back_without_asking)
     struct fs_file *f;
     struct rig g;
 
-    UP(&g);
-    data = put_big(&g, "/big");
+    UP_JOURNAL(&g);
+    data = scene_big(&g, "/big", BIG);
     memset(block, 'x', BLOB_BLOCK);
     assert_int_equal(rig_open(&g, "/big", O_RDWR, &f), 0);
     tally_take(g.tally);
@@ -119,9 +89,9 @@ TEST(what_was_whole_here_stays_whole_when_it_is_patched)
     struct fs_file *f;
     struct rig g;
 
-    UP(&g);
+    UP_JOURNAL(&g);
     rig_put(&g, "/f", want, 13);
-    usleep(120000);
+    scene_age();
     assert_int_equal(rig_read(&g, "/f", text, sizeof(text)), 0);
     assert_int_equal(rig_open(&g, "/f", O_WRONLY, &f), 0);
     assert_int_equal(fs_write(f, 4, "TWO", 3), 3);
@@ -148,9 +118,9 @@ TEST(what_was_here_stays_here_when_it_is_added_to_unless_others_changed_it)
     char text[32];
     struct rig g;
 
-    UP(&g);
+    UP_JOURNAL(&g);
     rig_put(&g, "/log", "one\n", 4);
-    usleep(120000);
+    scene_age();
     assert_int_equal(rig_read(&g, "/log", text, sizeof(text)), 0);
     append_line(&g, "/log", "two\n");
     rig_settle(&g);
@@ -553,7 +523,7 @@ TEST(who_makes_or_empties_a_file_waits_while_the_journal_is_full)
     char name[8];
     struct rig g;
 
-    UP(&g, .limits.max_records = 8);
+    UP_JOURNAL(&g, .limits.max_records = 8);
     rig_put(&g, "/old", "text", 4);
     assert_int_equal(rig_find(&g, "/old", &e), 0);
     assert_int_equal(fs_pause(g.fs), 0);
@@ -598,9 +568,9 @@ TEST(what_is_written_over_theirs_unseen_conflicts_too)
     char text[64];
     struct rig g;
 
-    UP(&g);
+    UP_JOURNAL(&g);
     rig_put(&g, "/f", "first", 5);
-    usleep(120000);
+    scene_age();
     assert_true(rig_read(&g, "/f", text, sizeof(text)) >= 0);
     rig_put(&g, "/f", "theirs", 6);
     for (int i = 0; i < 3; i++)
@@ -626,9 +596,9 @@ TEST(nor_is_it_taken_away_or_renamed_over_unseen)
     char text[64];
     struct rig g;
 
-    UP(&g);
+    UP_JOURNAL(&g);
     rig_put(&g, "/f", "first", 5);
-    usleep(120000);
+    scene_age();
     assert_true(rig_read(&g, "/f", text, sizeof(text)) >= 0);
     rig_put(&g, "/f", "theirs", 6);
     assert_int_equal(rig_rename(&g, "/f", "/f~", 0), 0);
@@ -662,10 +632,10 @@ TEST(a_name_that_has_another_file_by_now_is_not_opened_with_the_old_content)
     char text[64] = "";
     struct rig g;
 
-    UP(&g);
+    UP_JOURNAL(&g);
     rig_put(&g, "/f", "first", 5);
     rig_put(&g, "/g", "theirs, another file", 20);
-    usleep(120000);
+    scene_age();
     assert_true(rig_read(&g, "/f", text, sizeof(text)) >= 0);
     assert_int_equal(rig_find(&g, "/f", &before), 0);
     assert_int_equal(remote_rename(g.inside, "/g", "/f", 0, NULL), 0);
@@ -687,7 +657,7 @@ TEST(what_is_too_large_to_be_shown_is_refused_at_once)
     struct stat st = {.st_size = INT64_C(1) << 62};
     struct rig g;
 
-    UP(&g);
+    UP_JOURNAL(&g);
     rig_put(&g, "/f", "first", 5);
     assert_int_equal(rig_find(&g, "/f", &e), 0);
     assert_int_equal(fs_open(g.fs, e.ino, O_WRONLY, &f, &hints), 0);
