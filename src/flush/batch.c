@@ -221,6 +221,10 @@ static void add_attr(struct op *op, const struct journal_record *rec)
     case JOURNAL_TRUNCATE:
         set_time(set, rec->when_ns);
         break;
+    case JOURNAL_APPEND:
+        if (op->sized) /* else it has that of the moment when it is made */
+            set_time(set, rec->when_ns);
+        break;
     case JOURNAL_MKDIR:
     case JOURNAL_SETATTR:
         set_attr(set, &rec->attr);

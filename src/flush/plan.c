@@ -35,15 +35,20 @@ static bool is_write(enum journal_kind kind)
     return kind <= JOURNAL_CREATE;
 }
 
-/* Can c's content follow what op has so far? The end of a file is not known before it is there. */
+/*
+ * Can c's content follow what op has so far? The end of a file is not known before it is there. Nor
+ * are attributes part of an append, which moves the time stamps when it is made: they go before it,
+ * or after it.
+ */
 static bool content_follows(const struct op *op, const struct change *c)
 {
     switch (c->kind) {
     case JOURNAL_PUT:
-    case JOURNAL_SETATTR:
         return true;
+    case JOURNAL_SETATTR:
+        return !op->appends;
     case JOURNAL_APPEND:
-        return op->sized || !op->patches;
+        return op->sized || op->appends;
     case JOURNAL_PATCH:
     case JOURNAL_TRUNCATE:
         return op->sized || !op->appends;

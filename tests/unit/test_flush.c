@@ -445,6 +445,47 @@ TEST(the_records_of_a_file_become_one_write)
     fr_down(&g);
 }
 
+TEST(attributes_and_appends_keep_their_order)
+{
+    enum { SET, APPEND, CREATE, END };
+    static const struct journal_attr attr = {
+        .mask = JOURNAL_ATTR_MODE | JOURNAL_ATTR_MTIME, .mode = 0751, .mtime_ns = 12345};
+    static const struct {
+        int changes[4];
+        bool set; /* the time stays as it was set */
+    } cases[] = {
+        {{SET, APPEND, END}, false},         {{APPEND, SET, END}, true},
+        {{APPEND, SET, APPEND, END}, false}, {{CREATE, SET, APPEND, END}, false},
+        {{CREATE, APPEND, SET, END}, true},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct journal_record set = {.kind = JOURNAL_SETATTR, .path = "/f", .attr = attr};
+        const struct journal_object any = {.means = JOURNAL_ANY};
+        struct flush_rig g;
+        uint64_t seq = 0;
+
+        fr_up(&g, &paused);
+        if (cases[i].changes[0] != CREATE)
+            fr_put(&g, "/f", "");
+        for (const int *c = cases[i].changes; *c != END; c++) {
+            struct journal_record append = {.kind = JOURNAL_APPEND,
+                                            .path = "/f",
+                                            .when_ns = 98765,
+                                            .data = "line",
+                                            .data_len = 4};
+
+            set.object[JOURNAL_AT] = append.object[JOURNAL_AT] =
+                seq ? (struct journal_object){.means = JOURNAL_MADE, .made_by = seq} : any;
+            seq = *c == CREATE ? fr_create(&g, "/f") : fr_add(&g, *c == SET ? &set : &append);
+        }
+        fr_sync(&g);
+        assert_int_equal(fr_stat(&g, "/f").mode & 07777, 0751);
+        assert_int_equal(fr_stat(&g, "/f").mtime_ns == 12345, cases[i].set);
+        fr_down(&g);
+    }
+}
+
 /* As `cp -r` of 1,000 files in 100 directories, 5 MB. */
 static void copy_tree(struct flush_rig *g)
 {
@@ -518,6 +559,7 @@ int main(void)
         cmocka_unit_test(what_has_another_name_does_not_cancel_out),
         cmocka_unit_test(what_was_sent_does_not_cancel_out),
         cmocka_unit_test(the_records_of_a_file_become_one_write),
+        cmocka_unit_test(attributes_and_appends_keep_their_order),
         cmocka_unit_test(a_tree_is_copied_and_removed_in_few_requests),
     };
 
