@@ -360,6 +360,8 @@ static int look_at(int base_fd, const char *name, struct journal_found *ret)
         return ret->name ? dir_fd : -ENOMEM;
     }
     ret->err = read_key(dir_fd, ret);
+    if (ret->err == -ENOENT && journal_has_segments(dir_fd))
+        ret->err = -EBADMSG; /* it vanished beside its data */
     if (ret->err < 0 && fstat(dir_fd, &st) == 0)
         ret->made_ns = timespec_to_ns(st.st_mtim);
     lock_fd = journal_file_open(dir_fd, "lock", O_RDWR);

@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LIST_MAX = 64 << 20 };
+enum { LINES_MAX = 1 << 20 }; /* of the list, before they are written */
 
 /* A change that needs nothing more. */
 struct ended {
@@ -28,9 +28,10 @@ struct ended {
 
 struct export
 {
-    int top, root; /* dir, and files in it */
+    int root, list_fd; /* dir/files, dir/CHANGES */
     struct ended *ended;
-    struct buf list;
+    struct buf lines; /* of the list, not yet written */
+    uint64_t list_len;
     struct buf data;
     struct journal_exported told;
 };
@@ -132,9 +133,11 @@ static int write_at(struct export *x, int fd, uint64_t off, const void *p, size_
     return 0;
 }
 
+/* What is damaged is left out: -EBADMSG, and all the rest is there. */
 static int put_data(struct export *x, struct journal_salvage *s, const struct journal_record *rec,
                     int fd)
 {
+    bool damaged = false;
     uint64_t start = 0;
     struct stat st;
     int r = 0;
@@ -154,8 +157,11 @@ static int put_data(struct export *x, struct journal_salvage *s, const struct jo
         r = journal_salvage_read(s, rec, i, &x->data);
         if (r == 0)
             r = write_at(x, fd, start + e.off, x->data.data, x->data.len);
+        else if (r == -EBADMSG)
+            damaged = true;
+        r = r == -EBADMSG ? 0 : r;
     }
-    return r;
+    return r == 0 && damaged ? -EBADMSG : r;
 }
 
 static int make_content(struct export *x, struct journal_salvage *s,
@@ -171,17 +177,28 @@ static int make_content(struct export *x, struct journal_salvage *s,
         r = -errno;
     if (r == 0)
         r = put_data(x, s, rec, fd);
-    if (r == 0 && sized && ftruncate(fd, (off_t)rec->size) < 0)
+    if ((r == 0 || r == -EBADMSG) && sized && ftruncate(fd, (off_t)rec->size) < 0)
         r = -errno;
     close(fd);
     return r;
 }
 
-static int make_attr(const struct journal_record *rec, int dir, const char *name)
+/* Whoever saves it can reach all of it, whatever its mode: what comes later is written there, too.
+ */
+static int make_mode(const struct journal_record *rec, int dir, const char *name, mode_t owner)
+{
+    if ((rec->attr.mask & JOURNAL_ATTR_MODE) &&
+        fchmodat(dir, name, (rec->attr.mode & 0777) | owner, 0) < 0)
+        return -errno;
+    return 0;
+}
+
+static int make_attr(const struct journal_record *rec, int dir, const char *name, bool is_dir)
 {
     const unsigned mask = rec->attr.mask;
     const struct timespec keep = {.tv_nsec = UTIME_OMIT};
     struct timespec times[2] = {keep, keep};
+    const int r = make_mode(rec, dir, name, is_dir ? 0700 : 0600);
 
     if (mask & JOURNAL_ATTR_ATIME)
         times[0] = (struct timespec){.tv_sec = rec->attr.atime_ns / 1000000000,
@@ -189,12 +206,10 @@ static int make_attr(const struct journal_record *rec, int dir, const char *name
     if (mask & JOURNAL_ATTR_MTIME)
         times[1] = (struct timespec){.tv_sec = rec->attr.mtime_ns / 1000000000,
                                      .tv_nsec = rec->attr.mtime_ns % 1000000000};
-    if ((mask & JOURNAL_ATTR_MODE) && fchmodat(dir, name, rec->attr.mode & 0777, 0) < 0)
-        return -errno;
-    if ((mask & (JOURNAL_ATTR_ATIME | JOURNAL_ATTR_MTIME)) &&
+    if (r == 0 && (mask & (JOURNAL_ATTR_ATIME | JOURNAL_ATTR_MTIME)) &&
         utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
-    return 0;
+    return r;
 }
 
 static int exists(int dir, const char *name, mode_t *ret)
@@ -222,10 +237,11 @@ static int make_change(struct export *x, struct journal_salvage *s,
     case JOURNAL_APPEND:
     case JOURNAL_TRUNCATE:
     case JOURNAL_CREATE:
-        return make_content(x, s, rec, dir, name);
+        r = make_content(x, s, rec, dir, name);
+        return r == 0 && rec->kind == JOURNAL_CREATE ? make_mode(rec, dir, name, 0600) : r;
     case JOURNAL_MKDIR:
         r = mkdirat(dir, name, 0700);
-        return r < 0 && errno != EEXIST ? -errno : 0;
+        return r < 0 && errno != EEXIST ? -errno : make_mode(rec, dir, name, 0700);
     case JOURNAL_SYMLINK:
         r = symlinkat(rec->path2, dir, name);
         break;
@@ -242,7 +258,7 @@ static int make_change(struct export *x, struct journal_salvage *s,
         r = here ? unlinkat(dir, name, AT_REMOVEDIR) : 0;
         break;
     case JOURNAL_SETATTR:
-        return here && !S_ISLNK(mode) ? make_attr(rec, dir, name) : 0;
+        return here && !S_ISLNK(mode) ? make_attr(rec, dir, name, S_ISDIR(mode)) : 0;
     default:
         break;
     }
@@ -268,19 +284,33 @@ static int apply(struct export *x, struct journal_salvage *s, const struct journ
     return r;
 }
 
+static int write_lines(struct export *x)
+{
+    const uint64_t bytes = x->told.bytes;
+    const int r = write_at(x, x->list_fd, x->list_len, x->lines.data, x->lines.len);
+
+    x->told.bytes = bytes;
+    x->list_len += x->lines.len;
+    buf_truncate(&x->lines, 0);
+    return r;
+}
+
 static int list_change(struct export *x, const struct journal_record *rec, int err)
 {
-    int r = buf_printf(&x->list, "%s ", journal_kind_name(rec->kind));
+    int r = x->lines.len > LINES_MAX / 4 ? write_lines(x) : 0;
 
     if (r == 0)
-        r = text_escape(&x->list, rec->path, "\\");
+        r = buf_printf(&x->lines, "%s ", journal_kind_name(rec->kind));
+    if (r == 0)
+        r = text_escape(&x->lines, rec->path, "\\");
     if (r == 0 && rec->path2 && *rec->path2)
-        r = buf_puts(&x->list, " -> ");
+        r = buf_puts(&x->lines, " -> ");
     if (r == 0 && rec->path2)
-        r = text_escape(&x->list, rec->path2, "\\");
+        r = text_escape(&x->lines, rec->path2, "\\");
     if (r == 0 && err < 0)
-        r = buf_printf(&x->list, " (not made here: %s)", errtext_sentence(err));
-    return r == 0 ? buf_putc(&x->list, '\n') : r;
+        r = buf_printf(&x->lines, err == -EBADMSG ? " (damaged: in part)" : " (not made here: %s)",
+                       errtext_sentence(err));
+    return r == 0 ? buf_putc(&x->lines, '\n') : r;
 }
 
 static int export_record(void *arg, struct journal_salvage *s, const struct journal_record *rec)
@@ -323,29 +353,24 @@ static int survey_record(void *arg, struct journal_salvage *s, const struct jour
 
 /* ---- all of it ---- */
 
-static int write_list(struct export *x)
-{
-    const int fd = openat(x->top, "CHANGES", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    const uint64_t bytes = x->told.bytes;
-    int r;
-
-    if (fd < 0)
-        return -errno;
-    r = write_at(x, fd, 0, x->list.data, x->list.len);
-    x->told.bytes = bytes;
-    close(fd);
-    return r;
-}
-
 static int make_dirs(struct export *x, const char *dir)
 {
+    int top, r = 0;
+
     if (mkdir(dir, 0700) < 0)
         return -errno;
-    x->top = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (x->top < 0 || mkdirat(x->top, "files", 0700) < 0)
-        return -errno;
-    x->root = openat(x->top, "files", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return x->root < 0 ? -errno : 0;
+    top = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (top < 0 || mkdirat(top, "files", 0700) < 0)
+        r = -errno;
+    if (r == 0)
+        x->root = openat(top, "files", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (r == 0)
+        x->list_fd = openat(top, "CHANGES", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (r == 0 && (x->root < 0 || x->list_fd < 0))
+        r = -errno;
+    if (top >= 0)
+        close(top);
+    return r;
 }
 
 int journal_survey(const char *base, const char *name, struct journal_exported *ret)
@@ -364,8 +389,10 @@ int journal_survey(const char *base, const char *name, struct journal_exported *
 int journal_export(const char *base, const char *name, const char *dir,
                    struct journal_exported *ret)
 {
-    struct export x = {
-        .top = -1, .root = -1, .list = BUF_INIT(LIST_MAX), .data = BUF_INIT(JOURNAL_EXTENT_MAX)};
+    struct export x = {.root = -1,
+                       .list_fd = -1,
+                       .lines = BUF_INIT(LINES_MAX),
+                       .data = BUF_INIT(JOURNAL_EXTENT_MAX)};
     int r;
 
     r = journal_salvage(base, name, note_result, &x, &x.told.bad);
@@ -374,15 +401,15 @@ int journal_export(const char *base, const char *name, const char *dir,
     if (r == 0)
         r = journal_salvage(base, name, export_record, &x, &x.told.bad);
     if (r == 0)
-        r = write_list(&x);
+        r = write_lines(&x);
     if (r == 0)
         *ret = x.told;
     if (x.root >= 0)
         close(x.root);
-    if (x.top >= 0)
-        close(x.top);
+    if (x.list_fd >= 0)
+        close(x.list_fd);
     forget_ended(&x);
-    buf_done(&x.list);
+    buf_done(&x.lines);
     buf_done(&x.data);
     return r;
 }

@@ -189,7 +189,7 @@ static int open_log(struct journal *j, const struct journal_key *key)
 
     j->log_fd = journal_file_open(j->dir_fd, "log", O_RDWR);
     if (j->log_fd == -ENOENT && key) {
-        r = journal_has_segments(j) ? -EBADMSG : make_log(j, key);
+        r = journal_has_segments(j->dir_fd) ? -EBADMSG : make_log(j, key);
         made = true;
     } else if (j->log_fd < 0) {
         r = j->log_fd;

@@ -109,7 +109,7 @@ int journal_blob_read(int fd, const struct journal_extent *e, uint32_t from, uin
 
 /* replay.c: before anyone else knows j */
 int journal_load(struct journal *j);
-bool journal_has_segments(struct journal *j);
+bool journal_has_segments(int dir_fd);
 
 /* A log read from front to back through one window of memory. */
 struct journal_scan {

@@ -54,7 +54,13 @@
 enum { RECORD_MAGIC = 0x316a7464 };
 enum { SEGMENT_END = 1 << 30 }; /* none is longer */
 enum { SEGMENT_VERSION = 1 };
-enum { IDENTITY = 40, EXTENT = 32, RANGE = 16, RESULT = 16 + IDENTITY, HEAD_FIXED = 48 };
+enum {
+    IDENTITY = 40,
+    EXTENT = 32,
+    RANGE = 16,
+    RESULT = 16 + IDENTITY,
+    HEAD_FIXED = JOURNAL_HEAD_MIN
+};
 
 enum part {
     WHEN = 1 << 0,
@@ -638,6 +644,11 @@ ssize_t journal_head_get(const void *bytes, size_t n, struct journal_head *ret)
     return (ssize_t)len;
 }
 
+uint32_t journal_head_salt(const void *p)
+{
+    return (uint32_t)get_le((const uint8_t *)p + 20, 4);
+}
+
 void journal_segment_put(uint8_t out[JOURNAL_SEGMENT_HEADER], uint32_t salt, uint64_t number)
 {
     memset(out, 0, JOURNAL_SEGMENT_HEADER);
@@ -654,4 +665,17 @@ int journal_segment_get(const void *bytes, size_t n, uint32_t salt, uint64_t num
 
     journal_segment_put(want, salt, number);
     return n >= sizeof(want) && memcmp(bytes, want, sizeof(want)) == 0 ? 0 : -EBADMSG;
+}
+
+int journal_segment_salt(const void *bytes, size_t n, uint32_t *ret)
+{
+    const uint8_t *p = bytes;
+    int r;
+
+    if (n < JOURNAL_SEGMENT_HEADER)
+        return -EBADMSG;
+    r = journal_segment_get(p, n, (uint32_t)get_le(p + 12, 4), get_le(p + 16, 8));
+    if (r == 0)
+        *ret = (uint32_t)get_le(p + 12, 4);
+    return r;
 }

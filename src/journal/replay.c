@@ -220,9 +220,9 @@ static bool segment_number(const char *name, uint64_t *ret)
     return strcmp(again, name) == 0;
 }
 
-static DIR *list_files(struct journal *j)
+static DIR *list_files(int dir_fd)
 {
-    const int fd = openat(j->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
     if (!dir && fd >= 0)
@@ -230,9 +230,9 @@ static DIR *list_files(struct journal *j)
     return dir;
 }
 
-bool journal_has_segments(struct journal *j)
+bool journal_has_segments(int dir_fd)
 {
-    DIR *dir = list_files(j);
+    DIR *dir = list_files(dir_fd);
     struct dirent *d;
     uint64_t number;
     bool found = !dir; /* what cannot be looked at is left alone */
@@ -247,7 +247,7 @@ bool journal_has_segments(struct journal *j)
 /* Removes segments that no record needs, and a log that was being rewritten. */
 static int sweep_files(struct journal *j)
 {
-    DIR *dir = list_files(j);
+    DIR *dir = list_files(j->dir_fd);
     struct dirent *d;
 
     if (!dir)
