@@ -94,7 +94,7 @@ static int send_each(const struct recover_journal *j, const struct recover_journ
     return worst;
 }
 
-static int send_left(const struct cli *cli, const struct recover_journal *j,
+static int send_left(const struct cli *cli, const char *base, const struct recover_journal *j,
                      const struct recover_journal *list, size_t count)
 {
     int64_t timeout_ns = 0;
@@ -108,6 +108,8 @@ static int send_left(const struct cli *cli, const struct recover_journal *j,
         return cli_fail_errno(r, "cannot send");
     options.helper = HELPER_REQUIRE;
     r = options_set_service(&options, cli_value(cli, "api-url"), cli_value(cli, "credentials"));
+    if (r == 0 && base)
+        r = options_set_journal_dir(&options, base);
     if (r < 0)
         r = cli_fail_errno(r, "cannot send");
     else
@@ -140,13 +142,14 @@ static int run(struct cli *cli)
 {
     struct buf why = BUF_INIT(65536);
     const struct recover_journal *j = NULL;
+    const char *base = cli_value(cli, "journal-dir");
     struct recover_journal *list;
     size_t count;
     int r = check(cli);
 
     if (r != EXITCODE_OK)
         return r;
-    r = recover_list(&list, &count);
+    r = recover_list(base, &list, &count);
     if (r < 0)
         return cli_fail_errno(r, "cannot read the journals");
     if (cli->argc == 1)
@@ -154,7 +157,7 @@ static int run(struct cli *cli)
     if (cli->argc == 1 && !j)
         r = cli_fail(EXITCODE_NOT_FOUND, "%s", buf_str(&why));
     else if (cli_has(cli, "send"))
-        r = send_left(cli, j, list, count);
+        r = send_left(cli, base, j, list, count);
     else
         r = j ? save_or_discard(cli, j) : show(cli, list, count);
     recover_list_free(list, count);
@@ -167,6 +170,7 @@ static const struct cli_option options[] = {
     {"timeout", 0, "TIME", "with --send: give up after so long (1s, 5m); what is left stays"},
     {"export", 0, "DIR", "write what never arrived to this new directory; the journal stays"},
     {"discard", 0, NULL, "throw away what never arrived"},
+    {"journal-dir", 0, "DIR", "where the mount kept its journal, if it had -o journal_dir="},
     {0},
 };
 

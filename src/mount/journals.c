@@ -30,8 +30,15 @@ struct opening {
     struct buf *why;
 };
 
+/* What is said of `daytonafs recover`: where it must look, if not in the usual place. */
+static const char *looked_for(const struct options *o)
+{
+    return *o->journal_dir ? " --journal-dir " : "";
+}
+
 static int refuse(struct opening *o, int r)
 {
+    const struct options *given = o->s->options;
     const char *dir = o->options.base;
 
     if (r == -EACCES || r == -ELOOP)
@@ -41,9 +48,10 @@ static int refuse(struct opening *o, int r)
                          dir);
     else if (r == -EBADMSG || r == -EPROTONOSUPPORT)
         (void)buf_printf(o->why,
-                         "the journal of this mount in %s is %s: `daytonafs recover` saves what is "
-                         "in it, or choose another place with -o journal_dir=",
-                         dir, r == -EBADMSG ? "damaged" : "of another version of daytonafs");
+                         "the journal of this mount in %s is %s: `daytonafs recover%s%s` saves "
+                         "what is in it, or choose another place with -o journal_dir=",
+                         dir, r == -EBADMSG ? "damaged" : "of another version of daytonafs",
+                         looked_for(given), given->journal_dir);
     else
         (void)buf_printf(o->why,
                          "no journal can be kept in %s (%s): choose another place with -o "
@@ -134,8 +142,9 @@ static int send_left(struct opening *o, struct journal *j)
         (void)buf_printf(o->why,
                          "%zu changes that an earlier mount of %s left cannot be sent now (%s), "
                          "and what is changed after them would be in their way: try again, or look "
-                         "at them with `daytonafs recover`, or mount read-only (-o ro)",
-                         sent.waiting, journal_key(j).slot, errtext_sentence(r));
+                         "at them with `daytonafs recover%s%s`, or mount read-only (-o ro)",
+                         sent.waiting, journal_key(j).slot, errtext_sentence(r),
+                         looked_for(o->s->options), o->s->options->journal_dir);
         r = -EAGAIN;
     }
     buf_done(&left);
@@ -194,7 +203,8 @@ static int open_own(struct opening *o, const char *api_url)
             return r;
         if (r == 1 || waiting_in(s->journal) == 0)
             return 0;
-        fprintf(stderr, "daytonafs: they are kept: `daytonafs recover` lists them\n");
+        fprintf(stderr, "daytonafs: they are kept: `daytonafs recover%s%s` lists them\n",
+                looked_for(s->options), s->options->journal_dir);
         s->journal = journal_free(s->journal);
     }
     return -EBUSY;
@@ -239,9 +249,9 @@ void journals_look(struct stack *s)
     if (s->left > 0)
         fprintf(stderr,
                 "daytonafs: %zu changes that earlier mounts of this sandbox made are not in it: a "
-                "mount that may write, with the helper, sends them; `daytonafs recover` lists and "
-                "saves them\n",
-                s->left);
+                "mount that may write, with the helper, sends them; `daytonafs recover%s%s` lists "
+                "and saves them\n",
+                s->left, looked_for(s->options), s->options->journal_dir);
 }
 
 int journals_send(struct stack *s, struct buf *why)

@@ -78,11 +78,14 @@ static int list_mount(struct serving *sv)
         .path = s->path,
         .api_url = (char *)daytona_client_api_url(s->client),
         .ctl_name = s->ctl ? s->options->ctl_name : "",
+        .journals = s->journal ? options_journal_dir(s->options) : NULL,
         .pid = getpid(),
         .since_ns = s->since_ns,
     };
+    const int r = registry_add(&e, &sv->registry);
 
-    return registry_add(&e, &sv->registry);
+    free(e.journals);
+    return r;
 }
 
 /* From here on the mount is there for everybody; the parent may say so. */

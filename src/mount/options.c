@@ -373,6 +373,11 @@ int options_set_service(struct options *o, const char *api_url, const char *cred
     return r < 0 ? r : set_text(&o->credentials, credentials);
 }
 
+int options_set_journal_dir(struct options *o, const char *dir)
+{
+    return set_text(&o->journal_dir, dir);
+}
+
 int options_init(struct options *o)
 {
     struct buf why = BUF_INIT(256);

@@ -81,6 +81,7 @@ void options_done(struct options *o);
 int options_parse(struct options *o, const char *text, struct buf *why);
 /* Where from and with whose key; NULL leaves what there is. -ENOMEM. */
 int options_set_service(struct options *o, const char *api_url, const char *credentials);
+int options_set_journal_dir(struct options *o, const char *dir);
 
 int options_help(struct buf *out);                          /* lines for --help */
 int options_text(const struct options *o, struct buf *out); /* lines "name value"; no secrets */

@@ -21,6 +21,7 @@ static int describe(const char *base, struct journal_found *f, struct recover_jo
 
     *ret = (struct recover_journal){
         .name = f->name,
+        .base = strdup(base),
         .sandbox_id = f->sandbox_id,
         .api_url = f->api_url,
         .dir = f->slot,
@@ -31,12 +32,12 @@ static int describe(const char *base, struct journal_found *f, struct recover_jo
         .bytes = held.bytes,
     };
     f->name = f->sandbox_id = f->api_url = f->slot = NULL; /* they are ours now */
-    return r == -ENOMEM ? r : 0;
+    return r == -ENOMEM || !ret->base ? -ENOMEM : 0;
 }
 
-int recover_list(struct recover_journal **ret, size_t *ret_count)
+int recover_list(const char *given, struct recover_journal **ret, size_t *ret_count)
 {
-    char *base = dirs_journals();
+    char *base = given ? strdup(given) : dirs_journals();
     struct journal_found *found = NULL;
     struct recover_journal *list;
     size_t count = 0;
@@ -67,6 +68,7 @@ void recover_list_free(struct recover_journal *list, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         free(list[i].name);
+        free(list[i].base);
         free(list[i].sandbox_id);
         free(list[i].api_url);
         free(list[i].dir);
@@ -131,14 +133,11 @@ static int refuse_busy(const struct recover_journal *j, struct buf *why)
 int recover_export(const struct recover_journal *j, const char *dir, struct buf *why)
 {
     struct journal_exported told;
-    char *base;
     int r;
 
     if (j->pid)
         return refuse_busy(j, why);
-    base = dirs_journals();
-    r = base ? journal_export(base, j->name, dir, &told) : -ENOENT;
-    free(base);
+    r = journal_export(j->base, j->name, dir, &told);
     if (r < 0) {
         (void)buf_printf(why,
                          r == -EEXIST ? "%s is there already: name a new directory"
@@ -159,14 +158,11 @@ int recover_export(const struct recover_journal *j, const char *dir, struct buf 
 
 int recover_discard(const struct recover_journal *j, struct buf *why)
 {
-    char *base;
     int r;
 
     if (j->pid)
         return refuse_busy(j, why);
-    base = dirs_journals();
-    r = base ? journal_discard(base, j->name) : -ENOENT;
-    free(base);
+    r = journal_discard(j->base, j->name);
     if (r == -EBUSY) {
         (void)buf_printf(why, "%s is in use by now: look again with `daytonafs recover`", j->name);
         return EXITCODE_CONFLICT;

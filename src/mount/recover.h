@@ -12,6 +12,7 @@
 
 struct recover_journal { /* strings are owned */
     char *name;
+    char *base;                       /* where it is, with others */
     char *sandbox_id, *api_url, *dir; /* dir: where it was mounted. NULL: its head is unreadable */
     int64_t made_ns;                  /* clock_real_ns() */
     int pid;                          /* of the mount that has it; 0: none */
@@ -20,8 +21,9 @@ struct recover_journal { /* strings are owned */
     uint64_t bytes;
 };
 
-/* All of this user's, oldest first. *ret is the caller's: recover_list_free. 0 or -errno. */
-int recover_list(struct recover_journal **ret, size_t *ret_count);
+/* All that are in base (NULL: where this user's are if nothing else was said), oldest first. *ret
+ * is the caller's: recover_list_free. 0 or -errno. */
+int recover_list(const char *base, struct recover_journal **ret, size_t *ret_count);
 void recover_list_free(struct recover_journal *list, size_t count);
 
 /* The part of its name that differs between mounts of one sandbox; points into j. */
@@ -39,7 +41,8 @@ const struct recover_journal *recover_find(const struct recover_journal *list, s
 int recover_export(const struct recover_journal *j, const char *dir, struct buf *why);
 int recover_discard(const struct recover_journal *j, struct buf *why);
 /*
- * Sends it to its sandbox, which must be one of the service that options name; until_ns: monotonic.
+ * Sends it to its sandbox, which must be one of the service that options name, as must be where the
+ * journal is; until_ns: monotonic.
  * What is left of it is listed on stderr, and then the result is EXITCODE_QUEUED.
  */
 int recover_send(const struct recover_journal *j, const struct options *options, int64_t until_ns,

@@ -32,9 +32,10 @@ static const struct {
     const char *key;
     size_t field;
 } strings[] = {
-    {"dir", FIELD(dir)},         {"sandbox_id", FIELD(sandbox_id)},
-    {"path", FIELD(path)},       {"sandbox_name", FIELD(sandbox_name)},
-    {"api_url", FIELD(api_url)}, {"ctl_name", FIELD(ctl_name)},
+    {"dir", FIELD(dir)},           {"sandbox_id", FIELD(sandbox_id)},
+    {"path", FIELD(path)},         {"sandbox_name", FIELD(sandbox_name)},
+    {"api_url", FIELD(api_url)},   {"ctl_name", FIELD(ctl_name)},
+    {"journals", FIELD(journals)},
 };
 
 struct registry {

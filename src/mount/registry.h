@@ -18,6 +18,7 @@ struct registry_entry {
     char *path; /* in the sandbox, absolute */
     char *api_url;
     char *ctl_name; /* "" if there is none */
+    char *journals; /* where its journal is, with others; "" if it has none */
     pid_t pid;
     int64_t since_ns; /* clock_real_ns() */
 };

@@ -145,29 +145,32 @@ static int report_kept(const struct registry_entry *e)
 }
 
 /* The name of the journal that the process has: a new string, NULL if it has none. */
-static char *journal_of(pid_t pid)
+static char *journal_of(const struct registry_entry *e)
 {
     struct recover_journal *list;
     char *name = NULL;
     size_t count;
 
-    if (recover_list(&list, &count) < 0)
+    if (!*e->journals || recover_list(e->journals, &list, &count) < 0)
         return NULL;
     for (size_t i = 0; i < count && !name; i++)
-        if (list[i].pid == (int)pid)
+        if (list[i].pid == (int)e->pid)
             name = strdup(list[i].name);
     recover_list_free(list, count);
     return name;
 }
 
 /* Says what the process left in its journal. */
-static int report_journal(const char *name)
+static int report_journal(const struct registry_entry *e, const char *name)
 {
+    char *usual = dirs_journals();
+    const bool elsewhere = !usual || strcmp(usual, e->journals) != 0;
     struct recover_journal *list;
     int code = EXITCODE_OK;
     size_t count;
 
-    if (!name || recover_list(&list, &count) < 0)
+    free(usual);
+    if (!name || recover_list(e->journals, &list, &count) < 0)
         return EXITCODE_OK;
     for (size_t i = 0; i < count; i++) {
         const struct recover_journal *j = &list[i];
@@ -176,8 +179,10 @@ static int report_journal(const char *name)
             continue;
         fprintf(stderr,
                 "daytonafs: %zu changes (%" PRIu64 " bytes of data) are not in the sandbox yet: "
-                "the next mount of it sends them, `daytonafs recover` lists them\n",
-                j->changes, j->bytes);
+                "the next mount of it%s%s sends them, `daytonafs recover%s%s` lists them\n",
+                j->changes, j->bytes, elsewhere ? " with -o journal_dir=" : "",
+                elsewhere ? e->journals : "", elsewhere ? " --journal-dir " : "",
+                elsewhere ? e->journals : "");
         code = EXITCODE_QUEUED;
     }
     recover_list_free(list, count);
@@ -199,7 +204,7 @@ static int explain_detach(const char *dir, int r)
 static int unmount_live(const struct umount_params *params, const struct registry_entry *e)
 {
     const int pidfd = open_process(e->pid);
-    char *journal = journal_of(e->pid);
+    char *journal = journal_of(e);
     int code = EXITCODE_OK, r;
 
     r = *e->ctl_name && !params->force
@@ -232,7 +237,7 @@ static int unmount_live(const struct umount_params *params, const struct registr
     }
     code = report_kept(e);
     if (code == EXITCODE_OK)
-        code = report_journal(journal);
+        code = report_journal(e, journal);
 out:
     if (pidfd >= 0)
         close(pidfd);

@@ -116,6 +116,23 @@ is "it is there" "$(find "$WORK/saved/files" -name saved -exec cat {} +)" ours
 check "and then thrown away" recover "$name" --discard
 is "no journal is left at last" "$(journals)" ""
 
+# A journal in a place of its own: whoever unmounts is told, and finds it.
+mount_start -o journal_dir="$WORK/own" >/dev/null
+pid=$(sed -n 's/^pid //p' "$CTL/status")
+echo pause >"$CTL/ctl"
+echo elsewhere >"$MNT/elsewhere"
+fault hang=1
+"$DAYTONAFS" umount --force "$MNT" >"$WORK/out" 2>&1 &
+umount=$!
+within 10 sh -c "! mountpoint -q '$MNT'"
+kill -9 "$pid"
+wait $umount
+is "a place of its own: something is left" $? 8
+check "a place of its own: it is said where" says "recover --journal-dir $WORK/own"
+fault ''
+check "a place of its own: it is sent" recover --send --journal-dir "$WORK/own"
+is "a place of its own: and there" "$(cat "$SBX/elsewhere")" elsewhere
+
 for wrong in "--send --discard" "--timeout 3s" "--export $WORK/x" "none-such --send"; do
     # shellcheck disable=SC2086
     fails "recover $wrong" "$DAYTONAFS" recover $wrong

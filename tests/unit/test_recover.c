@@ -58,13 +58,13 @@ static void a_journal_is_listed_exported_and_thrown_away(void **state)
     struct journal *later, *held;
     struct stat st;
 
-    assert_int_equal(recover_list(&list, &count), 0);
+    assert_int_equal(recover_list(NULL, &list, &count), 0);
     assert_int_equal(count, 0);
     recover_list_free(list, count);
 
     journal_free(leave("/mnt/a", "/w/f"));
     held = leave("/mnt/b", "/w/g");
-    assert_int_equal(recover_list(&list, &count), 0);
+    assert_int_equal(recover_list(NULL, &list, &count), 0);
     assert_int_equal(count, 2);
     a = recover_find(list, count, "/mnt/a", &why);
     b = recover_find(list, count, "/mnt/b", &why);
@@ -91,7 +91,7 @@ static void a_journal_is_listed_exported_and_thrown_away(void **state)
     journal_free(later);
     assert_int_equal(recover_discard(a, &why), EXITCODE_OK);
     recover_list_free(list, count);
-    assert_int_equal(recover_list(&list, &count), 0);
+    assert_int_equal(recover_list(NULL, &list, &count), 0);
     assert_int_equal(count, 1);
     recover_list_free(list, count);
     journal_free(held);
@@ -100,9 +100,62 @@ static void a_journal_is_listed_exported_and_thrown_away(void **state)
     free(out);
 }
 
+static void a_journal_in_a_place_of_its_own_is_found_there(void **state)
+{
+    struct recover_journal *list = NULL;
+    struct buf why = BUF_INIT(4096);
+    char *usual = base, *out = path_join(state_dir, "out2");
+    size_t count = 1;
+
+    base = path_join(state_dir, "elsewhere");
+    journal_free(leave("/mnt/c", "/w/f"));
+    assert_int_equal(recover_list(base, &list, &count), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(recover_export(&list[0], out, &why), EXITCODE_OK);
+    assert_int_equal(recover_discard(&list[0], &why), EXITCODE_OK);
+    recover_list_free(list, count);
+    assert_int_equal(recover_list(base, &list, &count), 0);
+    assert_int_equal(count, 0);
+    recover_list_free(list, count);
+    free(base);
+    base = usual;
+    buf_done(&why);
+    free(out);
+}
+
+static void a_journal_whose_log_vanished_is_listed_as_damaged(void **state)
+{
+    const struct journal_key key = {.api_url = "http://a", .sandbox_id = "box", .slot = "/mnt/d"};
+    static char data[JOURNAL_INLINE_MAX + 1];
+    const struct journal_record rec = {
+        .kind = JOURNAL_PATCH, .path = "/w/f", .data = data, .data_len = sizeof(data)};
+    struct journal *j = leave("/mnt/d", "/w/e");
+    char *name = journal_name(&key), *dir = path_join(base, name), *log = path_join(dir, "log");
+    struct recover_journal *list = NULL;
+    struct buf why = BUF_INIT(4096);
+    size_t count = 0;
+    uint64_t seq;
+
+    assert_int_equal(journal_append(j, &rec, &seq), 0);
+    journal_free(j);
+    assert_int_equal(unlink(log), 0);
+    assert_int_equal(recover_list(NULL, &list, &count), 0);
+    for (size_t i = 0; i < count; i++)
+        if (list[i].damaged)
+            assert_int_equal(recover_discard(&list[i], &why), EXITCODE_OK);
+    recover_list_free(list, count);
+    assert_int_equal(access(dir, F_OK), -1);
+    buf_done(&why);
+    free(log);
+    free(dir);
+    free(name);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_journal_in_a_place_of_its_own_is_found_there),
+        cmocka_unit_test(a_journal_whose_log_vanished_is_listed_as_damaged),
         cmocka_unit_test(a_journal_is_listed_exported_and_thrown_away),
     };
 
