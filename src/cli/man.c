@@ -258,9 +258,10 @@ static const struct section semantics_head[] = {
     {NULL, NULL},
 };
 static const struct section semantics_tail[] = {
-    {"without the helper, or with durability=sync",
-     "With helper=off, where the helper cannot run (see .ctl/capabilities), or with "
-     "durability=sync, there is no journal: names, modes and times are changed in the sandbox "
+    {"without the helper",
+     "With helper=off, or where the helper cannot run (see .ctl/capabilities), there is no "
+     "journal: "
+     "names, modes and times are changed in the sandbox "
      "before the call returns, the content of a file when it is closed or synced (durability=sync: "
      "when write returns), and each has its error at once. What was not closed when daytonafs died "
      "is lost; what could not be sent is kept in a directory that the log names. There are no "

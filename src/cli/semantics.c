@@ -9,7 +9,8 @@ const struct semantics_row semantics_rows[] = {
      "its way. With durability=sync it is in the sandbox.",
      "a_process_that_stops_at_any_step_of_its_journal_loses_nothing crash.sh "
      "a_file_that_is_linked_and_loses_its_first_name_costs_nothing_until_it_is_sent "
-     "with_durability_sync_a_write_is_there_when_it_returns"},
+     "with_durability_sync_a_write_is_there_when_it_returns "
+     "each_call_is_in_the_sandbox_when_it_returns"},
     {"close has returned",
      "The same; an earlier failure to send this file is reported, once on each handle. With "
      "durability=close or sync the file is in the sandbox.",
@@ -133,10 +134,20 @@ const struct semantics_row semantics_rows[] = {
      "stands on it goes with it; fsync and close say EIO. keep mine PATH or keep theirs PATH "
      "settles it, and is remembered if daytonafs dies before it is done. A program that opens a "
      "file anew to write it, as an editor does that has read it before, means what it finds then: "
-     "what came in between is written over. With durability=sync the last writer wins.",
+     "what came in between is written over.",
      "conflict.sh two_writers.sh what_the_sandbox_has_changed_is_not_overwritten "
      "another_object_is_never_touched a_save_of_theirs_is_never_replaced_unseen theirs_or_mine "
      "that_ours_counts_is_remembered_by_the_next_process"},
+    {"the same, with durability=sync",
+     "The call that meets it says EIO at once, and ours is kept in .ctl/conflicts all the same. "
+     "Each write stands on what the one before has left, or on what was looked at here since: "
+     "what a program in the sandbox has changed in place, and was seen here, stays but for the "
+     "bytes that are written. Calls that are about names, modes and times have the sandbox's "
+     "answer, and nothing is kept of them.",
+     "what_the_sandbox_changed_between_two_writes_is_not_written_over "
+     "what_was_changed_in_place_and_is_known_here_is_written_to "
+     "a_name_that_the_sandbox_took_is_refused_at_once "
+     "what_is_done_to_it_here_at_the_same_time_is_no_conflict durable.sh"},
     {"a file is saved again while an earlier save of it is in conflict",
      "Each save that did not build on the one before is kept, at its path and as PATH.~2~ and so "
      "on. It is in conflict, too, unless the file was opened to be read since: an editor that puts "

@@ -298,18 +298,21 @@ static int set_there(struct fs *fs, struct node *n, const struct remote_setattr 
     if (node_gone_locked(n))
         return n->deleted ? 0 : -ESTALE;
     if (fs->flush) {
+        const bool waits = change_names_wait(fs);
+
         r = links_refresh(fs, n, fs_since(fs));
-        if (r == 0 && links_many_locked(fs, n))
+        if (r == 0 && (!waits || links_many_locked(fs, n)))
             r = links_settle(fs, n);
         if (r == 0 && node_gone_locked(n))
             r = n->deleted ? 0 : -ESTALE;
-        return r < 0 || node_gone_locked(n) ? r : set_waiting(fs, n, set);
+        if (r < 0 || node_gone_locked(n) || waits)
+            return r < 0 || node_gone_locked(n) ? r : set_waiting(fs, n, set);
     }
     r = op_begin_node(fs, &op, n);
     if (r < 0)
         return r;
     before = n->attr;
-    r = node_path_locked(fs, n, &path);
+    r = n->ours ? -EBUSY : node_path_locked(fs, n, &path); /* somebody writes it without a pause */
     if (r == 0) {
         fs_unlock(fs);
         r = remote_set(fs, path, set, &before, &attr);
@@ -330,26 +333,27 @@ static int set_there(struct fs *fs, struct node *n, const struct remote_setattr 
 }
 
 /* Content that is here, or will be sent from here, is cut here. May wait. */
-static int truncate_here(struct fs *fs, struct node *n, uint64_t size, bool send, uint64_t group)
+static int truncate_here(struct fs *fs, struct node *n, struct fs_file *file, uint64_t size,
+                         bool send)
 {
+    struct writing w;
     int r;
 
     if (!node_file_locked(n))
         return -ENOMEM;
     data_open_locked(n);
-    r = write_truncate(fs, n, size, group);
-    data_close_locked(n);
-    if (r == 0 && fs->flush)
-        return change_links(fs, n);
-    if (r == 0 && (send || fs->config.durability == FS_DURABILITY_SYNC)) {
-        r = send_node(fs, n);
-        if (r < 0)
-            send_retry_later_locked(fs);
+    r = write_enter(fs, n, &w);
+    if (r == 0) {
+        r = write_truncate(fs, n, size, file ? file->group : 0);
+        r = (int)write_leave(fs, n, file, &w, r, send || fs->flush);
     }
+    if (r < 0 && node_unsent(n))
+        send_retry_later_locked(fs);
+    data_close_locked(n);
     return r;
 }
 
-static int set_size(struct fs *fs, struct node *n, const struct fs_file *file, uint64_t size)
+static int set_size(struct fs *fs, struct node *n, struct fs_file *file, uint64_t size)
 {
     const struct remote_setattr set = {.mask = REMOTE_SET_SIZE, .attr.size = size};
     const bool open = n->file && n->file->wopens > 0;
@@ -365,10 +369,10 @@ static int set_size(struct fs *fs, struct node *n, const struct fs_file *file, u
             return r;
     }
     if (file || node_local(n) || open || fs->flush)
-        return truncate_here(fs, n, size, !open || n->attr.nlink > 1, file ? file->group : 0);
+        return truncate_here(fs, n, file, size, !open || n->attr.nlink > 1);
     r = set_there(fs, n, &set);
     /* Where only whole files can be put, that is done. */
-    return r == -EOPNOTSUPP ? truncate_here(fs, n, size, true, 0) : r;
+    return r == -EOPNOTSUPP ? truncate_here(fs, n, NULL, size, true) : r;
 }
 
 /* cp -a and tar set what is so already: that needs no request. A chown that clears set-id bits
@@ -410,7 +414,7 @@ static void set_private_locked(struct fs *fs, struct node *n, const struct remot
     n->attr.ctime_ns = fs_sandbox_now(fs);
 }
 
-static int set_node(struct fs *fs, struct node *n, const struct fs_file *file, unsigned set,
+static int set_node(struct fs *fs, struct node *n, struct fs_file *file, unsigned set,
                     const struct stat *st)
 {
     struct remote_setattr want;

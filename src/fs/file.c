@@ -134,14 +134,16 @@ static bool is_history(const struct node *n)
 /* Content as open(2) wants it there. May wait. */
 static int open_content(struct fs *fs, struct node *n, int flags, uint64_t group)
 {
+    struct writing w;
     int r;
 
     if (flags & O_TRUNC) {
+        r = write_enter(fs, n, &w);
+        if (r < 0)
+            return r;
         r = write_truncate(fs, n, 0, group);
         /* The file's other names are nodes of their own: they see it once it is in the sandbox. */
-        if (r == 0 && (fs->config.durability == FS_DURABILITY_SYNC || n->attr.nlink > 1))
-            r = fs->flush ? change_links(fs, n) : send_node(fs, n);
-        return r;
+        return (int)write_leave(fs, n, NULL, &w, r, n->attr.nlink > 1);
     }
     if (is_history(n))
         data_drop_locked(fs, n);
@@ -495,17 +497,14 @@ ssize_t fs_write(struct fs_file *file, uint64_t off, const void *p, size_t n)
 {
     struct fs *fs = file->fs;
     ssize_t r = change_room(fs, n);
+    struct writing w;
 
     if (r < 0)
         return r;
     fs_lock(fs);
-    r = write_file(file, off, p, n);
-    if (r > 0 && fs->config.durability == FS_DURABILITY_SYNC) {
-        const int sent = send_node(fs, file->node);
-
-        if (sent < 0)
-            r = sent;
-    }
+    r = write_enter(fs, file->node, &w);
+    if (r == 0)
+        r = write_leave(fs, file->node, file, &w, write_file(file, off, p, n), false);
     fs_unlock(fs);
     return r;
 }
@@ -529,6 +528,7 @@ int fs_fallocate(struct fs_file *file, int mode, uint64_t off, uint64_t len)
 {
     struct fs *fs = file->fs;
     struct node *n = file->node;
+    struct writing w;
     int r = 0;
 
     if (mode & ~FALLOC_FL_KEEP_SIZE)
@@ -543,11 +543,13 @@ int fs_fallocate(struct fs_file *file, int mode, uint64_t off, uint64_t len)
     if (r < 0)
         return r;
     fs_lock(fs);
-    r = change_lost_locked(file);
-    if (r == 0 && !(mode & FALLOC_FL_KEEP_SIZE) && off + len > node_size(n))
-        r = write_truncate(fs, n, off + len, file->group);
-    if (r == 0 && fs->config.durability == FS_DURABILITY_SYNC)
-        r = send_node(fs, n);
+    r = write_enter(fs, n, &w);
+    if (r == 0) {
+        r = change_lost_locked(file);
+        if (r == 0 && !(mode & FALLOC_FL_KEEP_SIZE) && off + len > node_size(n))
+            r = write_truncate(fs, n, off + len, file->group);
+        r = (int)write_leave(fs, n, file, &w, r, false);
+    }
     fs_unlock(fs);
     return r;
 }
@@ -565,7 +567,7 @@ static bool close_waits_locked(const struct fs_file *file)
     if (!fs->flush)
         return node_unsent(n);
     return n->ours && n->ours->content > 0 && !n->deleted &&
-           (fs->config.durability == FS_DURABILITY_CLOSE || n->attr.nlink > 1);
+           (fs->config.durability != FS_DURABILITY_FSYNC || n->attr.nlink > 1);
 }
 
 /* A shell that redirects closes its first descriptor before anything is written to the second: the
@@ -585,7 +587,7 @@ static int close_file(struct fs_file *file)
     if (close_waits_locked(file)) {
         if (!fs->flush)
             return send_node(fs, n);
-        if (fs->config.durability == FS_DURABILITY_CLOSE)
+        if (fs->config.durability != FS_DURABILITY_FSYNC)
             r = change_wait(fs, n, false);
         if (r == 0)
             r = change_links(fs, n);

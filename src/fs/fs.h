@@ -30,7 +30,8 @@ struct fs;
 struct fs_file; /* an open regular file */
 struct fs_dir;  /* an open directory */
 
-/* FSYNC: only with a journal. SYNC: only without. */
+/* FSYNC: only with a journal. SYNC: what changes names and attributes is made in the sandbox at
+ * once, what is written goes through the journal, if there is one, and is waited for. */
 enum fs_durability { FS_DURABILITY_CLOSE, FS_DURABILITY_SYNC, FS_DURABILITY_FSYNC };
 enum fs_symlinks { FS_SYMLINKS_CONTAIN, FS_SYMLINKS_RAW };
 

@@ -549,6 +549,11 @@ struct change_about {
     bool keep;                   /* what loses its name is read on here: see keep.c */
 };
 
+/* Names and attributes are changed in the journal, and not in the sandbox at once. */
+static inline bool change_names_wait(const struct fs *fs)
+{
+    return fs->flush && fs->config.durability != FS_DURABILITY_SYNC;
+}
 /* Before fs.lock is taken, and so many bytes are written: waits while the journal is too full.
  * -EINTR. */
 int change_room(struct fs *fs, uint64_t bytes);
@@ -744,6 +749,16 @@ int write_begin(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes);
 /* What blob_write or blob_resize said of what is in the journal. */
 void write_hidden_locked(struct fs *fs, struct node *n, int r);
 void write_end_locked(struct fs *fs, struct node *n);
+/* Around a change of n's content, n opened: with durability=sync it is in the sandbox when it ends.
+ * file (may be NULL): whose it is. r: how it went so far. shown: other names must show it in any
+ * case; without a journal it is sent for that. May wait. */
+struct writing {
+    struct op op;
+    unsigned late_gen;
+};
+int write_enter(struct fs *fs, struct node *n, struct writing *w);
+ssize_t write_leave(struct fs *fs, struct node *n, struct fs_file *file, struct writing *w,
+                    ssize_t r, bool shown);
 /* n is opened. May wait. */
 int write_truncate(struct fs *fs, struct node *n, uint64_t size, uint64_t group);
 /* Into the journal, if there is one. In our turn. */

@@ -197,7 +197,7 @@ static int make(struct fs *fs, struct node *dir, const char *name, const struct 
     r = begin_making(fs, dir, name, &m);
     if (r < 0)
         return r;
-    if (fs->flush)
+    if (change_names_wait(fs))
         return make_waiting_locked(fs, dir, name, t, &m, ret);
     fs_unlock(fs);
     r = make_there(fs, m.path, t, &attr);
@@ -312,7 +312,7 @@ static bool link_can_wait_locked(const struct fs *fs, struct node *n, const stru
 {
     const uint64_t dev = dir->attr.dev;
 
-    return fs->flush && !node_gone_locked(n) && n->attr.nlink < LINKS_MAX &&
+    return change_names_wait(fs) && !node_gone_locked(n) && n->attr.nlink < LINKS_MAX &&
            (n->parent == dir || (dev != 0 && n->parent->attr.dev == dev)) &&
            perm_link(fs, &n->attr) && links_may_share_locked(fs, n) &&
            links_quiet_locked(fs, n, since);

@@ -102,7 +102,7 @@ static int remove_can_wait(struct fs *fs, struct node *n, int64_t since, bool *r
         r = links_refresh(fs, n, since);
     if (r < 0)
         return r;
-    *ret = fs->flush && (n->dir || links_quiet_locked(fs, n, since));
+    *ret = change_names_wait(fs) && (n->dir || links_quiet_locked(fs, n, since));
     if (*ret && n->dir && !tree_listed_locked(n, since)) {
         r = tree_list(fs, n, since);
         *ret = r == 0 && n->dir->listed && !n->dir->cut;

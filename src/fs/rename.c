@@ -99,7 +99,7 @@ static bool can_wait(const struct fs *fs, const struct renaming *r)
 {
     const struct node *n = r->n, *target = r->target;
 
-    if (!fs->flush || (r->flags & RENAME_EXCHANGE) ||
+    if (!change_names_wait(fs) || (r->flags & RENAME_EXCHANGE) ||
         (r->dir != r->new_dir && r->dir->attr.dev != r->new_dir->attr.dev))
         return false;
     if (n->dir)

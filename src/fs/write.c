@@ -138,6 +138,45 @@ static int journal_size(struct fs *fs, struct node *n, uint64_t size, uint64_t g
     return write_journal_locked(fs, n, &rec);
 }
 
+/*
+ * With durability=sync and a journal what is written is there before the next change of the file
+ * begins, by whichever handle, or of its name or attributes, which are made at once: so each stands
+ * on what the one before has left, and on nothing that nobody here has seen.
+ */
+int write_enter(struct fs *fs, struct node *n, struct writing *w)
+{
+    const bool alone = fs->config.durability == FS_DURABILITY_SYNC && write_in_parts(fs, n);
+
+    w->op.count = 0;
+    w->late_gen = n->file->late_gen;
+    return alone ? op_begin_node(fs, &w->op, n) : 0;
+}
+
+/* Who is told here need not be told again, and may go on. */
+static void told_locked(struct fs_file *file, const struct writing *w)
+{
+    if (!file || file->late_seen != w->late_gen)
+        return;
+    file->late_open = file->late_seen = file->node->file->late_gen;
+}
+
+ssize_t write_leave(struct fs *fs, struct node *n, struct fs_file *file, struct writing *w,
+                    ssize_t r, bool shown)
+{
+    const bool sync = fs->config.durability == FS_DURABILITY_SYNC;
+    int sent = 0;
+
+    if (r >= 0 && sync && fs->flush)
+        sent = change_wait(fs, n, false);
+    if (r >= 0 && sent == 0 && (sync || shown))
+        sent = fs->flush ? change_links(fs, n) : send_node(fs, n);
+    if (sent < 0)
+        told_locked(file, w);
+    if (w->op.count > 0)
+        op_end_locked(fs, &w->op);
+    return sent < 0 ? sent : r;
+}
+
 /* A new blob rather than an empty old one: a put under way goes on with what it began. */
 static int truncate_to_nothing(struct fs *fs, struct node *n, uint64_t group)
 {

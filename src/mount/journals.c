@@ -254,20 +254,6 @@ void journals_look(struct stack *s)
                 s->left, looked_for(s->options), s->options->journal_dir);
 }
 
-int journals_send(struct stack *s, struct buf *why)
-{
-    char *base = options_journal_dir(s->options);
-    struct opening o = opening(s, base, why);
-    int r = base ? send_others(&o, daytona_client_api_url(s->client)) : 0;
-
-    if (r == 0 && base)
-        s->left = count_left(s, base);
-    free(base);
-    if (r == -EAGAIN)
-        return EXITCODE_QUEUED;
-    return r == -EINTR ? refuse(&o, r) : EXITCODE_OK; /* all else was said */
-}
-
 int journals_open(struct stack *s, struct buf *why)
 {
     const struct options *options = s->options;

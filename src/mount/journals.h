@@ -12,9 +12,6 @@
  * and why as in stack_build.
  */
 int journals_open(struct stack *s, struct buf *why);
-/* Sends them alike, for a mount that has no journal. What could not be sent is said, and counted in
- * s->left, and the mount goes on. */
-int journals_send(struct stack *s, struct buf *why);
 /* Sends nothing: says how many there are, and counts them in s->left. */
 void journals_look(struct stack *s);
 /*

@@ -82,8 +82,8 @@ const struct option_row options_table[] = {
     {"keepalive_every", OPTION_DURATION, FIELD(keepalive_ns), 0, NULL, "30s",
      "how often it looks, and says so; a sandbox stops after a minute or more"},
     {"durability", OPTION_CHOICE, FIELD(durability), 0, durability_choices, "fsync",
-     "what is in the sandbox when it returns: fsync; close, too; sync: every call, slowly, and the "
-     "last writer wins. Without the helper fsync is as close"},
+     "what is in the sandbox when it returns: fsync; close, too; sync: every call, slowly. Without "
+     "the helper fsync is as close"},
     {"journal_dir", OPTION_STRING, FIELD(journal_dir), 0, NULL, NULL,
      "where changes are kept until they are sent (~/.local/state/daytonafs/journals)"},
     {"journal_size", OPTION_BYTES, FIELD(journal_bytes), 0, NULL, "4G",

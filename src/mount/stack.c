@@ -232,11 +232,9 @@ static int open_cache(struct stack *s, struct buf *why)
     return code;
 }
 
-/* Without the helper, and where each change is to be made at once, there is none. What earlier
- * mounts left is older than all that is done from here on. */
+/* Without the helper there is none. */
 static int open_journal(struct stack *s, struct buf *why)
 {
-    const struct options *o = s->options;
     struct remote_info info;
     bool can;
     int r;
@@ -246,8 +244,8 @@ static int open_journal(struct stack *s, struct buf *why)
         return fail(s, r, why);
     can = info.caps & REMOTE_CAP_APPLY;
     remote_info_done(&info);
-    if (can && !o->read_only)
-        return o->durability == DURABILITY_SYNC ? journals_send(s, why) : journals_open(s, why);
+    if (can && !s->options->read_only)
+        return journals_open(s, why);
     journals_look(s);
     return EXITCODE_OK;
 }

@@ -58,8 +58,8 @@ for round in 1 2 3 4; do
 done
 is "no journal is left" "$(ls -A "$XDG_STATE_HOME/daytonafs/journals")" ""
 
-# What was left is sent by a mount that has no journal, too, before it shows anything; one that does
-# not send it says so.
+# What was left is sent before anything is shown, with durability=sync, too; a plain mount, which
+# does not send it, says so.
 again
 echo pause >.ctl/ctl
 echo late >late
@@ -71,7 +71,7 @@ is "and goes on saying it" "$(sed -n 's/^changes_of_earlier_mounts //p' "$CTL/st
 check "it does not send it" test ! -e "$SBX/late"
 fusermount3 -u "$MNT"
 mount_start -o durability=sync
-is "a mount without a journal sends it" "$(cat "$SBX/late")" late
+is "a mount with durability=sync sends it" "$(cat "$SBX/late")" late
 is "and shows it" "$(cat "$MNT/late")" late
 is "nothing is left then" "$(grep changes_of "$CTL/status")" ""
 fusermount3 -u "$MNT"

@@ -95,7 +95,7 @@ void rig_up(struct rig *g, const struct rig_config *config)
                                                   : config->coherence_ns;
     fs.notify = &notify;
     fs.notify_arg = g;
-    if (journal && fs.durability != FS_DURABILITY_SYNC && !fs.read_only) {
+    if (journal && !fs.read_only) {
         strcpy(g->journal_dir, "/tmp/test-rig-XXXXXX");
         assert_non_null(mkdtemp(g->journal_dir));
         if (fs.durability == FS_DURABILITY_CLOSE)

@@ -833,7 +833,7 @@ static const op_fn ops[] = {
 };
 
 /* What the sandbox is, and how it is used. */
-enum way { PLAIN, CHANGES, JOURNAL };
+enum way { PLAIN, CHANGES, JOURNAL, SYNC };
 
 static struct flush *open_journal(struct model *m)
 {
@@ -873,9 +873,9 @@ static void model_up(struct model *m, uint32_t uid, unsigned seed, int64_t coher
     assert_true(m->top >= 0);
     m->remote = tally_new(remote_mem_new(uid, uid), way == PLAIN, &tally);
     assert_non_null(m->remote);
-    if (way == JOURNAL) {
+    if (way == JOURNAL || way == SYNC) {
         config.flush = open_journal(m);
-        config.durability = FS_DURABILITY_FSYNC;
+        config.durability = way == SYNC ? FS_DURABILITY_SYNC : FS_DURABILITY_FSYNC;
     }
     assert_int_equal(cache_new(m->cache_dir, 64 << 20, &m->cache), 0);
     assert_int_equal(fs_new(&config, m->remote, m->cache, &m->fs), 0);
@@ -967,6 +967,12 @@ TEST(fs_does_what_a_local_directory_does_when_changes_wait_in_a_journal)
     run(geteuid(), first_seed(), 0, JOURNAL);
 }
 
+TEST(fs_does_what_a_local_directory_does_when_every_call_is_made_at_once)
+{
+    umask(0);
+    run(geteuid(), first_seed(), 1000000000, SYNC);
+}
+
 TEST(fs_does_what_a_local_directory_does_for_an_ordinary_user)
 {
     const unsigned seed = first_seed();
@@ -995,6 +1001,7 @@ int main(void)
         cmocka_unit_test(fs_does_what_a_local_directory_does_without_caching),
         cmocka_unit_test(fs_does_what_a_local_directory_does_when_the_sandbox_tells_of_changes),
         cmocka_unit_test(fs_does_what_a_local_directory_does_when_changes_wait_in_a_journal),
+        cmocka_unit_test(fs_does_what_a_local_directory_does_when_every_call_is_made_at_once),
         cmocka_unit_test(fs_does_what_a_local_directory_does_for_an_ordinary_user),
     };
 
