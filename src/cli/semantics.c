@@ -148,6 +148,12 @@ const struct semantics_row semantics_rows[] = {
      "what_was_changed_in_place_and_is_known_here_is_written_to "
      "a_name_that_the_sandbox_took_is_refused_at_once "
      "what_is_done_to_it_here_at_the_same_time_is_no_conflict durable.sh"},
+    {"RENAME_EXCHANGE has returned",
+     "It is done in the sandbox. If one of the names has another file there by then than was known "
+     "here, that is looked up once more; what came out is in any case what had the name, and is "
+     "read by the next open.",
+     "an_exchange_swaps_what_is_meant_and_nothing_else "
+     "what_is_saved_before_an_exchange_comes_out_of_it two_writers.sh"},
     {"a file is saved again while an earlier save of it is in conflict",
      "Each save that did not build on the one before is kept, at its path and as PATH.~2~ and so "
      "on. It is in conflict, too, unless the file was opened to be read since: an editor that puts "

@@ -139,19 +139,14 @@ static bool settled_locked(const struct fs *fs, const struct renaming *r)
            change_settled_locked(fs, r->target ? r->target : r->n, r->new_dir, r->new_name);
 }
 
-static unsigned remote_flags(unsigned flags)
-{
-    return (flags & RENAME_NOREPLACE ? REMOTE_RENAME_NOREPLACE : 0) |
-           (flags & RENAME_EXCHANGE ? REMOTE_RENAME_EXCHANGE : 0);
-}
-
 static int remote_rename_sure(struct fs *fs, const char *from, const char *to, unsigned flags,
                               const struct remote_attr *source, struct remote_attr *ret)
 {
     struct remote_attr now;
-    int r = remote_rename(fs->remote, from, to, remote_flags(flags), ret);
+    const unsigned keep = flags & RENAME_NOREPLACE ? REMOTE_RENAME_NOREPLACE : 0;
+    int r = remote_rename(fs->remote, from, to, keep, ret);
 
-    if (!op_lost(r) || (flags & RENAME_EXCHANGE))
+    if (!op_lost(r))
         return r;
     if (remote_stat(fs->remote, from, &now, NULL) != -ENOENT ||
         remote_stat(fs->remote, to, &now, NULL) < 0)
@@ -163,31 +158,19 @@ static int remote_rename_sure(struct fs *fs, const char *from, const char *to, u
     return 0;
 }
 
-/* attr NULL: as it was. other: of what was exchanged for it, NULL: not known. */
+/* attr NULL: as it was. */
 static int moved_locked(struct fs *fs, const struct renaming *r, const struct remote_attr *attr,
-                        const struct remote_attr *other_attr, int64_t start_ns)
+                        int64_t start_ns)
 {
     struct node *n = r->n, *target = r->target;
+    struct node *other = node_child_locked(r->new_dir, r->new_name);
     int err;
 
-    if (target && (r->flags & RENAME_EXCHANGE)) {
-        node_detach_locked(fs, target);
-        err = node_move_locked(fs, n, r->new_dir, r->new_name);
-        if (err == 0)
-            err = node_move_locked(fs, target, r->dir, r->name);
-        if (other_attr)
-            tree_own_attr_locked(fs, target, other_attr, start_ns, false);
-        else
-            node_stale_locked(target); /* its ctime */
-    } else {
-        struct node *other = node_child_locked(r->new_dir, r->new_name);
-
-        if (other && other == target)
-            names_deleted_locked(fs, target, r->waits);
-        else if (other) /* unknown to us until now */
-            node_detach_locked(fs, other);
-        err = node_move_locked(fs, n, r->new_dir, r->new_name);
-    }
+    if (other && other == target)
+        names_deleted_locked(fs, target, r->waits);
+    else if (other) /* unknown to us until now */
+        node_detach_locked(fs, other);
+    err = node_move_locked(fs, n, r->new_dir, r->new_name);
     if (!attr)
         return err;
     tree_own_attr_locked(fs, n, attr, start_ns, false);
@@ -240,40 +223,55 @@ static int rename_waiting_locked(struct fs *fs, const struct renaming *r)
     else
         change_shown_locked(r->n, timespec_to_ns(shown.st_mtim), fs_sandbox_now(fs));
     links_moved_locked(fs, r->n, 0);
-    err = moved_locked(fs, r, NULL, NULL, 0);
+    err = moved_locked(fs, r, NULL, 0);
     change_dir_locked(fs, r->dir, r->n->dir ? -1 : 0);
     change_dir_locked(fs, r->new_dir, r->n->dir ? 1 : 0);
     return err;
 }
 
-/*
- * Both names were exchanged: is it for what was meant? Whoever exchanges reads what came out, so
- * another version must not come out unseen: then all is as before, and the kernel looks again.
- */
-static int exchanged(struct fs *fs, const struct remote_attr *meant, const char *from,
-                     const char *to, struct remote_attr *other)
+/* One name after an exchange: n should have it, and attr does. */
+static void swapped_locked(struct fs *fs, struct node *n, const struct remote_attr *attr,
+                           int64_t start_ns)
 {
-    struct remote_attr again;
-    int err = remote_stat(fs->remote, from, other, NULL);
+    const struct remote_attr meant = n->attr;
 
+    if (meant.ino != attr->ino || (meant.mode & S_IFMT) != (attr->mode & S_IFMT)) {
+        flight_vanish_locked(fs, n); /* somebody saved over it just then: that is looked up */
+        return;
+    }
+    tree_own_attr_locked(fs, n, attr, start_ns, false);
+    if (meant.size != attr->size || meant.mtime_ns != attr->mtime_ns)
+        fs_tell_inode_locked(fs, n);
+    if (n->attr.nlink > 1)
+        node_stale_links_locked(fs, n);
+}
+
+/* attr: of what the first name, and the second, have now. */
+static int exchanged_locked(struct fs *fs, const struct renaming *r,
+                            const struct remote_attr attr[2], int64_t start_ns)
+{
+    int err;
+
+    node_detach_locked(fs, r->target);
+    err = node_move_locked(fs, r->n, r->new_dir, r->new_name);
+    if (err == 0)
+        err = node_move_locked(fs, r->target, r->dir, r->name);
+    r->dir->times_stale = r->new_dir->times_stale = true;
     if (err < 0)
         return err;
-    if (remote_attr_same_object(other, meant) &&
-        (S_ISDIR(meant->mode) ||
-         (other->size == meant->size && other->mtime_ns == meant->mtime_ns)))
-        return 0;
-    err = remote_rename(fs->remote, from, to, REMOTE_RENAME_EXCHANGE, &again);
-    return err < 0 ? err : -ESTALE;
+    swapped_locked(fs, r->target, &attr[0], start_ns);
+    swapped_locked(fs, r->n, &attr[1], start_ns);
+    return 0;
 }
 
 static int rename_in_op(struct fs *fs, const struct renaming *r)
 {
     const struct remote_attr source = r->n->attr;
-    const struct remote_attr meant = r->target ? r->target->attr : source;
+    const uint64_t ino[2] = {source.ino, r->target ? r->target->attr.ino : 0};
+    const bool exchange = r->flags & RENAME_EXCHANGE;
     const int64_t start_ns = clock_mono_ns();
-    struct remote_attr attr, other;
     char *from = NULL, *to = NULL;
-    bool other_known = false;
+    struct remote_attr attr[2];
     int err;
 
     if (node_child_locked(r->dir, r->name) != r->n ||
@@ -290,16 +288,12 @@ static int rename_in_op(struct fs *fs, const struct renaming *r)
         err = node_path_in_locked(fs, r->new_dir, r->new_name, &to);
     if (err == 0) {
         fs_unlock(fs);
-        err = remote_rename_sure(fs, from, to, r->flags, &source, &attr);
-        /* Its ctime moved: a change of it must not be taken for one of another version. */
-        if (err == 0 && (r->flags & RENAME_EXCHANGE)) {
-            err = exchanged(fs, &meant, from, to, &other);
-            other_known = err == 0;
-            err = err == -ESTALE ? err : 0;
-        }
+        err = exchange ? remote_exchange(fs->remote, from, to, ino, attr)
+                       : remote_rename_sure(fs, from, to, r->flags, &source, &attr[1]);
         fs_lock(fs);
         if (err == 0)
-            err = moved_locked(fs, r, &attr, other_known ? &other : NULL, start_ns);
+            err = exchange ? exchanged_locked(fs, r, attr, start_ns)
+                           : moved_locked(fs, r, &attr[1], start_ns);
         else
             failed_locked(fs, r, err);
     }

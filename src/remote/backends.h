@@ -15,7 +15,7 @@
  * put makes names that start with ".daytonafs-" and this mount's own number beside the file; list
  * leaves them out, and one that a broken connection left behind stays. -EPROTO: the sandbox's
  * answer makes no sense. exec: a child left in the background with stdout open keeps the call
- * waiting, as with the service's own execute; so does nothing else. EXCHANGE, and an unraced
+ * waiting, as with the service's own execute; so does nothing else. exchange, and an unraced
  * NOREPLACE, need perl or python3 in the sandbox, and so does a rename between file systems that
  * fails (EXDEV) instead of copying.
  */

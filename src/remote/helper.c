@@ -251,6 +251,15 @@ static int helper_rename(struct remote *r, const char *from, const char *to, uns
     return without_device(remote_rename(helper_of(r)->plain, from, to, flags, ret), ret);
 }
 
+static int helper_exchange(struct remote *r, const char *from, const char *to,
+                           const uint64_t ino[2], struct remote_attr ret[2])
+{
+    const int err = remote_exchange(helper_of(r)->plain, from, to, ino, ret);
+
+    (void)without_device(err, &ret[0]);
+    return without_device(err, &ret[1]);
+}
+
 static int helper_setattr(struct remote *r, const char *path, const struct remote_setattr *set,
                           struct remote_attr *ret)
 {
@@ -296,6 +305,7 @@ static const struct remote_ops helper_ops = {
     .unlink = helper_unlink,
     .rmdir = helper_rmdir,
     .rename = helper_rename,
+    .exchange = helper_exchange,
     .setattr = helper_setattr,
     .statfs = helper_statfs,
     .exec = helper_exec,

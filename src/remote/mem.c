@@ -328,6 +328,18 @@ static int mem_rename(struct remote *r, const char *from, const char *to, unsign
     return err;
 }
 
+static int mem_exchange(struct remote *r, const char *from, const char *to, const uint64_t ino[2],
+                        struct remote_attr ret[2])
+{
+    struct mem *m = mem_of(r);
+    int err;
+
+    lock_take(&m->lock);
+    err = mem_exchange_nodes(m, from, to, ino, ret);
+    lock_drop(&m->lock);
+    return err;
+}
+
 static int mem_put(struct remote *r, const char *path, const struct remote_put *put,
                    struct remote_attr *ret)
 {
@@ -408,6 +420,7 @@ static const struct remote_ops mem_ops = {
     .unlink = mem_unlink,
     .rmdir = mem_rmdir,
     .rename = mem_rename,
+    .exchange = mem_exchange,
     .setattr = mem_setattr,
     .statfs = mem_statfs,
     .exec = mem_exec,

@@ -337,14 +337,21 @@ static int make_write(struct mem *m, const struct remote_batch *b, const struct 
 
 /* What has lost a name, and lives on: gone is what had it, if it had others. */
 static int take_name(struct mem *m, const struct remote_batch *b, const struct remote_change *c,
-                     unsigned flags, struct mem_node *gone, struct remote_result *res)
+                     struct mem_node *gone, struct remote_result *res)
 {
+    const unsigned flags = c->flags & REMOTE_CHANGE_NOREPLACE ? REMOTE_RENAME_NOREPLACE : 0u;
+    struct remote_attr both[2];
     int r;
+
+    if (c->flags & REMOTE_CHANGE_EXCHANGE) {
+        r = mem_exchange_nodes(m, c->path, c->path2, NULL, both);
+        res->now = r == 0 ? both[1] : res->now;
+        return r;
+    }
 
     if (gone && ((c->flags & REMOTE_CHANGE_KEEP) && S_ISREG(gone->attr.mode)))
         (void)keep(m, b, c, gone);
-    if (gone &&
-        (S_ISDIR(gone->attr.mode) || gone->attr.nlink < 2 || (flags & REMOTE_RENAME_EXCHANGE)))
+    if (gone && (S_ISDIR(gone->attr.mode) || gone->attr.nlink < 2))
         gone = NULL;
     r = c->kind == REMOTE_CHANGE_RENAME
             ? mem_rename_node(m, c->path, c->path2, flags, &res->now)
@@ -357,8 +364,6 @@ static int take_name(struct mem *m, const struct remote_batch *b, const struct r
 static int make(struct mem *m, const struct remote_batch *b, const struct remote_change *c,
                 struct mem_node *n, struct mem_node *n2, struct remote_result *res)
 {
-    const unsigned flags = (c->flags & REMOTE_CHANGE_NOREPLACE ? REMOTE_RENAME_NOREPLACE : 0u) |
-                           (c->flags & REMOTE_CHANGE_EXCHANGE ? REMOTE_RENAME_EXCHANGE : 0u);
     int r = 0;
 
     switch (c->kind) {
@@ -378,10 +383,10 @@ static int make(struct mem *m, const struct remote_batch *b, const struct remote
     case REMOTE_CHANGE_LINK:
         return mem_link_node(m, c->path, c->path2, &res->now);
     case REMOTE_CHANGE_RENAME:
-        return take_name(m, b, c, flags, n2, res);
+        return take_name(m, b, c, n2, res);
     case REMOTE_CHANGE_UNLINK:
     case REMOTE_CHANGE_RMDIR:
-        return take_name(m, b, c, flags, n, res);
+        return take_name(m, b, c, n, res);
     case REMOTE_CHANGE_SETATTR:
         r = n ? mem_set_node(m, n, &c->set) : -ENOENT;
         break;

@@ -68,6 +68,9 @@ int mem_make_node(struct mem *m, const char *path, mode_t mode, const char *targ
                   struct mem_node **ret);
 int mem_link_node(struct mem *m, const char *from, const char *to, struct remote_attr *ret);
 int mem_remove_name(struct mem *m, const char *path, bool is_dir);
+/* ino NULL: whatever they are. */
+int mem_exchange_nodes(struct mem *m, const char *from, const char *to, const uint64_t ino[2],
+                       struct remote_attr ret[2]);
 int mem_rename_node(struct mem *m, const char *from, const char *to, unsigned flags,
                     struct remote_attr *ret);
 /* Takes data on success. The times are the caller's to set. */

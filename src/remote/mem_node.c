@@ -338,7 +338,7 @@ static int may_move(const struct mem *m, const struct mem_node *from_dir,
     return r;
 }
 
-static int check_rename(const struct mem *m, const struct ends *x, unsigned flags)
+static int check_rename(const struct mem *m, const struct ends *x)
 {
     const struct mem_node *from = x->from->node;
     const struct mem_node *to = x->to ? x->to->node : NULL;
@@ -347,8 +347,6 @@ static int check_rename(const struct mem *m, const struct ends *x, unsigned flag
     r = may_move(m, x->from_dir, x->to_dir, from);
     if (r < 0)
         return r;
-    if (flags & REMOTE_RENAME_EXCHANGE)
-        return to ? may_move(m, x->to_dir, x->from_dir, to) : -ENOENT;
     r = to ? may_remove(m, x->to_dir, to) : may_add(m, x->to_dir);
     if (r < 0 || !to)
         return r;
@@ -408,25 +406,46 @@ int mem_rename_node(struct mem *m, const char *from, const char *to, unsigned fl
         return -ENOENT;
     if (x.to && (flags & REMOTE_RENAME_NOREPLACE))
         return -EEXIST;
-    if (!(flags & REMOTE_RENAME_EXCHANGE) && strcmp(from, to) != 0 && path_is_below(from, to))
+    if (strcmp(from, to) != 0 && path_is_below(from, to))
         return -ENOTEMPTY;                    /* over one of its own parents */
     if (x.to && x.to->node == x.from->node) { /* two names of one file: POSIX does nothing */
         *ret = x.from->node->attr;
         return 0;
     }
-    r = check_rename(m, &x, flags);
+    r = check_rename(m, &x);
     if (r < 0)
         return r;
-    if (flags & REMOTE_RENAME_EXCHANGE) {
-        exchange(m, &x);
-        *ret = x.to->node->attr;
-        return 0;
-    }
     n = x.from->node;
     r = move(m, &x);
     if (r == 0)
         *ret = n->attr;
     return r;
+}
+
+int mem_exchange_nodes(struct mem *m, const char *from, const char *to, const uint64_t ino[2],
+                       struct remote_attr ret[2])
+{
+    struct ends x;
+    int r;
+
+    r = walk_name(m, from, &x.from_dir, &x.from_name, &x.from);
+    if (r == 0)
+        r = walk_name(m, to, &x.to_dir, &x.to_name, &x.to);
+    if (r < 0)
+        return r;
+    if (!x.from || !x.to)
+        return -ENOENT;
+    if (ino && (x.from->node->attr.ino != ino[0] || x.to->node->attr.ino != ino[1]))
+        return -ESTALE;
+    r = may_move(m, x.from_dir, x.to_dir, x.from->node);
+    if (r == 0)
+        r = may_move(m, x.to_dir, x.from_dir, x.to->node);
+    if (r < 0)
+        return r;
+    exchange(m, &x);
+    ret[0] = x.from->node->attr;
+    ret[1] = x.to->node->attr;
+    return 0;
 }
 
 /* A file in place of n, under the same name, as an upload and a rename over it would leave it. */

@@ -409,6 +409,7 @@ static const struct remote_ops plain_ops = {
     .unlink = plain_unlink,
     .rmdir = plain_rmdir,
     .rename = plain_rename,
+    .exchange = plain_exchange,
     .setattr = plain_setattr,
     .statfs = plain_statfs,
     .exec = plain_exec,

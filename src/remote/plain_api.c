@@ -164,8 +164,6 @@ int plain_api_rename(struct plain *p, const char *from, const char *to, unsigned
     struct remote_attr there;
     int r;
 
-    if (flags & REMOTE_RENAME_EXCHANGE)
-        return -EOPNOTSUPP;
     r = plain_api_stat(p, from, ret);
     if (r < 0)
         return r;

@@ -156,6 +156,8 @@ void plain_add_touch(struct shcmd *s, char which, const char *var, int64_t ns);
 
 int plain_rename(struct remote *r, const char *from, const char *to, unsigned flags,
                  struct remote_attr *ret);
+int plain_exchange(struct remote *r, const char *from, const char *to, const uint64_t ino[2],
+                   struct remote_attr ret[2]);
 
 /* ---- plain_exec.c ---- */
 

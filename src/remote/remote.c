@@ -387,24 +387,41 @@ int remote_rmdir(struct remote *r, const char *path)
 int remote_rename(struct remote *r, const char *from, const char *to, unsigned flags,
                   struct remote_attr *ret)
 {
-    const unsigned known = REMOTE_RENAME_NOREPLACE | REMOTE_RENAME_EXCHANGE;
     struct remote_attr attr;
     int err = check_two(from, to);
 
     if (err < 0)
         return err;
-    if ((flags & ~known) || flags == known)
+    if (flags & ~(unsigned)REMOTE_RENAME_NOREPLACE)
         return -EINVAL;
     if (is_root(from) || is_root(to))
         return -EBUSY;
     /* The service would destroy what is moved below itself: no backend ever gets to ask. */
     if (strcmp(from, to) != 0 && path_is_below(to, from))
         return -EINVAL;
-    if ((flags & REMOTE_RENAME_EXCHANGE) && strcmp(from, to) != 0 && path_is_below(from, to))
-        return -EINVAL;
     if (!r->ops->rename)
         return -EOPNOTSUPP;
     return give_attr(r->ops->rename(r, from, to, flags, &attr), &attr, ret);
+}
+
+int remote_exchange(struct remote *r, const char *from, const char *to, const uint64_t ino[2],
+                    struct remote_attr ret[2])
+{
+    struct remote_attr attr[2];
+    int err = check_two(from, to);
+
+    if (err < 0)
+        return err;
+    if (is_root(from) || is_root(to))
+        return -EBUSY;
+    if (path_is_below(to, from) || path_is_below(from, to) || ino[0] == 0 || ino[1] == 0)
+        return -EINVAL;
+    if (!r->ops->exchange)
+        return -EOPNOTSUPP;
+    err = r->ops->exchange(r, from, to, ino, attr);
+    if (err == 0)
+        memcpy(ret, attr, sizeof(attr));
+    return err;
 }
 
 int remote_setattr(struct remote *r, const char *path, const struct remote_setattr *set,

@@ -55,7 +55,7 @@ enum remote_cap {
     REMOTE_CAP_TIMES = 1 << 5,    /* and as fine as they are, not in whole seconds */
     REMOTE_CAP_TRUNCATE = 1 << 6, /* setattr of size */
     REMOTE_CAP_STATFS = 1 << 7,
-    REMOTE_CAP_EXCHANGE = 1 << 8, /* RENAME_EXCHANGE */
+    REMOTE_CAP_EXCHANGE = 1 << 8, /* exchange */
     REMOTE_CAP_TREE = 1 << 9,     /* list with depth > 1 */
     REMOTE_CAP_CHANGES = 1 << 10, /* tree, changes */
     REMOTE_CAP_APPLY = 1 << 11,   /* batch.h: changes in batches, exactly once */
@@ -192,7 +192,7 @@ struct remote_exec {
     struct remote_after *after; /* NULL: nothing more */
 };
 
-enum remote_rename_flags { REMOTE_RENAME_NOREPLACE = 1 << 0, REMOTE_RENAME_EXCHANGE = 1 << 1 };
+enum remote_rename_flags { REMOTE_RENAME_NOREPLACE = 1 << 0 };
 
 struct remote;
 struct remote_batch;
@@ -265,6 +265,12 @@ struct remote_ops {
     int (*rmdir)(struct remote *r, const char *path);  /* never anything else, never what is full */
     int (*rename)(struct remote *r, const char *from, const char *to, unsigned flags,
                   struct remote_attr *ret);
+    /*
+     * Swaps what two names have, if that is what has the inodes in ino a moment before: else
+     * -ESTALE. ret: of what from, and to, have afterwards, whoever has put it there.
+     */
+    int (*exchange)(struct remote *r, const char *from, const char *to, const uint64_t ino[2],
+                    struct remote_attr ret[2]);
     int (*setattr)(struct remote *r, const char *path, const struct remote_setattr *set,
                    struct remote_attr *ret);
     int (*statfs)(struct remote *r, const char *path, struct remote_statfs *ret);
@@ -306,6 +312,8 @@ int remote_unlink(struct remote *r, const char *path);
 int remote_rmdir(struct remote *r, const char *path);
 int remote_rename(struct remote *r, const char *from, const char *to, unsigned flags,
                   struct remote_attr *ret);
+int remote_exchange(struct remote *r, const char *from, const char *to, const uint64_t ino[2],
+                    struct remote_attr ret[2]);
 int remote_setattr(struct remote *r, const char *path, const struct remote_setattr *set,
                    struct remote_attr *ret);
 int remote_statfs(struct remote *r, const char *path, struct remote_statfs *ret);

@@ -122,6 +122,13 @@ static int wrap_rename(struct remote *r, const char *from, const char *to, unsig
                         .op = WRAP_RENAME, .path = to, .from = from, .flags = flags, .ret = ret});
 }
 
+static int wrap_exchange(struct remote *r, const char *from, const char *to, const uint64_t ino[2],
+                         struct remote_attr ret[2])
+{
+    return enter(r, &(struct wrap_call){
+                        .op = WRAP_EXCHANGE, .path = to, .from = from, .ino = ino, .ret = ret});
+}
+
 static int wrap_setattr(struct remote *r, const char *path, const struct remote_setattr *set,
                         struct remote_attr *ret)
 {
@@ -205,6 +212,8 @@ int wrap_forward(struct wrap *w, const struct wrap_call *c)
         return remote_rmdir(r, c->path);
     case WRAP_RENAME:
         return remote_rename(r, c->from, c->path, c->flags, c->ret);
+    case WRAP_EXCHANGE:
+        return remote_exchange(r, c->from, c->path, c->ino, c->ret);
     case WRAP_SETATTR:
         return remote_setattr(r, c->path, c->set, c->ret);
     case WRAP_STATFS:
@@ -254,14 +263,14 @@ int wrap_forward_lost(struct wrap *w, const struct wrap_call *call)
     struct remote_statfs statfs;
     struct remote_applied applied = {0};
     struct remote_blob blob;
-    struct remote_attr attr;
+    struct remote_attr attr[2];
     char *target = NULL;
     uint64_t len;
     int r, status;
 
     if (call->op == WRAP_JOB)
         return forward_lost_job(w, call);
-    c.ret = &attr;
+    c.ret = attr;
     if (c.op == WRAP_INFO)
         c.ret = &info;
     else if (c.op == WRAP_LIST)
@@ -313,6 +322,7 @@ static const struct remote_ops wrap_ops = {
     .unlink = wrap_unlink,
     .rmdir = wrap_rmdir,
     .rename = wrap_rename,
+    .exchange = wrap_exchange,
     .setattr = wrap_setattr,
     .statfs = wrap_statfs,
     .exec = wrap_exec,
@@ -337,14 +347,18 @@ void wrap_init(struct wrap *w, struct remote *inner,
 const char *wrap_op_name(enum wrap_op op)
 {
     static const char *const names[] = {
-        [WRAP_INFO] = "info",         [WRAP_STAT] = "stat",       [WRAP_LIST] = "list",
-        [WRAP_TREE] = "tree",         [WRAP_CHANGES] = "changes", [WRAP_FETCH] = "fetch",
-        [WRAP_CREATE] = "create",     [WRAP_PUT] = "put",         [WRAP_MKDIR] = "mkdir",
-        [WRAP_SYMLINK] = "symlink",   [WRAP_LINK] = "link",       [WRAP_UNLINK] = "unlink",
-        [WRAP_RMDIR] = "rmdir",       [WRAP_RENAME] = "rename",   [WRAP_SETATTR] = "setattr",
-        [WRAP_STATFS] = "statfs",     [WRAP_EXEC] = "exec",       [WRAP_FETCH_MANY] = "fetch_many",
-        [WRAP_APPLY] = "apply",       [WRAP_STAGE] = "stage",     [WRAP_JOB] = "job",
-        [WRAP_SNAPSHOT] = "snapshot",
+        [WRAP_INFO] = "info",         [WRAP_STAT] = "stat",
+        [WRAP_LIST] = "list",         [WRAP_TREE] = "tree",
+        [WRAP_CHANGES] = "changes",   [WRAP_FETCH] = "fetch",
+        [WRAP_CREATE] = "create",     [WRAP_PUT] = "put",
+        [WRAP_MKDIR] = "mkdir",       [WRAP_SYMLINK] = "symlink",
+        [WRAP_LINK] = "link",         [WRAP_UNLINK] = "unlink",
+        [WRAP_RMDIR] = "rmdir",       [WRAP_RENAME] = "rename",
+        [WRAP_SETATTR] = "setattr",   [WRAP_STATFS] = "statfs",
+        [WRAP_EXEC] = "exec",         [WRAP_FETCH_MANY] = "fetch_many",
+        [WRAP_APPLY] = "apply",       [WRAP_STAGE] = "stage",
+        [WRAP_JOB] = "job",           [WRAP_SNAPSHOT] = "snapshot",
+        [WRAP_EXCHANGE] = "exchange",
     };
 
     return (size_t)op < ARRAY_LEN(names) ? names[op] : "?";

@@ -24,6 +24,7 @@ enum wrap_op {
     WRAP_UNLINK,
     WRAP_RMDIR,
     WRAP_RENAME,
+    WRAP_EXCHANGE,
     WRAP_SETATTR,
     WRAP_STATFS,
     WRAP_EXEC,
@@ -35,8 +36,9 @@ enum wrap_op {
 /* One call with its arguments; those that the call does not have are 0. All borrowed. */
 struct wrap_call {
     enum wrap_op op;
-    const char *path; /* what is changed or asked for; exec: the cwd; tree: the root */
-    const char *from; /* rename and link: the old name; symlink: the target */
+    const char *path;    /* what is changed or asked for; exec: the cwd; tree: the root */
+    const char *from;    /* rename, exchange and link: the old name; symlink: the target */
+    const uint64_t *ino; /* exchange */
     mode_t mode;
     unsigned depth, flags;
     size_t max;

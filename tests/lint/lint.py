@@ -225,7 +225,7 @@ def check_promises():
     if not os.path.exists(table):
         return
     known = set()
-    for path in files(".c", ".py", ".sh", trees=("tests",)):
+    for path in files(".c", ".h", ".py", ".sh", trees=("tests",)):
         text = "\n".join(lines(path))
         known.update(re.findall(r"^TEST\((\w+)\)", text, re.M))
         if os.path.basename(os.path.dirname(path)) == "mount":

@@ -183,8 +183,7 @@ def mount_writer(mount, name, seed):
     global longest
     folder = os.path.join(*mount)
     rnd, n = random.Random(seed), 0
-    # Two mounts that exchange the same names at once can show each other's files for a moment.
-    writes = [truncate_and_write, write_over] + ([swap] if len(mounts) == 1 else [])
+    writes = [truncate_and_write, write_over, swap]
     if os.environ.get("EDITOR") == "vim":
         writes = [save_with_vim]
     while time.monotonic() < end:

@@ -167,6 +167,11 @@ void tally_on_fetch(struct tally *t, void (*fn)(void *arg), void *arg)
     on(t, WRAP_FETCH, fn, arg);
 }
 
+void tally_on_exchange(struct tally *t, void (*fn)(void *arg), void *arg)
+{
+    on(t, WRAP_EXCHANGE, fn, arg);
+}
+
 void tally_hold(struct tally *t, bool hold)
 {
     lock_take(&t->lock);

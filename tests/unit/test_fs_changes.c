@@ -592,9 +592,12 @@ static void replace_directory(struct rig *g)
 }
 static void exchange_directories(struct rig *g)
 {
-    struct remote_attr attr;
+    struct remote_attr one, two, both[2];
 
-    assert_int_equal(remote_rename(g->inside, "/d1", "/d2", REMOTE_RENAME_EXCHANGE, &attr), 0);
+    assert_int_equal(remote_stat(g->inside, "/d1", &one, NULL), 0);
+    assert_int_equal(remote_stat(g->inside, "/d2", &two, NULL), 0);
+    assert_int_equal(remote_exchange(g->inside, "/d1", "/d2", (uint64_t[]){one.ino, two.ino}, both),
+                     0);
 }
 static void move_tree_in(struct rig *g)
 {

@@ -623,6 +623,51 @@ TEST(nor_is_it_taken_away_or_renamed_over_unseen)
     rig_down(&g);
 }
 
+static void save_inside(void *arg)
+{
+    struct rig *g = arg;
+
+    inside_move(g, "/theirs", "/f");
+    tally_on_exchange(g->tally, NULL, NULL);
+}
+
+/* The kernel knows what it exchanges: it is told to look once more. */
+static int exchange(struct rig *g, const char *from, const char *to)
+{
+    struct fs_entry e[2];
+    int r = -ESTALE;
+
+    for (unsigned i = 0; i < 2 && r == -ESTALE; i++) {
+        assert_int_equal(rig_find(g, from, &e[0]), 0);
+        assert_int_equal(rig_find(g, to, &e[1]), 0);
+        r = rig_rename(g, from, to, RENAME_EXCHANGE);
+        rig_drop(g, &e[0]);
+        rig_drop(g, &e[1]);
+    }
+    return r;
+}
+
+TEST(what_is_saved_before_an_exchange_comes_out_of_it)
+{
+    char text[64];
+    struct rig g;
+
+    UP_JOURNAL(&g);
+    rig_put(&g, "/f", "first", 5);
+    rig_put(&g, "/theirs", "theirs", 6);
+    assert_true(rig_read(&g, "/f", text, sizeof(text)) >= 0);
+    assert_int_equal(rig_write(&g, "/ours", "ours"), 0);
+    tally_on_exchange(g.tally, save_inside, &g);
+    assert_int_equal(exchange(&g, "/ours", "/f"), 0);
+    rig_expect(&g, "/f", "ours");
+    rig_expect(&g, "/ours", "theirs");
+    assert_true(rig_read(&g, "/ours", text, sizeof(text)) >= 0);
+    assert_string_equal(text, "theirs");
+    assert_true(rig_read(&g, "/f", text, sizeof(text)) >= 0);
+    assert_string_equal(text, "ours");
+    rig_down(&g);
+}
+
 /* The kernel has looked it up before it was replaced, and its old content is still here. */
 TEST(a_name_that_has_another_file_by_now_is_not_opened_with_the_old_content)
 {
@@ -677,6 +722,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_that_has_another_file_by_now_is_not_opened_with_the_old_content),
+        cmocka_unit_test(what_is_saved_before_an_exchange_comes_out_of_it),
         cmocka_unit_test(what_is_written_over_theirs_unseen_conflicts_too),
         cmocka_unit_test(what_is_too_large_to_be_shown_is_refused_at_once),
         cmocka_unit_test(nor_is_it_taken_away_or_renamed_over_unseen),
