@@ -14,7 +14,7 @@ const struct semantics_row semantics_rows[] = {
     {"close has returned",
      "The same; an earlier failure to send this file is reported, once on each handle. With "
      "durability=close or sync the file is in the sandbox.",
-     "a_refusal_is_told_once_on_each_handle a_conflict_is_told_by_fsync_and_by_close"},
+     "a_refusal_is_told_once_on_each_handle a_conflict_is_told_by_fsync_and_by_close told.sh"},
     {"fsync has returned",
      "This file and what it stands on (its own earlier changes, its parents, its renames) are in "
      "the sandbox, and the file and its directory entry on the sandbox's disk. What else waits "
