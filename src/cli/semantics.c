@@ -108,6 +108,14 @@ const struct semantics_row semantics_rows[] = {
      "reader.sh a_reader_sees_whole_versions_only "
      "a_file_is_replaced_by_a_new_inode_with_the_old_ones_mode a_file_with_two_names_keeps_both "
      "little_in_a_large_file_is_written_in_place"},
+    {"output that goes to a file (prog > log), as the sandbox sees it",
+     "It appears as a whole when it is closed or synced, or when a command starts. If the file "
+     "was empty and only grows, by no more than 256 KiB in 5 seconds, what there is of it appears "
+     "every 5 seconds, as with O_APPEND (prog >> log), which has no such limit.",
+     "what_trickles_into_an_empty_file_is_seen_while_it_is_open "
+     "what_is_copied_slowly_is_seen_as_a_whole "
+     "a_file_that_is_only_added_to_is_seen_while_it_is_open "
+     "output.sh"},
     {"a file that is open and unlinked, or replaced",
      "It can be read and written on. What of it is not here is kept in the sandbox until it is "
      "closed, or fetched before its name goes where it cannot be kept: on another file system than "

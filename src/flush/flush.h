@@ -16,8 +16,9 @@
  * may overtake. What somebody waits for goes first, with what it stands on; the rest lingers up to
  * linger_ns. What an open file has written stays here until flush_ready, a wait, a barrier, a LINK
  * or RENAME of it, or, if it is much, until the journal is full; a file that is only made and added
- * to goes after open_ns all the same. Records of one file go as one change where nothing lies
- * between them, and what was made here and removed again unsent goes nowhere (DROPPED, both).
+ * to goes after open_ns all the same, and one that was empty and only grows (JOURNAL_GROWS), if it
+ * grows slowly. Records of one file go as one change where nothing lies between them, and what was
+ * made here and removed again unsent goes nowhere (DROPPED, both).
  *
  * The data of a file that stays open is staged all the same, where nobody in the sandbox sees it,
  * once there are ahead_bytes of it, or after open_ns: when its changes go, only the rest is left to
@@ -69,7 +70,8 @@ struct flush_owner {
 /* 0 takes the default. */
 struct flush_config {
     int64_t linger_ns;     /* 20 ms */
-    int64_t open_ns;       /* what is added to an open file goes after so long; 5 s */
+    int64_t open_ns;       /* what is added to an open file goes after so long; 5 s. To one that was
+                              empty only if that is no more than inline_bytes in that time */
     int64_t sync_ns;       /* so much at most a loss of power takes of what still waits; 5 s */
     uint64_t inline_bytes; /* a batch up to here is one request; 256 KiB */
     uint64_t ahead_bytes;  /* an open file's data is staged when there is so much of it; 8 MiB */
@@ -113,6 +115,8 @@ bool flush_lets_go(struct flush *f);
  */
 int flush_room(struct flush *f, uint64_t bytes);
 int flush_room_now(struct flush *f, uint64_t bytes); /* -EAGAIN: it would wait */
+/* Is so little written in that time that who reads the file in the sandbox should see it? */
+bool flush_is_slow(const struct flush *f, uint64_t bytes, int64_t took_ns);
 /* The open file of that group is closed, or has been flushed: what it has written so far may go. */
 void flush_ready(struct flush *f, uint64_t group);
 

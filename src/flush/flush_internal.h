@@ -38,6 +38,8 @@ struct group {
     uint64_t skipped;   /* stamp: what comes before must not go without what was left out */
     uint64_t in;        /* stamp: of the lot that the rest of it goes with */
     bool rewrites;      /* it has more than a name and what is added at the end */
+    bool grows;         /* some of it is a JOURNAL_GROWS */
+    int64_t data_ns;    /* monotonic: since when data of it waits to be seen; 0: there is none */
     size_t count;       /* in the queue */
     uint64_t bytes;     /* of data in them */
     uint64_t last_seq;

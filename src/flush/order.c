@@ -222,17 +222,36 @@ static bool goes(const struct flush *f, const struct order *o, const struct chan
     return c->group->uploading == 0; /* what of it is on its way is there first */
 }
 
-/* What is only added to goes after a while although it is open: nobody takes it for half a file. */
+/* Nobody would take so long for so little but who has no more to say yet. */
+static int64_t slow_ns(const struct flush *f, uint64_t bytes)
+{
+    const double times = (double)bytes / (double)f->config.inline_bytes;
+
+    return f->config.open_ns * (times > 1000 ? 1000 : times < 1 ? 1 : (int64_t)times + 1);
+}
+
+bool flush_is_slow(const struct flush *f, uint64_t bytes, int64_t took_ns)
+{
+    return took_ns >= slow_ns(f, bytes);
+}
+
+/* What is only added to goes after a while although it is open: nobody takes it for half a file. Of
+ * a file that was empty that is so where little comes; more is a file that is being copied. */
 static void stream(const struct flush *f, struct change *c, int64_t now_ns, int64_t *until_ns)
 {
-    const int64_t due_ns = c->since_ns + f->config.open_ns;
+    struct group *g = c->group;
+    int64_t due_ns = c->since_ns + f->config.open_ns;
 
-    if (!change_held(c) || c->group->rewrites)
+    if (!change_held(c) || g->rewrites || (g->grows && g->data_ns == 0))
         return;
-    if (due_ns <= now_ns || c->group->bytes >= f->config.ahead_bytes)
-        c->group->ready_seq = c->seq;
-    else if (due_ns < *until_ns)
+    if (g->grows)
+        due_ns = g->data_ns + slow_ns(f, g->bytes);
+    if (due_ns <= now_ns || (!g->grows && g->bytes >= f->config.ahead_bytes)) {
+        g->ready_seq = g->grows ? g->last_seq : c->seq;
+        g->data_ns = 0;
+    } else if (due_ns < *until_ns) {
         *until_ns = due_ns;
+    }
 }
 
 int order_choose(struct flush *f, const struct order *o, struct change ***ret, size_t *ret_count,

@@ -148,8 +148,11 @@ void queue_done(struct flush *f)
 
 /* ---- groups ---- */
 
-static int group_join(struct flush *f, struct change *c, uint64_t id)
+static int group_join(struct flush *f, struct change *c, const struct journal_record *rec)
 {
+    const bool grows =
+        (c->kind == JOURNAL_PATCH || c->kind == JOURNAL_TRUNCATE) && (rec->flags & JOURNAL_GROWS);
+    uint64_t id = rec->group;
     struct group *g;
 
     if (id == 0)
@@ -164,8 +167,11 @@ static int group_join(struct flush *f, struct change *c, uint64_t id)
     }
     g->count++;
     g->bytes += c->bytes;
+    g->grows = g->grows || grows;
     g->rewrites = g->rewrites || (c->kind != JOURNAL_CREATE && c->kind != JOURNAL_APPEND &&
-                                  c->kind != JOURNAL_SETATTR);
+                                  c->kind != JOURNAL_SETATTR && !grows);
+    if (g->data_ns == 0 && c->bytes > 0)
+        g->data_ns = c->since_ns;
     c->group = g;
     ahead_note(g, c);
     return 0;
@@ -252,7 +258,7 @@ int change_add(struct flush *f, const struct journal_record *rec, uint64_t seq, 
             c->made[i] = rec->object[i].made_by;
     c->at = node_get(f, rec->path);
     c->at2 = two ? node_get(f, rec->path2) : NULL;
-    if (!c->at || (two && !c->at2) || group_join(f, c, rec->group) < 0) {
+    if (!c->at || (two && !c->at2) || group_join(f, c, rec) < 0) {
         change_free(f, c);
         return -ENOMEM;
     }

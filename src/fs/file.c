@@ -62,6 +62,7 @@ static struct fs_file *new_file_locked(struct fs *fs, struct node *n, int flags)
     if (flags_write(flags))
         file->group = ++fs->groups;
     file->late_open = file->late_seen = n->file->late_gen;
+    file->opened_ns = clock_mono_ns();
     if ((flags & O_ACCMODE) == O_RDWR)
         DL_APPEND(fs->mappable, file);
     if ((flags & O_ACCMODE) != O_WRONLY && !(flags & O_TRUNC))
@@ -456,12 +457,27 @@ static ssize_t write_blob(struct fs *fs, struct node *n, uint64_t off, const voi
     return r < 0 ? r : (ssize_t)bytes;
 }
 
+/*
+ * A program whose output is redirected to a file writes like one that copies a file there; but who
+ * takes seconds for a few bytes is no copy, and those who follow the file in the sandbox wait for
+ * them: they go as they come, as what is appended does.
+ */
+static bool trickles(struct fs_file *file, uint64_t off, size_t bytes)
+{
+    const struct fs *fs = file->fs;
+
+    file->grown = off == file->grown && off == node_size(file->node) ? off + bytes : NOT_GROWN;
+    return file->grown != NOT_GROWN && fs->flush && fs->config.durability != FS_DURABILITY_SYNC &&
+           flush_is_slow(fs->flush, file->grown, clock_mono_ns() - file->opened_ns);
+}
+
 static int write_journaled(struct fs_file *file, uint64_t off, const void *p, size_t bytes)
 {
-    const bool append = file->flags & O_APPEND;
+    const bool append = trickles(file, off, bytes) || (file->flags & O_APPEND);
     struct journal_record rec = {.kind = append ? JOURNAL_APPEND : JOURNAL_PATCH,
                                  .off = append ? 0 : off,
                                  .group = file->group,
+                                 .flags = file->grown != NOT_GROWN ? JOURNAL_GROWS : 0,
                                  .data = p,
                                  .data_len = bytes};
 

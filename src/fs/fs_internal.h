@@ -314,18 +314,22 @@ struct fs {
     int64_t ahead_age_ns; /* files that changed so lately are not fetched in bulk */
 };
 
+#define NOT_GROWN UINT64_MAX
+
 struct fs_file {
     struct fs *fs;
     struct node *node; /* counted */
     int flags;
-    uint64_t group;              /* of what is written through it, for the journal */
-    bool wrote;                  /* something, since it was opened or closed in part */
-    unsigned late_open;          /* failures that were before it */
-    unsigned late_seen;          /* and those that its caller was told of */
-    uint64_t next_off;           /* where a reader in order goes on */
-    uint64_t run;                /* bytes that it has read in order */
-    uint64_t ahead_off;          /* up to here all was asked for */
-    struct window *windows;      /* that are to be fetched, or are being fetched, before it asks */
+    uint64_t group;         /* of what is written through it, for the journal */
+    bool wrote;             /* something, since it was opened or closed in part */
+    int64_t opened_ns;      /* monotonic */
+    uint64_t grown;         /* what it wrote to an empty file, only ever at the end; NOT_GROWN */
+    unsigned late_open;     /* failures that were before it */
+    unsigned late_seen;     /* and those that its caller was told of */
+    uint64_t next_off;      /* where a reader in order goes on */
+    uint64_t run;           /* bytes that it has read in order */
+    uint64_t ahead_off;     /* up to here all was asked for */
+    struct window *windows; /* that are to be fetched, or are being fetched, before it asks */
     struct fs_file *prev, *next; /* in fs.mappable */
 };
 

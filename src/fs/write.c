@@ -133,7 +133,10 @@ int write_journal_locked(struct fs *fs, struct node *n, struct journal_record *r
 
 static int journal_size(struct fs *fs, struct node *n, uint64_t size, uint64_t group)
 {
-    struct journal_record rec = {.kind = JOURNAL_TRUNCATE, .size = size, .group = group};
+    struct journal_record rec = {.kind = JOURNAL_TRUNCATE,
+                                 .size = size,
+                                 .group = group,
+                                 .flags = size == 0 ? JOURNAL_GROWS : 0};
 
     return write_journal_locked(fs, n, &rec);
 }

@@ -86,6 +86,10 @@ struct journal_attr {
     int64_t atime_ns, mtime_ns;
 };
 
+/* flags of a PATCH or a TRUNCATE, which are not written down: its handle found the file empty, or
+ * made it so, and has done nothing since but add at its end. */
+enum { JOURNAL_GROWS = 1 << 0 };
+
 /* Bytes in a segment. crc is that of all of them: only a whole extent can be checked. */
 struct journal_extent {
     uint64_t off; /* in the file; in an append: from its start */

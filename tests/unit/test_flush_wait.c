@@ -219,6 +219,67 @@ TEST(a_file_that_is_only_added_to_is_seen_while_it_is_open)
     fr_down(&g);
 }
 
+/* A handle that has emptied a file and writes to it in order. */
+static uint64_t grow(struct flush_rig *g, uint64_t off, const char *text, size_t len,
+                     uint64_t maker)
+{
+    const struct journal_record rec = {
+        .kind = text ? JOURNAL_PATCH : JOURNAL_TRUNCATE,
+        .path = "/log",
+        .group = 7,
+        .flags = JOURNAL_GROWS,
+        .when_ns = 1,
+        .off = off,
+        .data = text,
+        .data_len = len,
+        .object[JOURNAL_AT] = {.means = maker ? JOURNAL_MADE : JOURNAL_ANY, .made_by = maker}};
+
+    return fr_add(g, &rec);
+}
+
+TEST(what_trickles_into_an_empty_file_is_seen_while_it_is_open)
+{
+    const struct flush_config config = {.linger_ns = 1, .open_ns = 300 * NS_PER_MS};
+    struct flush_rig g;
+    uint64_t seq;
+
+    fr_up(&g, &config);
+    fr_put(&g, "/log", "of the run before");
+    seq = grow(&g, 0, NULL, 0, 0);
+    usleep(600000);
+    fr_expect(&g, "/log", "of the run before"); /* until it says something */
+    seq = grow(&g, 0, "one ", 4, seq);
+    seq = grow(&g, 4, "two", 3, seq);
+    usleep(100000);
+    fr_expect(&g, "/log", "of the run before");
+    fr_await_end(&g, seq, JOURNAL_DONE, 0);
+    fr_expect(&g, "/log", "one two");
+    fr_down(&g);
+}
+
+TEST(what_is_copied_slowly_is_seen_as_a_whole)
+{
+    const struct flush_config config = {
+        .linger_ns = 1, .open_ns = 100 * NS_PER_MS, .inline_bytes = 1000};
+    char *text = text_of(2000);
+    struct flush_rig g;
+    uint64_t seq;
+
+    fr_up(&g, &config);
+    fr_put(&g, "/log", "before");
+    seq = grow(&g, 0, NULL, 0, 0);
+    for (unsigned i = 0; i < 6; i++) { /* 2000 bytes in 100 ms, for longer than that */
+        seq = grow(&g, i * 2000, text, 2000, seq);
+        usleep(100000);
+        fr_expect(&g, "/log", "before");
+    }
+    flush_ready(g.flush, 7);
+    fr_await_end(&g, seq, JOURNAL_DONE, 0);
+    assert_int_equal(fr_stat(&g, "/log").size, 12000);
+    fr_down(&g);
+    free(text);
+}
+
 TEST(a_full_journal_lets_open_files_go)
 {
     struct flush_rig g;
@@ -567,6 +628,8 @@ int main(void)
         cmocka_unit_test(blobs_that_are_lost_are_staged_again),
         cmocka_unit_test(an_open_file_stays_here_until_it_is_closed),
         cmocka_unit_test(a_file_that_is_only_added_to_is_seen_while_it_is_open),
+        cmocka_unit_test(what_trickles_into_an_empty_file_is_seen_while_it_is_open),
+        cmocka_unit_test(what_is_copied_slowly_is_seen_as_a_whole),
         cmocka_unit_test(a_full_journal_lets_open_files_go),
         cmocka_unit_test(what_one_handle_wrote_is_not_divided),
         cmocka_unit_test(what_is_small_does_not_go_with_what_is_large),
