@@ -55,7 +55,8 @@ static void answer_done(struct answer *a)
 
 static void add(struct answer *a, struct seen s)
 {
-    a->v = realloc(a->v, (a->count + 1) * sizeof(*a->v));
+    if ((a->count & (a->count - 1)) == 0) /* a sanitizer's realloc copies each time */
+        a->v = realloc(a->v, (a->count ? 2 * a->count : 1) * sizeof(*a->v));
     a->v[a->count++] = s;
 }
 
