@@ -27,9 +27,10 @@ const struct semantics_row semantics_rows[] = {
      "a_directory_is_renamed_at_once_and_with_the_real_error"},
     {"rename or link to another file system has returned",
      "It has failed with the sandbox's errno (EXDEV), or is done in the sandbox. Between two "
-     "places "
-     "where the same file system is mounted, EXDEV comes late, as a change that is refused.",
-     "what_may_be_another_file_system_is_asked_at_once"},
+     "places where one file system is mounted it fails with EXDEV at once, too. (With a kernel "
+     "before 5.8 there EXDEV comes late, as a change that is refused.)",
+     "what_may_be_another_file_system_is_asked_at_once "
+     "between_two_mounts_nothing_is_renamed_or_linked odd.sh"},
     {"a command through .ctl or daytonafs exec starts",
      "Every earlier change is in the sandbox; else it does not start, and the error names what is "
      "not. Of what the sandbox refused, each change stops one command only.",

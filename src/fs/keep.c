@@ -2,7 +2,7 @@
  * Files that are open here, not all of them local, when their last name goes: unlinked, or replaced
  * by a rename. The change that takes the name keeps the file in the helper's folder, in the
  * sandbox, where its content is read on until the last handle is closed or all of it is here. Where
- * that cannot be (another device, another's file, plain mode, a change that does not wait) all of
+ * that cannot be (another mount, another's file, plain mode, a change that does not wait) all of
  * it is fetched before the name goes.
  */
 #include "fs/fs_internal.h"
@@ -11,9 +11,11 @@
 
 static bool can_keep_locked(const struct fs *fs, const struct node *n)
 {
+    const struct remote_attr *at = &fs->info.kept_at;
+
     return fs->flush && S_ISREG(n->attr.mode) && n->attr.nlink <= 1 && !node_gone_locked(n) &&
-           !(n->ours && n->ours->unborn) && fs->info.kept_dev != 0 &&
-           n->parent->attr.dev == fs->info.kept_dev && perm_link(fs, &n->attr) &&
+           !(n->ours && n->ours->unborn) && at->dev != 0 && n->parent->attr.dev == at->dev &&
+           !remote_attr_apart(&n->parent->attr, at) && perm_link(fs, &n->attr) &&
            flush_may_keep(fs->flush);
 }
 

@@ -438,6 +438,8 @@ static int link_node(struct fs *fs, struct node *n, struct node *dir, const char
     r = perm_names(fs, dir, NULL, since);
     if (r == 0 && n->dir)
         r = -EPERM;
+    if (r == 0 && n->parent && remote_attr_apart(&n->parent->attr, &dir->attr))
+        r = -EXDEV;
     if (r == 0 && fs->flush) {
         r = link_later(fs, n, dir, name, since, ret);
         if (r != -EAGAIN)

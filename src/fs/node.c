@@ -145,6 +145,7 @@ struct node *node_new_locked(struct fs *fs, struct node *dir, const char *name,
     n->name = memcpy(n->first_name, name, len + 1);
     n->id = fs->next_id++;
     n->attr.dev = dir ? dir->attr.dev : 0;
+    n->attr.mount = dir ? dir->attr.mount : 0;
     node_set_attr_locked(n, attr);
     n->attr_ns = n->suspect_ns = FS_NEVER;
     n->attached = true;
@@ -396,6 +397,7 @@ void node_set_attr_locked(struct node *n, const struct remote_attr *attr)
 {
     const uint64_t dev = attr->dev == 0 && attr->ino != 0 ? n->attr.dev : attr->dev;
     const bool moves = is_indexed(n) && (n->attr.ino != attr->ino || n->attr.dev != dev);
+    const uint32_t mount = attr->mount ? attr->mount : n->attr.mount;
     uint32_t birth = attr->birth;
 
     if (moves)
@@ -404,6 +406,7 @@ void node_set_attr_locked(struct node *n, const struct remote_attr *attr)
         birth = n->attr.birth;
     n->attr = *attr;
     n->attr.dev = dev;
+    n->attr.mount = mount;
     n->attr.birth = birth;
     if (moves)
         index_add(&fs_of(n)->by_file, n);

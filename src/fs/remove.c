@@ -129,6 +129,8 @@ static int remove_name(struct fs *fs, struct node *dir, const char *name, bool w
         r = -ENOTDIR;
     if (r == 0 && !want_dir && n->dir)
         r = -EISDIR;
+    if (r == 0 && n->dir && remote_attr_apart(&dir->attr, &n->attr))
+        r = -EBUSY; /* something is mounted there */
     if (r == 0)
         r = remove_can_wait(fs, n, since, &waiting);
     if (r == 0)

@@ -24,6 +24,8 @@ static int check_names(const struct renaming *r)
 {
     const bool exchange = r->flags & RENAME_EXCHANGE;
 
+    if (remote_attr_apart(&r->dir->attr, &r->new_dir->attr))
+        return -EXDEV;
     if (!r->n)
         return -ENOENT;
     if (r->target && (r->flags & RENAME_NOREPLACE))
@@ -50,6 +52,11 @@ static int check_kinds(const struct renaming *r)
     return !r->n->dir && r->target->dir ? -EISDIR : 0;
 }
 
+static bool is_mounted(const struct node *dir, const struct node *n)
+{
+    return n && n->dir && remote_attr_apart(&dir->attr, &n->attr);
+}
+
 static int check_rights(struct fs *fs, const struct renaming *r, int64_t since)
 {
     const bool moves = r->dir != r->new_dir;
@@ -66,6 +73,8 @@ static int check_rights(struct fs *fs, const struct renaming *r, int64_t since)
         err = perm_node(fs, r->n, PERM_W, since);
     if (err == 0 && (r->flags & RENAME_EXCHANGE) && r->target->dir && moves)
         err = perm_node(fs, r->target, PERM_W, since);
+    if (err == 0 && (is_mounted(r->dir, r->n) || is_mounted(r->new_dir, r->target)))
+        err = -EBUSY;
     return err;
 }
 

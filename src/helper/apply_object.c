@@ -15,7 +15,7 @@
 static struct batch_attr attr_of(const struct stat *st)
 {
     return (struct batch_attr){
-        .dev = mounts_device(st->st_dev),
+        .dev = mounts_device(st->st_dev, 0),
         .ino = st->st_ino,
         .size = (uint64_t)st->st_size,
         .rdev = st->st_rdev,

@@ -133,7 +133,7 @@ struct proto_entry emit_entry_of(const struct look *attr, const char *name, cons
         .name_len = strlen(name),
         .target = target,
         .target_len = target ? strlen(target) : 0,
-        .dev = mounts_device(st->st_dev),
+        .dev = mounts_device(st->st_dev, S_ISDIR(st->st_mode) ? attr->mount : 0),
         .ino = st->st_ino,
         .size = (uint64_t)st->st_size,
         .blocks = (uint64_t)st->st_blocks,

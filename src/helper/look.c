@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* statx(2) by layout: the C library may be older than the kernel. */
-enum { X_BASIC = 0x7ff, X_BIRTH = 0x800 };
+enum { X_BASIC = 0x7ff, X_BIRTH = 0x800, X_MOUNT = 0x1000 };
 struct x_time {
     int64_t sec;
     uint32_t nsec;
@@ -25,7 +25,7 @@ struct x_stat {
     uint64_t ino, size, blocks, attributes_mask;
     struct x_time atime, birth, ctime, mtime;
     uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
-    uint64_t more[14];
+    uint64_t mount, more[13];
 };
 _Static_assert(sizeof(struct x_stat) == 256, "the layout of statx");
 
@@ -55,7 +55,7 @@ static struct stat stat_of(const struct x_stat *x)
 
 static int x_look(int dir, const char *name, int flags, struct x_stat *ret)
 {
-    return syscall(SYS_statx, dir, name, flags, X_BASIC | X_BIRTH, ret) < 0 ? -errno : 0;
+    return syscall(SYS_statx, dir, name, flags, X_BASIC | X_BIRTH | X_MOUNT, ret) < 0 ? -errno : 0;
 }
 
 int look_at(int dir, const char *name, struct look *ret)
@@ -66,8 +66,11 @@ int look_at(int dir, const char *name, struct look *ret)
     const int r = missing ? -ENOSYS : x_look(dir, name, flags, &x);
 
     ret->birth_ns = INT64_MIN;
+    ret->mount = 0;
     if (r == 0) {
         ret->st = stat_of(&x);
+        if (x.mask & X_MOUNT)
+            ret->mount = x.mount;
         if ((x.mask & X_BIRTH) && !S_ISDIR(x.mode))
             ret->birth_ns = mounts_birth(ret->st.st_dev, timespec_to_ns(time_of(&x.birth)));
         return 0;

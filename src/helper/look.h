@@ -8,6 +8,7 @@
 struct look {
     struct stat st;
     int64_t birth_ns; /* INT64_MIN: not known, or a directory's */
+    uint64_t mount;   /* the number of the mount by which it was reached; 0: not known */
 };
 
 /* lstat of name in dir; "": of dir itself, whatever that is. -errno. */

@@ -2,6 +2,7 @@
 
 #include "helper/look.h"
 #include "helper/text.h"
+#include "proto/proto.h"
 #include "util/array.h"
 #include "util/buf.h"
 #include "util/crc32c.h"
@@ -19,19 +20,20 @@
 enum { TABLE_MAX = 4 << 20 };
 
 enum {
-    DEVICES_MAX = 256, /* file systems that are told apart by where they are; others by number */
-    INDEX_BITS = 20,   /* small, since each entry of an answer has one */
+    ROWS_MAX = 512, /* mounts that are told apart by where they are; other devices by number */
+    INDEX_MAX = (1 << (PROTO_DEVICE_BITS - 1)) - 1, /* small: each entry of an answer has some */
 };
 
 static struct {
     bool read;
     size_t count;
-    struct device {
+    struct row {
+        uint64_t mount;
         dev_t number;
-        uint32_t index;
-        int64_t since_ns; /* it tells births from then on */
-    } v[DEVICES_MAX];
-} devices; /* of one answer; one thread */
+        uint32_t index, device; /* device: the index of the first row of it */
+        int64_t since_ns;       /* it tells births from then on */
+    } v[ROWS_MAX];
+} rows; /* of one answer; one thread */
 
 /* a is b, or something below it. */
 static bool is_at_or_below(const char *a, const char *b)
@@ -60,7 +62,7 @@ static void unescape(char *s)
 
 /* "36 35 98:0 /root /mounted/at options … - type source options" */
 struct line {
-    const char *device, *root, *type;
+    const char *mount, *device, *root, *type;
     char *at;
 };
 
@@ -68,7 +70,7 @@ static bool take_line(char *line, struct line *ret)
 {
     char *save, *word = strtok_r(line, " ", &save);
 
-    *ret = (struct line){0};
+    *ret = (struct line){.mount = word};
     for (int i = 0; word && i < 4; i++) {
         word = strtok_r(NULL, " ", &save);
         if (i == 1)
@@ -122,7 +124,7 @@ uint32_t mounts_around(int root)
     uint32_t crc = 0;
     ssize_t n;
 
-    devices.read = false; /* another answer begins */
+    rows.read = false; /* another answer begins */
 
     text_make(proc, sizeof(proc), "/proc/self/fd/%d", root);
     n = readlink(proc, path, sizeof(path) - 1);
@@ -150,77 +152,92 @@ static bool is_in_memory(const char *type)
 
 static bool index_is_taken(uint32_t index)
 {
-    for (size_t i = 0; i < devices.count; i++)
-        if (devices.v[i].index == index)
+    for (size_t i = 0; i < rows.count; i++)
+        if (rows.v[i].index == index)
             return true;
-    return false;
+    return index == 0;
 }
 
-static const struct device *find_device(dev_t number)
+/* The first place counts: the others are other ways to it. */
+static const struct row *find_device(dev_t number)
 {
-    for (size_t i = 0; i < devices.count; i++)
-        if (devices.v[i].number == number)
-            return &devices.v[i];
+    for (size_t i = 0; i < rows.count; i++)
+        if (rows.v[i].number == number)
+            return &rows.v[i];
     return NULL;
 }
 
-static void add_device(char *text)
+static uint32_t index_of_mount(uint64_t mount)
+{
+    for (size_t i = 0; i < rows.count; i++)
+        if (rows.v[i].mount == mount)
+            return rows.v[i].index;
+    return 0;
+}
+
+static void add_row(char *text)
 {
     struct line line;
+    struct row row;
+    const struct row *first;
     const char *p;
     unsigned major, minor;
-    uint32_t index;
 
-    if (!take_line(text, &line) || devices.count == DEVICES_MAX)
+    if (!take_line(text, &line) || rows.count == ROWS_MAX)
         return;
+    p = line.mount;
+    row.mount = (uint64_t)text_number(&p, 10);
     p = line.device;
     major = (unsigned)text_number(&p, 10);
     minor = *p++ == ':' ? (unsigned)text_number(&p, 10) : 0;
-    if (find_device(makedev(major, minor)))
-        return; /* the first place counts: the others are other ways to it */
-    index = add_text(add_text(0, line.type), line.at);
+    row.number = makedev(major, minor);
+    row.index = add_text(add_text(0, line.type), line.at);
     if (is_in_memory(line.type))
-        index = add_text(index, line.device);
-    index &= (1U << INDEX_BITS) - 1;
-    while (index_is_taken(index))
-        index = (index + 1) & ((1U << INDEX_BITS) - 1);
-    devices.v[devices.count++] = (struct device){
-        .number = makedev(major, minor),
-        .index = index,
-        /* An overlay is as old as its upper layer, which its root is in. */
-        .since_ns = strcmp(line.type, "overlay") == 0 ? look_birth_of_dir(line.at) : INT64_MIN};
+        row.index = add_text(row.index, line.device);
+    row.index &= INDEX_MAX;
+    while (index_is_taken(row.index))
+        row.index = (row.index + 1) & INDEX_MAX;
+    first = find_device(row.number);
+    row.device = first ? first->device : row.index;
+    /* An overlay is as old as its upper layer, which its root is in. */
+    row.since_ns = first                               ? first->since_ns
+                   : strcmp(line.type, "overlay") == 0 ? look_birth_of_dir(line.at)
+                                                       : INT64_MIN;
+    rows.v[rows.count++] = row;
 }
 
-static void read_devices(void)
+static void read_rows(void)
 {
     struct buf table = BUF_INIT(TABLE_MAX);
     char *save, *line;
 
-    devices.read = true;
-    devices.count = 0;
+    rows.read = true;
+    rows.count = 0;
     if (read_table(&table) == 0)
         for (line = strtok_r(table.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-            add_device(line);
+            add_row(line);
     buf_done(&table);
 }
 
-static const struct device *device_of(dev_t number)
+static const struct row *device_of(dev_t number)
 {
-    if (!devices.read)
-        read_devices();
+    if (!rows.read)
+        read_rows();
     return find_device(number);
 }
 
-uint64_t mounts_device(dev_t number)
+uint64_t mounts_device(dev_t number, uint64_t mount)
 {
-    const struct device *d = device_of(number);
+    const struct row *d = device_of(number);
 
-    return d ? (uint64_t)d->index << 1 | 1 : (uint64_t)number << 1;
+    if (!d)
+        return (uint64_t)number << 1;
+    return (uint64_t)index_of_mount(mount) << PROTO_DEVICE_BITS | (uint64_t)d->device << 1 | 1;
 }
 
 int64_t mounts_birth(dev_t number, int64_t birth_ns)
 {
-    const struct device *d = device_of(number);
+    const struct row *d = device_of(number);
 
     return d && birth_ns >= d->since_ns ? birth_ns : INT64_MIN;
 }

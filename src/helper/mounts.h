@@ -17,8 +17,9 @@ uint32_t mounts_around(int root);
  * What tells a file system from all others here, and stays when a sandbox is started again: device
  * numbers do not. It is made of what is mounted and where; a file system in memory, which does not
  * outlive its number, and one that is not in the table of mounts (a subvolume) are told by that.
+ * Above it (see PROTO_DEVICE_BITS) is what tells mount, a number of look_at, from all others.
  */
-uint64_t mounts_device(dev_t number);
+uint64_t mounts_device(dev_t number, uint64_t mount);
 
 /*
  * When the file was born that the kernel says is of birth_ns; INT64_MIN if that tells nothing. On

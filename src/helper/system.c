@@ -34,15 +34,15 @@ int verb_info(struct emit *e, const struct proto_request *req, bool *ret_more)
     struct proto_info info = {.uid = geteuid(), .gid = getegid(), .capabilities = capabilities()};
     gid_t groups[1024];
     const int count = getgroups(ARRAY_LEN(groups), groups);
-    struct stat st;
+    struct look st;
     int folder;
 
     for (int i = 0; i < count && info.group_count < PROTO_GROUPS_MAX; i++)
         info.groups[info.group_count++] = groups[i];
     info.umask = umask(0);
     folder = folder_open(NULL);
-    if (folder >= 0 && fstat(folder, &st) == 0)
-        info.folder_dev = mounts_device(st.st_dev);
+    if (folder >= 0 && look_at(folder, "", &st) == 0)
+        info.folder_dev = mounts_device(st.st.st_dev, st.mount);
     if (folder >= 0)
         close(folder);
     EMIT(e, proto_put_info, &info);

@@ -117,7 +117,11 @@ int proto_get_start(const struct proto_frame *f, struct proto_start *ret);
 /*
  * One name: flags, name, [target], dev, ino, mode, nlink, uid, gid, size, blocks, rdev, mtime_ns
  * (signed), ctime_ns minus mtime_ns (signed), [ctime_ns minus birth_ns (signed)].
+ *
+ * dev, here and elsewhere: what tells the file system from others. If it is odd, its bits from
+ * PROTO_DEVICE_BITS on tell the mount by which a directory was reached from others; 0: not known.
  */
+enum { PROTO_DEVICE_BITS = 21 };
 enum proto_entry_flags { PROTO_ENTRY_TARGET = 1 << 0, PROTO_ENTRY_BIRTH = 1 << 1 };
 struct proto_entry {
     const char *name, *target; /* not terminated */

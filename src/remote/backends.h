@@ -44,6 +44,8 @@ int remote_mem_job_end(struct remote *mem, uint64_t id, int code);
 
 /* The next thing that is made gets this number, which nothing has any more. */
 void remote_mem_reuse_ino(struct remote *mem, uint64_t ino);
+/* From now on the directory, with all that is and will be in it, is reached by another mount. */
+void remote_mem_mount(struct remote *mem, const char *path);
 /* Somebody sets its clock forward by step_ns, or back. */
 void remote_mem_set_clock(struct remote *mem, int64_t step_ns);
 /* fn is called once, in the middle of the next look at several directories. */

@@ -338,7 +338,7 @@ static int take_info(struct helper *h, const struct proto_info *info)
     h->info.privileged = info->capabilities >> CAP_DAC_OVERRIDE_BIT & 1;
     h->info.caps |= REMOTE_CAP_LSTAT | REMOTE_CAP_STATFS | REMOTE_CAP_CHANGES | REMOTE_CAP_APPLY |
                     REMOTE_CAP_JOBS;
-    h->info.kept_dev = info->folder_dev;
+    answer_device(info->folder_dev, &h->info.kept_at);
     h->info.kept_dir = kept_dir(h);
     return h->info.kept_dir ? 0 : -ENOMEM;
 }

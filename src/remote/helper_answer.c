@@ -90,6 +90,14 @@ uint32_t answer_birth(int64_t birth_ns)
     return (uint32_t)(mixed >> 32) | 1;
 }
 
+void answer_device(uint64_t dev, struct remote_attr *ret)
+{
+    const uint64_t device = (UINT64_C(1) << PROTO_DEVICE_BITS) - 1;
+
+    ret->dev = dev & 1 ? dev & device : dev;
+    ret->mount = dev & 1 ? (uint32_t)(dev >> PROTO_DEVICE_BITS) : 0;
+}
+
 static bool type_is_known(mode_t mode)
 {
     switch (mode & S_IFMT) {
@@ -112,7 +120,6 @@ static int to_attr(const struct proto_entry *e, struct remote_attr *ret)
         S_ISLNK(e->mode) != (e->target != NULL))
         return -EPROTO;
     *ret = (struct remote_attr){
-        .dev = e->dev,
         .ino = e->ino,
         .size = e->size,
         .rdev = e->rdev,
@@ -124,6 +131,7 @@ static int to_attr(const struct proto_entry *e, struct remote_attr *ret)
         .gid = e->gid,
         .birth = e->has_birth ? answer_birth(e->birth_ns) : 0,
     };
+    answer_device(e->dev, ret);
     return 0;
 }
 

@@ -20,7 +20,6 @@ static bool to_attr(const struct batch_attr *a, struct remote_attr *ret)
     if ((a->mode & ~(mode_t)(S_IFMT | 07777)) || (a->mode & S_IFMT) == 0)
         return false;
     *ret = (struct remote_attr){
-        .dev = a->dev,
         .ino = a->ino,
         .size = a->size,
         .rdev = a->rdev,
@@ -32,6 +31,7 @@ static bool to_attr(const struct batch_attr *a, struct remote_attr *ret)
         .gid = a->gid,
         .birth = a->has_birth ? answer_birth(a->birth_ns) : 0,
     };
+    answer_device(a->dev, ret);
     return true;
 }
 

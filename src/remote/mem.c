@@ -24,6 +24,17 @@ void remote_mem_set_clock(struct remote *mem, int64_t step_ns)
     lock_drop(&m->lock);
 }
 
+void remote_mem_mount(struct remote *mem, const char *path)
+{
+    struct mem *m = mem_of(mem);
+    struct mem_node *n;
+
+    lock_take(&m->lock);
+    if (mem_walk(m, path, &n) == 0)
+        mem_mount_node(n, ++m->mounts);
+    lock_drop(&m->lock);
+}
+
 void remote_mem_reuse_ino(struct remote *mem, uint64_t ino)
 {
     struct mem *m = mem_of(mem);
@@ -61,7 +72,7 @@ static int mem_info(struct remote *r, struct remote_info *ret)
     info.daemon_version = strdup("mem");
     info.shell = strdup("");
     info.kept_dir = strdup(MEM_KEPT_DIR);
-    info.kept_dev = 1;
+    info.kept_at = (struct remote_attr){.dev = 1, .mount = 1};
     if (!info.kept_dir || !info.work_dir || !info.home_dir || !info.daemon_version || !info.shell) {
         remote_info_done(&info);
         return -ENOMEM;
@@ -445,6 +456,7 @@ struct remote *remote_mem_new(uint32_t uid, uint32_t gid)
         free(m);
         return NULL;
     }
+    m->root->attr.mount = ++m->mounts;
     lock_init(&m->lock);
     return &m->remote;
 }

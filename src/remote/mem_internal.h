@@ -31,7 +31,7 @@ struct mem {
     uint32_t uid, gid;
     uint64_t last_ino, nodes;
     uint64_t next_ino; /* that the next one gets, once; 0: a new one */
-    uint32_t births;
+    uint32_t births, mounts;
     int64_t set_ns; /* its clock minus ours */
     int64_t now_ns; /* the last time given out since it was set */
     void (*on_look)(void *arg);
@@ -58,6 +58,7 @@ struct mem_node *mem_node_new(struct mem *m, mode_t mode);
 void mem_node_free(struct mem *m, struct mem_node *n);
 void mem_free_tree(struct mem *m, struct mem_node *dir); /* all names in it */
 int mem_dup(const char *s, char **ret);                  /* of NULL: NULL */
+void mem_mount_node(struct mem_node *n, uint32_t mount); /* and all that is in it */
 int mem_walk(struct mem *m, const char *path, struct mem_node **ret);
 void mem_release(struct mem *m, struct mem_node *n); /* one name less; it may be freed */
 bool mem_may(const struct mem *m, const struct mem_node *n, unsigned want); /* R_OK | W_OK | X_OK */

@@ -55,6 +55,13 @@ void mem_node_free(struct mem *m, struct mem_node *n)
     m->nodes--;
 }
 
+void mem_mount_node(struct mem_node *n, uint32_t mount)
+{
+    n->attr.mount = mount;
+    for (struct mem_name *e = n->names; e; e = e->hh.next)
+        mem_mount_node(e->node, mount);
+}
+
 static struct mem_name *find_name(struct mem_node *dir, const char *name)
 {
     struct mem_name *e;
@@ -81,6 +88,8 @@ static int add_name(struct mem *m, struct mem_node *dir, const char *name, struc
         return -ENOMEM;
     }
     e->node = n;
+    if (n->attr.mount == 0)
+        n->attr.mount = dir->attr.mount;
     HASH_ADD_KEYPTR(hh, dir->names, e->name, strlen(e->name), e);
     if (S_ISDIR(n->attr.mode))
         dir->attr.nlink++;
@@ -289,6 +298,8 @@ int mem_link_node(struct mem *m, const char *from, const char *to, struct remote
         r = may_add(m, dir);
     if (r == 0 && S_ISDIR(n->attr.mode))
         r = -EPERM;
+    if (r == 0 && remote_attr_apart(&n->attr, &dir->attr))
+        r = -EXDEV;
     if (r == 0)
         r = add_name(m, dir, name, n);
     if (r < 0)
@@ -402,6 +413,8 @@ int mem_rename_node(struct mem *m, const char *from, const char *to, unsigned fl
         r = walk_name(m, to, &x.to_dir, &x.to_name, &x.to);
     if (r < 0)
         return r;
+    if (remote_attr_apart(&x.from_dir->attr, &x.to_dir->attr))
+        return -EXDEV;
     if (!x.from)
         return -ENOENT;
     if (x.to && (flags & REMOTE_RENAME_NOREPLACE))
@@ -458,6 +471,7 @@ static int replace_node(struct mem *m, struct mem_node *dir, struct mem_name *e,
         return -ENOMEM;
     n->attr.uid = old->attr.uid;
     n->attr.gid = old->attr.gid;
+    n->attr.mount = old->attr.mount;
     e->node = n;
     mem_release(m, old);
     dir_changed(m, dir);

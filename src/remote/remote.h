@@ -18,6 +18,7 @@ struct remote_attr {
     mode_t mode; /* file type and permission bits, special ones included */
     uint32_t nlink, uid, gid;
     uint32_t birth; /* of no directory: another for a later file with the same dev and ino */
+    uint32_t mount; /* of directories: by which it was reached, as dev may be at several places */
 };
 
 /* The same version of the same object, as far as a fingerprint can tell. */
@@ -28,6 +29,12 @@ bool remote_attr_same_object(const struct remote_attr *a, const struct remote_at
 static inline bool remote_attr_reborn(const struct remote_attr *a, const struct remote_attr *b)
 {
     return a->birth != 0 && b->birth != 0 && a->birth != b->birth;
+}
+/* Reached by two mounts, perhaps of one device: nothing is renamed or linked from one to the other,
+ * and where one is in the other it is a mount point. */
+static inline bool remote_attr_apart(const struct remote_attr *a, const struct remote_attr *b)
+{
+    return a->mount != 0 && b->mount != 0 && a->mount != b->mount;
 }
 
 struct remote_entry {
@@ -68,9 +75,9 @@ enum { REMOTE_GROUPS_MAX = 64 };
 struct remote_info {
     char *work_dir, *home_dir; /* absolute; owned by whoever got the info */
     char *daemon_version;
-    char *shell;       /* what execute uses, "" if none */
-    char *kept_dir;    /* absolute; owned; see remote_kept_path. NULL: nothing can be kept */
-    uint64_t kept_dev; /* of remote_attr: only what is on it can */
+    char *shell;    /* what execute uses, "" if none */
+    char *kept_dir; /* absolute; owned; see remote_kept_path. NULL: nothing can be kept */
+    struct remote_attr kept_at; /* dev and mount: only what is on the same can */
     uint32_t uid, gid, groups[REMOTE_GROUPS_MAX];
     size_t group_count;
     bool privileged;         /* permission bits do not bind this user (root) */

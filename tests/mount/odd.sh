@@ -48,6 +48,19 @@ f"
     sleep 1
     is "and what changes there" "$(cat covered/f)" changed
     check "the other way to it shows the same" [ "$(cat other/f)" = changed ]
+    if [ "$HELPER" != off ]; then # nobody waits for the sandbox to say so
+        echo mine >other/mine
+        fails "no link from one mount to the other" ln other/mine covered/l
+        is "and why" "$(grep -c "Invalid cross-device link" "$WORK/out")" 1
+        fails "no rename" python3 -c 'import os; os.rename("other/mine", "covered/m")'
+        is "nor why" "$(grep -c EXDEV "$WORK/out")$(grep -c "Invalid cross-device" "$WORK/out")" 01
+        fails "what something is mounted on stays" rmdir covered
+        is "for that reason" "$(grep -c busy "$WORK/out")" 1
+        check "mv copies" mv other/mine covered/moved
+        check "all of it is sent" "$DAYTONAFS" sync .
+        is "and nothing is refused later" "$(ls .ctl/rejected .ctl/conflicts | grep -c mine)" 0
+        is "it is there" "$(inside sh -c "cat other/moved; rm other/moved")" mine
+    fi
     as_root umount "$home/covered"
     sleep 1
     is "unmounted, the directory is what it was" "$(cat covered/f)" covered

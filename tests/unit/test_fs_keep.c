@@ -182,7 +182,7 @@ TEST(where_nothing_can_be_kept_all_is_fetched_before_the_name_goes)
 
     UP_JOURNAL(&g);
     free(scene_big(&g, "/big", BIG));
-    g.fs->info.kept_dev = 77;
+    g.fs->info.kept_at.dev = 77;
     assert_int_equal(rig_open(&g, "/big", O_RDONLY, &f), 0);
     tally_take(g.tally);
     assert_int_equal(rig_unlink(&g, "/big"), 0);
@@ -191,6 +191,26 @@ TEST(where_nothing_can_be_kept_all_is_fetched_before_the_name_goes)
     tally_take(g.tally);
     expect_bytes(f, 0, BIG);
     assert_int_equal(tally_take(g.tally).all, 0);
+    assert_int_equal(rig_close(f), 0);
+    rig_down(&g);
+}
+
+/* Of one device, and still nothing can be linked there. */
+TEST(nor_can_it_be_kept_where_another_mount_is)
+{
+    struct fs_file *f;
+    struct rig g;
+
+    UP_JOURNAL(&g);
+    rig_mkdir(&g, "/d");
+    free(scene_big(&g, "/d/big", BIG));
+    remote_mem_mount(g.inside, "/d");
+    assert_int_equal(rig_open(&g, "/d/big", O_RDONLY, &f), 0);
+    tally_take(g.tally);
+    assert_int_equal(rig_unlink(&g, "/d/big"), 0);
+    assert_true(tally_take(g.tally).data > 0);
+    assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
+    expect_bytes(f, 0, BIG);
     assert_int_equal(rig_close(f), 0);
     rig_down(&g);
 }
@@ -224,6 +244,7 @@ int main(void)
         cmocka_unit_test(a_file_that_was_patched_and_then_unlinked_is_read_whole),
         cmocka_unit_test(what_nobody_has_open_any_more_is_not_kept),
         cmocka_unit_test(where_nothing_can_be_kept_all_is_fetched_before_the_name_goes),
+        cmocka_unit_test(nor_can_it_be_kept_where_another_mount_is),
         cmocka_unit_test(
             a_file_that_the_sandbox_has_changed_is_not_taken_for_the_one_that_was_opened),
     };

@@ -381,6 +381,41 @@ TEST(what_may_be_another_file_system_is_asked_at_once)
     rig_down(&g);
 }
 
+/* Both are on one device, so that nothing else tells: it must not be accepted and refused later. */
+TEST(between_two_mounts_nothing_is_renamed_or_linked)
+{
+    struct rig g;
+
+    UP_JOURNAL(&g);
+    rig_mkdir(&g, "/d");
+    rig_mkdir(&g, "/d/e");
+    rig_put(&g, "/a", "one", 3);
+    rig_put(&g, "/d/b", "two", 3);
+    remote_mem_mount(g.inside, "/d");
+    quiet(&g);
+    rig_names(&g, "/d/e", (char[64]){0}, 64);
+    rig_names(&g, "/d", (char[64]){0}, 64);
+    flush_pause(g.fs->flush);
+    assert_int_equal(link_name(&g, "/a", "/d/c"), -EXDEV);
+    assert_int_equal(link_name(&g, "/d/b", "/c"), -EXDEV);
+    assert_int_equal(rig_rename(&g, "/a", "/d/a", 0), -EXDEV);
+    assert_int_equal(rig_rename(&g, "/a", "/d/b", 0), -EXDEV);
+    assert_int_equal(rig_rename(&g, "/d/b", "/a", RENAME_EXCHANGE), -EXDEV);
+    assert_int_equal(rig_rename(&g, "/none", "/d/b", 0), -EXDEV);
+    assert_int_equal(rig_rename(&g, "/d", "/f", 0), -EBUSY); /* where it is mounted */
+    assert_int_equal(rig_rmdir(&g, "/d"), -EBUSY);
+    /* What was made here is where its directory is. */
+    assert_int_equal(rig_mkdir_fs(&g, "/d/new"), 0);
+    assert_int_equal(rig_rename(&g, "/d/b", "/d/new/b", 0), 0);
+    assert_int_equal(link_name(&g, "/d/new/b", "/d/e/b"), 0);
+    assert_int_equal(rig_rename(&g, "/d/new/b", "/b", 0), -EXDEV);
+    flush_resume(g.fs->flush);
+    assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
+    assert_int_equal(inside_attr(&g, "/d/e/b").nlink, 2);
+    assert_int_equal(rig_rename(&g, "/d/new/b", "/b", 0), -EXDEV);
+    rig_down(&g);
+}
+
 /* ---- what a sandbox may claim ---- */
 
 /* Takes a moment, and would take many minutes if all of them were looked through for each. */
@@ -445,6 +480,7 @@ int main(void)
         cmocka_unit_test(
             who_may_not_read_a_file_of_another_lets_the_sandbox_say_if_it_may_be_linked),
         cmocka_unit_test(what_may_be_another_file_system_is_asked_at_once),
+        cmocka_unit_test(between_two_mounts_nothing_is_renamed_or_linked),
         cmocka_unit_test(
             names_of_which_the_sandbox_says_that_they_are_one_file_come_and_go_quickly),
         cmocka_unit_test(a_file_of_very_many_names_loses_them_one_after_the_other),

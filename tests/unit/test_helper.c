@@ -505,6 +505,48 @@ TEST(what_is_mounted_below_the_root_makes_another_start)
     free(boot_tree);
 }
 
+static uint64_t device_of(const struct answer *a, const char *path, bool dir)
+{
+    const uint64_t dev = find(a, path, dir)->e.dev;
+
+    assert_true(dev & 1);
+    return dev & ((UINT64_C(1) << PROTO_DEVICE_BITS) - 1);
+}
+
+static uint64_t mount_of(const struct answer *a, const char *path, bool dir)
+{
+    return find(a, path, dir)->e.dev >> PROTO_DEVICE_BITS;
+}
+
+TEST(two_mounts_of_one_device_are_told_apart_and_known_again)
+{
+    char *paths[] = {""};
+    struct proto_request req = about(PROTO_VERB_TREE, paths, 1);
+    struct answer a, again;
+
+    if (!may_mount())
+        skip();
+    mkdir("in", 0755);
+    mkdir("out", 0755);
+    write_file("out/f", "");
+    assert_int_equal(mount("out", "in", NULL, MS_BIND, NULL), 0);
+    a = ask(&req);
+    again = ask(&req);
+    assert_int_equal(umount("in"), 0);
+    assert_int_equal(device_of(&a, "in", false), device_of(&a, "", true));
+    assert_int_equal(device_of(&a, "in/f", false), device_of(&a, "out/f", false));
+    assert_int_not_equal(mount_of(&a, "", true), 0);
+    assert_int_not_equal(mount_of(&a, "in", false), 0);
+    assert_int_not_equal(mount_of(&a, "in", false), mount_of(&a, "out", false));
+    assert_int_equal(mount_of(&a, "out", false), mount_of(&a, "", true));
+    assert_int_equal(mount_of(&a, "in", false), mount_of(&a, "in", true));
+    assert_int_equal(mount_of(&a, "in/f", false), 0); /* it is its directory's */
+    assert_int_equal(mount_of(&a, "in", false), mount_of(&again, "in", false));
+    assert_int_equal(find(&a, "in/f", false)->e.ino, find(&a, "out/f", false)->e.ino);
+    answer_done(&a);
+    answer_done(&again);
+}
+
 /* ramfs is none of those whose ctime is known to tell. */
 TEST(on_other_file_systems_directories_are_listed_in_full)
 {
@@ -830,6 +872,7 @@ int main(void)
         ROOTED(waiting_ends_at_the_first_change),
         ROOTED(waiting_ends_when_nobody_reads_the_answer),
         ROOTED(what_is_mounted_below_the_root_makes_another_start),
+        ROOTED(two_mounts_of_one_device_are_told_apart_and_known_again),
         ROOTED(on_other_file_systems_directories_are_listed_in_full),
         ROOTED(a_walk_over_what_changes_meanwhile_shows_what_stays),
         ROOTED(a_name_that_changes_while_its_directory_is_listed_is_not_lost),
