@@ -131,9 +131,10 @@ const struct semantics_row semantics_rows[] = {
      "walking.sh listed_control_files_are_behind_a_link"},
     {"times, inode numbers",
      "Times are in the sandbox's clock. What a change showed when it was made (mtime, ctime, inode "
-     "number) stays, also after a remount, until the sandbox changes the file. A directory's own "
-     "times are the sandbox's: they move when what changed in it arrives there, so a make rule "
-     "that has a directory among its prerequisites (write `| DIR`) runs again.",
+     "number) stays, also after a remount, until the sandbox changes the file. A directory's times "
+     "move when a name comes or goes here, and not once more when that arrives there, until the "
+     "sandbox changes what names are in it; after a remount they are the sandbox's.",
+     "what_is_sent_moves_no_time_of_its_directory "
      "what_a_save_showed_does_not_change_when_it_is_sent "
      "what_a_save_showed_stays_until_the_sandbox_changes_it remember.sh"},
 

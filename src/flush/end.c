@@ -147,7 +147,8 @@ static int tell(struct flush *f, const struct end *v, size_t count)
                                      .path = path,
                                      .has_now = v[i].has_now,
                                      .now = v[i].now,
-                                     .other = v[i].other};
+                                     .other = v[i].other,
+                                     .told_ns = v[i].told_ns};
         if (!path)
             r = -ENOMEM;
     }

@@ -56,6 +56,7 @@ struct flush_end {
     bool has_now;
     struct remote_attr now;
     struct remote_attr other; /* DONE: see remote_result */
+    int64_t told_ns; /* sandbox's clock when it said so, which was after it did it; 0: not known */
 };
 
 struct flush_owner {

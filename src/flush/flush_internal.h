@@ -101,6 +101,7 @@ struct end {
     int err;
     bool has_now;
     struct remote_attr now, other;
+    int64_t told_ns;
     struct journal_identity known; /* the same of every one of several that went as one */
 };
 

@@ -194,7 +194,7 @@ static int collect(struct flush *f, struct sending *s, const struct remote_appli
 
     for (size_t i = 0; i < s->change_count && r == 0; i++) {
         struct change *c = s->changes[i];
-        struct end e = {.c = c};
+        struct end e = {.c = c, .told_ns = a->now_ns};
 
         judge(c, &a->v[c->op], &e);
         e.has_now = e.has_now && (c == s->ops[c->op].last || e.outcome == JOURNAL_CONFLICT);

@@ -254,6 +254,12 @@ static void other_ended_locked(struct fs *fs, const struct change *c, struct nod
     }
 }
 
+static void sent_locked(struct node *dir, const struct flush_end *v)
+{
+    if (dir && dir->dir && dir->dir->sent_ns < v->told_ns)
+        dir->dir->sent_ns = v->told_ns;
+}
+
 static void ended_locked(struct fs *fs, struct change *c, const struct flush_end *v,
                          uint64_t first_seq)
 {
@@ -268,6 +274,10 @@ static void ended_locked(struct fs *fs, struct change *c, const struct flush_end
         o->unborn = false;
         o->born_at = first_seq;
     }
+    for (unsigned i = 0; i < 2; i++)
+        if (c->names[i])
+            sent_locked(c->names[i]->dir, v);
+    sent_locked(c->node->parent, v);
     note_base_locked(c->node, c, v, first_seq);
     was = leave_locked(fs, c->node, ok);
     if (!ok) {

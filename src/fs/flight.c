@@ -114,6 +114,47 @@ static int set_target(const struct fs *fs, struct node *n, const char *target)
     return 0;
 }
 
+static bool has_unsent_locked(const struct fs *fs, const struct node *dir)
+{
+    const struct node *n;
+
+    if (!fs->changes)
+        return false;
+    DL_FOREACH(dir->dir->children, n)
+        if (n->ours)
+            return true;
+    return false;
+}
+
+/*
+ * What is changed here moves the times of its directory when it arrives there: a name that came or
+ * went did that here already, and what was written need not have done it at all, as the helper
+ * replaces a file by a new one. So they stay as shown, unless somebody else was there.
+ */
+static bool moved_by_us_locked(const struct fs *fs, const struct node *dir,
+                               const struct remote_attr *attr)
+{
+    const struct node_dir *d = dir->dir;
+
+    if (d->waiting > 0)
+        return true;
+    if (d->theirs || !d->listed)
+        return false;
+    return (attr->mtime_ns <= d->sent_ns && attr->ctime_ns <= d->sent_ns) ||
+           has_unsent_locked(fs, dir);
+}
+
+static void keep_times_locked(const struct fs *fs, struct node *n, const struct remote_attr *attr)
+{
+    if (!n->dir || !moved_by_us_locked(fs, n, attr)) {
+        n->shown_times = false;
+        if (n->dir)
+            n->dir->theirs = false;
+    } else if (!n->shown_times) {
+        change_shown_locked(n, n->attr.mtime_ns, n->attr.ctime_ns);
+    }
+}
+
 /* The same object as before, perhaps another version. */
 static void update_locked(struct fs *fs, const struct flight *f, struct node *n,
                           const struct remote_attr *attr, const char *target)
@@ -131,8 +172,8 @@ static void update_locked(struct fs *fs, const struct flight *f, struct node *n,
     /* Unsent content keeps its size and times; what the file is there still counts for the put. */
     if (node_local(n) && n->attr.ino != attr->ino && n->shown_ino == 0)
         node_show_ino_locked(fs, n, n->attr.ino);
-    if (!same_version && !(n->dir && n->dir->waiting > 0))
-        n->shown_times = false;
+    if (!same_version)
+        keep_times_locked(fs, n, attr);
     if (n->dir && !same)
         n->dir->by_stat = false;
     node_set_attr_locked(n, attr);
@@ -185,6 +226,7 @@ static bool meet_entry_locked(struct fs *fs, struct flight *f, struct node *dir,
         n = node_new_locked(fs, dir, name, attr);
         if (!n)
             return false;
+        dir->dir->theirs = dir->dir->theirs || dir->dir->listed;
         negative_wrong_locked(fs, dir, name);
     }
     update_locked(fs, f, n, attr, target);
@@ -199,10 +241,12 @@ static void vanish_unmarked_locked(struct fs *fs, struct flight *f, struct node 
     DL_FOREACH_SAFE(dir->dir->children, n, tmp) {
         if (n->mark == fs->marks)
             continue;
-        if (node_touched(f, n) || name_touched(fs, f, dir, n->name))
+        if (node_touched(f, n) || name_touched(fs, f, dir, n->name)) {
             f->skipped = true;
-        else
+        } else {
             flight_vanish_locked(fs, n);
+            dir->dir->theirs = dir->dir->theirs || dir->dir->listed;
+        }
     }
 }
 
@@ -255,6 +299,8 @@ bool flight_apply_list_locked(struct fs *fs, struct flight *f, struct node *dir,
     }
     if (all)
         vanish_unmarked_locked(fs, f, dir);
+    if (d->theirs && d->waiting == 0) /* update_locked did not know it yet */
+        dir->shown_times = d->theirs = false;
     f->skipped = f->skipped || !all;
     d->by_stat = list->cut || (list->count > FS_DIR_LARGE && !fs->serves);
     d->covered = false;
@@ -302,7 +348,9 @@ bool flight_apply_name_locked(struct fs *fs, struct flight *f, struct node *dir,
     fs->marks++;
     if (err == 0)
         return meet_entry_locked(fs, f, dir, name, attr, target);
-    if (is_absence(err) && n)
+    if (is_absence(err) && n) {
         flight_vanish_locked(fs, n);
+        dir->dir->theirs = dir->dir->theirs || dir->dir->listed;
+    }
     return is_absence(err);
 }

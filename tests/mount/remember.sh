@@ -14,6 +14,13 @@ ln -s "$MNT/dir/f1" dir/absolute
 ln -s ../../../outside dir/climbs
 ln dir/f5 dir/hard
 
+# Nor does a directory move when what changed in it arrives.
+dir_time=$(stat -c %y.%z dir)
+check "sync" "$DAYTONAFS" sync .
+sleep 1.1
+ls dir >"$WORK/out"
+is "a directory's time after what is in it was sent" "$(stat -c %y.%z dir)" "$dir_time"
+
 shown() {
     find dir \( -type f -o -type l \) -printf '%p %i %T@ %C@ %l\n' | sort
 }

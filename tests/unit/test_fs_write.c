@@ -718,9 +718,73 @@ TEST(what_is_too_large_to_be_shown_is_refused_at_once)
     rig_down(&g);
 }
 
+/* ---- the times of directories ---- */
+
+static int64_t shown_time(struct rig *g, const char *path)
+{
+    struct fs_entry e;
+
+    assert_int_equal(rig_find(g, path, &e), 0);
+    rig_drop(g, &e);
+    return timespec_to_ns(e.st.st_mtim);
+}
+
+/* make compares them with those of files. */
+TEST(what_is_sent_moves_no_time_of_its_directory)
+{
+    int64_t first_ns, made_ns;
+    struct rig g;
+
+    rig_up(&g, &(struct rig_config){.journal = true, .coherence_ns = -1});
+    rig_mkdir(&g, "/d");
+    rig_put(&g, "/d/old", "old", 3);
+    rig_names(&g, "/d", (char[64]){0}, 64);
+    first_ns = shown_time(&g, "/d");
+
+    flush_pause(g.fs->flush);
+    assert_int_equal(rig_write(&g, "/d/new", "text"), 0);
+    made_ns = shown_time(&g, "/d");
+    assert_true(made_ns > first_ns);
+    usleep(20000);
+    rig_settle(&g);
+    assert_true(inside_attr(&g, "/d").mtime_ns > made_ns);
+    assert_int_equal(shown_time(&g, "/d"), made_ns);
+
+    assert_int_equal(rig_write(&g, "/d/old", "written"), 0); /* no name comes or goes */
+    assert_int_equal(shown_time(&g, "/d"), made_ns);
+    rig_settle(&g);
+    assert_int_equal(shown_time(&g, "/d"), made_ns);
+    rig_restart(&g);
+    rig_names(&g, "/d", (char[64]){0}, 64);
+    assert_int_equal(rig_write(&g, "/d/old", "again"), 0);
+    first_ns = shown_time(&g, "/d");
+    rig_settle(&g);
+    assert_int_equal(shown_time(&g, "/d"), first_ns); /* also if it was the sandbox's */
+
+    assert_int_equal(rig_unlink(&g, "/d/new"), 0);
+    made_ns = shown_time(&g, "/d");
+    assert_true(made_ns > first_ns);
+    rig_settle(&g);
+    assert_int_equal(shown_time(&g, "/d"), made_ns);
+
+    /* What they do there moves it; also while ours is on its way. */
+    rig_put(&g, "/d/theirs", "theirs", 6);
+    assert_int_equal(shown_time(&g, "/d"), inside_attr(&g, "/d").mtime_ns);
+    flush_pause(g.fs->flush);
+    assert_int_equal(rig_write(&g, "/d/ours", "ours"), 0);
+    inside_create(&g, "/d/also");
+    (void)shown_time(&g, "/d/also");
+    rig_settle(&g);
+    assert_int_equal(shown_time(&g, "/d"), inside_attr(&g, "/d").mtime_ns);
+    inside_unlink(&g, "/d/also");
+    assert_int_equal(shown_time(&g, "/d"), inside_attr(&g, "/d").mtime_ns);
+    rig_down(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_sent_moves_no_time_of_its_directory),
         cmocka_unit_test(a_name_that_has_another_file_by_now_is_not_opened_with_the_old_content),
         cmocka_unit_test(what_is_saved_before_an_exchange_comes_out_of_it),
         cmocka_unit_test(what_is_written_over_theirs_unseen_conflicts_too),
