@@ -237,6 +237,24 @@ bool dies_at(const struct remote_batch *b, long step, struct remote_applied *ret
     return true;
 }
 
+long killed_at_each_step(struct remote_batch (*begin)(unsigned n, struct remote_change v[WORLD]),
+                         void (*then)(struct remote_batch *b, struct remote_applied *a, bool died))
+{
+    struct remote_change v[WORLD];
+    long step = 0;
+    bool died;
+
+    do {
+        struct remote_batch b = begin((unsigned)++step, v);
+        struct remote_applied a = {0};
+
+        died = dies_at(&b, step, &a);
+        then(&b, &a, died);
+        remote_applied_done(&a);
+    } while (died && step < 1000);
+    return step;
+}
+
 void in_client(const char *command)
 {
     char line[256];

@@ -28,6 +28,12 @@ void expect_tidy(void); /* nothing but the record, the lock and the spare in the
 
 /* Asks once, and it is killed at that step. False: it came to the end before. */
 bool dies_at(const struct remote_batch *b, long step, struct remote_applied *ret);
+/*
+ * Begins anew and asks, killed at the first step, the second … until it comes to its end before
+ * that. Each time `then` looks at it: a is empty if it died. Returns the number of steps.
+ */
+long killed_at_each_step(struct remote_batch (*begin)(unsigned n, struct remote_change v[WORLD]),
+                         void (*then)(struct remote_batch *b, struct remote_applied *a, bool died));
 void in_client(const char *command); /* run in the client's folder; ends well */
 
 #endif

@@ -12,40 +12,28 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void kill_at_any_step(void)
+static void goes_on(struct remote_batch *b, struct remote_applied *a, bool died)
 {
-    struct remote_change v[WORLD];
-    long step = 0;
-    bool died;
-
-    do {
-        struct remote_batch b = new_world((unsigned)++step, v);
-        struct remote_applied a = {0};
-
-        died = dies_at(&b, step, &a);
-        if (died)
-            assert_int_equal(arig_apply(&b, &a), 0);
-        expect_all_done(&a);
-        remote_applied_done(&a);
-        expect_new_world();
-        expect_tidy();
-        arig.number++;
-        if (world_apart)
-            assert_int_equal(umount(in_world("")), 0);
-    } while (died && step < 1000);
-    assert_in_range(step, 50, 999);
+    if (died)
+        assert_int_equal(arig_apply(b, a), 0);
+    expect_all_done(a);
+    expect_new_world();
+    expect_tidy();
+    arig.number++;
+    if (world_apart)
+        assert_int_equal(umount(in_world("")), 0);
 }
 
 TEST(killed_at_any_step_it_goes_on_where_it_was)
 {
-    kill_at_any_step();
+    assert_in_range(killed_at_each_step(new_world, goes_on), 50, 999);
 }
 
 /* There each file is built twice: in the client's folder, and, as it cannot go there, beside it. */
 TEST(killed_at_any_step_on_another_mount_it_goes_on_where_it_was)
 {
     world_apart = true;
-    kill_at_any_step();
+    assert_in_range(killed_at_each_step(new_world, goes_on), 50, 999);
     world_apart = false;
 }
 
@@ -75,54 +63,49 @@ TEST(killed_again_while_it_goes_on_it_still_does)
     }
 }
 
-TEST(closed_after_a_kill_it_tells_how_far_it_came)
+static void is_closed(struct remote_batch *b, struct remote_applied *a, bool died)
 {
-    struct remote_change v[WORLD], rest[WORLD];
-    long step = 0;
-    bool died;
+    struct remote_change rest[WORLD];
+    struct remote_applied late = {0};
+    size_t count;
 
-    do {
-        struct remote_batch b = new_world((unsigned)++step, v);
-        struct remote_applied a = {0}, late = {0};
-        size_t count;
-
-        died = dies_at(&b, step, &a);
-        remote_applied_done(&a);
-        b.mode = REMOTE_BATCH_CLOSE;
-        assert_int_equal(arig_apply(&b, &a), 0);
-        assert_int_equal(a.state, REMOTE_BATCH_FINISHED);
-        assert_int_equal(a.count, b.count);
-        /* A copy that comes late does nothing. */
-        b.mode = REMOTE_BATCH_RUN;
-        assert_int_equal(arig_apply(&b, &late), 0);
-        for (size_t i = 0; i < a.count; i++)
-            assert_int_equal(late.v[i].outcome, a.v[i].outcome);
+    remote_applied_done(a);
+    b->mode = REMOTE_BATCH_CLOSE;
+    assert_int_equal(arig_apply(b, a), 0);
+    assert_int_equal(a->state, REMOTE_BATCH_FINISHED);
+    assert_int_equal(a->count, b->count);
+    /* A copy that comes late does nothing. */
+    b->mode = REMOTE_BATCH_RUN;
+    assert_int_equal(arig_apply(b, &late), 0);
+    for (size_t i = 0; i < a->count; i++)
+        assert_int_equal(late.v[i].outcome, a->v[i].outcome);
+    remote_applied_done(&late);
+    arig.number++;
+    count = what_is_left(b->v, a, rest);
+    if (count > 0) {
+        late = arig_do(rest, count, world_data);
+        expect_all_done(&late);
         remote_applied_done(&late);
-        arig.number++;
-        count = what_is_left(v, &a, rest);
-        remote_applied_done(&a);
-        if (count > 0) {
-            a = arig_do(rest, count, world_data);
-            expect_all_done(&a);
-            remote_applied_done(&a);
-        }
-        expect_new_world();
-        expect_tidy();
-    } while (died && step < 1000);
+    }
+    expect_new_world();
+    expect_tidy();
 }
 
-/* ---- the same batch, another batch ---- */
+TEST(closed_after_a_kill_it_tells_how_far_it_came)
+{
+    (void)killed_at_each_step(new_world, is_closed);
+}
 
 /* ---- what is open loses its name ---- */
 
 static const uint64_t open_keys[] = {1, 2};
 
-static struct remote_batch open_world(long n, struct remote_change v[2])
+static struct remote_batch open_world(unsigned n, struct remote_change v[WORLD])
 {
     struct remote_batch b;
     char name[16];
 
-    snprintf(name, sizeof(name), "o%ld", n);
+    snprintf(name, sizeof(name), "o%u", n);
     world_enter(name);
     put_in_world("unlinked", "one");
     put_in_world("replaced", "two");
@@ -164,60 +147,53 @@ static void expect_kept(unsigned key, const char *want, const struct remote_attr
     assert_int_equal(st.st_nlink, 1);
 }
 
+static void is_kept(struct remote_batch *b, struct remote_applied *a, bool died)
+{
+    if (died)
+        assert_int_equal(arig_apply(b, a), 0);
+    expect_all_done(a);
+    expect_open_world();
+    expect_kept(1, "one", &a->v[0].other);
+    expect_kept(2, "two", &a->v[1].other);
+    arig.number++;
+}
+
 TEST(killed_at_any_step_what_was_to_be_kept_is_kept)
 {
-    struct remote_change v[2];
-    long step = 0;
-    bool died;
+    assert_in_range(killed_at_each_step(open_world, is_kept), 10, 999);
+}
 
-    do {
-        struct remote_batch b = open_world(++step, v);
-        struct remote_applied a = {0};
+static void who_kept_it_dies(struct remote_batch *b, struct remote_applied *a, bool died)
+{
+    struct remote_change v[2] = {b->v[0], b->v[1]}, rest[2];
+    struct remote_applied late;
+    size_t count;
 
-        died = dies_at(&b, step, &a);
-        if (died)
-            assert_int_equal(arig_apply(&b, &a), 0);
-        expect_all_done(&a);
-        expect_open_world();
-        expect_kept(1, "one", &a.v[0].other);
-        expect_kept(2, "two", &a.v[1].other);
-        remote_applied_done(&a);
-        arig.number++;
-    } while (died && step < 1000);
-    assert_in_range(step, 10, 999);
+    if (died) {
+        b->mode = REMOTE_BATCH_CLOSE;
+        b->kept_count = 0;
+        assert_int_equal(arig_apply(b, a), 0);
+    }
+    arig.number++;
+    v[0].flags = v[1].flags = 0;
+    count = what_is_left(v, a, rest);
+    late =
+        count > 0
+            ? arig_do(rest, count, NULL)
+            : arig_do(&(struct remote_change){.kind = REMOTE_CHANGE_FSYNC, .path = arig_path("")},
+                      1, NULL);
+    expect_all_done(&late);
+    remote_applied_done(&late);
+    expect_open_world();
+    expect_tidy();
 }
 
 TEST(killed_at_any_step_nothing_stays_kept_for_who_died_too)
 {
-    struct remote_change v[2], rest[2];
-    long step = 0;
-    bool died;
-
-    do {
-        struct remote_batch b = open_world(++step, v);
-        struct remote_applied a = {0}, late;
-        size_t count;
-
-        died = dies_at(&b, step, &a);
-        if (died) {
-            b.mode = REMOTE_BATCH_CLOSE;
-            b.kept_count = 0;
-            assert_int_equal(arig_apply(&b, &a), 0);
-        }
-        arig.number++;
-        v[0].flags = v[1].flags = 0;
-        count = what_is_left(v, &a, rest);
-        late = count > 0 ? arig_do(rest, count, NULL)
-                         : arig_do(&(struct remote_change){.kind = REMOTE_CHANGE_FSYNC,
-                                                           .path = arig_path("")},
-                                   1, NULL);
-        expect_all_done(&late);
-        remote_applied_done(&late);
-        remote_applied_done(&a);
-        expect_open_world();
-        expect_tidy();
-    } while (died && step < 1000);
+    (void)killed_at_each_step(open_world, who_kept_it_dies);
 }
+
+/* ---- the same batch, another batch ---- */
 
 TEST(sent_twice_it_is_done_once_and_answered_the_same)
 {

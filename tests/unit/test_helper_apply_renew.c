@@ -432,38 +432,34 @@ TEST(lines_of_both_stay_and_are_there_once)
 
 /* ---- killed, too ---- */
 
+static unsigned conflicts;
+
+static void is_renewed(struct remote_batch *b, struct remote_applied *a, bool died)
+{
+    enum { IN_PLACE = 3 };
+
+    remote_applied_done(a);
+    in_client("rm -f record");
+    b->mode = REMOTE_BATCH_RENEW;
+    assert_int_equal(arig_apply(b, a), 0);
+    if (a->v[IN_PLACE].outcome == REMOTE_CONFLICT) {
+        conflicts++;
+        a->v[IN_PLACE].outcome = REMOTE_DONE;
+    } else {
+        expect_new_world();
+    }
+    expect_all_done(a);
+    expect_text("log", "line\n0123456789");
+    expect_tidy();
+    arig.number++;
+}
+
 /* Only what is written in place (change 3), and was killed in the middle of that, cannot be told
  * from theirs: that is a conflict. */
 TEST(killed_at_any_step_and_its_record_deleted)
 {
-    enum { IN_PLACE = 3 };
-    struct remote_change v[WORLD];
-    unsigned conflicts = 0;
-    long step = 0;
-    bool died;
-
-    do {
-        struct remote_batch b = new_world((unsigned)++step, v);
-        struct remote_applied a = {0};
-
-        died = dies_at(&b, step, &a);
-        remote_applied_done(&a);
-        in_client("rm -f record");
-        b.mode = REMOTE_BATCH_RENEW;
-        assert_int_equal(arig_apply(&b, &a), 0);
-        if (a.v[IN_PLACE].outcome == REMOTE_CONFLICT) {
-            conflicts++;
-            a.v[IN_PLACE].outcome = REMOTE_DONE;
-        } else {
-            expect_new_world();
-        }
-        expect_all_done(&a);
-        remote_applied_done(&a);
-        expect_text("log", "line\n0123456789");
-        expect_tidy();
-        arig.number++;
-    } while (died && step < 1000);
-    assert_in_range(step, 50, 999);
+    conflicts = 0;
+    assert_in_range(killed_at_each_step(new_world, is_renewed), 50, 999);
     assert_in_range(conflicts, 0, 5);
 }
 
