@@ -64,7 +64,7 @@ static int make_change(struct apply *a, const struct batch_change *c, struct bat
         *ret = (struct batch_result){.outcome = BATCH_POISONED, .err = -ECANCELED};
         return 0;
     }
-    if (doubt.stage == 0 && renewal_tell(a->renewal, a->record.settled, ret))
+    if (doubt.stage == 0 && renewing_tell(a, a->record.settled, ret))
         return 0;
     return kinds[c->kind](a, c, &doubt, ret);
 }
@@ -209,7 +209,7 @@ static int work(struct apply *a, bool begun)
         return -EINVAL; /* what arrived is what was sent */
     if (r == 0 && !record_finished(&a->record)) {
         if (a->record.renew && !a->closing)
-            a->renewal = renewal_new(a);
+            a->renewing = renewing_new(a);
         r = make_changes(a);
     }
     return r == 0 && !(a->closing && !begun) ? end(a) : r;
@@ -393,7 +393,7 @@ int verb_apply(struct emit *e, struct buf *raw, bool *ret_more)
     message_done(&a.message);
     record_done(&a.record);
     pathset_done(&a.failed);
-    (void)renewal_free(a.renewal);
+    (void)renewing_free(a.renewing);
     if (a.folder >= 0)
         close(a.folder);
     if (a.root >= 0)

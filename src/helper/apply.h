@@ -126,10 +126,10 @@ struct apply {
     struct record record;
     struct message message;
     struct pathset failed;
-    struct renewal *renewal; /* owned; NULL: nothing is known to be made already */
-    int64_t until_ns;        /* monotonic */
-    bool closing;            /* nothing new is begun */
-    bool synced;             /* something was asked to be on the disk */
+    struct renewing *renewing; /* owned; NULL: nothing is known to be made already */
+    int64_t until_ns;          /* monotonic */
+    bool closing;              /* nothing new is begun */
+    bool synced;               /* something was asked to be on the disk */
     uint64_t folder_dev;
     int64_t folder_born_ns;
     bool folder_is_apart; /* nothing can be renamed from it to where files are */
@@ -223,10 +223,10 @@ int names_finish_dir(const struct batch_change *c, struct place *p, struct batch
 /* ---- apply_renew.c ---- */
 
 /* Of the batch at hand, whose record was lost. NULL: it cannot be known what was made of it. */
-struct renewal *renewal_new(struct apply *a);
-struct renewal *renewal_free(struct renewal *n); /* NULL */
+struct renewing *renewing_new(struct apply *a);
+struct renewing *renewing_free(struct renewing *n); /* NULL */
 /* True: that change was made already, and ret says what it left. */
-bool renewal_tell(const struct renewal *n, uint64_t change, struct batch_result *ret);
+bool renewing_tell(struct apply *a, uint64_t change, struct batch_result *ret);
 
 /* ---- apply_place.c ---- */
 

@@ -70,7 +70,7 @@ static struct batch_object object(const struct remote_object *o)
     };
 }
 
-static struct batch_change change(const struct remote_change *c, struct batch_piece *pieces)
+struct batch_change batch_wire_change(const struct remote_change *c, struct batch_piece *pieces)
 {
     for (size_t i = 0; i < c->piece_count; i++) {
         const struct remote_piece *p = &c->pieces[i];
@@ -117,7 +117,7 @@ static int put_changes(const struct remote_batch *b, struct buf *out)
     if (!pieces)
         return -ENOMEM;
     for (size_t i = 0; i < b->count && r == 0; i++) {
-        const struct batch_change c = change(&b->v[i], pieces);
+        const struct batch_change c = batch_wire_change(&b->v[i], pieces);
 
         r = batch_put_change(out, &c, &before);
     }

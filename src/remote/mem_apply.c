@@ -174,7 +174,7 @@ static void drop_blobs(struct mem *m, const struct remote_batch *batch)
 
 /* ---- is it the object that is meant? ---- */
 
-static struct mem_node *node_at(struct mem *m, const char *path, int *ret_err)
+struct mem_node *mem_node_at(struct mem *m, const char *path, int *ret_err)
 {
     struct mem_node *n = NULL;
     const int r = mem_walk(m, path, &n);
@@ -183,12 +183,12 @@ static struct mem_node *node_at(struct mem *m, const char *path, int *ret_err)
     return r == 0 ? n : NULL;
 }
 
-static bool has_hash(const struct mem_node *n, const struct remote_object *o)
+bool mem_has_hash(const struct mem_node *n, const uint8_t *hash, uint64_t size)
 {
     uint8_t got[SHA256_BYTES];
     uint8_t *p;
 
-    if (!o->hash || !S_ISREG(n->attr.mode) || n->attr.size != o->size)
+    if (!hash || !S_ISREG(n->attr.mode) || n->attr.size != size)
         return false;
     p = malloc(n->data.size + 1);
     if (!p)
@@ -196,7 +196,7 @@ static bool has_hash(const struct mem_node *n, const struct remote_object *o)
     mem_data_read(&n->data, p, n->data.size, 0);
     sha256(p, n->data.size, got);
     free(p);
-    return memcmp(got, o->hash, sizeof(got)) == 0;
+    return memcmp(got, hash, sizeof(got)) == 0;
 }
 
 static bool is_object(const struct mem_node *n, const struct remote_attr *a)
@@ -231,7 +231,8 @@ static bool is_meant(const struct mem_node *n, const struct remote_object *o, bo
     case REMOTE_SAME:
         return n && is_object(n, &a);
     case REMOTE_VERSION:
-        return n && (is_version(n, &a) || (several && is_object(n, &a)) || has_hash(n, o));
+        return n && (is_version(n, &a) || (several && is_object(n, &a)) ||
+                     mem_has_hash(n, o->hash, o->size));
     case REMOTE_LEFT_BY:
         left = c->v[o->change];
         if (left.outcome != REMOTE_DONE)
@@ -268,6 +269,13 @@ static bool poisoned(const struct remote_batch *b, const struct mem_client *c, s
 
 /* ---- making one change ---- */
 
+const uint8_t *mem_piece(struct mem *m, const struct remote_batch *b, const struct remote_piece *p)
+{
+    const uint8_t *from = p->blob > 0 ? blob_named(m, &b->blobs[p->blob - 1])->p : b->data;
+
+    return from + p->at;
+}
+
 static int add_pieces(struct mem *m, const struct remote_batch *b, const struct remote_change *c,
                       uint64_t base, struct mem_data *d)
 {
@@ -275,11 +283,8 @@ static int add_pieces(struct mem *m, const struct remote_batch *b, const struct 
 
     for (size_t i = 0; r == 0 && i < c->piece_count; i++) {
         const struct remote_piece *p = &c->pieces[i];
-        const uint8_t *from = b->data;
 
-        if (p->blob > 0)
-            from = blob_named(m, &b->blobs[p->blob - 1])->p;
-        r = mem_data_write(d, from + p->at, p->len, base + p->off);
+        r = mem_data_write(d, mem_piece(m, b, p), p->len, base + p->off);
     }
     return r;
 }
@@ -399,66 +404,20 @@ static int make(struct mem *m, const struct remote_batch *b, const struct remote
     return r;
 }
 
-/* ---- is its result there already? Only what can be told from what is there ---- */
-
-static bool same_content(struct mem *m, const struct remote_batch *b, const struct remote_change *c,
-                         const struct mem_node *n)
+/* What it kept when it was made. */
+static void tell_kept(struct mem *m, const struct remote_batch *b, const struct remote_change *c,
+                      struct remote_result *res)
 {
-    struct mem_data d = {0};
-    uint8_t *p = NULL;
-    bool same = false;
+    char *path = c->flags & REMOTE_CHANGE_KEEP ? kept_path(b->client, c->key) : NULL;
+    const struct mem_node *n = path ? mem_kept_at(m, path) : NULL;
 
-    if (!S_ISREG(n->attr.mode) || c->keep != 0 || (c->flags & REMOTE_CHANGE_APPEND) ||
-        fill(m, b, c, NULL, &d) < 0)
-        goto out;
-    p = d.size == n->data.size ? malloc(2 * d.size + 1) : NULL;
-    if (!p)
-        goto out;
-    mem_data_read(&d, p, d.size, 0);
-    mem_data_read(&n->data, p + d.size, d.size, 0);
-    same = memcmp(p, p + d.size, d.size) == 0;
-out:
-    free(p);
-    mem_data_done(&d);
-    return same;
-}
-
-static bool is_there(struct mem *m, const struct remote_batch *b, const struct remote_change *c,
-                     const struct mem_node *n, const struct mem_node *n2, struct remote_attr *now)
-{
-    bool there = false;
-
-    switch (c->kind) {
-    case REMOTE_CHANGE_WRITE:
-        there = n && same_content(m, b, c, n);
-        break;
-    case REMOTE_CHANGE_MKDIR:
-        there = n && S_ISDIR(n->attr.mode);
-        break;
-    case REMOTE_CHANGE_SYMLINK:
-        there = n && n->target && strcmp(n->target, c->path2) == 0;
-        break;
-    case REMOTE_CHANGE_LINK:
-        there = n && n == n2;
-        break;
-    case REMOTE_CHANGE_RENAME:
-        there = !n && n2 && (c->at.ino == 0 || n2->attr.ino == c->at.ino);
-        n = n2;
-        break;
-    case REMOTE_CHANGE_UNLINK:
-    case REMOTE_CHANGE_RMDIR:
-        return !n;
-    case REMOTE_CHANGE_SETATTR:
-    case REMOTE_CHANGE_FSYNC:
-        return false; /* making it once more does no harm */
-    }
-    if (there)
-        *now = n->attr;
-    return there;
+    if (n)
+        res->other = n->attr;
+    free(path);
 }
 
 static void make_one(struct mem *m, const struct remote_batch *b, struct mem_client *client,
-                     size_t i)
+                     const struct mem_renew *renew, size_t i)
 {
     const struct remote_change *c = &b->v[i];
     struct remote_result *res = &client->v[i];
@@ -466,15 +425,15 @@ static void make_one(struct mem *m, const struct remote_batch *b, struct mem_cli
     bool meant, name;
     int r, r2 = 0;
 
-    n = node_at(m, c->path, &r);
+    n = mem_node_at(m, c->path, &r);
     if (two_paths(c))
-        n2 = node_at(m, c->path2, &r2);
+        n2 = mem_node_at(m, c->path2, &r2);
     if (poisoned(b, client, i)) {
         *res = (struct remote_result){.outcome = REMOTE_POISONED, .err = -ECANCELED};
         return;
     }
-    if (client->renew && is_there(m, b, c, n, n2, &res->now)) {
-        res->outcome = REMOTE_DONE;
+    if (mem_renew_tell(renew, i, res)) {
+        tell_kept(m, b, c, res);
         return;
     }
     r = r < 0 ? r : r2;
@@ -558,15 +517,23 @@ static int begin(struct mem *m, const struct remote_batch *b, struct mem_client 
 
 static int run(struct mem *m, const struct remote_batch *b, struct mem_client *c)
 {
+    struct mem_renew *renew =
+        c->renew && b->mode != REMOTE_BATCH_CLOSE ? mem_renew_new(m, b) : NULL;
+    int r = 0;
+
     while (c->done < b->count && b->mode != REMOTE_BATCH_CLOSE) {
         if (m->stop_after == 0) {
             m->stop_after = SIZE_MAX;
-            return m->stop_err;
+            r = m->stop_err;
+            break;
         }
         if (m->stop_after != SIZE_MAX)
             m->stop_after--;
-        make_one(m, b, c, c->done++);
+        make_one(m, b, c, renew, c->done++);
     }
+    (void)mem_renew_free(renew);
+    if (r < 0)
+        return r;
     c->finished = true;
     drop_kept(m, b);
     if (b->mode != REMOTE_BATCH_CLOSE)

@@ -91,6 +91,17 @@ void mem_apply_done(struct mem *m);
 /* What was kept there; NULL: nothing. */
 struct mem_node *mem_kept_at(struct mem *m, const char *path);
 #define MEM_KEPT_DIR "/\001kept"
+/* NULL without an error: nothing is there. */
+struct mem_node *mem_node_at(struct mem *m, const char *path, int *ret_err);
+bool mem_has_hash(const struct mem_node *n, const uint8_t *hash, uint64_t size);
+const uint8_t *mem_piece(struct mem *m, const struct remote_batch *b, const struct remote_piece *p);
+
+/* ---- mem_renew.c ---- */
+
+struct mem_renew *mem_renew_new(struct mem *m, const struct remote_batch *b);
+struct mem_renew *mem_renew_free(struct mem_renew *x); /* NULL; takes NULL */
+/* True: that change was made already, and ret says what it left. x may be NULL. */
+bool mem_renew_tell(const struct mem_renew *x, size_t change, struct remote_result *ret);
 
 /* ---- mem_tree.c ---- */
 
