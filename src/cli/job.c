@@ -4,13 +4,13 @@
 #include "util/array.h"
 #include "util/clock.h"
 #include "util/errtext.h"
+#include "util/random.h"
 #include "util/signals.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -87,17 +87,6 @@ static void init(struct cli_job *j, struct cli_job_place *p, cli_job_sink sink, 
     };
 }
 
-static int make_token(char ret[33])
-{
-    unsigned char bytes[16];
-
-    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-        return -EIO;
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
-    return 0;
-}
-
 static int begin_direct(struct cli_job *j, const struct cli_job_spec *spec)
 {
     struct remote_job_start start = {.name = spec->name,
@@ -117,7 +106,7 @@ static int begin_direct(struct cli_job *j, const struct cli_job_spec *spec)
         start.output_max = FIRST_OUTPUT;
         start.wait_ns = spec->input_open ? 0 : START_WAIT_NS;
     }
-    r = start.line ? make_token(token) : -ENOMEM;
+    r = start.line ? random_hex(token, sizeof(token) - 1) : -ENOMEM;
     if (r == 0)
         r = remote_job_begin(j->place->remote, &start, &j->follow, &j->now);
     if (r == 0) {

@@ -1,14 +1,13 @@
 #include "cli/script.h"
 
 #include "util/base64.h"
+#include "util/random.h"
 #include "util/words.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 int script_words(struct buf *out, char *const *words)
 {
@@ -25,13 +24,7 @@ int script_words(struct buf *out, char *const *words)
 
 int script_token(char ret[SCRIPT_TOKEN_LEN + 1])
 {
-    unsigned char bytes[SCRIPT_TOKEN_LEN / 2];
-
-    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-        return -EIO;
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
-    return 0;
+    return random_hex(ret, SCRIPT_TOKEN_LEN);
 }
 
 bool script_env_valid(const char *pair)

@@ -4,15 +4,17 @@
 #include "ctl/ctl_internal.h"
 #include "fs/fs.h"
 
+#include "util/random.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <utlist.h>
 
 enum {
     LISTED_MAX = 10000,
+    TOKEN_LEN = 32,
     INPUT_MAX = REMOTE_JOB_INPUT_MAX,
     COMMAND_MAX = 512 << 10,
     WINDOW_MAX = 4 << 20,
@@ -133,17 +135,6 @@ struct jobs *jobs_free(struct jobs *jobs)
 
 /* ---- making ---- */
 
-static int make_token(char *ret)
-{
-    unsigned char bytes[16];
-
-    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-        return -EIO;
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
-    return 0;
-}
-
 /* Those of execs that nobody waited for. */
 static void sweep_locked(struct jobs *jobs)
 {
@@ -171,7 +162,7 @@ static int add_locked(struct jobs *jobs, const char *name, struct job **ret)
     job->jobs = jobs;
     job->serial = ++jobs->last_serial;
     job->name = strdup(name);
-    if (!job->name || make_token(job->token) < 0) {
+    if (!job->name || random_hex(job->token, TOKEN_LEN) < 0) {
         free(job->name);
         free(job);
         return -ENOMEM;

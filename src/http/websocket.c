@@ -10,6 +10,7 @@
 
 #include "util/cancel.h"
 #include "util/clock.h"
+#include "util/random.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 /* In front of each message in the inbox. */
@@ -159,7 +159,7 @@ static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *p, size_t n, 
 
 static int on_mask(wslay_event_context_ptr ctx, uint8_t *p, size_t n, void *arg)
 {
-    return getrandom(p, n, 0) == (ssize_t)n ? 0 : -1;
+    return random_bytes(p, n) < 0 ? -1 : 0;
 }
 
 static void refuse(struct websocket *ws, int err, uint16_t code)

@@ -6,6 +6,7 @@
 #include "util/cancel.h"
 #include "util/clock.h"
 #include "util/errtext.h"
+#include "util/random.h"
 #include "util/sha1.h"
 
 #include <errno.h>
@@ -14,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
 
 static const char key_suffix[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; /* RFC 6455, 1.3 */
 
@@ -181,7 +181,7 @@ static int shake_hands(struct websocket *ws, const struct websocket_params *para
     uint8_t nonce[16];
     int r;
 
-    r = getrandom(nonce, sizeof(nonce), 0) == sizeof(nonce) ? 0 : -EIO;
+    r = random_bytes(nonce, sizeof(nonce));
     if (r == 0)
         r = base64_encode(&key, nonce, sizeof(nonce));
     if (r == 0)

@@ -2,6 +2,7 @@
 
 #include "journal/journal_internal.h"
 #include "util/clock.h"
+#include "util/random.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 static const struct journal_limits defaults = {
@@ -93,13 +93,6 @@ static struct journal *new_journal(const struct journal_options *o)
 }
 
 /* ---- the head ---- */
-
-static int random_bytes(void *p, size_t n)
-{
-    const ssize_t k = getrandom(p, n, 0);
-
-    return k < 0 ? -errno : (size_t)k == n ? 0 : -EIO;
-}
 
 static int make_head(struct journal *j, const struct journal_key *key)
 {

@@ -3,13 +3,13 @@
 
 #include "remote/plain_internal.h"
 #include "util/base64.h"
+#include "util/random.h"
 
 #include <daytona/process.h>
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 /*
  * A longer word goes to stdin: zsh and bash read a command byte by byte, and Linux takes 128 KiB in
@@ -19,13 +19,7 @@ enum { ARGUMENT_MAX = 8 << 10, COMMAND_MAX = 4 << 20 };
 
 int helper_token(char ret[HELPER_TOKEN_LEN + 1])
 {
-    unsigned char bytes[HELPER_TOKEN_LEN / 2];
-
-    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-        return -EIO;
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
-    return 0;
+    return random_hex(ret, HELPER_TOKEN_LEN);
 }
 
 int helper_word(const struct proto_request *req, struct buf *out)

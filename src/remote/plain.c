@@ -4,6 +4,7 @@
 
 #include "util/clock.h"
 #include "util/path.h"
+#include "util/random.h"
 
 #include <daytona/process.h>
 
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 int plain_net_error(int r)
 {
@@ -438,12 +438,11 @@ int remote_plain_new(struct daytona_sandbox *sandbox, uint32_t op_timeout_s, str
     p->remote.ops = &plain_ops;
     p->sandbox = daytona_sandbox_ref(sandbox);
     p->op_timeout_s = op_timeout_s;
-    if (getrandom(&mount_id, sizeof(mount_id), 0) != (ssize_t)sizeof(mount_id)) {
-        plain_free(&p->remote);
-        return -EIO;
+    r = random_bytes(&mount_id, sizeof(mount_id));
+    if (r == 0) {
+        snprintf(p->temp_prefix, sizeof(p->temp_prefix), ".daytonafs-%08x-", mount_id);
+        r = probe(p);
     }
-    snprintf(p->temp_prefix, sizeof(p->temp_prefix), ".daytonafs-%08x-", mount_id);
-    r = probe(p);
     if (r < 0)
         plain_free(&p->remote);
     else

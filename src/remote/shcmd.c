@@ -2,27 +2,19 @@
 
 #include "util/base64.h"
 #include "util/errtext.h"
+#include "util/random.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 void shcmd_init(struct shcmd *s)
 {
-    static const char hex[] = "0123456789abcdef";
-    unsigned char bytes[SHCMD_TOKEN_LEN];
-
     memset(s, 0, sizeof(*s));
     buf_init(&s->body, SHCMD_MAX);
-    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
-        s->err = -EIO;
-        return;
-    }
-    for (size_t i = 0; i < SHCMD_TOKEN_LEN; i++)
-        s->token[i] = hex[bytes[i] % 16];
+    s->err = random_hex(s->token, SHCMD_TOKEN_LEN);
 }
 
 void shcmd_done(struct shcmd *s)

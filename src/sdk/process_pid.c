@@ -2,6 +2,7 @@
 #include "sdk/call.h"
 #include "sdk/error.h"
 
+#include "util/random.h"
 #include "util/words.h"
 
 #include <daytona/process.h>
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #define PREFIX "daytona-process-"
 /* Parts what was put before the command from it. */
@@ -82,7 +82,7 @@ static int make_session(struct daytona_sandbox *sb, uint32_t *ret_pid, char name
     for (int i = 0; i < TRIES && r == -EEXIST; i++) {
         uint32_t pid;
 
-        if (getrandom(&pid, sizeof(pid), 0) != (ssize_t)sizeof(pid))
+        if (random_bytes(&pid, sizeof(pid)) < 0)
             return error_set(-EIO, "the system has no random numbers");
         pid = pid % 999999999 + 1; /* an int anywhere, and short enough to type */
         name_of(pid, name);

@@ -5,6 +5,7 @@
 #include "util/clock.h"
 #include "util/errtext.h"
 #include "util/path.h"
+#include "util/random.h"
 #include "wire/error.h"
 #include "wire/file.h"
 #include "wire/time.h"
@@ -17,10 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
 #include <unistd.h>
 
-enum { RANGES_MAX = 1000 };
+enum { RANGES_MAX = 1000, BOUNDARY_LEN = 60 };
 
 /*
  * For reading, never waiting: a pipe is opened without a writer. -EOPNOTSUPP for what is neither a
@@ -192,24 +192,14 @@ static void answer_range(struct request *rq, int fd, uint64_t size, const struct
     }
 }
 
-static void make_boundary(char out[61])
-{
-    unsigned char bytes[30];
-
-    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-        memset(bytes, 7, sizeof(bytes));
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
-}
-
 static void answer_ranges(struct request *rq, int fd, uint64_t size, const struct range *ranges,
                           int count)
 {
-    char boundary[61], head[256];
+    char boundary[BOUNDARY_LEN + 1] = "", head[256];
     uint64_t total = 0;
-    int r = 0, n;
+    int r, n;
 
-    make_boundary(boundary);
+    r = random_hex(boundary, BOUNDARY_LEN);
     for (int i = 0; r == 0 && i < count; i++) {
         const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 

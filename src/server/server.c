@@ -8,6 +8,7 @@
 #include "util/errtext.h"
 #include "util/log.h"
 #include "util/path.h"
+#include "util/random.h"
 #include "wire/sandbox.h"
 
 #include <ctype.h>
@@ -18,12 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum {
     CONNECTIONS_MAX = 1024,
+    KEY_DIGITS = 48,
     IDLE_TIMEOUT_S = 300,
     THREAD_STACK = 1 << 20,
     CONNECTION_MEMORY = 128 << 10, /* headers, and the window of bodies */
@@ -102,8 +103,7 @@ static int check_key(const char *key, size_t len, struct buf *why)
 /* STATE/key: read if it is there, else made. */
 static int own_key(struct server *s, struct buf *why)
 {
-    unsigned char bytes[24];
-    char text[600];
+    char text[600], digits[KEY_DIGITS + 1];
     ssize_t n;
     int fd, r = 0;
 
@@ -118,12 +118,8 @@ static int own_key(struct server *s, struct buf *why)
     }
     n = read(fd, text, sizeof(text) - 1);
     if (n <= 0) {
-        if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-            r = -EIO;
-        n = snprintf(text, sizeof(text), "dtn_");
-        for (size_t i = 0; i < sizeof(bytes); i++)
-            n += snprintf(text + n, sizeof(text) - (size_t)n, "%02x", bytes[i]);
-        text[n++] = '\n';
+        r = random_hex(digits, KEY_DIGITS);
+        n = r < 0 ? 0 : snprintf(text, sizeof(text), "dtn_%s\n", digits);
         if (r == 0 && pwrite(fd, text, (size_t)n, 0) != n)
             r = -EIO;
     }

@@ -7,13 +7,13 @@
 #include "util/errtext.h"
 #include "util/io.h"
 #include "util/path.h"
+#include "util/random.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 enum { STORE_MAX = 64 << 20 };
@@ -68,7 +68,7 @@ char *store_make_id(void)
     unsigned char b[16];
     char *id;
 
-    if (getrandom(b, sizeof(b), 0) != (ssize_t)sizeof(b))
+    if (random_bytes(b, sizeof(b)) < 0)
         return NULL;
     b[6] = (unsigned char)((b[6] & 0x0f) | 0x40); /* version 4 */
     b[8] = (unsigned char)((b[8] & 0x3f) | 0x80); /* RFC 4122 */
@@ -83,8 +83,10 @@ int store_make_token(char *out, size_t n)
 {
     static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567"; /* 5 bits each */
 
-    if (getrandom(out, n, 0) != (ssize_t)n)
-        return -EIO;
+    const int r = random_bytes(out, n);
+
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < n; i++)
         out[i] = digits[(unsigned char)out[i] % 32];
     out[n] = '\0';

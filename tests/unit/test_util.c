@@ -8,6 +8,7 @@
 #include "util/io.h"
 #include "util/log.h"
 #include "util/path.h"
+#include "util/random.h"
 #include "util/units.h"
 #include "util/words.h"
 
@@ -370,6 +371,22 @@ TEST(io_copies_the_rest_of_any_file_to_where_the_other_is)
     free(back);
 }
 
+TEST(random_digits_are_as_many_as_asked_for_and_others_each_time)
+{
+    char a[65], b[65];
+
+    memset(a, 'x', sizeof(a));
+    assert_int_equal(random_hex(a, 2), 0);
+    assert_int_equal(strlen(a), 2);
+    assert_int_equal(a[3], 'x');
+    assert_int_equal(random_hex(a, 64), 0);
+    assert_int_equal(random_hex(b, 64), 0);
+    assert_int_equal(strspn(a, "0123456789abcdef"), 64);
+    assert_int_equal(strlen(a), 64);
+    assert_string_not_equal(a, b);
+    assert_int_equal(random_bytes(a, 1000), -EINVAL);
+}
+
 /* In a process of its own, whose stderr nobody reads until told to. */
 static int log_to_a_full_pipe(int in, int out)
 {
@@ -420,6 +437,7 @@ int main(void)
         cmocka_unit_test(names_that_are_not_one_component_are_refused),
         cmocka_unit_test(units_are_read_and_printed),
         cmocka_unit_test(io_moves_all_bytes_or_says_why_not),
+        cmocka_unit_test(random_digits_are_as_many_as_asked_for_and_others_each_time),
         cmocka_unit_test(io_copies_the_rest_of_any_file_to_where_the_other_is),
         cmocka_unit_test(words_split_as_sh_does),
         cmocka_unit_test(a_slip_of_the_pen_gets_a_suggestion),
