@@ -9,7 +9,6 @@
 #include "wire/gomode.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -88,13 +87,13 @@ void files_info(struct request *rq)
 }
 
 /* The cheap way, unless it is a link: that is followed inside the sandbox's root. */
-static int stat_entry(const struct request *rq, DIR *dir, const char *path, const char *name,
+static int stat_entry(const struct request *rq, int dir, const char *path, const char *name,
                       struct stat *ret)
 {
     char *full;
     int r;
 
-    if (fstatat(dirfd(dir), name, ret, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fstatat(dir, name, ret, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
     if (!S_ISLNK(ret->st_mode))
         return 0;
@@ -108,7 +107,7 @@ static int stat_entry(const struct request *rq, DIR *dir, const char *path, cons
 
 static int put_listing(struct request *rq, struct json_out *o, const char *path, unsigned depth);
 
-static int put_entry(struct request *rq, struct json_out *o, DIR *dir, const char *path,
+static int put_entry(struct request *rq, struct json_out *o, int dir, const char *path,
                      const char *name, unsigned depth)
 {
     struct stat st, at;
@@ -121,8 +120,8 @@ static int put_entry(struct request *rq, struct json_out *o, DIR *dir, const cha
     if (!full)
         return -ENOMEM;
     put_info(rq, o, name, rq->srv->new_daemon ? full : NULL, &st);
-    if (depth > 1 && S_ISDIR(st.st_mode) &&
-        fstatat(dirfd(dir), name, &at, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(at.st_mode)) {
+    if (depth > 1 && S_ISDIR(st.st_mode) && fstatat(dir, name, &at, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISDIR(at.st_mode)) {
         r = put_listing(rq, o, full, depth - 1);
         if (r == -EACCES || r == -ENOENT)
             r = 0;
@@ -133,24 +132,17 @@ static int put_entry(struct request *rq, struct json_out *o, DIR *dir, const cha
 
 static int put_listing(struct request *rq, struct json_out *o, const char *path, unsigned depth)
 {
+    const int dir = view_open(rq, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
     struct names names = {0};
-    DIR *dir;
-    int fd, r;
+    int r;
 
-    fd = view_open(rq, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
-    if (fd < 0)
-        return fd;
-    dir = fdopendir(fd);
-    if (!dir) {
-        r = -errno;
-        close(fd);
-        return r;
-    }
+    if (dir < 0)
+        return dir;
     r = names_read(dir, &names);
     for (size_t i = 0; r == 0 && i < names.count; i++)
         r = put_entry(rq, o, dir, path, names.list[i], depth);
     names_done(&names);
-    closedir(dir);
+    close(dir);
     return r;
 }
 

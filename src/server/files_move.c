@@ -8,7 +8,6 @@
 #include "util/io.h"
 #include "util/path.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -67,21 +66,14 @@ static int copy_tree(struct request *rq, const char *from, const char *to, unsig
 
 static int copy_entries(struct request *rq, const char *from, const char *to, unsigned depth)
 {
+    const int dir = view_open(rq, from, O_RDONLY | O_DIRECTORY, 0);
     struct names names = {0};
-    DIR *dir;
-    int fd, r;
+    int r;
 
-    fd = view_open(rq, from, O_RDONLY | O_DIRECTORY, 0);
-    if (fd < 0)
-        return fd;
-    dir = fdopendir(fd);
-    if (!dir) {
-        r = -errno;
-        close(fd);
-        return r;
-    }
+    if (dir < 0)
+        return dir;
     r = names_read(dir, &names);
-    closedir(dir);
+    close(dir);
     for (size_t i = 0; r == 0 && i < names.count; i++) {
         char *a = path_join(from, names.list[i]), *b = path_join(to, names.list[i]);
 

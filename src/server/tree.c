@@ -4,6 +4,7 @@
 #include "util/io.h"
 #include "util/path.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -45,14 +46,26 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int names_read(DIR *dir, struct names *ret)
+/* What is in the open directory, through a descriptor of its own. NULL: errno. */
+static DIR *list_of(int dir)
 {
+    const int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!list && fd >= 0)
+        close(fd);
+    return list;
+}
+
+int names_read(int dir, struct names *ret)
+{
+    DIR *list = list_of(dir);
     const struct dirent *e;
-    int r = 0;
+    int r = list ? 0 : -errno;
 
     while (r == 0) {
         errno = 0;
-        e = readdir(dir);
+        e = readdir(list);
         if (!e) {
             r = -errno;
             break;
@@ -62,6 +75,8 @@ int names_read(DIR *dir, struct names *ret)
     }
     if (r == 0 && ret->count)
         qsort(ret->list, ret->count, sizeof(*ret->list), by_bytes);
+    if (list)
+        closedir(list);
     return r;
 }
 
@@ -141,13 +156,10 @@ static int copy_dir(int from, int to, const char *name, const struct stat *st, u
 
 static int copy_entries(int from, int to, unsigned depth)
 {
-    const int fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    DIR *dir = list_of(from);
     const struct dirent *e;
     int r = dir ? 0 : -errno;
 
-    if (!dir && fd >= 0)
-        close(fd);
     while (r == 0 && (e = readdir(dir))) {
         struct stat st;
 

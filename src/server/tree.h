@@ -2,7 +2,6 @@
 #ifndef SERVER_TREE_H
 #define SERVER_TREE_H
 
-#include <dirent.h>
 #include <stddef.h>
 
 struct names {
@@ -10,8 +9,8 @@ struct names {
     size_t count, cap;
 };
 
-/* Appends all but "." and "..", in byte order. names_done also after an error. -EFBIG, -ENOMEM. */
-int names_read(DIR *dir, struct names *ret);
+/* What is in the open directory, in byte order. names_done also after an error. -EFBIG, -ENOMEM. */
+int names_read(int dir, struct names *ret);
 void names_done(struct names *n);
 
 /*
