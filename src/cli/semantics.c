@@ -105,8 +105,9 @@ const struct semantics_row semantics_rows[] = {
      "What one handle writes between open and close appears as one replacement, whole for every "
      "reader; mode, owner, times and hard links survive. In place are: appends, patches of large "
      "files, files with several links or of another owner, and what lies in directories that "
-     "cannot be written to.",
-     "reader.sh a_reader_sees_whole_versions_only "
+     "cannot be written to. When more than a quarter of journal_size waits (1 GiB), what is being "
+     "written goes in parts.",
+     "reader.sh ceiling.sh a_reader_sees_whole_versions_only "
      "a_file_is_replaced_by_a_new_inode_with_the_old_ones_mode a_file_with_two_names_keeps_both "
      "little_in_a_large_file_is_written_in_place"},
     {"output that goes to a file (prog > log), as the sandbox sees it",

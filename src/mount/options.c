@@ -87,7 +87,8 @@ const struct option_row options_table[] = {
     {"journal_dir", OPTION_STRING, FIELD(journal_dir), 0, NULL, NULL,
      "where changes are kept until they are sent (~/.local/state/daytonafs/journals)"},
     {"journal_size", OPTION_BYTES, FIELD(journal_bytes), 0, NULL, "4G",
-     "changes kept there, at most; from a quarter of it on writers are slowed down"},
+     "changes kept there, at most; from a quarter of it on writers are slowed down, and large "
+     "files go in parts"},
     {"symlinks", OPTION_CHOICE, FIELD(symlinks), 0, symlinks_choices, "contain",
      "contain: no link leads out of the mount; raw: as they are"},
     {"helper", OPTION_CHOICE, FIELD(helper), 0, helper_choices, "auto",
