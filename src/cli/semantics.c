@@ -24,7 +24,8 @@ const struct semantics_row semantics_rows[] = {
     {"rename of a directory has returned",
      "It is done in the sandbox, or has failed with the sandbox's errno, unless the directory was "
      "made here and is not sent yet.",
-     "a_directory_is_renamed_at_once_and_with_the_real_error"},
+     "a_directory_is_renamed_at_once_and_with_the_real_error "
+     "what_is_changed_while_its_directory_is_renamed_is_changed_there"},
     {"rename or link to another file system has returned",
      "It has failed with the sandbox's errno (EXDEV), or is done in the sandbox. Between two "
      "places where one file system is mounted it fails with EXDEV at once, too. (With a kernel "

@@ -303,6 +303,8 @@ static int set_there(struct fs *fs, struct node *n, const struct remote_setattr 
         r = links_refresh(fs, n, fs_since(fs));
         if (r == 0 && (!waits || links_many_locked(fs, n)))
             r = links_settle(fs, n);
+        if (r == 0 && waits)
+            r = op_await_path(fs, n);
         if (r == 0 && node_gone_locked(n))
             r = n->deleted ? 0 : -ESTALE;
         if (r < 0 || node_gone_locked(n) || waits)

@@ -538,6 +538,8 @@ int op_begin_name(struct fs *fs, struct op *op, struct node *dir, const char *na
 int op_begin_rename(struct fs *fs, struct op *op, struct node *dir, const char *name,
                     struct node *new_dir, const char *new_name);
 int op_begin_link(struct fs *fs, struct op *op, struct node *n, struct node *dir, const char *name);
+/* For who begins none: until n's path is one that stays. -EINTR. */
+int op_await_path(struct fs *fs, struct node *n);
 void op_end_locked(struct fs *fs, struct op *op);
 bool op_touches_locked(const struct fs *fs, const struct node *dir, const char *name);
 bool op_unknown(int err); /* may have happened all the same */

@@ -155,6 +155,27 @@ int op_begin_link(struct fs *fs, struct op *op, struct node *n, struct node *dir
     return begin(fs, op, &(struct want){.n = n, .dir = dir, .name = name});
 }
 
+/* Until that is done a change would be journaled for a path that is about to go. */
+static bool is_moving_locked(const struct fs *fs, const struct node *n)
+{
+    const struct op *op;
+
+    DL_FOREACH(fs->ops, op)
+        for (unsigned i = 0; i < op->count; i++)
+            if (op->slot[i].tree && op->slot[i].node && node_is_below_locked(n, op->slot[i].node))
+                return true;
+    return false;
+}
+
+int op_await_path(struct fs *fs, struct node *n)
+{
+    int r = 0;
+
+    while (r == 0 && is_moving_locked(fs, n))
+        r = fs_wait(fs);
+    return r;
+}
+
 /* What a file system says when it did not do it. Anything else may have happened all the same. */
 static const int refusals[] = {EACCES, EPERM,  ENOENT,       EEXIST,  ENOTDIR,    EISDIR, ENOTEMPTY,
                                ENOSPC, EDQUOT, EROFS,        EXDEV,   EMLINK,     EINVAL, EBUSY,

@@ -5,18 +5,21 @@
 
 #define REST UINT64_MAX /* all bytes up to the end, and beyond */
 
-/* Nobody else writes, or fetches what is to be written. */
+/* Nobody else writes, or fetches what is to be written, and what is written has a path. */
 static int my_turn(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes)
 {
     const struct node_file *nf = n->file;
+    int r = 0;
 
-    while (nf->writing || (nf->blob && blob_taken(nf->blob, off, bytes))) {
-        const int r = fs_wait(fs);
-
+    for (;;) {
+        if (write_in_parts(fs, n))
+            r = op_await_path(fs, n);
+        if (r < 0 || !(nf->writing || (nf->blob && blob_taken(nf->blob, off, bytes))))
+            return r;
+        r = fs_wait(fs);
         if (r < 0)
             return r;
     }
-    return 0;
 }
 
 /* What is written to a file that was replaced, or that lives on under another name only, would not

@@ -172,6 +172,11 @@ void tally_on_exchange(struct tally *t, void (*fn)(void *arg), void *arg)
     on(t, WRAP_EXCHANGE, fn, arg);
 }
 
+void tally_on_rename(struct tally *t, void (*fn)(void *arg), void *arg)
+{
+    on(t, WRAP_RENAME, fn, arg);
+}
+
 void tally_hold(struct tally *t, bool hold)
 {
     lock_take(&t->lock);

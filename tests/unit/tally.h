@@ -22,10 +22,11 @@ void tally_bend(struct tally *t, const char *boot, int64_t clock_off_ns);
 /* The host seems to be up for so much less. */
 void tally_lose(struct tally *t, int64_t uptime_ns);
 /* fn, of which there is one, is called when a command is to be run, a file to be fetched, or names
- * to be exchanged, before it is. */
+ * to be exchanged or renamed, before it is. */
 void tally_on_exec(struct tally *t, void (*fn)(void *arg), void *arg);
 void tally_on_fetch(struct tally *t, void (*fn)(void *arg), void *arg);
 void tally_on_exchange(struct tally *t, void (*fn)(void *arg), void *arg);
+void tally_on_rename(struct tally *t, void (*fn)(void *arg), void *arg);
 /* While it is held, trees and changes wait with their answer. */
 void tally_hold(struct tally *t, bool hold);
 void tally_await(struct tally *t, unsigned waiting);

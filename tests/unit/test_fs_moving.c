@@ -1,11 +1,12 @@
 /* Files that change while they are looked up, opened and fetched. */
-#include "rig.h"
+#include "scene.h"
 
 #include "fs/fs_internal.h"
 #include "remote/wrap.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -308,11 +309,80 @@ TEST(the_page_cache_is_not_used_until_the_kernel_knows_the_size)
     rig_down(&g);
 }
 
+/* ---- its directory is renamed, which takes a while ---- */
+
+struct meanwhile {
+    struct rig g;
+    struct fs_file *f;
+    pthread_t thread;
+    int (*change)(struct meanwhile *m);
+};
+
+static int write_it(struct meanwhile *m)
+{
+    return fs_write(m->f, 0, "new", 3) == 3 ? 0 : -EIO;
+}
+
+static int empty_it(struct meanwhile *m)
+{
+    struct stat st = {.st_size = 0};
+    struct fs_entry e;
+
+    return fs_setattr(m->g.fs, fs_file_ino(m->f), m->f, FS_SET_SIZE, &st, &e);
+}
+
+static int change_its_mode(struct meanwhile *m)
+{
+    struct stat st = {.st_mode = 0600};
+    struct fs_entry e;
+
+    return fs_setattr(m->g.fs, fs_file_ino(m->f), m->f, FS_SET_MODE, &st, &e);
+}
+
+static void *change_main(void *arg)
+{
+    struct meanwhile *m = arg;
+
+    assert_int_equal(m->change(m), 0);
+    return NULL;
+}
+
+static void change_now(void *arg)
+{
+    struct meanwhile *m = arg;
+
+    tally_on_rename(m->g.tally, NULL, NULL);
+    assert_int_equal(pthread_create(&m->thread, NULL, change_main, m), 0);
+    usleep(50000);
+}
+
+TEST(what_is_changed_while_its_directory_is_renamed_is_changed_there)
+{
+    static int (*const changes[])(struct meanwhile * m) = {write_it, empty_it, change_its_mode};
+    struct meanwhile m;
+
+    for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+        m.change = changes[i];
+        UP_JOURNAL(&m.g);
+        rig_mkdir(&m.g, "/d");
+        rig_put(&m.g, "/d/f", "old", 3);
+        assert_int_equal(rig_open(&m.g, "/d/f", O_RDWR, &m.f), 0);
+        tally_on_rename(m.g.tally, change_now, &m);
+        assert_int_equal(rig_rename(&m.g, "/d", "/e", 0), 0);
+        pthread_join(m.thread, NULL);
+        assert_int_equal(fs_fsync(m.f), 0);
+        assert_int_equal(rig_close(m.f), 0);
+        rig_expect(&m.g, "/e/f", i == 0 ? "new" : i == 1 ? "" : "old");
+        rig_down(&m.g);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_that_is_replaced_all_the_time_can_be_read_at_any_time),
         cmocka_unit_test(a_file_that_is_rewritten_all_the_time_is_never_mixed),
+        cmocka_unit_test(what_is_changed_while_its_directory_is_renamed_is_changed_there),
         cmocka_unit_test(whoever_opens_a_replaced_file_to_write_gets_what_has_its_name),
         cmocka_unit_test(a_replaced_file_that_is_open_is_not_the_new_one),
         cmocka_unit_test(what_was_replaced_twice_is_opened_to_write_whoever_has_it_open),
