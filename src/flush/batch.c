@@ -65,6 +65,7 @@ static void from_identity(struct remote_object *o, const struct journal_identity
     o->size = id->size;
     o->mtime_ns = id->mtime_ns;
     o->ctime_ns = id->ctime_ns;
+    o->birth = id->birth;
 }
 
 /* What its maker left; of what a removal left there is no identity. */

@@ -123,7 +123,8 @@ static void identity_of(const struct remote_attr *a, struct journal_identity *re
                                      .ino = a->ino,
                                      .size = a->size,
                                      .mtime_ns = a->mtime_ns,
-                                     .ctime_ns = several ? 0 : a->ctime_ns};
+                                     .ctime_ns = several ? 0 : a->ctime_ns,
+                                     .birth = a->birth};
 }
 
 /* A name that was to go and is gone: whoever removed it. */

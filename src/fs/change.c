@@ -127,7 +127,8 @@ struct journal_identity change_identity_of(const struct remote_attr *a)
                                      .ino = a->ino,
                                      .size = a->size,
                                      .mtime_ns = a->mtime_ns,
-                                     .ctime_ns = a->ctime_ns};
+                                     .ctime_ns = a->ctime_ns,
+                                     .birth = a->birth};
 }
 
 static struct journal_object object_of_locked(const struct fs *fs, const struct node *n)

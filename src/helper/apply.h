@@ -190,6 +190,8 @@ bool place_has_target(const struct place *p, const char *target); /* a link that
  */
 int place_check(struct apply *a, const char *path, const struct batch_object *o, bool name,
                 struct place *p, struct batch_result *ret);
+/* That object, as far as its number and, if that is known, its birth tell. */
+bool place_is(const struct place *p, uint64_t ino, uint32_t birth);
 /* The same version by what stat says, its ctime aside. */
 bool stat_is_same(const struct stat *a, uint64_t ino, uint64_t size, int64_t mtime_ns);
 bool file_has_hash(int dir, const char *name, const struct stat *st,

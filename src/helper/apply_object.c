@@ -152,6 +152,16 @@ bool file_has_hash(int dir, const char *name, const struct stat *st, const uint8
     return same;
 }
 
+bool place_is(const struct place *p, uint64_t ino, uint32_t birth)
+{
+    struct look now;
+
+    if (!p->there || p->st.st_ino != ino)
+        return false;
+    return birth == 0 || look_at(p->dir, p->name, &now) < 0 || now.st.st_ino != ino ||
+           now.birth_ns == INT64_MIN || proto_birth(now.birth_ns) == birth;
+}
+
 /* A directory is the same as long as it is the same one: its times move with every name in it. */
 static bool is_version(const struct place *p, const struct batch_object *o)
 {
@@ -160,7 +170,8 @@ static bool is_version(const struct place *p, const struct batch_object *o)
     if (st->st_ino == o->ino && S_ISDIR(st->st_mode))
         return true;
     if (stat_is_same(st, o->ino, o->size, o->mtime_ns) &&
-        (o->ctime_ns == 0 || timespec_to_ns(st->st_ctim) == o->ctime_ns))
+        (o->ctime_ns == 0 || timespec_to_ns(st->st_ctim) == o->ctime_ns) &&
+        place_is(p, o->ino, o->birth))
         return true;
     return o->hash && S_ISREG(st->st_mode) && (uint64_t)st->st_size == o->size &&
            file_has_hash(p->dir, p->name, st, o->hash);
@@ -173,9 +184,14 @@ static bool is_left(const struct place *p, const struct batch_attr *left)
            (S_ISDIR(p->st.st_mode) || stat_is_same(&p->st, left->ino, left->size, left->mtime_ns));
 }
 
-static bool is_one_of_several(const struct place *p, uint64_t ino)
+static bool is_one_of_several(const struct place *p, uint64_t ino, uint32_t birth)
 {
-    return p->st.st_ino == ino && p->st.st_nlink > 1;
+    return p->st.st_nlink > 1 && place_is(p, ino, birth);
+}
+
+static uint32_t birth_of(const struct batch_attr *a)
+{
+    return a->has_birth ? proto_birth(a->birth_ns) : 0;
 }
 
 static enum found find(const struct apply *a, const struct batch_object *o, bool name,
@@ -190,10 +206,10 @@ static enum found find(const struct apply *a, const struct batch_object *o, bool
     case BATCH_ABSENT:
         return p->there ? FOUND_OTHER : FOUND_IT;
     case BATCH_SAME:
-        same = p->there && p->st.st_ino == o->ino;
+        same = place_is(p, o->ino, o->birth);
         break;
     case BATCH_VERSION:
-        same = p->there && (is_version(p, o) || (name && is_one_of_several(p, o->ino)));
+        same = p->there && (is_version(p, o) || (name && is_one_of_several(p, o->ino, o->birth)));
         break;
     case BATCH_LEFT_BY:
         left = &a->record.results[o->change];
@@ -201,7 +217,8 @@ static enum found find(const struct apply *a, const struct batch_object *o, bool
             return FOUND_POISON;
         if (p->there)
             same = left->now.mode != 0 &&
-                   (is_left(p, &left->now) || (name && is_one_of_several(p, left->now.ino)));
+                   (is_left(p, &left->now) ||
+                    (name && is_one_of_several(p, left->now.ino, birth_of(&left->now))));
         else
             same = left->now.mode == 0;
         break;

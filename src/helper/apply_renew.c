@@ -55,9 +55,10 @@ static bool object_fits(const struct place *p, const struct renew_wants *w)
     const struct batch_object *o = w->object;
     const struct stat *st = &p->st;
 
-    if (st->st_ino == o->ino && (o->means == BATCH_SAME || S_ISDIR(st->st_mode) ||
-                                 ((uint64_t)st->st_size == o->size &&
-                                  (!w->times || timespec_to_ns(st->st_mtim) == o->mtime_ns))))
+    if (place_is(p, o->ino, o->birth) &&
+        (o->means == BATCH_SAME || S_ISDIR(st->st_mode) ||
+         ((uint64_t)st->st_size == o->size &&
+          (!w->times || timespec_to_ns(st->st_mtim) == o->mtime_ns))))
         return true;
     return o->hash && S_ISREG(st->st_mode) && (uint64_t)st->st_size == o->size &&
            file_has_hash(p->dir, p->name, st, o->hash);

@@ -30,9 +30,10 @@
  *
  * Parts:
  *    WHEN      8 when_ns, 8 group
- *    object    4 enum journal_means, 4 has_hash (0, 1); JOURNAL_MADE: 8 made_by; JOURNAL_IS:
- *              identity, and has_hash: 32 hash
+ *    object    4 enum journal_means, 4 what else there is: 1 hash, 2 birth; JOURNAL_MADE: 8
+ *              made_by; JOURNAL_IS: identity, birth, 32 hash
  *    identity  8 dev, 8 ino, 8 size, 8 mtime_ns, 8 ctime_ns
+ *    birth     4, not zero
  *    PATH, PATH2  string
  *    OFF, SIZE, BATCH, SYNCED  8
  *    FLAGS     4
@@ -41,19 +42,23 @@
  *    DATA      4 number of extents, 4 length of what is inline (one of them is 0), the inline
  *              bytes; an extent: 8 off, 8 segment, 8 at, 4 len, 4 crc32c of its bytes
  *    RANGES    4 number; each 8 first, 8 last
- *    RESULTS   4 number; each 8 seq, 1 said, 1 settled, 1 forced (0, 1), 1 zero, 4 err (signed),
- *              identity
+ *    RESULTS   4 number, plus 1 << 31 if each has a birth, which is zero where it is not known;
+ *              each 8 seq, 1 said, 1 settled, 1 forced (0, 1), 1 zero, 4 err (signed), identity,
+ *              birth
  *
  * All in a log before a JOURNAL_CHECKPOINT was on the disk before the log had its name.
  *
  * A segment's head: 0 8 "dtfs-seg", 8 4 version (1), 12 4 salt, 16 8 its number, 24 4 crc32c of
  * 0-23, 28 4 zero. Then blobs without any frame: extents say where they are.
  *
- * Versions: 1 had no JOURNAL_SYNCED, and 0 for forced. All else was the same.
+ * Versions: 1 had no JOURNAL_SYNCED, and 0 for forced; 1 and 2 had no births. All else was the
+ * same, so that what they wrote is read here as it is.
  */
 enum { RECORD_MAGIC = 0x316a7464 };
 enum { SEGMENT_END = 1 << 30 }; /* none is longer */
 enum { SEGMENT_VERSION = 1 };
+enum { OBJECT_HASH = 1, OBJECT_BIRTH = 2 };
+#define RESULTS_BIRTHS UINT32_C(0x80000000)
 enum {
     IDENTITY = 40,
     EXTENT = 32,
@@ -203,15 +208,18 @@ static void put_identity(struct writer *w, const struct journal_identity *id)
 static void put_object(struct writer *w, const struct journal_object *o)
 {
     const bool hash = o->means == JOURNAL_IS && o->has_hash;
+    const bool birth = o->means == JOURNAL_IS && o->identity.birth != 0;
 
     if (o->means > JOURNAL_MADE)
         w->err = -EINVAL;
     put32(w, o->means);
-    put32(w, hash);
+    put32(w, (hash ? OBJECT_HASH : 0) | (birth ? OBJECT_BIRTH : 0));
     if (o->means == JOURNAL_MADE)
         put64(w, o->made_by);
     if (o->means == JOURNAL_IS)
         put_identity(w, &o->identity);
+    if (birth)
+        put32(w, o->identity.birth);
     if (hash)
         put_bytes(w, o->hash, sizeof(o->hash));
 }
@@ -259,9 +267,13 @@ static void put_ranges(struct writer *w, const struct journal_record *rec)
 
 static void put_results(struct writer *w, const struct journal_record *rec)
 {
+    bool births = false;
+
     if (rec->result_count > JOURNAL_RESULTS_MAX)
         w->err = -E2BIG;
-    put32(w, (uint32_t)rec->result_count);
+    for (size_t i = 0; i < rec->result_count; i++)
+        births = births || rec->results[i].now.birth != 0;
+    put32(w, (uint32_t)rec->result_count | (births ? RESULTS_BIRTHS : 0));
     for (size_t i = 0; w->err == 0 && i < rec->result_count; i++) {
         const struct journal_result *r = &rec->results[i];
 
@@ -269,6 +281,8 @@ static void put_results(struct writer *w, const struct journal_record *rec)
         put32(w, (uint32_t)r->said | (uint32_t)r->settled << 8 | (uint32_t)r->forced << 16);
         put32(w, (uint32_t)r->err);
         put_identity(w, &r->now);
+        if (births)
+            put32(w, r->now.birth);
     }
 }
 
@@ -403,19 +417,23 @@ static struct journal_identity take_identity(struct reader *r)
 
 static void take_object(struct reader *r, struct journal_object *ret)
 {
-    const uint32_t means = take32(r), hash = take32(r);
+    const uint32_t means = take32(r), with = take32(r);
 
-    if (means > JOURNAL_MADE || hash > (means == JOURNAL_IS))
+    if (means > JOURNAL_MADE || with > (means == JOURNAL_IS ? OBJECT_HASH | OBJECT_BIRTH : 0u))
         r->bad = true;
     if (r->bad)
         return;
     ret->means = (enum journal_means)means;
-    ret->has_hash = hash;
+    ret->has_hash = with & OBJECT_HASH;
     if (means == JOURNAL_MADE)
         ret->made_by = take64(r);
     if (means == JOURNAL_IS)
         ret->identity = take_identity(r);
-    if (hash)
+    if (with & OBJECT_BIRTH) {
+        ret->identity.birth = take32(r);
+        r->bad = r->bad || ret->identity.birth == 0;
+    }
+    if (ret->has_hash)
         memcpy(ret->hash, take(r, JOURNAL_DIGEST), JOURNAL_DIGEST);
 }
 
@@ -453,12 +471,20 @@ static void take_data(struct reader *r, struct journal_record *ret)
     }
 }
 
+static size_t result_size(const struct journal_record *rec)
+{
+    return rec->result_births ? RESULT + 4 : RESULT;
+}
+
 static void take_results(struct reader *r, struct journal_record *ret)
 {
-    ret->result_count = take32(r);
-    ret->raw_results = take_list(r, ret->result_count, JOURNAL_RESULTS_MAX, RESULT);
+    const uint32_t count = take32(r);
+
+    ret->result_births = count & RESULTS_BIRTHS;
+    ret->result_count = count & ~(uint32_t)RESULTS_BIRTHS;
+    ret->raw_results = take_list(r, ret->result_count, JOURNAL_RESULTS_MAX, result_size(ret));
     for (size_t i = 0; !r->bad && i < ret->result_count; i++) {
-        const uint8_t *p = ret->raw_results + i * RESULT;
+        const uint8_t *p = ret->raw_results + i * result_size(ret);
 
         if (p[8] > JOURNAL_DROPPED || p[9] > JOURNAL_DROPPED || p[10] > 1 || p[11])
             r->bad = true;
@@ -564,16 +590,19 @@ struct journal_range journal_record_range(const struct journal_record *rec, size
 
 struct journal_result journal_record_result(const struct journal_record *rec, size_t i)
 {
-    const uint8_t *p = rec->raw_results + i * RESULT;
+    const uint8_t *p = rec->raw_results + i * result_size(rec);
     struct reader r = {.p = p + 16, .end = p + RESULT};
+    struct journal_identity now = take_identity(&r);
 
+    if (rec->result_births)
+        now.birth = (uint32_t)get_le(p + RESULT, 4);
     return (struct journal_result){
         .seq = get_le(p, 8),
         .said = (enum journal_outcome)p[8],
         .settled = (enum journal_outcome)p[9],
         .forced = p[10] != 0,
         .err = (int32_t)get_le(p + 12, 4),
-        .now = take_identity(&r),
+        .now = now,
     };
 }
 

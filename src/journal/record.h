@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 enum {
-    JOURNAL_VERSION = 2,
+    JOURNAL_VERSION = 3,
     JOURNAL_VERSION_OLDEST = 1, /* is read, and rewritten as this one when it is opened */
     JOURNAL_RECORD_HEADER = 24,
     JOURNAL_RECORD_MAX = 1 << 20,
@@ -52,6 +52,7 @@ enum journal_kind { /* on disk: append, never renumber */
 struct journal_identity {
     uint64_t dev, ino, size;
     int64_t mtime_ns, ctime_ns; /* sandbox's clock */
+    uint32_t birth;             /* another for a later object with the same dev and ino */
 };
 
 enum journal_means {                     /* on disk */
@@ -146,6 +147,7 @@ struct journal_record {
     const struct journal_result *results;
     size_t result_count;
     const uint8_t *raw_extents, *raw_ranges, *raw_results; /* set by the decoder */
+    bool result_births;                                    /* the same */
 };
 
 bool journal_is_change(enum journal_kind kind);

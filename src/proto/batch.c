@@ -9,6 +9,7 @@
 
 /* Added to a number: what is optional behind it is there. */
 enum { WITH = 16, WITH_OTHER = 32, WITH_BIRTH = 64 };
+enum { OBJECT_BIRTH = 32 };
 
 static int put_uints(struct buf *out, const uint64_t *v, size_t count)
 {
@@ -189,13 +190,17 @@ int batch_get_file(const struct proto_frame *f, char ret[BATCH_BLOB_NAME + 1])
 
 static int put_object(struct buf *out, const struct batch_object *o)
 {
-    const bool hash = o->means == BATCH_VERSION && o->hash;
-    int r = proto_put_uint(out, (uint64_t)o->means + (hash ? WITH : 0));
+    const bool known = o->means == BATCH_SAME || o->means == BATCH_VERSION;
+    const bool hash = o->means == BATCH_VERSION && o->hash, birth = known && o->birth != 0;
+    int r =
+        proto_put_uint(out, (uint64_t)o->means + (hash ? WITH : 0) + (birth ? OBJECT_BIRTH : 0));
 
     if (r == 0 && o->means == BATCH_LEFT_BY)
         r = proto_put_uint(out, o->change);
-    if (r == 0 && (o->means == BATCH_SAME || o->means == BATCH_VERSION))
+    if (r == 0 && known)
         r = PUT_UINTS(out, o->dev, o->ino);
+    if (r == 0 && birth)
+        r = proto_put_uint(out, o->birth);
     if (r == 0 && o->means == BATCH_VERSION)
         r = proto_put_uint(out, o->size);
     if (r == 0 && o->means == BATCH_VERSION)
@@ -208,6 +213,7 @@ static int put_object(struct buf *out, const struct batch_object *o)
 static void get_object(struct proto_in *in, size_t index, struct batch_object *ret)
 {
     const uint64_t means = proto_get_uint(in);
+    unsigned may = 0;
 
     *ret = (struct batch_object){.means = (enum batch_means)(means % WITH)};
     switch (ret->means) {
@@ -222,17 +228,22 @@ static void get_object(struct proto_in *in, size_t index, struct batch_object *r
     case BATCH_VERSION:
         ret->dev = proto_get_uint(in);
         ret->ino = proto_get_uint(in);
+        if (means & OBJECT_BIRTH)
+            ret->birth = get_uint32(in);
+        may = OBJECT_BIRTH;
         if (ret->means == BATCH_SAME)
             break;
+        may |= WITH;
         ret->size = proto_get_uint(in);
         get_times(in, &ret->mtime_ns, &ret->ctime_ns);
-        if (means >= WITH)
+        if (means & WITH)
             ret->hash = get_bytes(in, BATCH_HASH);
         break;
     default:
         in->bad = true;
     }
-    in->bad = in->bad || means >= (ret->means == BATCH_VERSION ? 2 * WITH : WITH);
+    in->bad = in->bad || (means - means % WITH) & ~(uint64_t)may ||
+              ((means & OBJECT_BIRTH) && ret->birth == 0);
 }
 
 static int put_path(struct buf *out, const char *path, const char **before)

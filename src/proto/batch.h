@@ -81,13 +81,15 @@ enum batch_means {
 };
 
 /*
- * means, with 16 added for a hash; then LEFT_BY: change; SAME: dev, ino; VERSION: dev, ino, size,
- * mtime_ns (signed), ctime_ns minus mtime_ns (signed), [hash].
+ * means, with 16 added for a hash and 32 for a birth; then LEFT_BY: change; SAME: dev, ino,
+ * [birth]; VERSION: dev, ino, [birth], size, mtime_ns (signed), ctime_ns minus mtime_ns (signed),
+ * [hash].
  */
 struct batch_object {
     enum batch_means means;
     uint64_t change, dev, ino, size;
     int64_t mtime_ns, ctime_ns;
+    uint32_t birth;      /* proto_birth; 0: not known */
     const uint8_t *hash; /* or NULL */
 };
 

@@ -210,6 +210,13 @@ int proto_get_start(const struct proto_frame *f, struct proto_start *ret)
     return 0;
 }
 
+uint32_t proto_birth(int64_t birth_ns)
+{
+    const uint64_t mixed = (uint64_t)birth_ns * UINT64_C(0x9e3779b97f4a7c15);
+
+    return (uint32_t)(mixed >> 32) | 1;
+}
+
 int proto_put_entry(struct buf *out, const struct proto_entry *e)
 {
     const size_t start = out->len;

@@ -132,6 +132,8 @@ struct proto_entry {
     bool has_birth;
     int64_t birth_ns;
 };
+/* A birth in short, for comparing; never 0. */
+uint32_t proto_birth(int64_t birth_ns);
 int proto_put_entry(struct buf *out, const struct proto_entry *e);
 /* Refuses names that are not one component (an empty one is allowed: the thing itself). */
 bool proto_get_entry(struct proto_in *in, struct proto_entry *ret);

@@ -43,6 +43,7 @@ struct remote_object {
     uint32_t change; /* LEFT_BY: its index */
     uint64_t dev, ino, size;
     int64_t mtime_ns, ctime_ns;
+    uint32_t birth; /* as in remote_attr; where both are known, another one is another object */
     /* VERSION of a regular file: sha256 of its content. One with that content and size is the same,
      * whatever the rest says: a sandbox that was restored has new inodes. NULL: not known. */
     const uint8_t *hash;

@@ -66,6 +66,7 @@ static struct batch_object object(const struct remote_object *o)
         .size = o->size,
         .mtime_ns = o->mtime_ns,
         .ctime_ns = o->ctime_ns,
+        .birth = o->birth,
         .hash = o->hash,
     };
 }

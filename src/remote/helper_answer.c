@@ -83,13 +83,6 @@ int answer_check(const struct buf *raw, struct answer_end *ret)
     return answer_walk(raw, take_nothing, NULL, ret, &entries);
 }
 
-uint32_t answer_birth(int64_t birth_ns)
-{
-    const uint64_t mixed = (uint64_t)birth_ns * UINT64_C(0x9e3779b97f4a7c15);
-
-    return (uint32_t)(mixed >> 32) | 1;
-}
-
 void answer_device(uint64_t dev, struct remote_attr *ret)
 {
     const uint64_t device = (UINT64_C(1) << PROTO_DEVICE_BITS) - 1;
@@ -129,7 +122,7 @@ static int to_attr(const struct proto_entry *e, struct remote_attr *ret)
         .nlink = e->nlink,
         .uid = e->uid,
         .gid = e->gid,
-        .birth = e->has_birth ? answer_birth(e->birth_ns) : 0,
+        .birth = e->has_birth ? proto_birth(e->birth_ns) : 0,
     };
     answer_device(e->dev, ret);
     return 0;

@@ -32,7 +32,6 @@ int answer_walk(const struct buf *raw, int (*take)(void *arg, const struct proto
                 void *arg, struct answer_end *ret, uint64_t *ret_entries);
 
 /* What tells apart files that have had one number, of when they were born. Never 0. */
-uint32_t answer_birth(int64_t birth_ns);
 void answer_device(uint64_t dev, struct remote_attr *ret); /* dev and mount */
 
 /* Names that are ours and not to be seen. NULL: none. */

@@ -29,7 +29,7 @@ static bool to_attr(const struct batch_attr *a, struct remote_attr *ret)
         .nlink = a->nlink,
         .uid = a->uid,
         .gid = a->gid,
-        .birth = a->has_birth ? answer_birth(a->birth_ns) : 0,
+        .birth = a->has_birth ? proto_birth(a->birth_ns) : 0,
     };
     answer_device(a->dev, ret);
     return true;

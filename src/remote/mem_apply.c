@@ -201,7 +201,8 @@ bool mem_has_hash(const struct mem_node *n, const uint8_t *hash, uint64_t size)
 
 static bool is_object(const struct mem_node *n, const struct remote_attr *a)
 {
-    return (a->dev == 0 || n->attr.dev == a->dev) && n->attr.ino == a->ino;
+    return (a->dev == 0 || n->attr.dev == a->dev) && n->attr.ino == a->ino &&
+           !remote_attr_reborn(&n->attr, a);
 }
 
 static bool is_version(const struct mem_node *n, const struct remote_attr *a)
@@ -220,7 +221,8 @@ static bool is_meant(const struct mem_node *n, const struct remote_object *o, bo
                                   .ino = o->ino,
                                   .size = o->size,
                                   .mtime_ns = o->mtime_ns,
-                                  .ctime_ns = o->ctime_ns};
+                                  .ctime_ns = o->ctime_ns,
+                                  .birth = o->birth};
     struct remote_result left;
 
     switch (o->means) {

@@ -72,8 +72,9 @@ static bool object_fits(const struct mem_node *n, const struct renew_wants *w)
     const struct batch_object *o = w->object;
     const struct remote_attr *a = &n->attr;
 
-    if (a->ino == o->ino && (o->means == BATCH_SAME || S_ISDIR(a->mode) ||
-                             (a->size == o->size && (!w->times || a->mtime_ns == o->mtime_ns))))
+    if (a->ino == o->ino && !(a->birth != 0 && o->birth != 0 && a->birth != o->birth) &&
+        (o->means == BATCH_SAME || S_ISDIR(a->mode) ||
+         (a->size == o->size && (!w->times || a->mtime_ns == o->mtime_ns))))
         return true;
     return mem_has_hash(n, o->hash, o->size);
 }

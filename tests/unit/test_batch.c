@@ -22,6 +22,7 @@ static const struct remote_change all_kinds[] = {
             .size = 3,
             .mtime_ns = -4,
             .ctime_ns = INT64_MAX,
+            .birth = UINT32_MAX,
             .hash = hash},
      .set = {.mask = REMOTE_SET_MODE | REMOTE_SET_MTIME, .attr = {.mode = 04755, .mtime_ns = -1}},
      .keep = 9,
@@ -45,7 +46,7 @@ static const struct remote_change all_kinds[] = {
      .path = "/a/b/c2",
      .path2 = "/z",
      .at = {.means = REMOTE_LEFT_BY, .change = 4},
-     .at2 = {.means = REMOTE_SAME, .dev = 1, .ino = 5}},
+     .at2 = {.means = REMOTE_SAME, .dev = 1, .ino = 5, .birth = 7}},
     {.kind = REMOTE_CHANGE_UNLINK, .path = "/z"},
     {.kind = REMOTE_CHANGE_RMDIR, .path = "/a/e"},
     {.kind = REMOTE_CHANGE_SETATTR,
@@ -83,6 +84,7 @@ static void expect_object(const struct batch_object *o, const struct remote_obje
     assert_true(o->dev == r->dev && o->ino == r->ino && o->size == r->size);
     assert_true(o->mtime_ns == r->mtime_ns && o->ctime_ns == r->ctime_ns);
     assert_int_equal(o->change, r->change);
+    assert_int_equal(o->birth, r->birth);
     assert_int_equal(o->hash != NULL, r->hash != NULL);
     if (o->hash)
         assert_memory_equal(o->hash, r->hash, BATCH_HASH);

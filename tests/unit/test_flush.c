@@ -77,7 +77,11 @@ TEST(what_the_sandbox_has_changed_is_not_overwritten)
     fr_put(&g, "/f", "old");
     attr = fr_stat(&g, "/f");
     rec.object[JOURNAL_AT].means = JOURNAL_IS;
-    *id = (struct journal_identity){attr.dev, attr.ino, attr.size, attr.mtime_ns, attr.ctime_ns};
+    *id = (struct journal_identity){.dev = attr.dev,
+                                    .ino = attr.ino,
+                                    .size = attr.size,
+                                    .mtime_ns = attr.mtime_ns,
+                                    .ctime_ns = attr.ctime_ns};
     seq = fr_add(&g, &rec);
     next = fr_data(&g, JOURNAL_APPEND, "/f", seq, 0, "!");
     fr_put(&g, "/f", "theirs");

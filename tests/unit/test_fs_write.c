@@ -718,6 +718,33 @@ TEST(what_is_too_large_to_be_shown_is_refused_at_once)
     rig_down(&g);
 }
 
+/* ---- what is meant ---- */
+
+/* A file system gives the number of a file that is gone to the next one. Whose mode is set is told
+ * by that number, and by its birth. */
+TEST(a_mode_is_not_given_to_a_later_file_with_the_same_number)
+{
+    struct fs_entry e;
+    struct stat st = {.st_mode = 0600};
+    struct rig g;
+    uint64_t ino;
+
+    UP_JOURNAL(&g);
+    rig_put(&g, "/f", "first", 5);
+    assert_int_equal(rig_find(&g, "/f", &e), 0);
+    flush_pause(g.fs->flush);
+    assert_int_equal(fs_setattr(g.fs, e.ino, NULL, FS_SET_MODE, &st, &e), 0);
+    ino = inside_attr(&g, "/f").ino;
+    inside_unlink(&g, "/f");
+    remote_mem_reuse_ino(g.inside, ino);
+    inside_put(&g, "/f", "other");
+    assert_int_equal(inside_attr(&g, "/f").ino, ino);
+    assert_int_equal(fs_sync(g.fs, NULL, NULL), -EIO);
+    assert_int_equal(inside_attr(&g, "/f").mode & 0777, 0644);
+    rig_drop(&g, &e);
+    rig_down(&g);
+}
+
 /* ---- the times of directories ---- */
 
 static int64_t shown_time(struct rig *g, const char *path)
@@ -784,6 +811,7 @@ TEST(what_is_sent_moves_no_time_of_its_directory)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_mode_is_not_given_to_a_later_file_with_the_same_number),
         cmocka_unit_test(what_is_sent_moves_no_time_of_its_directory),
         cmocka_unit_test(a_name_that_has_another_file_by_now_is_not_opened_with_the_old_content),
         cmocka_unit_test(what_is_saved_before_an_exchange_comes_out_of_it),

@@ -554,6 +554,38 @@ TEST(another_object_is_never_touched)
     }
 }
 
+/* What has its number, and even its times, may have been made later. */
+TEST(a_file_that_was_born_at_another_time_is_another_object)
+{
+    static const enum remote_change_kind kinds[] = {REMOTE_CHANGE_WRITE, REMOTE_CHANGE_UNLINK,
+                                                    REMOTE_CHANGE_SETATTR, REMOTE_CHANGE_RENAME,
+                                                    REMOTE_CHANGE_LINK};
+
+    for (size_t i = 0; i < 4 * ARRAY_LEN(kinds); i++) {
+        struct remote_result r = arig_one(arig_write("f", ARIG_ABSENT, "mine"), "mine");
+        struct remote_change c = {.kind = kinds[i / 4],
+                                  .path = arig_path("f"),
+                                  .path2 = arig_path("g"),
+                                  .at = i % 2 ? arig_version("f") : arig_same("f"),
+                                  .set = {.mask = REMOTE_SET_MODE, .attr = {.mode = 0600}}};
+        const bool other = i % 4 < 2;
+
+        if (r.now.birth == 0) /* this file system does not tell */
+            skip();
+        c.at.birth = other ? r.now.birth + 2 : r.now.birth;
+        r = arig_one(c, "");
+        if (other) {
+            expect(r, REMOTE_CONFLICT, -EBUSY);
+            expect_file("f", "mine");
+            assert_int_equal(access("g", F_OK), -1);
+        } else {
+            expect_done(r);
+        }
+        (void)unlink("f");
+        (void)unlink("g");
+    }
+}
+
 TEST(the_same_content_is_the_same_file_whatever_its_inode)
 {
     uint8_t hash[SHA256_BYTES], other[SHA256_BYTES] = {1};
@@ -841,6 +873,7 @@ int main(void)
         CASE(little_in_a_large_file_is_written_in_place),
         CASE(holes_stay_holes_when_a_file_is_copied),
         CASE(another_object_is_never_touched),
+        CASE(a_file_that_was_born_at_another_time_is_another_object),
         CASE(the_same_content_is_the_same_file_whatever_its_inode),
         CASE(what_is_new_must_not_be_there_yet),
         CASE(what_stands_on_a_failed_change_is_poisoned_and_nothing_else),

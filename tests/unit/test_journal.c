@@ -118,7 +118,7 @@ TEST(every_kind_reads_back_as_it_was_written)
     static const struct journal_extent extents[] = {{5, 1, 32, 10, 99}, {1 << 20, 2, 64, 7, 1}};
     static const struct journal_range ranges[] = {{1, 4}, {9, 9}};
     static const struct journal_result results[] = {
-        {3, JOURNAL_REJECTED, JOURNAL_CONFLICT, -13, {1, 2, 3, -4, 5}, true}};
+        {3, JOURNAL_REJECTED, JOURNAL_CONFLICT, -13, {1, 2, 3, -4, 5, 6}, true}};
 
     for (int kind = 0; kind <= JOURNAL_SYNCED; kind++) {
         struct journal_record rec = {
@@ -126,7 +126,7 @@ TEST(every_kind_reads_back_as_it_was_written)
             .seq = 77,
             .when_ns = -5,
             .group = 8,
-            .object = {{.means = JOURNAL_IS, .identity = {9, 8, 7, 6, -5}, .has_hash = true},
+            .object = {{.means = JOURNAL_IS, .identity = {9, 8, 7, 6, -5, 4}, .has_hash = true},
                        {.means = JOURNAL_MADE, .made_by = 12},
                        {.means = JOURNAL_ABSENT}},
             .path = "/a/b",
@@ -162,6 +162,7 @@ TEST(every_kind_reads_back_as_it_was_written)
             assert_int_equal(got.when_ns, -5);
             assert_int_equal(got.group, 8);
             assert_int_equal(got.object[JOURNAL_AT].identity.ctime_ns, -5);
+            assert_int_equal(got.object[JOURNAL_AT].identity.birth, 4);
             assert_true(got.object[JOURNAL_AT].has_hash);
             assert_int_equal(got.object[JOURNAL_PARENT].made_by, 12);
         }
@@ -282,7 +283,7 @@ TEST(a_batch_is_told_until_its_records_are_settled)
     {
         const struct journal_range ranges[] = {{a, a}, {c, c}};
         const struct journal_result said[] = {
-            {.seq = a, .said = JOURNAL_DONE, .now = {1, 2, 3, 4, 5}},
+            {.seq = a, .said = JOURNAL_DONE, .now = {1, 2, 3, 4, 5, 6}},
             {.seq = c, .said = JOURNAL_REJECTED, .err = -EACCES}};
 
         assert_int_equal(journal_begin_batch(j, ranges, 2, digest, &batch), 0);
@@ -586,32 +587,69 @@ static void set_version(uint8_t *log, uint8_t version)
         log[16 + i] = (uint8_t)(crc >> (8 * i));
 }
 
+/* As versions before 3 wrote it: nothing has a birth, and so nothing says where one would be. */
+static struct journal *one_sent(struct journal_rig *rig)
+{
+    static const uint8_t digest[JOURNAL_DIGEST] = {1};
+    struct journal *j = open_rig(rig);
+    struct journal_record rec = {
+        .kind = JOURNAL_UNLINK,
+        .path = "/gone",
+        .object = {{.means = JOURNAL_IS, .identity = {1, 2, 3, 4, 5}, .has_hash = true}}};
+    const struct journal_range range = {1, 4};
+    const struct journal_result said = {
+        .seq = 4, .said = JOURNAL_DONE, .now = {.dev = 1, .ino = 2, .size = 3}};
+    uint64_t seq, batch;
+
+    assert_int_equal(journal_append(j, &rec, &seq), 0);
+    (void)put(j, "/a", "", 0);
+    (void)put(j, "/b", "", 0);
+    (void)put(j, "/c", "", 0);
+    assert_int_equal(journal_begin_batch(j, &range, 1, digest, &batch), 0);
+    assert_int_equal(journal_applied(j, batch, &said, 1), 0);
+    return j;
+}
+
 TEST(an_earlier_version_is_read_and_rewritten)
 {
-    struct journal_rig rig;
-    struct journal *j;
-    uint8_t *log;
-    char *path;
-    size_t len;
+    for (uint8_t version = JOURNAL_VERSION_OLDEST; version < JOURNAL_VERSION; version++) {
+        struct buf mem = BUF_INIT(JOURNAL_RECORD_MAX);
+        struct journal_result result;
+        struct journal_item item;
+        struct journal_rig rig;
+        struct journal *j;
+        uint8_t *log;
+        char *path;
+        size_t len;
 
-    rig_make(&rig);
-    path = rig_path(&rig, "log");
-    journal_free(three(&rig));
-    len = read_file(path, &log);
-    assert_int_equal(log[8], JOURNAL_VERSION);
-    set_version(log, JOURNAL_VERSION_OLDEST);
-    write_file(path, log, len);
-    free(log);
-    for (int i = 0; i < 2; i++) {
-        j = open_rig(&rig);
-        expect_told(j, "1 put /a, 2 put /b, 4 put /c");
-        journal_free(j);
-        (void)read_file(path, &log);
+        rig_make(&rig);
+        path = rig_path(&rig, "log");
+        journal_free(one_sent(&rig));
+        len = read_file(path, &log);
         assert_int_equal(log[8], JOURNAL_VERSION);
+        set_version(log, version);
+        write_file(path, log, len);
         free(log);
+        for (int i = 0; i < 2; i++) {
+            j = open_rig(&rig);
+            expect_told(j, "1 unlink /gone in 1, 2 put /a in 1, 3 put /b in 1, "
+                           "4 put /c in 1 said done, 5 batch");
+            assert_int_equal(journal_get(j, 1, &mem, &item), 0);
+            assert_int_equal(item.rec.object[JOURNAL_AT].identity.ctime_ns, 5);
+            assert_int_equal(item.rec.object[JOURNAL_AT].identity.birth, 0);
+            assert_true(item.rec.object[JOURNAL_AT].has_hash);
+            assert_int_equal(journal_result(j, 4, &result), 0);
+            assert_int_equal(result.now.size, 3);
+            assert_int_equal(result.now.birth, 0);
+            journal_free(j);
+            (void)read_file(path, &log);
+            assert_int_equal(log[8], JOURNAL_VERSION);
+            free(log);
+        }
+        buf_done(&mem);
+        free(path);
+        rig_remove(&rig);
     }
-    free(path);
-    rig_remove(&rig);
 }
 
 /* Zeros from byte on, over what one record says. */
