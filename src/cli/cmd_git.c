@@ -92,10 +92,7 @@ static void close_repo(struct repo *repo)
 
 static int check(const struct repo *repo, int err)
 {
-    char what[64];
-
-    snprintf(what, sizeof(what), "daytonafs %s", repo->cli->command->name);
-    return site_check(&repo->site, err, what);
+    return site_check(&repo->site, err, repo->cli->command->name);
 }
 
 /* The optional first operand of those that have none or `own` of their own behind it. */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { HELP_COLUMNS = 88 };
+
 enum {
     API = ROUTE_API,
     SANDBOX = ROUTE_API | ROUTE_SANDBOX,
@@ -252,12 +254,20 @@ const struct route *route_find(struct request *rq, const char *path, bool toolbo
 
 int route_names(struct buf *out)
 {
+    size_t line = out->len;
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(routes); i++) {
-        if (!(routes[i].flags & ROUTE_INTERNAL) &&
-            (i == 0 || strcmp(routes[i].name, routes[i - 1].name) != 0))
-            r = buf_printf(out, " %s", routes[i].name);
+        const char *name = routes[i].name;
+
+        if ((routes[i].flags & ROUTE_INTERNAL) || (i > 0 && strcmp(name, routes[i - 1].name) == 0))
+            continue;
+        if (out->len - line + strlen(name) > HELP_COLUMNS) {
+            r = buf_puts(out, "\n ");
+            line = out->len;
+        }
+        if (r == 0)
+            r = buf_printf(out, " %s", name);
     }
     return r;
 }

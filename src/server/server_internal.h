@@ -334,7 +334,7 @@ struct route {
 /* NULL: none. Fills the captures. *ret_slash: there is one with (or without) a trailing slash. */
 const struct route *route_find(struct request *rq, const char *path, bool toolbox,
                                const char **ret_slash);
-int route_names(struct buf *out); /* for help */
+int route_names(struct buf *out); /* for help, in lines */
 bool route_known(const char *name);
 bool route_matches(const struct route *route, const char *filter);
 
