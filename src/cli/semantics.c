@@ -144,10 +144,12 @@ const struct semantics_row semantics_rows[] = {
     {"the sandbox has changed what a change from here means",
      "Nothing is overwritten or removed: theirs stays, ours goes to .ctl/conflicts, and what "
      "stands on it goes with it; fsync and close say EIO. keep mine PATH or keep theirs PATH "
-     "settles it, and is remembered if daytonafs dies before it is done. A program that opens a "
-     "file anew to write it, as an editor does that has read it before, means what it finds then: "
-     "what came in between is written over.",
+     "settles it, and is remembered if daytonafs dies before it is done. A change means the "
+     "version that its program was shown last, by a stat or by reading it, if that was lately "
+     "(coherence and 2 s), whatever came since; who has not looked means what is known here.",
      "conflict.sh two_writers.sh what_the_sandbox_has_changed_is_not_overwritten "
+     "what_came_after_the_look_of_who_saves_is_not_written_over "
+     "who_has_read_or_seen_it_may_write_over_it who_has_not_looked_means_what_is_there "
      "another_object_is_never_touched a_save_of_theirs_is_never_replaced_unseen theirs_or_mine "
      "that_ours_counts_is_remembered_by_the_next_process"},
     {"the same, with durability=sync",

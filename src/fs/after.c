@@ -112,6 +112,7 @@ void fs_after_end(struct fs *fs, struct fs_after *a)
     if (a && a->after.answered)
         ns = take_locked(fs, a);
     doubt_since_locked(fs, fs->root, ns);
+    looks_forget_locked(fs); /* who waited for its end knows that it may have changed anything */
     if (a)
         node_trim_locked(fs);
     fs_unlock(fs);

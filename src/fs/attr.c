@@ -39,9 +39,12 @@ int fs_getattr(struct fs *fs, uint64_t ino, struct fs_file *file, struct fs_entr
     fs_lock(fs);
     n = node_of_locked(fs, ino, file);
     if (n)
-        r = tree_refresh(fs, n, since, true);
+        r = tree_refresh(fs, n, look_since_locked(fs, n, since), true);
     if (r == 0)
         show_through_locked(fs, n, ino, ret);
+    /* A handle may be of what had the name once; else the kernel asks again what has it now. */
+    if (n && (r == 0 || r == -ESTALE))
+        look_at_locked(fs, n, r == 0 && !node_gone_locked(n));
     node_unref_locked(fs, n);
     fs_unlock(fs);
     return r;
@@ -56,9 +59,14 @@ int fs_getattr_cached(struct fs *fs, uint64_t ino, struct fs_file *file, struct 
     fs_lock(fs);
     n = node_of_locked(fs, ino, file);
     if (n)
-        r = tree_fresh_locked(n, since) && !n->times_stale && !node_gone_locked(n) ? 0 : -EAGAIN;
-    if (r == 0)
+        r = tree_fresh_locked(n, look_since_locked(fs, n, since)) && !n->times_stale &&
+                    !node_gone_locked(n)
+                ? 0
+                : -EAGAIN;
+    if (r == 0) {
         show_through_locked(fs, n, ino, ret);
+        look_at_locked(fs, n, true);
+    }
     node_unref_locked(fs, n);
     fs_unlock(fs);
     return r;
@@ -346,7 +354,7 @@ static int truncate_here(struct fs *fs, struct node *n, struct fs_file *file, ui
     data_open_locked(n);
     r = write_enter(fs, n, &w);
     if (r == 0) {
-        r = write_truncate(fs, n, size, file ? file->group : 0);
+        r = write_truncate(fs, n, size, file);
         r = (int)write_leave(fs, n, file, &w, r, send || fs->flush);
     }
     if (r < 0 && node_unsent(n))

@@ -161,7 +161,7 @@ static void report_locked(struct fs *fs, const struct flush_end *v, const char *
 static void note_unseen_locked(struct fs *fs, const struct change *c, const struct flush_end *v)
 {
     const struct remote_attr *a = &c->node->attr;
-    const struct journal_identity known = change_identity_of(a);
+    const struct journal_identity known = c->base.ino != 0 ? c->base : change_identity_of(a);
     char *path = NULL, name[CHANGE_KEY_MAX];
 
     if (v->outcome != JOURNAL_CONFLICT || S_ISDIR(a->mode))
@@ -169,12 +169,12 @@ static void note_unseen_locked(struct fs *fs, const struct change *c, const stru
     if (c->kind == JOURNAL_RENAME && c->base_over) {
         change_name_of(c->names[1], name);
         if (node_path_in_locked(fs, c->names[1]->dir, name, &path) == 0)
-            unseen_add_locked(fs, path, &c->base);
+            unseen_add_locked(fs, path, &c->base, c->tid);
         free(path);
     } else if (c->kind == JOURNAL_RENAME) {
-        unseen_add_locked(fs, v->path, &c->base);
+        unseen_add_locked(fs, v->path, &c->base, c->tid);
     } else if (change_writes(c->kind)) {
-        unseen_add_locked(fs, v->path, &known);
+        unseen_add_locked(fs, v->path, &known, c->tid);
     }
 }
 
@@ -288,6 +288,7 @@ static void ended_locked(struct fs *fs, struct change *c, const struct flush_end
     } else {
         if (c->kind == JOURNAL_PATCH || c->kind == JOURNAL_TRUNCATE)
             unseen_forget_locked(fs, v->path);
+        look_settled_locked(fs, c->node);
         done_locked(fs, c, c->node, &was, v);
     }
     if (c->from) {

@@ -22,14 +22,15 @@ struct change {
     bool moves;
     bool sets_mtime;
     int64_t start_ns;     /* monotonic: when it was made here */
+    pid_t tid;            /* by whom */
     struct node *node;    /* counted */
     struct node *kept;    /* counted; what it keeps readable */
     struct node *from;    /* counted; of a LINK: the name that was there already */
     struct node **others; /* counted, owned: names that share what it moves */
     size_t other_count;
     struct waiting_name *names[2]; /* each counts one of its changes */
-    /* Of a RENAME: the version that it takes the place of, or, if it is to a new name, takes away.
-     */
+    /* The version that it changes, or takes the place of, or takes away; ino 0: none that was known
+     * when it was made. */
     struct journal_identity base;
     bool base_over;
 };

@@ -11,6 +11,12 @@ static bool flags_write(int flags)
     return (flags & O_ACCMODE) != O_RDONLY;
 }
 
+/* What it is to take the place of is not read through it. */
+static bool writes_blind(int flags)
+{
+    return (flags & O_ACCMODE) == O_WRONLY || (flags & O_TRUNC);
+}
+
 static int kind_error(const struct remote_attr *attr)
 {
     switch (attr->mode & S_IFMT) {
@@ -63,6 +69,7 @@ static struct fs_file *new_file_locked(struct fs *fs, struct node *n, int flags)
         file->group = ++fs->groups;
     file->late_open = file->late_seen = n->file->late_gen;
     file->opened_ns = clock_mono_ns();
+    file->look_ns = writes_blind(flags) ? look_last_locked(fs, n) : FS_NEVER;
     if ((flags & O_ACCMODE) == O_RDWR)
         DL_APPEND(fs->mappable, file);
     if ((flags & O_ACCMODE) != O_WRONLY && !(flags & O_TRUNC))
@@ -133,7 +140,7 @@ static bool is_history(const struct node *n)
 }
 
 /* Content as open(2) wants it there. May wait. */
-static int open_content(struct fs *fs, struct node *n, int flags, uint64_t group)
+static int open_content(struct fs *fs, struct node *n, int flags, const struct fs_file *file)
 {
     struct writing w;
     int r;
@@ -142,7 +149,7 @@ static int open_content(struct fs *fs, struct node *n, int flags, uint64_t group
         r = write_enter(fs, n, &w);
         if (r < 0)
             return r;
-        r = write_truncate(fs, n, 0, group);
+        r = write_truncate(fs, n, 0, file);
         /* The file's other names are nodes of their own: they see it once it is in the sandbox. */
         return (int)write_leave(fs, n, NULL, &w, r, n->attr.nlink > 1);
     }
@@ -183,7 +190,7 @@ static int open_node(struct fs *fs, struct node *n, int flags, bool created, str
     file = new_file_locked(fs, n, flags);
     if (!file)
         return -ENOMEM;
-    r = open_content(fs, n, flags, file->group);
+    r = open_content(fs, n, flags, file);
     if (r < 0) {
         free_file_locked(file);
         return r;
@@ -215,7 +222,7 @@ static int open_other(struct fs *fs, struct node *n, int flags, struct fs_file *
 int fs_open(struct fs *fs, uint64_t ino, int flags, struct fs_file **ret,
             struct fs_open_hints *ret_hints)
 {
-    const int64_t since = fs_since(fs);
+    const int64_t start_ns = clock_mono_ns(), since = fs_since(fs);
     struct node *n;
     int r = flags & O_TRUNC ? change_room(fs, 0) : 0;
 
@@ -234,6 +241,8 @@ int fs_open(struct fs *fs, uint64_t ino, int flags, struct fs_file **ret,
         r = open_node(fs, n, flags, false, ret, ret_hints);
     if (n && r == -ESTALE)
         r = open_other(fs, n, flags, ret, ret_hints);
+    if (r == 0)
+        look_opened_locked(*ret, start_ns);
     node_unref_locked(fs, n);
     fs_unlock(fs);
     return r;
@@ -270,6 +279,7 @@ static int open_cached_locked(struct fs *fs, struct node *n, int flags, struct f
 int fs_open_cached(struct fs *fs, uint64_t ino, int flags, struct fs_file **ret,
                    struct fs_open_hints *ret_hints)
 {
+    const int64_t start_ns = clock_mono_ns();
     struct node *n;
     int r = -ESTALE;
 
@@ -277,6 +287,8 @@ int fs_open_cached(struct fs *fs, uint64_t ino, int flags, struct fs_file **ret,
     n = node_find_locked(fs, ino);
     if (n)
         r = open_cached_locked(fs, n, flags, ret, ret_hints);
+    if (r == 0)
+        look_opened_locked(*ret, start_ns);
     node_unref_locked(fs, n);
     fs_unlock(fs);
     return r;
@@ -476,13 +488,12 @@ static int write_journaled(struct fs_file *file, uint64_t off, const void *p, si
     const bool append = trickles(file, off, bytes) || (file->flags & O_APPEND);
     struct journal_record rec = {.kind = append ? JOURNAL_APPEND : JOURNAL_PATCH,
                                  .off = append ? 0 : off,
-                                 .group = file->group,
                                  .flags = file->grown != NOT_GROWN ? JOURNAL_GROWS : 0,
                                  .data = p,
                                  .data_len = bytes};
 
     file->wrote = true;
-    return write_journal_locked(file->fs, file->node, &rec);
+    return write_journal_locked(file->fs, file->node, &rec, file);
 }
 
 static ssize_t write_file(struct fs_file *file, uint64_t off, const void *p, size_t bytes)
@@ -563,7 +574,7 @@ int fs_fallocate(struct fs_file *file, int mode, uint64_t off, uint64_t len)
     if (r == 0) {
         r = change_lost_locked(file);
         if (r == 0 && !(mode & FALLOC_FL_KEEP_SIZE) && off + len > node_size(n))
-            r = write_truncate(fs, n, off + len, file->group);
+            r = write_truncate(fs, n, off + len, file);
         r = (int)write_leave(fs, n, file, &w, r, false);
     }
     fs_unlock(fs);

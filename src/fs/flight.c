@@ -176,6 +176,8 @@ static void update_locked(struct fs *fs, const struct flight *f, struct node *n,
         keep_times_locked(fs, n, attr);
     if (n->dir && !same)
         n->dir->by_stat = false;
+    if (n->attr.size != attr->size || n->attr.mtime_ns != attr->mtime_ns)
+        look_news_locked(fs, n);
     node_set_attr_locked(n, attr);
     n->resized = n->resized || node_size(n) != size;
     if (n->dir && n->dir->waiting > 0)
@@ -195,6 +197,7 @@ void flight_vanish_locked(struct fs *fs, struct node *n)
         n->suspect_ns = FS_NEVER;
         return;
     }
+    look_news_locked(fs, n);
     if (n->nlookup > 0)
         fs_tell_entry_locked(fs, n->parent, n->name);
     fs_tell_inode_locked(fs, n);

@@ -293,6 +293,7 @@ struct fs *fs_free(struct fs *fs)
     negative_free_all_locked(fs);
     change_free_all_locked(fs);
     unseen_free_all_locked(fs);
+    looks_forget_locked(fs);
     node_free_all_locked(fs);
     fs_unlock(fs);
     if (fs->root) /* it was begun: else what was remembered was not read */

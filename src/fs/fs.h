@@ -80,6 +80,10 @@ int fs_new(const struct fs_config *config, struct remote *remote, struct cache *
 /* Unsent data goes with it: call fs_sync, then fs_keep_unsent, before. NULL is fine. */
 struct fs *fs_free(struct fs *fs);
 
+/* Which thread of a program this thread works for from now on; 0: that is not known. Who has looked
+ * at a file, and who changes it then, is told apart by it. */
+void fs_caller(pid_t tid);
+
 struct fs_entry {
     uint64_t ino;   /* 0: no such name, and ttl_ns says how long that may be believed */
     int64_t ttl_ns; /* what is left of the coherence window; 0: do not cache */

@@ -237,6 +237,7 @@ struct refused {
     int64_t when_ns; /* monotonic */
 };
 
+struct looked;
 struct negative;
 struct unseen;
 struct taken_ino; /* an inode number shown for a file that has another one by now */
@@ -290,6 +291,7 @@ struct fs {
     struct change *changes;             /* that wait, by their number in the journal */
     struct waiting_name *waiting_names; /* that these make or take away */
     struct unseen *unseen;              /* by their path in the sandbox */
+    struct looked *looked;              /* the last looked at is last */
     uint64_t groups;                    /* handles that may write, so far */
     struct node_dir *lru;               /* oldest listing first */
     struct node_file *unsent;
@@ -326,6 +328,7 @@ struct fs_file {
     bool wrote;             /* something, since it was opened or closed in part */
     int64_t opened_ns;      /* monotonic */
     uint64_t grown;         /* what it wrote to an empty file, only ever at the end; NOT_GROWN */
+    int64_t look_ns;        /* its program's last look before; FS_NEVER: none that counts */
     unsigned late_open;     /* failures that were before it */
     unsigned late_seen;     /* and those that its caller was told of */
     uint64_t next_off;      /* where a reader in order goes on */
@@ -555,6 +558,7 @@ struct change_about {
     const char *name, *new_name; /* in them */
     struct node *target;         /* rename: what is replaced; NULL: nothing */
     bool keep;                   /* what loses its name is read on here: see keep.c */
+    const struct fs_file *file;  /* what is written to; NULL: the node was named */
 };
 
 /* Names and attributes are changed in the journal, and not in the sandbox at once. */
@@ -601,14 +605,38 @@ void change_free_all_locked(struct fs *fs);
 
 /* ---- unseen.c ---- */
 
-/* A change of what is at path, which stood on base, is in conflict with what is there now. */
-void unseen_add_locked(struct fs *fs, const char *path, const struct journal_identity *base);
-/* A patch, a truncation or a rename is about to be journaled: if nobody has seen what is there it
- * stands on that base, too. */
+/* A change of what is at path, which stood on base and was tid's, is in conflict with what is there
+ * now. */
+void unseen_add_locked(struct fs *fs, const char *path, const struct journal_identity *base,
+                       pid_t tid);
+/* A patch, a truncation, a rename or a removal is about to be journaled: if nobody has seen what is
+ * there it stands on that base, too. */
 void unseen_stand_on_locked(const struct fs *fs, struct journal_record *rec);
 void unseen_look_locked(struct fs *fs, const struct node *n); /* it is opened to be read */
 void unseen_forget_locked(struct fs *fs, const char *path);   /* it is what stood there then */
 void unseen_free_all_locked(struct fs *fs);
+
+/* ---- looks.c ---- */
+
+pid_t caller_tid(void);    /* see fs_caller */
+bool caller_is(pid_t tid); /* a thread of the same program */
+
+/* The caller (see fs_caller) asked for n by a stat, and was told; or opened it in a call that began
+ * then. */
+void look_at_locked(struct fs *fs, const struct node *n, bool told);
+void look_opened_locked(const struct fs_file *file, int64_t start_ns);
+/* n's version, as it is known so far, is not the sandbox's any more, and that was not our doing. */
+void look_news_locked(struct fs *fs, const struct node *n);
+void look_settled_locked(struct fs *fs, const struct node *n); /* it is ours now */
+/* Each look must be answered here; and so new the answer must be that the caller is to get. */
+bool look_must_ask_locked(const struct fs *fs, const struct node *n);
+int64_t look_since_locked(const struct fs *fs, const struct node *n, int64_t since);
+/* When the caller's program last looked at n; FS_NEVER: not lately. */
+int64_t look_last_locked(const struct fs *fs, const struct node *n);
+/* It is about to be journaled: what its maker has missed is not what it stands on. */
+void look_stand_on_locked(const struct fs *fs, struct journal_record *rec,
+                          const struct change_about *a);
+void looks_forget_locked(struct fs *fs);
 
 /* ---- negative.c ---- */
 
@@ -767,10 +795,11 @@ struct writing {
 int write_enter(struct fs *fs, struct node *n, struct writing *w);
 ssize_t write_leave(struct fs *fs, struct node *n, struct fs_file *file, struct writing *w,
                     ssize_t r, bool shown);
-/* n is opened. May wait. */
-int write_truncate(struct fs *fs, struct node *n, uint64_t size, uint64_t group);
+/* n is opened; file: as which, NULL: it was named. May wait. */
+int write_truncate(struct fs *fs, struct node *n, uint64_t size, const struct fs_file *file);
 /* Into the journal, if there is one. In our turn. */
-int write_journal_locked(struct fs *fs, struct node *n, struct journal_record *rec);
+int write_journal_locked(struct fs *fs, struct node *n, struct journal_record *rec,
+                         const struct fs_file *file);
 /* The content changes: from now on the node's own size and times count. */
 void write_mark_locked(struct fs *fs, struct node *n);
 void write_sent_locked(struct fs *fs, struct node *n);    /* it is in the sandbox now */

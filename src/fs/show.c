@@ -128,8 +128,8 @@ void show_entry_locked(struct fs *fs, const struct node *n, struct fs_entry *ret
      * are two inodes, and it hears of the other one only a moment later. */
     const bool several = n->attr.nlink > 1 && !S_ISDIR(n->attr.mode);
 
-    if (n->attached && !several && (n->ours || !node_suspect(n)) && !n->times_stale &&
-        known_ns != FS_NEVER)
+    if (n->attached && !several && !look_must_ask_locked(fs, n) && (n->ours || !node_suspect(n)) &&
+        !n->times_stale && known_ns != FS_NEVER)
         left_ns = known_ns + fs_window_ns(fs) - clock_mono_ns();
     ret->ino = n->id;
     ret->ttl_ns = left_ns > 0 ? left_ns : 0;

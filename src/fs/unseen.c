@@ -4,7 +4,7 @@
  * for one, moves the file to its backup, and makes it anew, or puts its backup copy back; either
  * would go over theirs. So what is written, or renamed over it, then stands on the version that was
  * known before, and conflicts again; until the file is opened to be read, or the conflict is
- * settled.
+ * settled. So does a removal, by the same program: others may mean what is there.
  */
 #include "fs/fs_internal.h"
 
@@ -15,6 +15,7 @@ enum { UNSEEN_MAX = 4096 }; /* then the oldest is forgotten */
 
 struct unseen {
     struct journal_identity base;
+    pid_t tid; /* whose change it was */
     UT_hash_handle hh;
     char path[];
 };
@@ -35,7 +36,8 @@ static void drop_locked(struct fs *fs, struct unseen *u)
     free(u);
 }
 
-void unseen_add_locked(struct fs *fs, const char *path, const struct journal_identity *base)
+void unseen_add_locked(struct fs *fs, const char *path, const struct journal_identity *base,
+                       pid_t tid)
 {
     const size_t size = strlen(path) + 1;
     struct unseen *u = find_locked(fs, path);
@@ -48,6 +50,7 @@ void unseen_add_locked(struct fs *fs, const char *path, const struct journal_ide
     if (!u)
         return; /* then the next write goes over it, as any other would */
     u->base = *base;
+    u->tid = tid;
     memcpy(u->path, path, size);
     HASH_ADD_STR(fs->unseen, path, u);
     if (HASH_COUNT(fs->unseen) > UNSEEN_MAX)
@@ -61,7 +64,8 @@ void unseen_stand_on_locked(const struct fs *fs, struct journal_record *rec)
     struct journal_object *o = &rec->object[over ? JOURNAL_AT2 : JOURNAL_AT];
     const struct unseen *u = o->means == JOURNAL_IS ? find_locked(fs, path) : NULL;
 
-    if (u && flush_in_conflict(fs->flush, path))
+    if (u && flush_in_conflict(fs->flush, path) &&
+        (rec->kind != JOURNAL_UNLINK || caller_is(u->tid)))
         o->identity = u->base;
 }
 

@@ -119,13 +119,15 @@ void write_deleted_locked(struct fs *fs, struct node *n)
     }
 }
 
-int write_journal_locked(struct fs *fs, struct node *n, struct journal_record *rec)
+int write_journal_locked(struct fs *fs, struct node *n, struct journal_record *rec,
+                         const struct fs_file *file)
 {
     int r;
 
     if (!fs->flush || n->deleted)
         return 0; /* sent as a whole at close; or nobody's but the handles' */
-    r = change_append_locked(fs, rec, &(struct change_about){.node = n});
+    rec->group = file ? file->group : 0;
+    r = change_append_locked(fs, rec, &(struct change_about){.node = n, .file = file});
     if (r < 0)
         return r;
     n->file->when_ns = rec->when_ns;
@@ -134,14 +136,12 @@ int write_journal_locked(struct fs *fs, struct node *n, struct journal_record *r
     return 0;
 }
 
-static int journal_size(struct fs *fs, struct node *n, uint64_t size, uint64_t group)
+static int journal_size(struct fs *fs, struct node *n, uint64_t size, const struct fs_file *file)
 {
-    struct journal_record rec = {.kind = JOURNAL_TRUNCATE,
-                                 .size = size,
-                                 .group = group,
-                                 .flags = size == 0 ? JOURNAL_GROWS : 0};
+    struct journal_record rec = {
+        .kind = JOURNAL_TRUNCATE, .size = size, .flags = size == 0 ? JOURNAL_GROWS : 0};
 
-    return write_journal_locked(fs, n, &rec);
+    return write_journal_locked(fs, n, &rec, file);
 }
 
 /*
@@ -184,7 +184,7 @@ ssize_t write_leave(struct fs *fs, struct node *n, struct fs_file *file, struct 
 }
 
 /* A new blob rather than an empty old one: a put under way goes on with what it began. */
-static int truncate_to_nothing(struct fs *fs, struct node *n, uint64_t group)
+static int truncate_to_nothing(struct fs *fs, struct node *n, const struct fs_file *file)
 {
     struct node_file *nf = n->file;
     struct blob *b;
@@ -198,7 +198,7 @@ static int truncate_to_nothing(struct fs *fs, struct node *n, uint64_t group)
     r = blob_new(fs->cache, 0, &b);
     if (r < 0)
         return r;
-    r = journal_size(fs, n, 0, group);
+    r = journal_size(fs, n, 0, file);
     if (r < 0) {
         blob_unref(b);
         return r;
@@ -212,19 +212,19 @@ static int truncate_to_nothing(struct fs *fs, struct node *n, uint64_t group)
     return 0;
 }
 
-int write_truncate(struct fs *fs, struct node *n, uint64_t size, uint64_t group)
+int write_truncate(struct fs *fs, struct node *n, uint64_t size, const struct fs_file *file)
 {
     bool journaled;
     struct blob *b;
     int r;
 
     if (size == 0)
-        return truncate_to_nothing(fs, n, group);
+        return truncate_to_nothing(fs, n, file);
     r = write_begin(fs, n, size, REST);
     journaled = r == 0 && write_in_parts(fs, n);
     if (r < 0)
         return r;
-    r = journal_size(fs, n, size, group);
+    r = journal_size(fs, n, size, file);
     if (r < 0) {
         write_end_locked(fs, n);
         return r;

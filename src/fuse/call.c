@@ -112,6 +112,7 @@ static void call_run(struct slow_job *job)
 {
     struct call *c = (struct call *)job;
 
+    fs_caller(c->waiter.tid);
     c->fn(c);
     interrupts_settle(c->session->interrupts, &c->waiter);
     waiter_unref(&c->waiter);

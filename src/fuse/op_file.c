@@ -48,6 +48,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         ctl_op_open(req, s, ino, fi);
         return;
     }
+    fs_caller(fuse_req_ctx(req)->pid);
     h = handle_new(s, HANDLE_FILE);
     if (h)
         r = fs_open_cached(s->fs, ino, fi->flags, &h->file, &hints);

@@ -78,6 +78,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
         ctl_op_getattr(req, s, ino);
         return;
     }
+    fs_caller(fuse_req_ctx(req)->pid);
     r = fs_getattr_cached(s->fs, ino, handle_file(h), &e);
     if (r == -EAGAIN)
         call_slow(req, SLOW_META, slow_getattr, &(struct call){.ino = ino, .handle = h});
