@@ -195,7 +195,7 @@ static bool fits(const struct flush *f, const struct lot_choice *lot, const stru
         return false;
     if (small)
         return lot->bytes + whole_bytes(c) <= f->config.inline_bytes;
-    return lot->count == 0 || joins || c->bytes == 0 ||
+    return lot->count == 0 || joins || whole_bytes(c) == 0 ||
            lot->bytes + whole_bytes(c) <= f->config.lot_bytes;
 }
 

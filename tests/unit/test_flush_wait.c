@@ -314,10 +314,11 @@ TEST(a_full_journal_lets_open_files_go)
 }
 
 /* One save by one handle: the file is made empty, then written in pieces. The last record. */
-static uint64_t save(struct flush_rig *g, uint64_t group, uint64_t maker, size_t pieces, size_t len)
+static uint64_t save(struct flush_rig *g, const char *path, uint64_t group, uint64_t maker,
+                     size_t pieces, size_t len)
 {
     struct journal_record rec = {.kind = JOURNAL_TRUNCATE,
-                                 .path = "/f",
+                                 .path = path,
                                  .group = group,
                                  .when_ns = 1,
                                  .object[JOURNAL_AT] = {.means = JOURNAL_MADE, .made_by = maker}};
@@ -344,8 +345,8 @@ TEST(what_one_handle_wrote_is_not_divided)
     uint64_t first, second;
 
     fr_up(&g, &config);
-    first = save(&g, 7, fr_create(&g, "/f"), 2, 475);
-    second = save(&g, 8, first, 1, 200);
+    first = save(&g, "/f", 7, fr_create(&g, "/f"), 2, 475);
+    second = save(&g, "/f", 8, first, 1, 200);
     flush_resume(g.flush);
     fr_await_end(&g, second, JOURNAL_DONE, 0);
     assert_true(fr_end(&g, first, &end));
@@ -353,6 +354,26 @@ TEST(what_one_handle_wrote_is_not_divided)
     assert_true(fr_end(&g, first + 1, &end)); /* the second save's first: nobody saw that */
     assert_false(end.has_now);
     assert_int_equal(fr_stat(&g, "/f").size, 200);
+    fr_down(&g);
+}
+
+/* Nor a full lot: the rest of it would follow. */
+TEST(a_lot_is_not_filled_with_what_begins_with_nothing)
+{
+    struct flush_rig g;
+    uint64_t seq[2], last;
+
+    fr_up(&g, &eager);
+    seq[0] = fr_create(&g, "/f");
+    seq[1] = fr_create(&g, "/g");
+    fr_sync(&g);
+    flush_pause(g.flush);
+    (void)fr_requests(&g);
+    save(&g, "/f", 7, seq[0], 30, 100000);
+    last = save(&g, "/g", 8, seq[1], 30, 100000);
+    flush_resume(g.flush);
+    fr_await_end(&g, last, JOURNAL_DONE, 0);
+    assert_int_equal(fr_requests(&g), 3 + 1 + 3 + 1); /* blobs and a batch each */
     fr_down(&g);
 }
 
@@ -632,6 +653,7 @@ int main(void)
         cmocka_unit_test(what_is_copied_slowly_is_seen_as_a_whole),
         cmocka_unit_test(a_full_journal_lets_open_files_go),
         cmocka_unit_test(what_one_handle_wrote_is_not_divided),
+        cmocka_unit_test(a_lot_is_not_filled_with_what_begins_with_nothing),
         cmocka_unit_test(what_is_small_does_not_go_with_what_is_large),
         cmocka_unit_test(a_full_journal_does_not_slow_down_a_small_save),
         cmocka_unit_test(who_waits_is_told_that_the_line_is_down),
