@@ -331,25 +331,13 @@ static uint64_t total(const struct sending *s)
     return n;
 }
 
-/* Pieces in the batch's order; neighbours in the file are neighbours in the data, too. */
-static struct remote_piece *add_piece(struct remote_piece *begin, struct remote_piece *end,
-                                      const struct remote_piece *p)
-{
-    if (end > begin && end[-1].blob == p->blob && end[-1].off + end[-1].len == p->off &&
-        end[-1].at + end[-1].len == p->at) {
-        end[-1].len += p->len;
-        return end;
-    }
-    *end = *p;
-    return end + 1;
-}
-
 static int carry(struct flush *f, struct sending *s)
 {
     struct remote_piece *next = s->pieces;
 
     for (size_t i = 0; i < s->count; i++) {
         struct op *op = &s->ops[i];
+        size_t count = 0;
 
         op->change.pieces = next;
         for (size_t k = 0; k < op->content.count; k++) {
@@ -361,9 +349,10 @@ static int carry(struct flush *f, struct sending *s)
                 op->err = r;
                 return r;
             }
-            next = add_piece((struct remote_piece *)op->change.pieces, next, &piece);
+            piece_add(next, &count, &piece);
         }
-        op->change.piece_count = (size_t)(next - op->change.pieces);
+        op->change.piece_count = count;
+        next += count;
     }
     s->batch.data = s->data.data;
     s->batch.data_len = s->data.len;
@@ -376,27 +365,17 @@ static int refer(struct sending *s)
     struct remote_piece *next = s->pieces;
 
     for (size_t i = 0; i < s->count; i++) {
-        struct op *op = &s->ops[i];
+        struct remote_change *c = &s->ops[i].change;
+        size_t count = 0;
+        const int r = staging_refer(s->staging, &s->ops[i].content, next, &count);
 
-        op->change.pieces = next;
-        for (size_t k = 0; k < op->content.count; k++) {
-            struct piece p = op->content.v[k];
-
-            while (p.len > 0) {
-                struct remote_piece piece = {.off = p.off, .len = p.len};
-                const struct slice *slice = staging_look(s->staging, p.seq, p.at, &piece.len);
-
-                if (!slice)
-                    return -ESTALE;
-                piece.blob = (uint32_t)slice->blob + 1;
-                piece.at = slice->off + (p.at - slice->at);
-                next = add_piece((struct remote_piece *)op->change.pieces, next, &piece);
-                p.off += piece.len;
-                p.at += piece.len;
-                p.len -= piece.len;
-            }
-        }
-        op->change.piece_count = (size_t)(next - op->change.pieces);
+        if (r < 0)
+            return r;
+        c->pieces = next;
+        c->piece_count = count;
+        if (c->kind == REMOTE_CHANGE_WRITE)
+            c->joined = join_of(s->staging, c);
+        next += count;
     }
     s->batch.blobs = s->staging->blobs;
     s->batch.blob_count = s->staging->count;

@@ -90,6 +90,7 @@ static int drop_unused(struct flush *f, struct sending *s)
     size_t n = 0;
 
     lock_take(&f->lock);
+    joins_drop(f, s);
     s->blobs = calloc(staged + f->unused_count + 1, sizeof(*s->blobs));
     for (; s->blobs && f->unused_count > 0 && staged + n < REMOTE_BATCH_BLOBS; n++)
         s->blobs[staged + n] = f->unused[--f->unused_count];

@@ -12,6 +12,7 @@ static const struct flush_config defaults = {
     .sync_ns = 5 * NS_PER_S,
     .inline_bytes = REMOTE_BATCH_DATA,
     .ahead_bytes = 8 << 20,
+    .join_bytes = 16 << 20,
     .lot_bytes = UPLOADS_MAX * (uint64_t)REMOTE_BLOB_MAX,
     .op_timeout_ns = 30 * NS_PER_S,
 };
@@ -31,6 +32,8 @@ static void set_config(struct flush *f, const struct flush_config *config)
         c->inline_bytes = defaults.inline_bytes;
     if (c->ahead_bytes < 2)
         c->ahead_bytes = defaults.ahead_bytes;
+    if (c->join_bytes == 0)
+        c->join_bytes = defaults.join_bytes;
     if (c->lot_bytes < UPLOADS_MAX)
         c->lot_bytes = defaults.lot_bytes;
     if (c->op_timeout_ns == 0)

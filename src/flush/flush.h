@@ -76,6 +76,7 @@ struct flush_config {
     int64_t sync_ns;       /* so much at most a loss of power takes of what still waits; 5 s */
     uint64_t inline_bytes; /* a batch up to here is one request; 256 KiB */
     uint64_t ahead_bytes;  /* an open file's data is staged when there is so much of it; 8 MiB */
+    uint64_t join_bytes;   /* of a new file: it is put together ahead of its batch; 16 MiB */
     uint64_t lot_bytes;    /* so much is staged for one batch, unless one file has more; 64 MiB */
     int64_t op_timeout_ns; /* somebody who waits is told -ETIMEDOUT without progress; 30 s */
     bool paused;           /* as after flush_pause */

@@ -188,6 +188,17 @@ enum blob_state {
     BLOB_NEEDED, /* there, and in the batch that is being made */
 };
 
+/* A large file that is put together in the sandbox ahead of its batch: join.c. */
+struct join {
+    struct remote_piece *pieces; /* owned: all of it */
+    size_t count, done;
+    uint64_t size;
+    char *path; /* owned */
+    bool fsync, at_once;
+    struct remote_joined joined;
+    unsigned failures;
+};
+
 struct staging {
     struct slice *slices; /* blob by blob */
     size_t slice_count;
@@ -196,6 +207,9 @@ struct staging {
     size_t *first; /* slice of each blob; one more at the end */
     enum blob_state *states;
     size_t count, slice_cap, cap;
+    struct join *joins; /* owned */
+    size_t join_count;
+    bool joining; /* one of them grows right now */
 };
 
 /* Changes whose data is being staged; nothing of them is in the sandbox's files yet. */
@@ -376,6 +390,12 @@ struct staging *staging_free(struct staging *g);
 /* Where that byte is: its slice, or NULL. *len becomes that of what has the same answer. */
 const struct slice *staging_look(const struct staging *g, uint64_t seq, uint64_t at, uint64_t *len);
 int staging_add_blob(struct staging *g, const struct staging *from, size_t blob);
+/* Where all of x lies in the blobs: adds pieces to v, of which there are *count; as many as x has,
+ * and one for each slice, at most. -ESTALE: some of it lies in none. */
+int staging_refer(const struct staging *g, const struct content *x, struct remote_piece *v,
+                  size_t *count);
+/* Adds p to v, or to the last of them, of which it is the rest. */
+void piece_add(struct remote_piece *v, size_t *count, const struct remote_piece *p);
 
 /* ---- stage.c ---- */
 
@@ -396,8 +416,21 @@ void lot_leave(struct flush *f, struct change *c); /* somebody else takes it */
 void lot_free(struct flush *f, struct lot *lot);   /* with its changes, which wait again */
 /* Tends the journal, by an uploader; when to look again: monotonic. */
 int64_t stage_tend(struct flush *f);
-void lot_go(struct flush *f);                  /* those that failed are tried again */
-void stage_call(struct flush *f, size_t jobs); /* there is something to upload */
+void stage_ended(struct flush *f, const struct lot *lot); /* a blob of it, or a join */
+void lot_go(struct flush *f);                             /* those that failed are tried again */
+void stage_call(struct flush *f, size_t jobs);            /* there is something to upload */
+
+/* ---- join.c: with the lock held ---- */
+
+int joins_plan(struct flush *f, const struct sending *s, struct staging *g);
+void joins_free(struct join *v, size_t count);
+bool joins_open(const struct staging *g); /* one of them is neither whole nor given up */
+/* *ret_count pieces of *ret are to be added now; NULL: there is nothing to do. */
+struct lot *join_job(struct flush *f, struct join **ret, size_t *ret_count);
+void join_run(struct flush *f, struct lot *lot, struct join *j, size_t count); /* drops the lock */
+void joins_drop(struct flush *f, const struct sending *s); /* those that s does not use */
+/* Without the lock: what c leaves, if that was put together ahead; or NULL. */
+const struct remote_joined *join_of(const struct staging *g, const struct remote_change *c);
 
 /* ---- ahead.c: with the lock held ---- */
 

@@ -70,7 +70,8 @@ static int build(struct flush *f, struct change **list, size_t count, struct sta
 static struct lot *ripe(const struct flush *f)
 {
     for (struct lot *lot = f->lots; lot; lot = lot->next)
-        if (lot->busy == 0 && (lot->err || lot->there == lot->staging->count))
+        if (lot->busy == 0 &&
+            (lot->err || (lot->there == lot->staging->count && !joins_open(lot->staging))))
             return lot;
     return NULL;
 }

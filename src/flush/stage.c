@@ -185,6 +185,12 @@ static struct lot *find_job(struct flush *f, size_t *ret_blob)
     return NULL;
 }
 
+void stage_ended(struct flush *f, const struct lot *lot)
+{
+    if (lot->busy == 0 && (lot->err || lot->there == lot->staging->count))
+        pthread_cond_signal(&f->work);
+}
+
 static void upload(struct flush *f, struct lot *lot, size_t i)
 {
     const bool background = !lot->waited && f->failures == 0, was = remote_in_background();
@@ -209,8 +215,7 @@ static void upload(struct flush *f, struct lot *lot, size_t i)
     } else if (lot->err == 0) {
         lot->err = r;
     }
-    if (lot->busy == 0 && (lot->err || lot->there == g->count))
-        pthread_cond_signal(&f->work);
+    stage_ended(f, lot);
 }
 
 static void tend(struct flush *f)
@@ -237,11 +242,16 @@ static void *upload_run(void *arg)
     cancel_bind(f->cancel);
     lock_take(&f->lock);
     while (!f->stop) {
-        size_t blob;
-        struct lot *lot = find_job(f, &blob);
+        size_t blob, pieces;
+        struct join *join;
+        struct lot *joins = join_job(f, &join, &pieces);
+        struct lot *lot = joins ? NULL : find_job(f, &blob);
+        struct ahead *ahead = joins || lot ? NULL : ahead_job(f, &blob);
 
-        struct ahead *ahead = lot ? NULL : ahead_job(f, &blob);
-
+        if (joins) {
+            join_run(f, joins, join, pieces);
+            continue;
+        }
         if (lot) {
             upload(f, lot, blob);
             continue;

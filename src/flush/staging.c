@@ -14,6 +14,7 @@ struct staging *staging_free(struct staging *g)
     free(g->blobs);
     free(g->first);
     free(g->states);
+    joins_free(g->joins, g->join_count);
     free(g);
     return NULL;
 }
@@ -171,6 +172,8 @@ struct staging *staging_new(struct flush *f, const struct sending *s)
         r = ahead_adopt(f, s, g);
     if (r == 0)
         r = seal(g);
+    if (r == 0)
+        r = joins_plan(f, s, g);
     if (r < 0)
         ahead_forget(f);
     return r < 0 ? staging_free(g) : g;
@@ -202,4 +205,38 @@ const struct slice *staging_look(const struct staging *g, uint64_t seq, uint64_t
     if (*len > left)
         *len = left;
     return slice;
+}
+
+void piece_add(struct remote_piece *v, size_t *count, const struct remote_piece *p)
+{
+    struct remote_piece *last = *count > 0 ? &v[*count - 1] : NULL;
+
+    if (last && last->blob == p->blob && last->off + last->len == p->off &&
+        last->at + last->len == p->at)
+        last->len += p->len;
+    else
+        v[(*count)++] = *p;
+}
+
+int staging_refer(const struct staging *g, const struct content *x, struct remote_piece *v,
+                  size_t *count)
+{
+    for (size_t i = 0; i < x->count; i++) {
+        struct piece p = x->v[i];
+
+        while (p.len > 0) {
+            struct remote_piece piece = {.off = p.off, .len = p.len};
+            const struct slice *slice = staging_look(g, p.seq, p.at, &piece.len);
+
+            if (!slice)
+                return -ESTALE;
+            piece.blob = (uint32_t)slice->blob + 1;
+            piece.at = slice->off + (p.at - slice->at);
+            piece_add(v, count, &piece);
+            p.off += piece.len;
+            p.at += piece.len;
+            p.len -= piece.len;
+        }
+    }
+    return 0;
 }

@@ -188,7 +188,7 @@ static int end(struct apply *a)
     if (r < 0)
         return r;
     apply_step();
-    message_drop_blobs(&a->message, a->folder);
+    message_drop_blobs(&a->message, a->folder, a->root);
     keep_drop(a);
     (void)unlinkat(a->record.dir, "batch", 0);
     spare_make(a->record.dir);
@@ -318,26 +318,27 @@ static int with_lock(struct emit *e, struct apply *a, bool *ret_more)
 static int enter(struct apply *a)
 {
     struct stat helper, st;
-    int clients, r;
 
     a->folder = folder_open(&helper);
     if (a->folder < 0)
         return a->folder;
     a->folder_born_ns = timespec_to_ns(helper.st_mtim);
     a->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (a->root < 0)
+    if (a->root < 0 || fstat(a->folder, &st) < 0)
         return -errno;
-    clients = folder_sub(a->folder, "clients");
+    a->folder_dev = st.st_dev;
+    return 0;
+}
+
+static int enter_client(struct apply *a)
+{
+    const int clients = folder_sub(a->folder, "clients");
+
     if (clients < 0)
         return clients;
     a->record.dir = folder_sub(clients, a->message.head.client);
     close(clients);
-    r = a->record.dir < 0 ? a->record.dir : 0;
-    if (r == 0 && fstat(a->record.dir, &st) < 0)
-        r = -errno;
-    if (r == 0)
-        a->folder_dev = st.st_dev;
-    return r;
+    return a->record.dir < 0 ? a->record.dir : 0;
 }
 
 /* What is asked may be in a file. */
@@ -367,29 +368,39 @@ static int take_message(struct apply *a, struct buf *raw)
     return r;
 }
 
+static int apply_batch(struct emit *e, struct apply *a, bool *ret_more)
+{
+    int lock, r = enter_client(a);
+
+    if (r < 0)
+        return r;
+    lock = take_lock(a->record.dir, a->until_ns);
+    if (lock >= 0) {
+        r = with_lock(e, a, ret_more);
+        apply_sweep(a->folder, a->root);
+        (void)flock(lock, LOCK_UN); /* a child may have it, too */
+        close(lock);
+        return r;
+    }
+    *ret_more = lock == -EAGAIN;
+    if (*ret_more)
+        answer(e, a, BATCH_FINISHED, false);
+    return *ret_more ? 0 : lock;
+}
+
 int verb_apply(struct emit *e, struct buf *raw, bool *ret_more)
 {
     struct apply a = {.folder = -1, .root = -1, .record = {.dir = -1, .fd = -1}};
-    int lock, r;
+    int r;
 
     a.until_ns = clock_mono_ns() + apply_limit_ns();
     signal(SIGIO, SIG_IGN); /* somebody wants what hold_take holds: it is given back at once */
     r = take_message(&a, raw);
     if (r == 0)
         r = enter(&a);
-    if (r == 0) {
-        lock = take_lock(a.record.dir, a.until_ns);
-        if (lock >= 0) {
-            r = with_lock(e, &a, ret_more);
-            apply_sweep(a.folder);
-            close(lock);
-        } else {
-            *ret_more = lock == -EAGAIN;
-            r = *ret_more ? 0 : lock;
-            if (*ret_more)
-                answer(e, &a, BATCH_FINISHED, false);
-        }
-    }
+    if (r == 0)
+        r = a.message.head.mode == BATCH_JOIN ? apply_join(e, &a, ret_more)
+                                              : apply_batch(e, &a, ret_more);
     message_done(&a.message);
     record_done(&a.record);
     pathset_done(&a.failed);

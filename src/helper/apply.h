@@ -112,11 +112,11 @@ int message_next(struct message *m, struct batch_change *ret);
 int message_blob(struct message *m, int folder, size_t blob);
 /* All of them are there and have their length. -ENODATA. */
 int message_blobs_there(const struct message *m, int folder);
-void message_drop_blobs(const struct message *m, int folder);
+void message_drop_blobs(const struct message *m, int folder, int root);
 
 /* ---- apply_sweep.c ---- */
 
-void apply_sweep(int folder);               /* at most once a day */
+void apply_sweep(int folder, int root);     /* at most once a day */
 DIR *sweep_open(int dir, const char *name); /* NULL: it cannot be looked through */
 
 /* ---- apply.c ---- */
@@ -165,6 +165,24 @@ int apply_setattr(struct apply *a, const struct batch_change *c, const struct in
                   struct batch_result *ret);
 int apply_fsync(struct apply *a, const struct batch_change *c, const struct intent *doubt,
                 struct batch_result *ret);
+
+/* ---- apply_join.c ---- */
+
+/* The request of BATCH_JOIN. */
+int apply_join(struct emit *e, struct apply *a, bool *ret_more);
+/* A file that was put together ahead. */
+struct joined {
+    int fd, dir; /* of the folder, or beside where it will be */
+    const char *name;
+    bool beside;
+    char path[PROTO_PATH_MAX + 64];
+};
+/* All that the change at hand leaves, if it is still as it was left, has that size and is where it
+ * can be renamed. False: it is not, and ret is done. */
+bool joined_open(const struct apply *a, uint64_t size, bool beside, struct joined *ret,
+                 struct stat *st);
+void joined_done(struct joined *j);
+void joined_drop(int folder, int root, const char *name); /* or a blob */
 
 /* ---- apply_object.c ---- */
 

@@ -207,8 +207,23 @@ int message_blobs_there(const struct message *m, int folder)
     return 0;
 }
 
-void message_drop_blobs(const struct message *m, int folder)
+/* To free what is much takes a while, for which nobody who has the answer need wait. */
+void message_drop_blobs(const struct message *m, int folder, int root)
 {
+    enum { MUCH = 32 << 20 };
+    uint64_t bytes = 0;
+    pid_t child = -1;
+
     for (size_t i = 0; i < m->head.blob_count; i++)
-        (void)unlinkat(folder, m->blobs[i].name, 0); /* those that stay are swept */
+        bytes += m->blobs[i].len;
+    if (bytes > MUCH)
+        child = fork();
+    if (child > 0)
+        return;
+    for (int fd = 0; child == 0 && fd <= STDERR_FILENO; fd++)
+        close(fd);
+    for (size_t i = 0; i < m->head.blob_count; i++)
+        joined_drop(folder, root, m->blobs[i].name);
+    if (child == 0)
+        _exit(0);
 }

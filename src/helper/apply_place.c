@@ -57,7 +57,10 @@ bool temp_goes_beside(const struct apply *a, const struct place *p)
 {
     struct stat st;
 
-    return a->folder_is_apart || fstat(p->dir, &st) < 0 || st.st_dev != a->folder_dev;
+    if (a->folder_is_apart || fstat(p->dir, &st) < 0 || st.st_dev != a->folder_dev)
+        return true;
+    /* Two mounts of one device: that is said before it is seen that there is no such file. */
+    return renameat(a->folder, "none", p->dir, "none") < 0 && errno == EXDEV;
 }
 
 /*

@@ -52,20 +52,20 @@ static void sweep_clients(int folder, time_t now)
         closedir(d);
 }
 
-static void sweep_blobs(int folder, time_t now)
+static void sweep_blobs(int folder, int root, time_t now)
 {
     DIR *d = sweep_open(folder, ".");
     struct dirent *e;
 
     while (d && (e = readdir(d))) {
         if (strncmp(e->d_name, "s-", 2) == 0 && is_older(folder, e->d_name, now, BLOB_DAYS))
-            (void)unlinkat(folder, e->d_name, 0);
+            joined_drop(folder, root, e->d_name);
     }
     if (d)
         closedir(d);
 }
 
-void apply_sweep(int folder)
+void apply_sweep(int folder, int root)
 {
     const time_t now = time(NULL);
     int fd;
@@ -77,5 +77,5 @@ void apply_sweep(int folder)
         close(fd);
     (void)utimensat(folder, "swept", NULL, AT_SYMLINK_NOFOLLOW);
     sweep_clients(folder, now);
-    sweep_blobs(folder, now);
+    sweep_blobs(folder, root, now);
 }

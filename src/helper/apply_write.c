@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -146,9 +147,36 @@ struct build {
     struct stat st;
 };
 
-/* The new file with what has been written of it: *ret_off. */
-static int build_open(struct build *b, const struct intent *doubt, uint64_t *ret_off)
+/* The file that was put together ahead becomes it. 1: there is none. */
+static int build_adopt(struct apply *a, const struct shape *s, struct build *b, uint64_t *ret_off)
 {
+    struct intent intent = {.stage = INTENT_BUILD, .beside = b->t.beside, .off = s->size};
+    struct joined j;
+    int r;
+
+    if (s->copied > 0 || !joined_open(a, s->size, b->t.beside, &j, &b->st))
+        return 1;
+    intent.ino = b->st.st_ino;
+    r = apply_intent(a, &intent);
+    apply_step();
+    if (r == 0 && renameat(j.dir, j.name, b->t.dir, b->t.name) < 0)
+        r = 1;
+    apply_step();
+    if (r == 0) {
+        b->fd = j.fd;
+        j.fd = -1;
+        *ret_off = s->size;
+    }
+    joined_done(&j);
+    return r;
+}
+
+/* The new file with what has been written of it: *ret_off. */
+static int build_open(struct apply *a, const struct shape *s, struct build *b,
+                      const struct intent *doubt, uint64_t *ret_off)
+{
+    int r;
+
     *ret_off = 0;
     if (doubt->stage == INTENT_BUILD && doubt->beside == b->t.beside) {
         b->fd = openat(b->t.dir, b->t.name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -160,6 +188,9 @@ static int build_open(struct build *b, const struct intent *doubt, uint64_t *ret
             close(b->fd);
     }
     (void)unlinkat(b->t.dir, b->t.name, 0); /* of an attempt that was cut off */
+    r = build_adopt(a, s, b, ret_off);
+    if (r <= 0)
+        return r;
     b->fd = openat(b->t.dir, b->t.name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     apply_step();
     return b->fd < 0 || fstat(b->fd, &b->st) < 0 ? -errno : 0;
@@ -200,14 +231,13 @@ static struct batch_change wanted_attr(const struct batch_change *c, const struc
 }
 
 static int build_content(struct apply *a, const struct batch_change *c, const struct place *p,
-                         struct build *b, uint64_t off)
+                         const struct shape *s, struct build *b, uint64_t off)
 {
-    const struct shape s = shape_of(c, p->there ? (uint64_t)p->st.st_size : 0);
     struct intent intent = {.stage = INTENT_BUILD, .beside = b->t.beside, .ino = b->st.st_ino};
     struct stat st;
     int old = -1, r = 0;
 
-    if (s.copied > 0) {
+    if (s->copied > 0) {
         old = openat(p->dir, p->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (old < 0 || fstat(old, &st) < 0)
             r = -errno;
@@ -215,7 +245,7 @@ static int build_content(struct apply *a, const struct batch_change *c, const st
             r = -ESTALE;
     }
     if (r == 0)
-        r = data_build(a, c, &s, old, b->fd, &off);
+        r = data_build(a, c, s, old, b->fd, &off);
     if (old >= 0)
         close(old);
     if (r == -EAGAIN) {
@@ -229,12 +259,13 @@ static int build_content(struct apply *a, const struct batch_change *c, const st
 static int build_file(struct apply *a, const struct batch_change *c, const struct place *p,
                       const struct intent *doubt, struct build *b)
 {
+    const struct shape s = shape_of(c, p->there ? (uint64_t)p->st.st_size : 0);
     const struct batch_change want = wanted_attr(c, p);
     uint64_t off;
-    int r = build_open(b, doubt, &off);
+    int r = build_open(a, &s, b, doubt, &off);
 
     if (r == 0)
-        r = build_content(a, c, p, b, off);
+        r = build_content(a, c, p, &s, b, off);
     if (r == 0)
         r = attr_set_fd(b->fd, &b->st, &want);
     if (r == 0 && (c->flags & BATCH_FSYNC_TOO) && fsync(b->fd) < 0)

@@ -7,6 +7,9 @@
 /* The answer's first frame. Called again before anything else was emitted, it replaces that. root
  * is the directory that the answer is about; -1: no mount matters. */
 void start_emit(struct emit *e, int root);
+/* Which start of the sandbox this is, filled up with zeros. */
+enum { START_NAME = 128 };
+void start_name(int root, char ret[START_NAME]);
 /* How much room there is where root is. -errno: nothing was emitted. */
 int emit_space(struct emit *e, int root);
 

@@ -97,6 +97,10 @@ int batch_put_head(struct buf *out, const struct batch_head *h, const struct bat
         if (r == 0)
             r = PUT_UINTS(&body, blobs[i].len, blobs[i].crc);
     }
+    if (r == 0 && h->joined_count > 0)
+        r = proto_put_uint(&body, h->joined_count);
+    for (size_t i = 0; i < h->joined_count && r == 0; i++)
+        r = PUT_UINTS(&body, h->joined[i].change, h->joined[i].blob, h->joined[i].seal);
     if (r == 0)
         r = proto_put_frame(out, (enum proto_kind)PROTO_BATCH, &body);
     buf_done(&body);
@@ -117,6 +121,22 @@ bool batch_get_blob(struct proto_in *in, struct batch_blob *ret)
     memcpy(ret->name, name, len);
     ret->name[len] = '\0';
     return true;
+}
+
+/* What stands at the end, if anything does. */
+static void get_joined(struct proto_in *in, struct batch_head *h)
+{
+    const uint64_t count = in->bad || in->p == in->end ? 0 : proto_get_uint(in);
+
+    in->bad = in->bad || count > BATCH_JOINED_MAX;
+    while (!in->bad && h->joined_count < count) {
+        struct batch_joined *j = &h->joined[h->joined_count++];
+
+        j->change = proto_get_uint(in);
+        j->blob = proto_get_uint(in);
+        j->seal = proto_get_uint(in);
+        in->bad = in->bad || j->change >= h->count || j->blob - 1 >= h->blob_count;
+    }
 }
 
 int batch_get_head(const struct proto_frame *f, struct batch_head *ret)
@@ -143,7 +163,7 @@ int batch_get_head(const struct proto_frame *f, struct batch_head *ret)
         h.kept[i] = proto_get_uint(&in);
     blobs = proto_get_uint(&in);
     if ((int)f->kind != PROTO_BATCH || in.bad || !client_valid(client, len) || h.number == 0 ||
-        mode > BATCH_CLOSE || flags > BATCH_WHOLE || h.count == 0 || h.count > BATCH_CHANGES_MAX ||
+        mode > BATCH_JOIN || flags > BATCH_WHOLE || h.count == 0 || h.count > BATCH_CHANGES_MAX ||
         h.data_len > BATCH_DATA_MAX || blobs > BATCH_BLOBS_MAX)
         return -EBADMSG;
     memcpy(h.client, client, len);
@@ -156,6 +176,7 @@ int batch_get_head(const struct proto_frame *f, struct batch_head *ret)
         if (!batch_get_blob(&in, &blob))
             return -EBADMSG;
     }
+    get_joined(&in, &h);
     if (!proto_in_done(&in))
         return -EBADMSG;
     *ret = h;

@@ -35,23 +35,40 @@ enum {
     BATCH_DATA_MAX = 256 << 10,
     BATCH_BYTES_MAX = 1 << 20, /* of changes and blobs */
     BATCH_KEPT_MAX = 256,
+    BATCH_JOINED_MAX = 16,
     BATCH_MESSAGE_MAX = BATCH_BYTES_MAX + BATCH_DATA_MAX + (64 << 10),
 };
 
 #define BATCH_ALL UINT64_MAX
 
-enum batch_mode { BATCH_RUN = 0, BATCH_RENEW = 1, BATCH_CLOSE = 2 };
+enum batch_mode {
+    BATCH_RUN = 0,
+    BATCH_RENEW = 1,
+    BATCH_CLOSE = 2,
+    /*
+     * No batch of any client: the pieces of its one WRITE go into the file joined[0] in the
+     * helper's folder, behind what is there. seal 0: it is made, else it is to be as the last
+     * answer left it. The answer is a PROTO_BATCH_STATE: settled is its size, number its seal.
+     */
+    BATCH_JOIN = 3,
+};
 
 enum batch_flags {
     BATCH_WHOLE = 1 << 0, /* changes and data follow; else the helper has them already */
 };
 
 /* PROTO_BATCH: client, number, mode, flags, digest, count, bytes of data, number of what is kept
- * and the key of each, number of blobs and of each its name, length and crc32c. */
+ * and the key of each, number of blobs and of each its name, length and crc32c; if there are some,
+ * number of files that are put together already, and of each its change, blob and seal. */
 struct batch_blob {
     char name[BATCH_BLOB_NAME + 1]; /* letters, digits and '-' */
     uint64_t len;
     uint32_t crc;
+};
+struct batch_joined {
+    uint64_t change; /* whose content it is */
+    uint64_t blob;   /* 1 based: what its name is */
+    uint64_t seal;   /* it is used only if it is still what this was told of */
 };
 struct batch_head {
     char client[BATCH_CLIENT_LEN + 1];
@@ -62,6 +79,8 @@ struct batch_head {
     uint64_t count, data_len;
     uint64_t kept[BATCH_KEPT_MAX];
     size_t kept_count, blob_count;
+    struct batch_joined joined[BATCH_JOINED_MAX];
+    size_t joined_count;
     struct proto_in blobs; /* batch_get_blob, blob_count times */
 };
 int batch_put_head(struct buf *out, const struct batch_head *h,

@@ -53,6 +53,12 @@ static bool path_good(const char *path)
     return path && path[0] == '/' && path[1] != '\0' && strlen(path) <= PROTO_PATH_MAX;
 }
 
+static bool joined_valid(const struct remote_change *c)
+{
+    return !c->joined || (c->kind == REMOTE_CHANGE_WRITE && !(c->flags & REMOTE_CHANGE_APPEND) &&
+                          (c->size == REMOTE_ALL || c->size == c->joined->size));
+}
+
 static bool change_valid(const struct remote_batch *b, size_t i)
 {
     const struct remote_change *c = &b->v[i];
@@ -65,7 +71,8 @@ static bool change_valid(const struct remote_batch *b, size_t i)
         return false;
     if ((two && !path_good(c->path2)) || (c->kind == REMOTE_CHANGE_SYMLINK && !c->path2))
         return false;
-    return object_valid(&c->at, i) && object_valid(&c->at2, i) && pieces_valid(b, c);
+    return object_valid(&c->at, i) && object_valid(&c->at2, i) && pieces_valid(b, c) &&
+           joined_valid(c);
 }
 
 int remote_apply(struct remote *r, const struct remote_batch *batch, struct remote_applied *ret)
@@ -103,4 +110,26 @@ int remote_stage(struct remote *r, const struct remote_stage *stage, struct remo
     if (stage->len == 0 || stage->len > REMOTE_BLOB_MAX)
         return -EINVAL;
     return r->ops->stage ? r->ops->stage(r, stage, ret) : -EOPNOTSUPP;
+}
+
+bool remote_covers(const struct remote_piece *v, size_t count, uint64_t len)
+{
+    uint64_t end = 0;
+
+    for (size_t i = 0; i < count && v[i].off <= end; i++)
+        end = v[i].off + v[i].len;
+    return end >= len;
+}
+
+int remote_join(struct remote *r, const struct remote_join *join, struct remote_joined *to)
+{
+    const struct remote_batch b = {.blobs = join->blobs, .blob_count = join->blob_count};
+    const struct remote_change c = {
+        .size = join->size, .pieces = join->pieces, .piece_count = join->piece_count};
+
+    if (!path_good(join->path) || !pieces_valid(&b, &c) || join->blob_count >= REMOTE_BATCH_BLOBS ||
+        join->piece_count > REMOTE_BATCH_PIECES ||
+        (join->piece_count > 0 && (join->pieces[0].off < to->size || join->pieces[0].blob == 0)))
+        return -EINVAL;
+    return r->ops->join ? r->ops->join(r, join, to) : -EOPNOTSUPP;
 }

@@ -21,6 +21,7 @@ enum {
     REMOTE_BLOB_MAX = 16 << 20,    /* bytes of one blob */
     REMOTE_BLOB_NAME = 40,
     REMOTE_KEPT = 256,      /* at a time */
+    REMOTE_JOINED = 16,     /* in one batch */
     REMOTE_CLIENT_LEN = 32, /* hexadecimal digits */
     REMOTE_DIGEST = 32,
 };
@@ -79,6 +80,13 @@ enum remote_change_flags {                                  /* on the wire */
                            REMOTE_CHANGE_KEEP = 1 << 5,      /* UNLINK, RENAME: see key */
 };
 
+/* A file in the helper's folder that grows by remote_join. */
+struct remote_joined {
+    char name[REMOTE_BLOB_NAME + 1]; /* "": not begun */
+    uint64_t size;                   /* so far */
+    uint64_t seal;                   /* by which the sandbox knows if it is still what it left */
+};
+
 /*
  * WRITE leaves a file of `size` bytes: the first `keep` of what was there, with the pieces over
  * them, zeros between. It is replaced by a new inode with the old one's mode, owner and, unless
@@ -96,6 +104,10 @@ struct remote_change {
     uint64_t size;                /* WRITE; REMOTE_ALL: as it was, or to the end of the pieces */
     const struct remote_piece *pieces; /* in the order of off, without overlap */
     size_t piece_count;
+    /* WRITE, or NULL: all that it leaves, if it keeps nothing of what was there. It becomes the
+     * file if it is still as it was left; else the pieces do. It goes with the batch. Not part of
+     * the digest. */
+    const struct remote_joined *joined;
     /* KEEP: the regular file that loses its name by it stays readable at remote_kept_path, if that
      * can be, until a batch no longer names this key: then it is what the result says in other. */
     uint64_t key;
@@ -194,5 +206,29 @@ struct remote_stage {
     bool background;
 };
 int remote_stage(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret);
+
+/*
+ * Puts a large file together of what was staged, ahead of its batch, so that the batch takes no
+ * longer than a small one: while a client's batch is made its next one waits.
+ */
+struct remote_join {
+    const char *path;                  /* of the file that it will be: as in a change */
+    const struct remote_piece *pieces; /* of blobs; none begins before to->size */
+    size_t piece_count;
+    const struct remote_blob *blobs;
+    size_t blob_count;
+    uint64_t size; /* of the file when it is complete; REMOTE_ALL: more is to come */
+    bool fsync;    /* it, too, is to be on the disk */
+    bool background;
+};
+/* The pieces have each of the first len bytes. */
+bool remote_covers(const struct remote_piece *v, size_t count, uint64_t len);
+/*
+ * Adds the pieces. Not to be repeated: on error, however it went, what to->name names is to be
+ * dropped, and to be begun anew if at all. -EXDEV: there it can only be made of all pieces at once;
+ * -ENODATA: a blob is not there, or damaged; -ESTALE: the
+ * file is not what it was; -EOPNOTSUPP: it is not needed there.
+ */
+int remote_join(struct remote *r, const struct remote_join *join, struct remote_joined *to);
 
 #endif

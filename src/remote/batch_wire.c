@@ -45,6 +45,7 @@ SAME(REMOTE_SET_MTIME, BATCH_SET_MTIME);
 SAME(REMOTE_BATCH_RUN, BATCH_RUN);
 SAME(REMOTE_BATCH_RENEW, BATCH_RENEW);
 SAME(REMOTE_BATCH_CLOSE, BATCH_CLOSE);
+SAME(REMOTE_JOINED, BATCH_JOINED_MAX);
 SAME(REMOTE_OPEN, BATCH_OPEN);
 SAME(REMOTE_DONE, BATCH_DONE);
 SAME(REMOTE_FAILED, BATCH_FAILED);
@@ -126,6 +127,21 @@ static int put_changes(const struct remote_batch *b, struct buf *out)
     return r;
 }
 
+/* Each goes with the batch, as a blob of which nothing is used. */
+static void add_joined(const struct remote_batch *b, struct batch_head *head,
+                       struct batch_blob *blobs)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        const struct remote_joined *j = b->v[i].joined;
+
+        if (!j || head->joined_count == BATCH_JOINED_MAX || head->blob_count == BATCH_BLOBS_MAX)
+            continue;
+        memcpy(blobs[head->blob_count++].name, j->name, sizeof(j->name));
+        head->joined[head->joined_count++] =
+            (struct batch_joined){.change = i, .blob = head->blob_count, .seal = j->seal};
+    }
+}
+
 static int put_head(const struct remote_batch *b, bool whole, struct buf *out)
 {
     struct batch_head head = {
@@ -137,7 +153,7 @@ static int put_head(const struct remote_batch *b, bool whole, struct buf *out)
         .kept_count = b->kept_count,
         .blob_count = whole ? b->blob_count : 0,
     };
-    struct batch_blob *blobs = calloc(head.blob_count + 1, sizeof(*blobs));
+    struct batch_blob *blobs = calloc(head.blob_count + BATCH_JOINED_MAX + 1, sizeof(*blobs));
     int r;
 
     if (!blobs)
@@ -151,6 +167,8 @@ static int put_head(const struct remote_batch *b, bool whole, struct buf *out)
         blobs[i].len = b->blobs[i].len;
         blobs[i].crc = b->blobs[i].crc;
     }
+    if (whole)
+        add_joined(b, &head, blobs);
     r = batch_put_head(out, &head, blobs);
     free(blobs);
     return r;
@@ -182,6 +200,27 @@ int batch_wire_put(const struct remote_batch *b, bool whole, struct buf *out)
         r = proto_put_end(out, &end);
     buf_done(&changes);
     return too_big(r);
+}
+
+int batch_wire_put_join(const struct remote_join *join, const struct remote_joined *to,
+                        struct buf *out)
+{
+    const struct remote_change c = {.kind = REMOTE_CHANGE_WRITE,
+                                    .flags = join->fsync ? REMOTE_CHANGE_FSYNC_TOO : 0,
+                                    .path = join->path,
+                                    .size = join->size,
+                                    .pieces = join->pieces,
+                                    .piece_count = join->piece_count,
+                                    .joined = to};
+    const struct remote_batch b = {.client = "00000000000000000000000000000000",
+                                   .number = 1,
+                                   .mode = (enum remote_batch_mode)BATCH_JOIN,
+                                   .v = &c,
+                                   .count = 1,
+                                   .blobs = join->blobs,
+                                   .blob_count = join->blob_count};
+
+    return batch_wire_put(&b, true, out);
 }
 
 /*

@@ -311,6 +311,7 @@ static const struct remote_ops helper_ops = {
     .exec = helper_exec,
     .apply = helper_apply,
     .stage = helper_stage,
+    .join = helper_join,
     .job = helper_job,
     .free = helper_free,
 };

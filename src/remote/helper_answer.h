@@ -49,6 +49,9 @@ struct remote_applied;
 /* To a batch of count changes. *ret_more: ask again, and then ret is not written; *ret_settled. */
 int answer_applied(const struct buf *raw, size_t count, struct remote_applied *ret, bool *ret_more,
                    uint64_t *ret_settled);
+/* To a request to join. */
+struct remote_joined;
+int answer_joined(const struct buf *raw, struct remote_joined *to, bool *ret_more);
 /* To STAT of one path. *ret_target is the caller's; NULL if it is no link. */
 int answer_stat(const struct buf *raw, struct remote_attr *ret, char **ret_target);
 /*

@@ -68,6 +68,25 @@ static int take(void *arg, const struct proto_frame *f)
     return 0;
 }
 
+int answer_joined(const struct buf *raw, struct remote_joined *to, bool *ret_more)
+{
+    struct taker t = {.max = 0};
+    struct answer_end end;
+    uint64_t entries;
+    int r = answer_walk(raw, take, &t, &end, &entries);
+
+    if (r == 0)
+        r = end.err;
+    if (r == 0 && (!t.has_state || t.state.state != BATCH_FINISHED || t.state.number == 0))
+        r = -EPROTO;
+    if (r < 0)
+        return r;
+    to->size = t.state.settled;
+    to->seal = t.state.number;
+    *ret_more = end.more;
+    return 0;
+}
+
 int answer_applied(const struct buf *raw, size_t count, struct remote_applied *ret, bool *ret_more,
                    uint64_t *ret_settled)
 {

@@ -125,27 +125,42 @@ static int stage_message(struct helper *h, struct buf *message, bool background)
     return batch_put_file(message, blob.name);
 }
 
+/* Takes what is in message. */
+static int ask(struct helper *h, struct buf *message, bool background, struct buf *raw)
+{
+    const struct helper_way way = {
+        .background = background, .answer_max = ANSWER_MAX, .more_s = MORE_S};
+    struct buf word = BUF_INIT(2 * INLINE_MAX);
+    int r = 0;
+
+    if (message->len > INLINE_MAX)
+        r = stage_message(h, message, background);
+    if (r == 0)
+        r = base64_encode(&word, buf_str(message), message->len);
+    if (r == 0)
+        r = helper_ask_word(h, &word, &way, raw);
+    buf_done(&word);
+    return r;
+}
+
+static int made_no_sense(int r)
+{
+    return r == -EPROTO || r == -EBADMSG ? -EIO : r;
+}
+
 static int ask_once(struct helper *h, const struct remote_batch *b, bool whole,
                     struct remote_applied *ret, bool *ret_more, uint64_t *ret_settled)
 {
-    const struct helper_way way = {
-        .background = b->background, .answer_max = ANSWER_MAX, .more_s = MORE_S};
     struct buf message = BUF_INIT(BATCH_MESSAGE_MAX), raw = BUF_INIT(ANSWER_MAX);
-    struct buf word = BUF_INIT(2 * INLINE_MAX);
     int r = batch_wire_put(b, whole, &message);
 
-    if (r == 0 && message.len > INLINE_MAX)
-        r = stage_message(h, &message, b->background);
     if (r == 0)
-        r = base64_encode(&word, buf_str(&message), message.len);
-    if (r == 0)
-        r = helper_ask_word(h, &word, &way, &raw);
+        r = ask(h, &message, b->background, &raw);
     if (r == 0)
         r = answer_applied(&raw, b->count, ret, ret_more, ret_settled);
     buf_done(&message);
-    buf_done(&word);
     buf_done(&raw);
-    return r == -EPROTO || r == -EBADMSG ? -EIO : r;
+    return made_no_sense(r);
 }
 
 int helper_apply(struct remote *r, const struct remote_batch *b, struct remote_applied *ret)
@@ -172,4 +187,38 @@ int helper_apply(struct remote *r, const struct remote_batch *b, struct remote_a
         before = settled;
     }
     return more ? -ETIMEDOUT : 0;
+}
+
+/* ---- files that are put together ahead ---- */
+
+static int join_once(struct helper *h, const struct remote_join *join, struct remote_joined *to,
+                     bool *ret_more)
+{
+    struct buf message = BUF_INIT(BATCH_MESSAGE_MAX), raw = BUF_INIT(ANSWER_MAX);
+    int r = batch_wire_put_join(join, to, &message);
+
+    if (r == 0)
+        r = ask(h, &message, join->background, &raw);
+    if (r == 0)
+        r = answer_joined(&raw, to, ret_more);
+    buf_done(&message);
+    buf_done(&raw);
+    return made_no_sense(r);
+}
+
+int helper_join(struct remote *r, const struct remote_join *join, struct remote_joined *to)
+{
+    char token[HELPER_TOKEN_LEN + 1];
+    bool more = true;
+    int err = 0;
+
+    if (to->name[0] == '\0') {
+        err = helper_token(token);
+        if (err < 0)
+            return err;
+        snprintf(to->name, sizeof(to->name), "s-%s", token);
+    }
+    for (unsigned n = 0; more && err == 0 && n < STILL_MAX; n++)
+        err = cancel_fired(cancel_bound()) ? -EINTR : join_once(helper_of(r), join, to, &more);
+    return err == 0 && more ? -ETIMEDOUT : err;
 }

@@ -141,5 +141,6 @@ int helper_job(struct remote *r, const struct remote_job_call *call, struct remo
 
 int helper_apply(struct remote *r, const struct remote_batch *batch, struct remote_applied *ret);
 int helper_stage(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret);
+int helper_join(struct remote *r, const struct remote_join *join, struct remote_joined *to);
 
 #endif

@@ -438,6 +438,7 @@ static const struct remote_ops mem_ops = {
     .job = mem_job,
     .apply = mem_apply,
     .stage = mem_stage,
+    .join = mem_join,
     .free = mem_free,
 };
 

@@ -28,6 +28,7 @@ struct mem_blob {
     char name[REMOTE_BLOB_NAME + 1];
     uint8_t *p;
     uint64_t len;
+    uint64_t seal; /* of one that was joined, else 0 */
     UT_hash_handle hh;
 };
 
@@ -146,30 +147,101 @@ int mem_stage(struct remote *r, const struct remote_stage *stage, struct remote_
     return 0;
 }
 
-static struct mem_blob *blob_named(struct mem *m, const struct remote_blob *blob)
+static struct mem_blob *blob_named(struct mem *m, const char *name)
 {
     struct mem_blob *b;
 
-    HASH_FIND_STR(m->blobs, blob->name, b);
+    HASH_FIND_STR(m->blobs, name, b);
     return b;
 }
 
 /* NULL if it is gone, or not what it was. */
 static struct mem_blob *find_blob(struct mem *m, const struct remote_blob *blob)
 {
-    struct mem_blob *b = blob_named(m, blob);
+    struct mem_blob *b = blob_named(m, blob->name);
 
     return b && b->len == blob->len && crc32c(0, b->p, b->len) == blob->crc ? b : NULL;
 }
 
+static void drop_blob(struct mem *m, const char *name)
+{
+    struct mem_blob *b = blob_named(m, name);
+
+    if (b)
+        blob_free(m, b);
+}
+
 static void drop_blobs(struct mem *m, const struct remote_batch *batch)
 {
-    for (size_t i = 0; i < batch->blob_count; i++) {
-        struct mem_blob *b = blob_named(m, &batch->blobs[i]);
+    for (size_t i = 0; i < batch->blob_count; i++)
+        drop_blob(m, batch->blobs[i].name);
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->v[i].joined)
+            drop_blob(m, batch->v[i].joined->name);
+}
 
-        if (b)
-            blob_free(m, b);
+/* ---- joining ---- */
+
+static int join_begin(struct mem *m, struct remote_joined *to, struct mem_blob **ret)
+{
+    struct mem_blob *b = to->seal ? blob_named(m, to->name) : calloc(1, sizeof(*b));
+
+    if (!b)
+        return to->seal ? -ESTALE : -ENOMEM;
+    if (to->seal && (b->seal != to->seal || b->len != to->size))
+        return -ESTALE;
+    if (!to->seal) {
+        snprintf(b->name, sizeof(b->name), "joined%" PRIu64, ++m->last_blob);
+        HASH_ADD_STR(m->blobs, name, b);
+        memcpy(to->name, b->name, sizeof(to->name));
     }
+    *ret = b;
+    return 0;
+}
+
+static int join_grow(struct mem_blob *b, uint64_t len)
+{
+    uint8_t *p = realloc(b->p, len + 1);
+
+    if (!p)
+        return -ENOMEM;
+    b->p = p;
+    memset(p + b->len, 0, len - b->len);
+    b->len = len;
+    return 0;
+}
+
+static int join_locked(struct mem *m, const struct remote_join *join, struct remote_joined *to)
+{
+    struct mem_blob *b;
+    int r = join_begin(m, to, &b);
+
+    for (size_t i = 0; i < join->piece_count && r == 0; i++) {
+        const struct remote_piece *p = &join->pieces[i];
+        const struct mem_blob *from = find_blob(m, &join->blobs[p->blob - 1]);
+
+        r = from ? join_grow(b, p->off + p->len) : -ENODATA;
+        if (r == 0)
+            memcpy(b->p + p->off, from->p + p->at, p->len);
+    }
+    if (r == 0 && join->size != REMOTE_ALL)
+        r = join_grow(b, join->size);
+    if (r < 0)
+        return r;
+    to->size = b->len;
+    to->seal = b->seal = ++m->last_blob;
+    return 0;
+}
+
+int mem_join(struct remote *r, const struct remote_join *join, struct remote_joined *to)
+{
+    struct mem *m = mem_of(r);
+    int err;
+
+    lock_take(&m->lock);
+    err = join_locked(m, join, to);
+    lock_drop(&m->lock);
+    return err;
 }
 
 /* ---- is it the object that is meant? ---- */
@@ -273,7 +345,7 @@ static bool poisoned(const struct remote_batch *b, const struct mem_client *c, s
 
 const uint8_t *mem_piece(struct mem *m, const struct remote_batch *b, const struct remote_piece *p)
 {
-    const uint8_t *from = p->blob > 0 ? blob_named(m, &b->blobs[p->blob - 1])->p : b->data;
+    const uint8_t *from = p->blob > 0 ? blob_named(m, b->blobs[p->blob - 1].name)->p : b->data;
 
     return from + p->at;
 }
@@ -291,15 +363,29 @@ static int add_pieces(struct mem *m, const struct remote_batch *b, const struct 
     return r;
 }
 
+/* NULL: the pieces are needed. */
+static const struct mem_blob *joined_of(struct mem *m, const struct remote_change *c, uint64_t had)
+{
+    const struct mem_blob *b = c->joined ? blob_named(m, c->joined->name) : NULL;
+
+    return b && b->seal == c->joined->seal && b->len == c->joined->size &&
+                   remote_covers(c->pieces, c->piece_count, c->keep < had ? c->keep : had)
+               ? b
+               : NULL;
+}
+
 static int fill(struct mem *m, const struct remote_batch *b, const struct remote_change *c,
                 const struct mem_node *old, struct mem_data *d)
 {
     const uint64_t had = old ? old->data.size : 0;
+    const struct mem_blob *joined = joined_of(m, c, had);
     const bool append = c->flags & REMOTE_CHANGE_APPEND;
     int r = old ? mem_data_copy(d, &old->data, c->keep < had ? c->keep : had) : 0;
 
     if (r == 0 && c->size == REMOTE_ALL && c->keep == REMOTE_ALL)
         mem_data_resize(d, had);
+    if (joined)
+        return r < 0 ? r : mem_data_write(d, joined->p, joined->len, 0);
     if (r == 0)
         r = add_pieces(m, b, c, append ? had : 0, d);
     if (r == 0 && c->size != REMOTE_ALL)

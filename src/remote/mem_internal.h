@@ -87,6 +87,7 @@ struct remote_statfs mem_space(const struct mem *m);
 
 int mem_apply(struct remote *r, const struct remote_batch *batch, struct remote_applied *ret);
 int mem_stage(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret);
+int mem_join(struct remote *r, const struct remote_join *join, struct remote_joined *to);
 void mem_apply_done(struct mem *m);
 /* What was kept there; NULL: nothing. */
 struct mem_node *mem_kept_at(struct mem *m, const char *path);

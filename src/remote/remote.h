@@ -206,6 +206,8 @@ struct remote_batch;
 struct remote_applied;
 struct remote_stage;
 struct remote_blob;
+struct remote_join;
+struct remote_joined;
 struct remote_job_call;
 struct remote_job_answer;
 
@@ -286,6 +288,7 @@ struct remote_ops {
     int (*exec)(struct remote *r, const struct remote_exec *exec, struct buf *out, int *ret_exit);
     int (*apply)(struct remote *r, const struct remote_batch *batch, struct remote_applied *ret);
     int (*stage)(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret);
+    int (*join)(struct remote *r, const struct remote_join *join, struct remote_joined *to);
     /* All of job.h. */
     int (*job)(struct remote *r, const struct remote_job_call *call, struct remote_job_answer *ret);
     void (*free)(struct remote *r); /* frees the remote that it wraps, too */

@@ -159,6 +159,11 @@ static int wrap_stage(struct remote *r, const struct remote_stage *stage, struct
     return enter(r, &(struct wrap_call){.op = WRAP_STAGE, .stage = stage, .ret = ret});
 }
 
+static int wrap_join(struct remote *r, const struct remote_join *join, struct remote_joined *to)
+{
+    return enter(r, &(struct wrap_call){.op = WRAP_JOIN, .join = join, .ret = to});
+}
+
 static int wrap_job(struct remote *r, const struct remote_job_call *job,
                     struct remote_job_answer *ret)
 {
@@ -226,6 +231,8 @@ int wrap_forward(struct wrap *w, const struct wrap_call *c)
         return remote_apply(r, c->batch, c->ret);
     case WRAP_STAGE:
         return remote_stage(r, c->stage, c->ret);
+    case WRAP_JOIN:
+        return remote_join(r, c->join, c->ret);
     }
     return -EOPNOTSUPP;
 }
@@ -262,6 +269,7 @@ int wrap_forward_lost(struct wrap *w, const struct wrap_call *call)
     struct remote_many many = {0};
     struct remote_statfs statfs;
     struct remote_applied applied = {0};
+    struct remote_joined joined;
     struct remote_blob blob;
     struct remote_attr attr[2];
     char *target = NULL;
@@ -283,6 +291,8 @@ int wrap_forward_lost(struct wrap *w, const struct wrap_call *call)
         c.ret = &applied;
     else if (c.op == WRAP_STAGE)
         c.ret = &blob;
+    else if (c.op == WRAP_JOIN)
+        c.ret = memcpy(&joined, call->ret, sizeof(joined));
     if (c.many) {
         many = *c.many;
         many.done = NULL;
@@ -329,6 +339,7 @@ static const struct remote_ops wrap_ops = {
     .job = wrap_job,
     .apply = wrap_apply,
     .stage = wrap_stage,
+    .join = wrap_join,
     .free = wrap_free,
 };
 
@@ -358,7 +369,7 @@ const char *wrap_op_name(enum wrap_op op)
         [WRAP_EXEC] = "exec",         [WRAP_FETCH_MANY] = "fetch_many",
         [WRAP_APPLY] = "apply",       [WRAP_STAGE] = "stage",
         [WRAP_JOB] = "job",           [WRAP_SNAPSHOT] = "snapshot",
-        [WRAP_EXCHANGE] = "exchange",
+        [WRAP_EXCHANGE] = "exchange", [WRAP_JOIN] = "join",
     };
 
     return (size_t)op < ARRAY_LEN(names) ? names[op] : "?";

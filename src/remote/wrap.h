@@ -30,6 +30,7 @@ enum wrap_op {
     WRAP_EXEC,
     WRAP_APPLY,
     WRAP_STAGE,
+    WRAP_JOIN,
     WRAP_JOB,
 };
 
@@ -53,6 +54,7 @@ struct wrap_call {
     const struct remote_job_call *job;
     const struct remote_batch *batch;
     const struct remote_stage *stage;
+    const struct remote_join *join;
     struct buf *out;
     void *ret; /* of the type that the call has */
     char **ret_target;

@@ -1,5 +1,6 @@
 /* What a sandbox may answer in the helper's place: as text, as frames, and as bodies whose frames
  * are sound. */
+#include "remote/batch.h"
 #include "remote/helper_answer.h"
 
 #include <stdlib.h>
@@ -32,11 +33,13 @@ static void decode(const struct buf *raw)
     static const enum proto_verb verbs[] = {PROTO_VERB_TREE, PROTO_VERB_CHANGES};
     static const enum run_op ops[] = {RUN_START, RUN_LIST, RUN_READ, RUN_REMOVE};
     struct buf out = BUF_INIT(MAX), err = BUF_INIT(MAX);
+    struct remote_joined joined;
     struct remote_statfs statfs;
     struct remote_attr attr;
     struct proto_info info;
     struct answer_end end;
     char *target = NULL;
+    bool more;
 
     for (size_t i = 0; i < 2; i++) {
         const struct proto_request req = {
@@ -63,6 +66,8 @@ static void decode(const struct buf *raw)
     (void)answer_check(raw, &end);
     (void)answer_info(raw, &end, &info);
     (void)answer_statfs(raw, &statfs);
+    if (answer_joined(raw, &joined, &more) == 0 && joined.seal == 0)
+        abort();
     if (answer_stat(raw, &attr, &target) == 0)
         free(target);
     if (answer_read(raw, 2, 100, &out, &attr) == 0 && out.len > 100)

@@ -44,6 +44,11 @@ static void decode(const struct proto_frame *f)
             if (!batch_get_blob(&head.blobs, &blob))
                 abort();
         }
+        for (size_t i = 0; i < head.joined_count; i++) {
+            if (head.joined[i].change >= head.count || head.joined[i].blob == 0 ||
+                head.joined[i].blob > head.blob_count)
+                abort();
+        }
     }
     while (batch_get_change(&changes, &change) > 0)
         put_again(&change);

@@ -173,26 +173,52 @@ static int run(const struct buf *line, struct buf *ret_text)
     return 0;
 }
 
-int arig_ask(const struct remote_batch *b, bool whole, struct remote_applied *ret, bool *ret_more)
+static int ask(const struct buf *frames, struct buf *ret_raw)
 {
-    struct buf frames = BUF_INIT(BATCH_MESSAGE_MAX), line = BUF_INIT(2 * BATCH_MESSAGE_MAX);
-    struct buf text = BUF_INIT(ANSWER_MAX), raw = BUF_INIT(ANSWER_MAX);
-    uint64_t settled;
+    struct buf line = BUF_INIT(2 * BATCH_MESSAGE_MAX), text = BUF_INIT(ANSWER_MAX);
     int r;
 
     arig.asked++;
-    assert_int_equal(batch_wire_put(b, whole, &frames), 0);
-    assert_int_equal(base64_encode(&line, frames.data, frames.len), 0);
+    assert_int_equal(base64_encode(&line, frames->data, frames->len), 0);
     assert_int_equal(buf_putc(&line, '\n'), 0);
     r = run(&line, &text);
     if (r == 0)
-        r = answer_text("T0k3nT0k3n", buf_str(&text), text.len, &raw);
+        r = answer_text("T0k3nT0k3n", buf_str(&text), text.len, ret_raw);
+    buf_done(&line);
+    buf_done(&text);
+    return r;
+}
+
+int arig_ask(const struct remote_batch *b, bool whole, struct remote_applied *ret, bool *ret_more)
+{
+    struct buf frames = BUF_INIT(BATCH_MESSAGE_MAX), raw = BUF_INIT(ANSWER_MAX);
+    uint64_t settled;
+    int r;
+
+    assert_int_equal(batch_wire_put(b, whole, &frames), 0);
+    r = ask(&frames, &raw);
     if (r == 0)
         r = answer_applied(&raw, b->count, ret, ret_more, &settled);
     buf_done(&frames);
-    buf_done(&line);
-    buf_done(&text);
     buf_done(&raw);
+    return r;
+}
+
+int arig_join(const struct remote_join *join, struct remote_joined *to)
+{
+    bool more = true;
+    int r = 0;
+
+    while (r == 0 && more) {
+        struct buf frames = BUF_INIT(BATCH_MESSAGE_MAX), raw = BUF_INIT(ANSWER_MAX);
+
+        assert_int_equal(batch_wire_put_join(join, to, &frames), 0);
+        r = ask(&frames, &raw);
+        if (r == 0)
+            r = answer_joined(&raw, to, &more);
+        buf_done(&frames);
+        buf_done(&raw);
+    }
     return r;
 }
 

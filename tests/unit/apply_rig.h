@@ -31,6 +31,8 @@ int apply_rig_leave(void **state);
 int arig_ask(const struct remote_batch *b, bool whole, struct remote_applied *ret, bool *ret_more);
 /* Until it is finished. */
 int arig_apply(const struct remote_batch *b, struct remote_applied *ret);
+/* As remote_join, of what has a name already. */
+int arig_join(const struct remote_join *join, struct remote_joined *to);
 /* A batch of these changes, with the number that is next and its digest. */
 struct remote_batch arig_batch(const struct remote_change *v, size_t count, const char *data);
 /* Applies it as the next one; every question must succeed. */

@@ -43,12 +43,22 @@ struct gate_remote {
     pthread_cond_t cond;
     uint64_t hold; /* uploads up to this length */
     unsigned held;
+    bool hold_joins;
+    unsigned fail_joins, joins; /* how many are to fail; how many came */
+    int join_err;
+    unsigned joined; /* changes that came with their content put together */
 };
 
 static int gate_apply(struct remote *r, const struct remote_batch *batch,
                       struct remote_applied *ret)
 {
-    return remote_apply(((struct gate_remote *)r)->inner, batch, ret);
+    struct gate_remote *gate = (struct gate_remote *)r;
+
+    lock_take(&gate->lock);
+    for (size_t i = 0; batch->v && i < batch->count; i++)
+        gate->joined += batch->v[i].joined != NULL;
+    lock_drop(&gate->lock);
+    return remote_apply(gate->inner, batch, ret);
 }
 
 static int gate_stage(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret)
@@ -65,8 +75,26 @@ static int gate_stage(struct remote *r, const struct remote_stage *stage, struct
     return remote_stage(gate->inner, stage, ret);
 }
 
+static int gate_join(struct remote *r, const struct remote_join *join, struct remote_joined *to)
+{
+    struct gate_remote *gate = (struct gate_remote *)r;
+    int err;
+
+    lock_take(&gate->lock);
+    gate->joins++;
+    gate->held++;
+    pthread_cond_broadcast(&gate->cond);
+    while (gate->hold_joins)
+        lock_wait(&gate->lock, &gate->cond);
+    gate->held--;
+    err = gate->fail_joins > 0 ? gate->join_err : 0;
+    gate->fail_joins -= err < 0;
+    lock_drop(&gate->lock);
+    return err < 0 ? err : remote_join(gate->inner, join, to);
+}
+
 static const struct remote_ops gate_ops = {
-    .name = "gate", .apply = gate_apply, .stage = gate_stage};
+    .name = "gate", .apply = gate_apply, .stage = gate_stage, .join = gate_join};
 
 static struct remote *gate_new(struct remote *inner)
 {
@@ -93,6 +121,38 @@ void fr_hold_short(struct flush_rig *g, uint64_t hold)
     gate->hold = hold;
     pthread_cond_broadcast(&gate->cond);
     lock_drop(&gate->lock);
+}
+
+void fr_hold_joins(struct flush_rig *g, bool hold)
+{
+    struct gate_remote *gate = (struct gate_remote *)g->gate;
+
+    lock_take(&gate->lock);
+    gate->hold_joins = hold;
+    pthread_cond_broadcast(&gate->cond);
+    lock_drop(&gate->lock);
+}
+
+void fr_fail_joins(struct flush_rig *g, unsigned count, int err)
+{
+    struct gate_remote *gate = (struct gate_remote *)g->gate;
+
+    lock_take(&gate->lock);
+    gate->fail_joins = count;
+    gate->join_err = err;
+    lock_drop(&gate->lock);
+}
+
+unsigned fr_joins(struct flush_rig *g, unsigned *ret_joined)
+{
+    struct gate_remote *gate = (struct gate_remote *)g->gate;
+    unsigned joins;
+
+    lock_take(&gate->lock);
+    joins = gate->joins;
+    *ret_joined = gate->joined;
+    lock_drop(&gate->lock);
+    return joins;
 }
 
 void fr_await_held(struct flush_rig *g, unsigned uploads)

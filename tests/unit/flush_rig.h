@@ -61,6 +61,10 @@ unsigned fr_requests(struct flush_rig *g);             /* since the last call */
 void fr_hold(struct flush_rig *g, bool hold);          /* uploads do not end meanwhile */
 void fr_hold_short(struct flush_rig *g, uint64_t max); /* only those of up to so many bytes */
 void fr_await_held(struct flush_rig *g, unsigned uploads);
+void fr_hold_joins(struct flush_rig *g, bool hold);
+void fr_fail_joins(struct flush_rig *g, unsigned count, int err); /* so many fail with err */
+/* How many there were; *ret_joined: changes that were sent with what came of one. */
+unsigned fr_joins(struct flush_rig *g, unsigned *ret_joined);
 
 /* The file in the sandbox, past all faults. NULL: there is none. */
 void fr_expect(struct flush_rig *g, const char *path, const char *text);

@@ -152,6 +152,59 @@ TEST(every_kind_of_change_arrives_as_it_was)
     buf_done(&out);
 }
 
+/* Also a head that is cut, or says of what there is not. */
+TEST(what_was_put_together_ahead_is_named_in_the_head)
+{
+    static const struct remote_joined joined = {.name = "s-joined", .size = 9, .seal = 0xabcdef};
+    struct remote_change v[ARRAY_LEN(all_kinds)];
+    struct remote_batch b = batch();
+    struct buf out = BUF_INIT(BATCH_MESSAGE_MAX);
+    struct batch_head head;
+    struct batch_blob blob;
+    struct proto_frame f;
+    uint8_t first[REMOTE_DIGEST], other[REMOTE_DIGEST], *body;
+    size_t at = 0;
+
+    assert_int_equal(remote_batch_digest(&b, first), 0);
+    memcpy(v, all_kinds, sizeof(v));
+    v[2].joined = &joined;
+    b.v = v;
+    assert_int_equal(remote_batch_digest(&b, other), 0);
+    assert_memory_equal(first, other, sizeof(first));
+    assert_int_equal(batch_wire_put(&b, true, &out), 0);
+    f = next_frame(&out, &at);
+    assert_int_equal(batch_get_head(&f, &head), 0);
+    assert_int_equal(head.joined_count, 1);
+    assert_int_equal(head.blob_count, b.blob_count + 1);
+    assert_int_equal(head.joined[0].change, 2);
+    assert_int_equal(head.joined[0].blob, head.blob_count);
+    assert_int_equal(head.joined[0].seal, joined.seal);
+    for (size_t i = 0; i < head.blob_count; i++)
+        assert_true(batch_get_blob(&head.blobs, &blob));
+    assert_string_equal(blob.name, joined.name);
+    assert_int_equal(blob.len, 0);
+    body = malloc(f.len);
+    memcpy(body, f.body, f.len);
+    for (size_t n = 1; n < f.len; n++) { /* without what is joined at all it is a head, too */
+        const struct proto_frame cut = {.kind = f.kind, .body = body, .len = n};
+
+        if (batch_get_head(&cut, &head) == 0)
+            assert_true(head.joined_count == 0 && n + 4 < f.len);
+    }
+    f.body = body;
+    for (size_t i = 0; i < 2; i++) { /* ..., 1, change, blob, four bytes of seal */
+        const size_t place = f.len - 6 + i;
+
+        body[place] += 100;
+        assert_int_equal(batch_get_head(&f, &head), -EBADMSG);
+        body[place] -= 100;
+    }
+    body[f.len - 5] = 0;
+    assert_int_equal(batch_get_head(&f, &head), -EBADMSG);
+    free(body);
+    buf_done(&out);
+}
+
 TEST(a_change_that_is_cut_anywhere_is_refused)
 {
     for (size_t i = 0; i < ARRAY_LEN(all_kinds); i++) {
@@ -296,6 +349,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_of_change_arrives_as_it_was),
+        cmocka_unit_test(what_was_put_together_ahead_is_named_in_the_head),
         cmocka_unit_test(a_change_that_is_cut_anywhere_is_refused),
         cmocka_unit_test(the_digest_is_of_all_that_is_done_but_names_of_blobs),
         cmocka_unit_test(what_is_too_large_is_said_before_it_is_sent),

@@ -66,8 +66,12 @@ static void lose_power(const struct flush_rig *g, enum rig_loss loss)
 
 static const struct flush_config configs[] = {
     {.paused = true, .linger_ns = 1},
-    {.paused = true, .linger_ns = 1, .inline_bytes = 100},      /* nearly all is staged */
-    {.linger_ns = 1, .inline_bytes = 100, .ahead_bytes = 5000}, /* as soon as it can */
+    {.paused = true, .linger_ns = 1, .inline_bytes = 100}, /* nearly all is staged */
+    {.linger_ns = 1,
+     .inline_bytes = 100,
+     .ahead_bytes = 5000,
+     .join_bytes = 5000,
+     .lot_bytes = 20000}, /* as soon as it can */
 };
 
 /* That a journal which is dead cannot be written is no news. */

@@ -60,6 +60,7 @@ struct copy {
     struct remote_change *v;
     struct remote_piece *pieces;
     struct remote_blob *blobs;
+    struct remote_joined *joined;
     uint8_t (*hashes)[2][REMOTE_DIGEST];
     char *data, client[REMOTE_CLIENT_LEN + 1];
 };
@@ -85,7 +86,8 @@ static struct copy *copy_of(const struct remote_batch *b)
     c->blobs = calloc(b->blob_count + 1, sizeof(*c->blobs));
     c->hashes = calloc(b->count + 1, sizeof(*c->hashes));
     c->data = calloc(1, b->data_len + 1);
-    assert_true(c->v && c->pieces && c->blobs && c->hashes && c->data);
+    c->joined = calloc(b->count + 1, sizeof(*c->joined));
+    assert_true(c->v && c->pieces && c->blobs && c->hashes && c->data && c->joined);
     if (b->data_len)
         memcpy(c->data, b->data, b->data_len);
     if (b->blob_count)
@@ -101,6 +103,8 @@ static struct copy *copy_of(const struct remote_batch *b)
             memcpy(c->pieces + pieces, v->pieces, v->piece_count * sizeof(*v->pieces));
         v->pieces = c->pieces + pieces;
         pieces += v->piece_count;
+        if (v->joined)
+            v->joined = memcpy(&c->joined[i], v->joined, sizeof(*v->joined));
         if (v->at.hash)
             v->at.hash = memcpy(c->hashes[i][0], v->at.hash, REMOTE_DIGEST);
         if (v->at2.hash)
@@ -121,6 +125,7 @@ static void copy_free(struct copy *c)
     free(c->v);
     free(c->pieces);
     free(c->blobs);
+    free(c->joined);
     free(c->hashes);
     free(c->data);
     free(c);
@@ -236,34 +241,59 @@ static int line_apply(struct remote *r, const struct remote_batch *b, struct rem
     return err;
 }
 
-static int line_stage(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret)
+/* What is staged: is it made, and does its answer come? */
+static bool line_is_well(struct line *l, bool *ret_made)
 {
-    struct line *l = (struct line *)r;
-    bool hit, after;
-    int err;
+    bool hit;
 
     lock_take(&l->lock);
     hit = ++l->calls == l->nth;
-    after = l->fate == LOST_AFTER || l->fate == LATE || l->fate == LAST;
+    *ret_made = l->fate == LOST_AFTER || l->fate == LATE || l->fate == LAST;
     if (!hit && l->down > 0) {
         l->down--;
         hit = true;
     }
     lock_drop(&l->lock);
-    if (!hit || l->fate == SWEPT || l->fate == FORGOTTEN || l->fate == TWICE || l->fate == AT_ONCE)
+    return !hit || l->fate == SWEPT || l->fate == FORGOTTEN || l->fate == TWICE ||
+           l->fate == AT_ONCE;
+}
+
+static int line_stage(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret)
+{
+    struct line *l = (struct line *)r;
+    bool made;
+    int err;
+
+    if (line_is_well(l, &made))
         return remote_stage(l->inner, stage, ret);
-    err = after ? remote_stage(l->inner, stage, ret) : 0;
+    err = made ? remote_stage(l->inner, stage, ret) : 0;
+    return err < 0 ? err : -ECONNRESET;
+}
+
+static int line_join(struct remote *r, const struct remote_join *join, struct remote_joined *to)
+{
+    struct line *l = (struct line *)r;
+    bool made;
+    int err;
+
+    if (line_is_well(l, &made))
+        return remote_join(l->inner, join, to);
+    err = made ? remote_join(l->inner, join, to) : 0;
     return err < 0 ? err : -ECONNRESET;
 }
 
 static const struct remote_ops line_ops = {
-    .name = "line", .apply = line_apply, .stage = line_stage};
+    .name = "line", .apply = line_apply, .stage = line_stage, .join = line_join};
 
 /* ---- the runs ---- */
 
 static const struct flush_config configs[] = {
     {.paused = true, .linger_ns = 1, .op_timeout_ns = 1000000000},
-    {.paused = true, .linger_ns = 1, .op_timeout_ns = 1000000000, .inline_bytes = 100},
+    {.paused = true,
+     .linger_ns = 1,
+     .op_timeout_ns = 1000000000,
+     .inline_bytes = 100,
+     .join_bytes = 10000},
 };
 
 /* Until everything is there: the n-th may come only now. */
