@@ -17,14 +17,17 @@
 /* The effective capabilities, as /proc says them; 0 if it does not. */
 static uint64_t capabilities(void)
 {
-    static const char key[] = "\nCapEff:";
+    static const char key[] = "CapEff:";
     char status[8192];
-    const char *p;
+    const char *p = status;
 
     text_read("/proc/self/status", status, sizeof(status));
-    p = memmem(status, strlen(status), key, strlen(key));
-    if (!p)
-        return 0;
+    while (strncmp(p, key, strlen(key)) != 0) {
+        p = strchr(p, '\n');
+        if (!p)
+            return 0;
+        p++;
+    }
     p += strlen(key);
     return text_number(&p, 16);
 }
