@@ -268,7 +268,7 @@ static const struct section semantics_tail[] = {
      "conflicts, the last writer wins: what the sandbox changes in a file while it is open for "
      "writing here is overwritten. A file that is sent appears as one replacement."},
     {"not promised",
-     "Locks (flock, fcntl) are between programs on this machine. inotify tells nothing of changes "
+     "inotify tells nothing of changes "
      "made in the sandbox: watch does. sync(2) does not reach FUSE, fsync(2) and the verb sync do. "
      "Extended attributes, ACLs, device files, FIFOs and sockets are not supported."},
     {NULL, NULL},

@@ -14,17 +14,21 @@ const struct semantics_row semantics_rows[] = {
     {"close has returned",
      "The same; an earlier failure to send this file is reported, once on each handle. With "
      "durability=close or sync the file is in the sandbox.",
-     "a_refusal_is_told_once_on_each_handle a_conflict_is_told_by_fsync_and_by_close told.sh"},
+     "a_refusal_is_told_once_on_each_handle a_conflict_is_told_by_fsync_and_by_close told.sh "
+     "durable.sh"},
     {"fsync has returned",
      "This file and what it stands on (its own earlier changes, its parents, its renames) are in "
      "the sandbox, and the file and its directory entry on the sandbox's disk. What else waits "
      "does not delay it.",
+     "fsync_brings_what_the_file_stands_on_and_nothing_else "
+     "what_is_to_be_on_the_disk_is_synced_with_its_directory "
      "who_waits_is_served_while_the_rest_is_paused what_is_small_goes_past_a_large_file "
      "sqlite.sh"},
     {"rename of a directory has returned",
      "It is done in the sandbox, or has failed with the sandbox's errno, unless the directory was "
      "made here and is not sent yet.",
      "a_directory_is_renamed_at_once_and_with_the_real_error "
+     "a_directory_that_was_made_here_is_renamed_when_it_is_sent "
      "what_is_changed_while_its_directory_is_renamed_is_changed_there"},
     {"rename or link to another file system has returned",
      "It has failed with the sandbox's errno (EXDEV), or is done in the sandbox. Between two "
@@ -186,7 +190,11 @@ const struct semantics_row semantics_rows[] = {
      "They are decided by what is known, at most coherence old, and again in the sandbox: a lock "
      "file keeps out a program in the sandbox only with durability=sync.",
      "an_exclusive_create_is_checked_again_in_the_sandbox what_is_new_must_not_be_there_yet"},
+    {"flock, fcntl",
+     "Locks are between programs on this machine: they keep nobody in the sandbox out.",
+     "locks_are_between_programs_on_this_machine sqlite.sh"},
     {"a change that the sandbox refuses after its call has returned",
+
      "It is told once by the next fsync or close of each handle, in .ctl/errors, and by the exit "
      "codes of sync and umount until it is settled; it is kept, with what stands on it, in "
      ".ctl/rejected.",

@@ -34,6 +34,16 @@ is "and then no more" "$("$DAYTONAFS" sync "$MNT" >"$WORK/out" 2>&1; echo $?)" 0
 fails "a lock file of the sandbox's" sh -c 'set -C; : >lock'
 is "keeps us out, and nothing is kept for it" "$(find "$CTL/conflicts" "$CTL/rejected" -type f)" ""
 
+# durability=close: a file is there when it is closed, as a whole.
+cd / && "$DAYTONAFS" umount "$MNT" && MOUNT_OPTS=durability=close mount_start >/dev/null
+exec 3>"$MNT/closed"
+printf 'one ' >&3 # this closes a copy of the descriptor
+is "close: what was written so far" "$(cat "$SBX/closed")" "one "
+head -c 300000 /dev/zero >&3
+exec 3>&-
+is "close: all of it" "$(stat -c %s "$SBX/closed")" 300004
+"$DAYTONAFS" umount "$MNT" && mount_start >/dev/null && cd "$MNT" || exit 1
+
 # Work as usual.
 check "a tree" cp -a "$TESTS/../lint" tree
 check "is the same there" diff -r "$TESTS/../lint" "$SBX/tree"

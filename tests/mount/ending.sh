@@ -60,6 +60,15 @@ ended
 is "nothing is left" $code 0
 is "what waited was sent" "$(cat "$SBX/second")" second
 
+# The same for whoever unmounts it.
+foreground drain_timeout=20s
+echo pause >"$CTL/ctl"
+echo unmounted >"$MNT/unmounted"
+check "fusermount3 -u" fusermount3 -u "$MNT"
+ended
+is "fusermount3: nothing is left" $code 0
+is "fusermount3: what waited was sent" "$(cat "$SBX/unmounted")" unmounted
+
 # ---- a second signal leaves at once ----
 
 foreground drain_timeout=60s

@@ -53,6 +53,7 @@ fails "asking a server that hangs" stat "new$round"
 first=$(date +%s%3N)
 fails "asking it again" sh -c 'echo true >.ctl/run && cat .ctl/run'
 second=$(date +%s%3N)
+is "what is known is shown" "$(cat doc)" "version $round"
 fault ""
 check "who met it waited for op_timeout, not much longer ($((first - start)) ms)" \
     [ $((first - start)) -lt 8000 ]

@@ -6,6 +6,7 @@ MOUNT was mounted with a long coherence, so that what is changed in SANDBOX, the
 is not known to the mount when it takes a change.
 """
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -162,7 +163,52 @@ def a_command_does_not_start_when_an_earlier_change_cannot_be_sent():
     same(result.returncode, 125)
     assert "sealed/new" in result.stderr, result.stderr
     assert not os.path.exists(inside("started"))
+    # Of what was refused each change stops one command only.
+    same(subprocess.run([daytonafs, "exec", mount, "--", "true"]).returncode, 0)
     os.chmod(inside("sealed"), 0o755)
+
+
+def fsync_brings_what_the_file_stands_on_and_nothing_else():
+    directory("stands")
+    control("pause")
+    os.makedirs(at("stands", "one", "two"))
+    save(at("stands", "one", "two", "tmp"), "text")
+    save(at("stands", "one", "other"), "other")
+    os.rename(at("stands", "one", "two", "tmp"), at("stands", "one", "two", "file"))
+    os.rename(at("stands", "one", "two"), at("stands", "one", "moved"))
+    fd = os.open(at("stands", "one", "moved", "file"), os.O_WRONLY)
+    os.write(fd, b"TE")
+    same(os.path.exists(inside("stands", "one")), False)
+    same(error_of(os.fsync, fd), "ok")
+    same(text(inside("stands", "one", "moved", "file")), "TExt")
+    same(os.path.exists(inside("stands", "one", "other")), False)
+    os.close(fd)
+    control("resume")
+    same(sync().returncode, 0)
+    same(text(inside("stands", "one", "other")), "other")
+
+
+def a_directory_that_was_made_here_is_renamed_when_it_is_sent():
+    control("pause")
+    os.mkdir(at("made"))
+    save(at("made", "file"), "x")
+    os.rename(at("made"), at("named"))
+    same(os.path.exists(inside("made")) or os.path.exists(inside("named")), False)
+    control("resume")
+    same(sync().returncode, 0)
+    same(text(inside("named", "file")), "x")
+
+
+def locks_are_between_programs_on_this_machine():
+    directory("locked", file="x")
+    fd = os.open(at("locked", "file"), os.O_RDWR)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    try_it = ("import fcntl, sys\n"
+              "fcntl.flock(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)")
+    for path, code in (at("locked", "file"), 1), (inside("locked", "file"), 0):
+        same(subprocess.run([sys.executable, "-c", try_it, path],
+                            stderr=subprocess.DEVNULL).returncode, code)
+    os.close(fd)
 
 
 def permissions_are_checked_before_anything_is_sent():

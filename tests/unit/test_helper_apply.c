@@ -708,6 +708,53 @@ TEST(links_and_special_files_are_never_followed_or_opened)
     assert_int_equal(arig_stat(outside).st_mode & 0777, 0644);
 }
 
+/* Does the list of what was synced have that? */
+static bool was_synced(const char *list, const char *name)
+{
+    char line[32], *text = strdup(arig_get(list) ? arig_get(list) : "");
+    bool found = false, whole;
+
+    snprintf(line, sizeof(line), "%ju", (uintmax_t)arig_stat(name).st_ino);
+    for (char *p = text; !found && (p = strstr(p, line)); p++) {
+        whole = p[strlen(line)] == '\n' && (p == text || p[-1] == '\n');
+        found = whole;
+    }
+    free(text);
+    return found;
+}
+
+TEST(what_is_to_be_on_the_disk_is_synced_with_its_directory)
+{
+    static const struct {
+        const char *name;
+        bool there;
+        unsigned flags;
+    } rows[] = {
+        {"d/new", false, 0},
+        {"d/replaced", true, 0},
+        {"d/patched", true, REMOTE_CHANGE_IN_PLACE},
+        {"d/log", true, REMOTE_CHANGE_APPEND},
+    };
+    assert_int_equal(mkdir("d", 0755), 0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        for (unsigned too = 0; too < 2; too++) {
+            struct remote_change c;
+
+            (void)unlink(rows[i].name);
+            if (rows[i].there)
+                arig_put(rows[i].name, "old");
+            c = arig_write(rows[i].name, rows[i].there ? arig_version(rows[i].name) : ARIG_ABSENT,
+                           "new");
+            c.flags |= rows[i].flags | (too ? REMOTE_CHANGE_FSYNC_TOO : 0);
+            (void)unlink("synced");
+            setenv("HELPER_SYNCED", "synced", 1);
+            expect_done(arig_one(c, "new"));
+            unsetenv("HELPER_SYNCED");
+            assert_int_equal(was_synced("synced", rows[i].name), too);
+            assert_int_equal(was_synced("synced", "d"), too);
+        }
+}
+
 TEST(names_are_bytes_as_long_as_they_may_be)
 {
     char name[256], *deep = calloc(1, 8000);
@@ -878,6 +925,7 @@ int main(void)
         CASE(what_is_new_must_not_be_there_yet),
         CASE(what_stands_on_a_failed_change_is_poisoned_and_nothing_else),
         CASE(links_and_special_files_are_never_followed_or_opened),
+        CASE(what_is_to_be_on_the_disk_is_synced_with_its_directory),
         CASE(names_are_bytes_as_long_as_they_may_be),
         CASE(a_refusal_is_told_with_its_reason),
         CASE(a_full_disk_fails_what_needs_room_and_nothing_else),
