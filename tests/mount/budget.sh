@@ -90,8 +90,8 @@ budget "find, again" 0 list
 budget "1,000 missing names" 0 look_up_missing
 [ -z "$with_git" ] || budget "git status, again" 10 status
 
-remount coherence=100ms
-window_ms=100
+remount coherence=500ms # less than settle waits
+window_ms=500
 list >"$WORK/out"
 settle
 for round in 1 2 3; do
