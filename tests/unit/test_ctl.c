@@ -2,6 +2,7 @@
  * /.ctl over a file system that is only as much as ctl asks of one: its tree is remote_mem, its
  * commands are scripted here, so that a test decides when each ends.
  */
+#include "reply.h"
 #include "unit.h"
 
 #include "ctl/ctl.h"
@@ -19,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WAIT_S = 20, NO_ANSWER = -9999 };
+enum { WAIT_S = 20 };
 
 /* ---- the file system ---- */
 
@@ -345,57 +346,9 @@ static void world_free(struct world *w)
     free(w);
 }
 
-/* What came back from a read or write. */
-struct reply {
-    struct lock lock;
-    pthread_cond_t cond;
-    bool done;
-    ssize_t r;
-    char data[70000];
-};
-
-static void reply_init(struct reply *reply)
-{
-    lock_init(&reply->lock);
-    lock_cond_init(&reply->cond);
-    reply->done = false;
-}
-
-static void got(void *arg, ssize_t r, const void *data)
-{
-    struct reply *reply = arg;
-
-    lock_take(&reply->lock);
-    assert_false(reply->done);
-    reply->done = true;
-    reply->r = r;
-    if (data && r > 0) {
-        assert_true((size_t)r < sizeof(reply->data));
-        memcpy(reply->data, data, (size_t)r);
-    }
-    if (r >= 0 && (size_t)r < sizeof(reply->data))
-        reply->data[data ? r : 0] = '\0';
-    pthread_cond_broadcast(&reply->cond);
-    lock_drop(&reply->lock);
-}
-
 static void woken(void *arg, bool changed)
 {
-    got(arg, changed ? 0 : -ECANCELED, NULL);
-}
-
-/* What came, or NO_ANSWER after ms. */
-static ssize_t await(struct reply *reply, int ms)
-{
-    const int64_t until_ns = clock_mono_ns() + ms * NS_PER_MS;
-    ssize_t r;
-
-    lock_take(&reply->lock);
-    while (!reply->done && lock_wait_until(&reply->lock, &reply->cond, until_ns) != -ETIMEDOUT)
-        ;
-    r = reply->done ? reply->r : NO_ANSWER;
-    lock_drop(&reply->lock);
-    return r;
+    reply_got(arg, changed ? 0 : -ECANCELED, NULL);
 }
 
 /* A descriptor as a program has one: one offset for reading and writing. */
@@ -434,8 +387,8 @@ static ssize_t file_write_n(struct file *f, const char *text, size_t n)
     ssize_t r;
 
     reply_init(&f->reply);
-    ctl_write(f->h, f->off, text, n, got, &f->reply);
-    r = await(&f->reply, WAIT_S * 1000);
+    ctl_write(f->h, f->off, text, n, reply_got, &f->reply);
+    r = reply_await(&f->reply);
     if (r > 0)
         f->off += (uint64_t)r;
     return r;
@@ -449,12 +402,12 @@ static ssize_t file_write(struct file *f, const char *text)
 static void start_read(struct file *f, size_t size)
 {
     reply_init(&f->reply);
-    ctl_read(f->h, f->off, size, got, &f->reply);
+    ctl_read(f->h, f->off, size, reply_got, &f->reply);
 }
 
 static ssize_t end_read(struct file *f, int ms)
 {
-    ssize_t r = await(&f->reply, ms);
+    ssize_t r = reply_within(&f->reply, ms);
 
     if (r > 0)
         f->off += (uint64_t)r;
@@ -647,7 +600,7 @@ TEST(what_a_write_only_descriptor_asks_the_next_reader_gets)
     file_close(f);
     g = opened(w, "run", O_RDONLY);
     start_read(g, 100);
-    assert_int_equal(end_read(g, 50), NO_ANSWER);
+    assert_int_equal(end_read(g, 50), REPLY_NONE);
     open_gate(&w->fs, true);
     assert_int_equal(end_read(g, WAIT_S * 1000), 2);
     assert_string_equal(file_read(g, 100), "");
@@ -715,10 +668,10 @@ TEST(the_next_question_waits_for_the_one_before)
     ctl_flush(f->h);
     until_waiting(&w->fs, 1);
     reply_init(&f->reply);
-    ctl_write(f->h, f->off, "two\n", 4, got, &f->reply);
-    assert_int_equal(await(&f->reply, 50), NO_ANSWER);
+    ctl_write(f->h, f->off, "two\n", 4, reply_got, &f->reply);
+    assert_int_equal(reply_within(&f->reply, 50), REPLY_NONE);
     open_gate(&w->fs, true);
-    assert_int_equal(await(&f->reply, WAIT_S * 1000), 4);
+    assert_int_equal(reply_await(&f->reply), 4);
     f->off += 4;
     assert_string_equal(file_read(f, 100), "two\n");
     file_close(f);
@@ -734,9 +687,9 @@ TEST(an_interrupted_read_can_be_made_again)
     start_read(f, 100);
     until_waiting(&w->fs, 1);
     ctl_interrupt(f->h, &w->fs); /* somebody else's wait */
-    assert_int_equal(await(&f->reply, 20), NO_ANSWER);
+    assert_int_equal(reply_within(&f->reply, 20), REPLY_NONE);
     ctl_interrupt(f->h, &f->reply);
-    assert_int_equal(await(&f->reply, WAIT_S * 1000), -EINTR);
+    assert_int_equal(reply_await(&f->reply), -EINTR);
     ctl_interrupt(f->h, &f->reply); /* too late: nothing happens */
     open_gate(&w->fs, true);
     assert_string_equal(file_read(f, 100), "a\n");
@@ -804,19 +757,19 @@ TEST(poll_asks_and_tells_when_the_answer_is_there)
     ctl_poll(f->h, &events, woken, &f->reply);
     assert_int_equal(events & (POLLIN | POLLOUT), 0);
     until_waiting(&w->fs, 1);
-    assert_int_equal(await(&f->reply, 30), NO_ANSWER);
+    assert_int_equal(reply_within(&f->reply, 30), REPLY_NONE);
     open_gate(&w->fs, true);
-    assert_int_equal(await(&f->reply, WAIT_S * 1000), 0);
+    assert_int_equal(reply_await(&f->reply), 0);
     ctl_poll(f->h, &events, NULL, NULL);
     assert_int_equal(events & (POLLIN | POLLOUT), POLLIN | POLLOUT);
     reply_init(&f->reply);
     ctl_poll(f->h, &events, woken, &f->reply);
     reply_init(&next);
     ctl_poll(f->h, &events, woken, &next); /* replaces it, and that is no change */
-    assert_int_equal(await(&f->reply, WAIT_S * 1000), -ECANCELED);
-    assert_int_equal(await(&next, 30), NO_ANSWER);
+    assert_int_equal(reply_await(&f->reply), -ECANCELED);
+    assert_int_equal(reply_within(&next, 30), REPLY_NONE);
     ctl_release(f->h); /* wakes whoever still waits */
-    assert_int_equal(await(&next, WAIT_S * 1000), 0);
+    assert_int_equal(reply_await(&next), 0);
     free(f);
     world_free(w);
 }
@@ -882,13 +835,13 @@ TEST(the_end_of_it_all_ends_every_wait)
         start_read(f[i], 100);
     }
     reply_init(&f[2]->reply);
-    ctl_write(f[2]->h, 0, "sync wait\n", 10, got, &f[2]->reply);
+    ctl_write(f[2]->h, 0, "sync wait\n", 10, reply_got, &f[2]->reply);
     assert_int_equal(file_write(f[3], ".\n"), 2);
     start_read(f[3], 100);
     until_waiting(&w->fs, 3);
     w->ctl = ctl_free(w->ctl);
     for (int i = 0; i < 4; i++) {
-        assert_int_equal(await(&f[i]->reply, 0), -EINTR);
+        assert_int_equal(reply_within(&f[i]->reply, 0), -EINTR);
         free(f[i]);
     }
     world_free(w);
@@ -933,10 +886,10 @@ TEST(a_verb_that_takes_long_can_be_interrupted)
     struct file *f = opened(w, "ctl", O_WRONLY);
 
     reply_init(&f->reply);
-    ctl_write(f->h, 0, "sync wait\nrefresh\n", 18, got, &f->reply);
+    ctl_write(f->h, 0, "sync wait\nrefresh\n", 18, reply_got, &f->reply);
     until_waiting(&w->fs, 1);
     ctl_interrupt(f->h, &f->reply);
-    assert_int_equal(await(&f->reply, WAIT_S * 1000), -EINTR);
+    assert_int_equal(reply_await(&f->reply), -EINTR);
     until_waiting(&w->fs, 0);
     file_close(f);
     expect_log(&w->fs, "sync /home/wait\n");
@@ -975,7 +928,7 @@ TEST(watch_tells_what_happens_after_the_path_was_written)
     ctl_poll(f->h, &events, woken, &f->reply);
     assert_int_equal(events & POLLIN, 0);
     assert_int_equal(remote_rename(r, "/home/src/old", "/home/src/new", 0, NULL), 0);
-    assert_int_equal(await(&f->reply, WAIT_S * 1000), 0);
+    assert_int_equal(reply_await(&f->reply), 0);
     expect_lines(f, "2\trename\tsrc/old\tsrc/new\n");
     f->off = 0;
     expect_lines(f, "1\tcreate\tsrc/a\\tb\n2\trename\tsrc/old\tsrc/new\n");

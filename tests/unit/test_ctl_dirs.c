@@ -1,4 +1,5 @@
 /* Directories below /.ctl and the kinds of files in them, by rows that only this test has. */
+#include "reply.h"
 #include "unit.h"
 
 #include "ctl/ctl.h"
@@ -474,53 +475,16 @@ static char *names(struct rig *g, const char *path)
 
 /* ---- calls that wait ---- */
 
-struct reply {
-    struct lock lock;
-    pthread_cond_t cond;
-    bool done;
-    ssize_t r;
-    char data[300 * 1024];
-};
-
-static void got(void *arg, ssize_t r, const void *data)
-{
-    struct reply *reply = arg;
-
-    lock_take(&reply->lock);
-    assert_false(reply->done);
-    reply->done = true;
-    reply->r = r;
-    assert_true(r < (ssize_t)sizeof(reply->data));
-    if (data && r > 0)
-        memcpy(reply->data, data, (size_t)r);
-    reply->data[data && r > 0 ? r : 0] = '\0';
-    pthread_cond_broadcast(&reply->cond);
-    lock_drop(&reply->lock);
-}
-
 static void woken(void *arg, bool changed)
 {
-    got(arg, changed, NULL);
-}
-
-static ssize_t await(struct reply *reply)
-{
-    const int64_t until_ns = clock_mono_ns() + WAIT_S * NS_PER_S;
-
-    lock_take(&reply->lock);
-    while (!reply->done)
-        assert_int_equal(lock_wait_until(&reply->lock, &reply->cond, until_ns), 0);
-    lock_drop(&reply->lock);
-    return reply->r;
+    reply_got(arg, changed, NULL);
 }
 
 static struct reply reply;
 
 static struct reply *fresh(void)
 {
-    lock_init(&reply.lock);
-    lock_cond_init(&reply.cond);
-    reply.done = false;
+    reply_init(&reply);
     return &reply;
 }
 
@@ -545,14 +509,14 @@ static int closed(struct ctl_handle *h)
 
 static ssize_t put(struct ctl_handle *h, const char *text)
 {
-    ctl_write(h, 0, text, strlen(text), got, fresh());
-    return await(&reply);
+    ctl_write(h, 0, text, strlen(text), reply_got, fresh());
+    return reply_await(&reply);
 }
 
 static const char *get(struct ctl_handle *h, uint64_t off, size_t size)
 {
-    ctl_read(h, off, size, got, fresh());
-    assert_true(await(&reply) >= 0);
+    ctl_read(h, off, size, reply_got, fresh());
+    assert_true(reply_await(&reply) >= 0);
     return reply.data;
 }
 
@@ -772,19 +736,19 @@ TEST(a_flow_that_waits_can_be_interrupted_polled_and_left)
     assert_int_equal(write_file(g, "things/a/text", "0\n"), 0);
     h = opened(g, "things/a/flow", O_RDONLY);
     assert_string_equal(get(h, 0, 100), "0\n");
-    ctl_read(h, 2, 100, got, fresh());
+    ctl_read(h, 2, 100, reply_got, fresh());
     ctl_interrupt(h, &reply);
-    assert_int_equal(await(&reply), -EINTR);
+    assert_int_equal(reply_await(&reply), -EINTR);
     polled = *fresh();
     ctl_poll(h, &events, woken, &polled);
     assert_int_equal(events, 0);
     left = opened(g, "things/a/flow", O_RDONLY);
     assert_string_equal(get(left, 0, 100), "0\n");
     closed(h);
-    assert_true(await(&polled) >= 0);
-    ctl_read(left, 2, 100, got, fresh());
+    assert_true(reply_await(&polled) >= 0);
+    ctl_read(left, 2, 100, reply_got, fresh());
     rig_free(g); /* ends it */
-    assert_int_equal(await(&reply), -EINTR);
+    assert_int_equal(reply_await(&reply), -EINTR);
 }
 
 TEST(a_sink_passes_on_each_write)

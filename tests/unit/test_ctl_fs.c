@@ -1,4 +1,5 @@
 /* /.ctl over the real file system and an in-memory sandbox whose commands are a few words. */
+#include "reply.h"
 #include "unit.h"
 
 #include "ctl/ctl.h"
@@ -14,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WAIT_S = 20 };
+enum { READ_MAX = 4999 };
 
 /* ---- a sandbox that understands `touch NAME`, `mv A B`, `cat NAME` and `exit N` ---- */
 
@@ -114,46 +115,6 @@ static void rig_down(struct rig *g)
 
 /* ---- calls that wait ---- */
 
-struct reply {
-    struct lock lock;
-    pthread_cond_t cond;
-    bool done;
-    ssize_t r;
-    char data[5000];
-};
-
-static void got(void *arg, ssize_t r, const void *data)
-{
-    struct reply *reply = arg;
-
-    lock_take(&reply->lock);
-    reply->done = true;
-    reply->r = r;
-    if (data && r > 0)
-        memcpy(reply->data, data, (size_t)r);
-    reply->data[data && r > 0 ? r : 0] = '\0';
-    pthread_cond_broadcast(&reply->cond);
-    lock_drop(&reply->lock);
-}
-
-static ssize_t await(struct reply *reply)
-{
-    const int64_t until_ns = clock_mono_ns() + WAIT_S * NS_PER_S;
-
-    lock_take(&reply->lock);
-    while (!reply->done)
-        assert_int_equal(lock_wait_until(&reply->lock, &reply->cond, until_ns), 0);
-    lock_drop(&reply->lock);
-    return reply->r;
-}
-
-static void reply_init(struct reply *reply)
-{
-    lock_init(&reply->lock);
-    lock_cond_init(&reply->cond);
-    reply->done = false;
-}
-
 static struct ctl_handle *open_name(struct rig *g, const char *name, int flags)
 {
     struct ctl_handle *h;
@@ -169,8 +130,8 @@ static ssize_t put_n(struct ctl_handle *h, const char *text, size_t n)
     struct reply reply;
 
     reply_init(&reply);
-    ctl_write(h, 0, text, n, got, &reply);
-    return await(&reply);
+    ctl_write(h, 0, text, n, reply_got, &reply);
+    return reply_await(&reply);
 }
 
 static ssize_t put(struct ctl_handle *h, const char *text)
@@ -185,8 +146,8 @@ static ssize_t get(struct ctl_handle *h, uint64_t off, char *text)
     ssize_t r;
 
     reply_init(&reply);
-    ctl_read(h, off, sizeof(reply.data) - 1, got, &reply);
-    r = await(&reply);
+    ctl_read(h, off, READ_MAX, reply_got, &reply);
+    r = reply_await(&reply);
     strcpy(text, reply.data);
     return r;
 }

@@ -1,4 +1,5 @@
 /* /.ctl/jobs over the real file system and an in-memory sandbox. */
+#include "reply.h"
 #include "unit.h"
 
 #include "ctl/ctl.h"
@@ -16,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WAIT_S = 20, READ_SIZE = 100000 };
+enum { READ_SIZE = 100000 };
 
 struct rig {
     char dir[64];
@@ -100,47 +101,6 @@ static int remove_dir(const char *name)
     return ctl_rmdir(g.ctl, dir.st_ino, name, 42);
 }
 
-struct reply {
-    struct lock lock;
-    pthread_cond_t cond;
-    bool done;
-    ssize_t r;
-    char *data;
-};
-
-static void got(void *arg, ssize_t r, const void *data)
-{
-    struct reply *reply = arg;
-
-    lock_take(&reply->lock);
-    reply->done = true;
-    reply->r = r;
-    if (data && r > 0)
-        memcpy(reply->data, data, (size_t)r);
-    pthread_cond_broadcast(&reply->cond);
-    lock_drop(&reply->lock);
-}
-
-static void reply_init(struct reply *reply, char *data)
-{
-    *reply = (struct reply){.data = data};
-    lock_init(&reply->lock);
-    lock_cond_init(&reply->cond);
-}
-
-static ssize_t await(struct reply *reply)
-{
-    const int64_t until_ns = clock_mono_ns() + WAIT_S * NS_PER_S;
-
-    lock_take(&reply->lock);
-    while (!reply->done)
-        assert_int_equal(lock_wait_until(&reply->lock, &reply->cond, until_ns), 0);
-    lock_drop(&reply->lock);
-    pthread_cond_destroy(&reply->cond);
-    lock_done(&reply->lock);
-    return reply->r;
-}
-
 static struct ctl_handle *open_file(const char *path, int flags)
 {
     struct ctl_handle *h;
@@ -159,9 +119,9 @@ static int echo_n(const char *path, const void *text, size_t n)
     ssize_t r;
     int closed;
 
-    reply_init(&reply, NULL);
-    ctl_write(h, 0, text, n, got, &reply);
-    r = await(&reply);
+    reply_init(&reply);
+    ctl_write(h, 0, text, n, reply_got, &reply);
+    r = reply_await(&reply);
     closed = ctl_flush(h);
     ctl_release(h);
     return r < 0 ? (int)r : closed;
@@ -180,9 +140,11 @@ static ssize_t cat_from(struct ctl_handle *h, char *text)
     do {
         struct reply reply;
 
-        reply_init(&reply, text + total);
-        ctl_read(h, (uint64_t)total, READ_SIZE - 1 - (size_t)total, got, &reply);
-        r = await(&reply);
+        reply_init(&reply);
+        ctl_read(h, (uint64_t)total, READ_SIZE - 1 - (size_t)total, reply_got, &reply);
+        r = reply_await(&reply);
+        if (r > 0)
+            memcpy(text + total, reply.data, (size_t)r);
         total += r > 0 ? r : 0;
     } while (r > 0);
     text[total] = '\0';
@@ -413,16 +375,16 @@ TEST(clone_makes_a_job_with_a_name_of_its_own)
 
     assert_true(cat_from(h, name) > 0);
     name[strcspn(name, "\n")] = '\0';
-    reply_init(&reply, NULL);
-    ctl_write(h, 0, "stdin\n", 6, got, &reply);
-    assert_int_equal(await(&reply), 6);
+    reply_init(&reply);
+    ctl_write(h, 0, "stdin\n", 6, reply_got, &reply);
+    assert_int_equal(reply_await(&reply), 6);
     snprintf(path, sizeof(path), "jobs/%.40s/cmd", name);
     assert_int_equal(echo(path, "cat"), 0);
     snprintf(path, sizeof(path), "jobs/%.40s/status", name);
     assert_non_null(strstr(cat(path), "state running\n"));
-    reply_init(&reply, NULL);
-    ctl_write(h, 0, "eof\n", 4, got, &reply);
-    assert_int_equal(await(&reply), 4);
+    reply_init(&reply);
+    ctl_write(h, 0, "eof\n", 4, reply_got, &reply);
+    assert_int_equal(reply_await(&reply), 4);
     ctl_release(h);
     assert_int_equal(remove_dir(name), 0);
 }
@@ -437,17 +399,16 @@ TEST(names_that_are_none_are_refused)
 
 TEST(who_waits_can_be_interrupted)
 {
-    static char data[READ_SIZE];
     struct ctl_handle *h;
     struct reply reply;
 
     (void)begin("endless");
     h = open_file("jobs/endless/wait", O_RDONLY);
-    reply_init(&reply, data);
-    ctl_read(h, 0, 100, got, &reply);
+    reply_init(&reply);
+    ctl_read(h, 0, 100, reply_got, &reply);
     usleep(20000);
     ctl_interrupt(h, &reply);
-    assert_int_equal(await(&reply), -EINTR);
+    assert_int_equal(reply_await(&reply), -EINTR);
     ctl_release(h);
 }
 
