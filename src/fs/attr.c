@@ -374,7 +374,7 @@ static int set_size(struct fs *fs, struct node *n, struct fs_file *file, uint64_
     if (size > CACHE_BLOB_MAX) /* else it would be found out when the journal has it */
         return -EFBIG;
     if (fs->flush && !open && links_next_locked(fs, n, NULL)) {
-        r = links_settle(fs, n);
+        r = links_ready(fs, n);
         if (r < 0)
             return r;
     }

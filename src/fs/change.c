@@ -144,8 +144,10 @@ static struct journal_object object_of_locked(const struct fs *fs, const struct 
     if (node_suspect(n) || a->nlink > 1 || n->ours)
         o.identity.ctime_ns = 0;
     /* If another name of it waits, what is known under this one is from before that. */
-    if (node_suspect(n) || n->ours || (a->nlink > 1 && links_find_locked(fs, n, waits)))
+    if (node_suspect(n) || n->ours)
         o.identity.mtime_ns = 0;
+    if (a->nlink > 1 && links_find_locked(fs, n, waits))
+        o.identity.mtime_ns = o.identity.size = 0;
     return o;
 }
 

@@ -97,6 +97,8 @@ static void done_locked(struct fs *fs, const struct change *c, struct node *n, c
             node_born_locked(fs, n, &v->now);
     } else if (v->has_now && !o->spoiled) {
         learn_locked(fs, n, c->start_ns, o, &v->now);
+        if (n->attr.nlink > 1)
+            links_written_locked(fs, n);
     } else {
         forget_locked(fs, n);
     }

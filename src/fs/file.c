@@ -183,7 +183,7 @@ static int open_node(struct fs *fs, struct node *n, int flags, bool created, str
     if (!node_file_locked(n))
         return -ENOMEM;
     if (fs->flush && (flags_write(flags) || (flags & O_TRUNC)) && links_next_locked(fs, n, NULL)) {
-        r = links_settle(fs, n); /* from then on what is written shows here first */
+        r = links_ready(fs, n); /* from then on what is written shows here first */
         if (r < 0)
             return r;
     }

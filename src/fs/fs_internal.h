@@ -673,6 +673,10 @@ bool links_quiet_locked(const struct fs *fs, const struct node *n, int64_t since
 bool links_many_locked(const struct fs *fs, const struct node *n);
 /* Nothing of n, or of its other names, waits any more. May wait. */
 int links_settle(struct fs *fs, struct node *n);
+/* The same, and n is known as that left it. */
+int links_ready(struct fs *fs, struct node *n);
+/* What was written to n is there: the other names are not what was known of them. */
+void links_written_locked(struct fs *fs, const struct node *n);
 /* All of n's content, as it is in the journal, can be shown under another name. */
 bool links_may_share_locked(const struct fs *fs, struct node *n);
 int links_share_locked(struct node *n, struct node *to);

@@ -102,6 +102,28 @@ int links_settle(struct fs *fs, struct node *n)
     return r;
 }
 
+int links_ready(struct fs *fs, struct node *n)
+{
+    int r = links_settle(fs, n);
+
+    if (r == 0 && node_suspect(n))
+        r = tree_refresh(fs, n, fs_since(fs), false);
+    return r;
+}
+
+void links_written_locked(struct fs *fs, const struct node *n)
+{
+    struct node *other = NULL;
+
+    while ((other = links_next_locked(fs, n, other))) {
+        if (other->ours ||
+            (other->attr.size == n->attr.size && other->attr.mtime_ns == n->attr.mtime_ns))
+            continue;
+        node_stale_locked(other);
+        fs_tell_inode_locked(fs, other);
+    }
+}
+
 bool links_may_share_locked(const struct fs *fs, struct node *n)
 {
     const struct node_file *nf = n->file;

@@ -256,6 +256,57 @@ TEST(what_is_written_in_part_through_one_name_is_not_taken_for_the_other_ones_ve
     rig_down(&g);
 }
 
+/* What one name's handle has not sent yet is no other version for who writes through the other. */
+TEST(what_is_written_through_both_names_is_no_conflict)
+{
+    static const struct {
+        int flags; /* of the first name's */
+        const char *text;
+        int other; /* flags of the second name's; -1: truncate(2), to 4 */
+        const char *want;
+    } cases[] = {
+        {O_WRONLY | O_APPEND, "more", O_WRONLY | O_TRUNC, "ours"},
+        {O_WRONLY, "one, two, three", O_WRONLY | O_TRUNC, "ours"},
+        {O_WRONLY | O_APPEND, "more", O_WRONLY, "ourstwomore"},
+        {O_WRONLY, "one, two, three", O_WRONLY, "ours two, three"},
+        {O_WRONLY | O_APPEND, "more", O_WRONLY | O_APPEND, "one twomoreours"},
+        {O_WRONLY | O_APPEND, "more", -1, "one "},
+        {O_WRONLY, "1, 2", -1, "1, 2"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct fs_file *f, *other;
+        struct fs_entry e;
+        struct rig g;
+
+        UP_JOURNAL(&g);
+        quiet(&g);
+        assert_int_equal(rig_write(&g, "/a", "one two"), 0);
+        assert_int_equal(link_name(&g, "/a", "/b"), 0);
+        assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
+        assert_int_equal(rig_open(&g, "/a", cases[i].flags, &f), 0);
+        assert_int_equal(fs_write(f, 0, cases[i].text, strlen(cases[i].text)),
+                         strlen(cases[i].text));
+        if (cases[i].other < 0) {
+            const struct stat st = {.st_size = 4};
+
+            assert_int_equal(rig_find(&g, "/b", &e), 0);
+            assert_int_equal(fs_setattr(g.fs, e.ino, NULL, FS_SET_SIZE, &st, &e), 0);
+            rig_drop(&g, &e);
+        } else {
+            assert_int_equal(rig_open(&g, "/b", cases[i].other, &other), 0);
+            assert_int_equal(fs_write(other, 0, "ours", 4), 4);
+            assert_int_equal(rig_close(other), 0);
+        }
+        assert_int_equal(rig_close(f), 0);
+        assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
+        rig_expect(&g, "/a", cases[i].want);
+        rig_expect(&g, "/b", cases[i].want);
+        rig_same_tree(&g, "/");
+        rig_down(&g);
+    }
+}
+
 TEST(a_name_that_was_taken_meanwhile_is_a_conflict_and_all_is_as_the_sandbox_has_it)
 {
     char text[32];
@@ -473,6 +524,7 @@ int main(void)
             what_is_written_through_one_name_after_it_was_linked_shows_through_the_other),
         cmocka_unit_test(
             what_is_written_in_part_through_one_name_is_not_taken_for_the_other_ones_version),
+        cmocka_unit_test(what_is_written_through_both_names_is_no_conflict),
         cmocka_unit_test(
             a_name_that_was_taken_meanwhile_is_a_conflict_and_all_is_as_the_sandbox_has_it),
         cmocka_unit_test(a_name_goes_though_the_file_has_changed_but_not_the_last_one),
