@@ -4,6 +4,7 @@
 #include "mount/recover.h"
 #include "util/clock.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -150,6 +151,11 @@ static int run(struct cli *cli)
     if (r != EXITCODE_OK)
         return r;
     r = recover_list(base, &list, &count);
+    if (r == -EACCES || r == -ELOOP)
+        return cli_fail(EXITCODE_OTHER,
+                        "the journals belong to somebody else, or are open to others: chmod 700 "
+                        "the directory that they are in (~/.local/state/daytonafs/journals, or "
+                        "what --journal-dir says)");
     if (r < 0)
         return cli_fail_errno(r, "cannot read the journals");
     if (cli->argc == 1)

@@ -44,6 +44,7 @@ struct source {
     struct buf window; /* bytes of one slice */
     size_t slice;
     uint64_t window_at; /* in it */
+    int err;            /* of reading it: the line only knows that it had to stop */
 };
 
 /* What ended meanwhile, with somebody who could not wait, has no data any more: nothing in the
@@ -115,7 +116,7 @@ static ssize_t source_read(void *arg, uint64_t off, void *p, size_t n)
         }
         r = look(x, lo, at);
         if (r < 0)
-            return r;
+            return x->err = r;
         part = x->window.len - (size_t)(at - x->window_at);
         if (part > n - done)
             part = n - done;
@@ -138,7 +139,7 @@ int staging_put(struct flush *f, const struct staging *g, size_t i, bool backgro
     const int r = remote_stage(f->remote, &stage, ret);
 
     buf_done(&source.window);
-    return r;
+    return r < 0 && source.err < 0 ? source.err : r;
 }
 
 void staging_drop(struct flush *f, const struct remote_blob *blob)

@@ -278,6 +278,31 @@ static void count_locked(struct fs *fs, struct change *c, const struct journal_r
     HASH_ADD(hh, fs->changes, seq, sizeof(c->seq), c);
 }
 
+/* An errno says too little of it, and others come right after it: once in a while. */
+static void tell_refused_locked(struct fs *fs, const struct journal_record *rec, int r)
+{
+    static const int64_t every_ns = 10 * NS_PER_S;
+    const char *why;
+    char *shown;
+
+    if (r == -ENOSPC)
+        why =
+            "not taken: less than 256 MiB are free where the journal is, or what waits has reached "
+            "journal_size: make room, or mount with another journal_dir= or journal_size=";
+    else if (r == -EIO || r == -ENOENT || r == -EACCES || r == -EROFS || r == -EDQUOT)
+        why = "not taken: the journal on this machine cannot be written, or was removed; what "
+              "waits is "
+              "sent: unmount, and mount again";
+    else
+        return;
+    if (fs->refused_ns != 0 && clock_mono_ns() < fs->refused_ns + every_ns)
+        return;
+    fs->refused_ns = clock_mono_ns();
+    shown = rec->path ? fs_mount_path(fs, rec->path) : NULL;
+    fs_report_locked(fs, shown ? shown : "-", r, "%s", why);
+    free(shown);
+}
+
 static int append_locked(struct fs *fs, struct journal_record *rec, const struct change_about *a,
                          struct change *c)
 {
@@ -307,6 +332,8 @@ static int append_locked(struct fs *fs, struct journal_record *rec, const struct
     if (r == 0)
         r = c->kept ? flush_append_keep(fs->flush, rec, &c->seq)
                     : flush_append(fs->flush, rec, &c->seq);
+    if (r < 0)
+        tell_refused_locked(fs, rec, r);
     free(path);
     free(path2);
     return r;

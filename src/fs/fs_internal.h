@@ -290,10 +290,11 @@ struct fs {
     struct op *ops;
     struct change *changes;             /* that wait, by their number in the journal */
     struct waiting_name *waiting_names; /* that these make or take away */
-    struct unseen *unseen;              /* by their path in the sandbox */
-    struct looked *looked;              /* the last looked at is last */
-    uint64_t groups;                    /* handles that may write, so far */
-    struct node_dir *lru;               /* oldest listing first */
+    int64_t refused_ns; /* monotonic: when it was last told that the journal took none; 0: never */
+    struct unseen *unseen; /* by their path in the sandbox */
+    struct looked *looked; /* the last looked at is last */
+    uint64_t groups;       /* handles that may write, so far */
+    struct node_dir *lru;  /* oldest listing first */
     struct node_file *unsent;
     size_t unsent_count;
     struct taken_ino *taken_inos;

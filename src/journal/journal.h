@@ -120,6 +120,7 @@ int journal_discard(const char *base, const char *name);
  * settled, or needed by one that is not); else -ESTALE: what it made has an identity by now.
  *  -EINVAL, -E2BIG: record_put's
  *  -ENOSPC: the hard limit, too many records, or the disk is nearly full: nothing was written
+ *  -EIO: also when somebody removed the journal, which journal_sync finds out
  */
 int journal_append(struct journal *j, const struct journal_record *rec, uint64_t *ret_seq);
 

@@ -63,6 +63,7 @@ struct journal {
     struct segment *segments; /* by number; the last one takes data unless sealed */
     size_t segment_count;
     bool sealed; /* the next data begins a new segment */
+    bool gone;   /* somebody removed it: nothing in it survives this process */
     uint64_t next_segment;
     uint64_t unasked; /* bytes written since the disk was asked what is left */
     size_t changes, parked;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { ASK_EVERY = 256 << 10 }; /* bytes between two looks at what the disk has left */
@@ -272,6 +273,8 @@ int journal_append(struct journal *j, const struct journal_record *rec, uint64_t
         return -EINVAL;
     lock_take(&j->lock);
     r = j->broken;
+    if (r == 0 && j->gone)
+        r = -EIO;
     if (r == 0)
         r = check_room_locked(j, rec->data_len + ROUGHLY);
     if (r == 0)
@@ -376,6 +379,15 @@ static int sync_files(struct journal *j, const int *fds, size_t count, bool dir)
     return r;
 }
 
+/* Has the log no name any more? Whatever is there goes on to the sandbox; nothing new is promised.
+ */
+static bool is_gone(const struct journal *j)
+{
+    struct stat st;
+
+    return fstat(j->log_fd, &st) == 0 && st.st_nlink == 0;
+}
+
 /* So that what is missing later can be told from what was never there. last: what the one before it
  * was when the sync began. */
 static void note_synced_locked(struct journal *j, uint64_t seq, uint64_t last)
@@ -454,6 +466,7 @@ int journal_sync(struct journal *j)
         j->broken = r; /* the kernel says so once, then forgets: nothing later can be believed */
     else
         note_synced_locked(j, seq, last);
+    j->gone = j->gone || is_gone(j);
     j->busy = false;
     pthread_cond_broadcast(&j->idle);
     if (r < 0)

@@ -122,6 +122,7 @@ pid=$(sed -n 's/^pid //p' "$CTL/status")
 echo pause >"$CTL/ctl"
 echo elsewhere >"$MNT/elsewhere"
 fault hang=1
+sleep 0.5 # what was closed is let go of a moment later
 "$DAYTONAFS" umount --force "$MNT" >"$WORK/out" 2>&1 &
 umount=$!
 within 10 sh -c "! mountpoint -q '$MNT'"
@@ -132,6 +133,32 @@ check "a place of its own: it is said where" says "recover --journal-dir $WORK/o
 fault ''
 check "a place of its own: it is sent" recover --send --journal-dir "$WORK/own"
 is "a place of its own: and there" "$(cat "$SBX/elsewhere")" elsewhere
+
+# Data that rots in the journal of a live mount: what it belongs to is set aside, the rest goes.
+start
+echo pause >.ctl/ctl
+head -c 3000000 /dev/urandom >rotten
+echo good >good
+printf X | dd of="$(ls "$XDG_STATE_HOME"/daytonafs/journals/*/*.seg)" bs=1 seek=1500000 \
+    conv=notrunc status=none
+echo resume >.ctl/ctl
+fails "rotten data: sync says so" timeout 60 "$DAYTONAFS" sync "$MNT"
+check "rotten data: it is set aside" test -e .ctl/rejected/rotten
+is "rotten data: the rest is there" "$(cat "$SBX/good")" good
+echo discard >.ctl/ctl
+cd /
+check "rotten data: and then all is well" "$DAYTONAFS" umount "$MNT"
+
+# A journal that somebody removes from under the mount.
+start
+echo before >before
+rm -rf "$XDG_STATE_HOME/daytonafs/journals"
+check "a removed journal: soon nothing more is taken" \
+    within 15 sh -c '! echo x >after' 2>"$WORK/out"
+check "a removed journal: errors says why" grep -q 'journal.*was removed' .ctl/errors
+cd /
+check "a removed journal: what was taken is sent" "$DAYTONAFS" umount "$MNT"
+is "a removed journal: and there" "$(cat "$SBX/before")" before
 
 for wrong in "--send --discard" "--timeout 3s" "--export $WORK/x" "none-such --send"; do
     # shellcheck disable=SC2086

@@ -789,6 +789,29 @@ TEST(a_log_that_vanished_beside_its_data_is_damage)
     rig_remove(&rig);
 }
 
+TEST(a_journal_that_somebody_removed_takes_nothing_more_but_goes_on_with_what_it_has)
+{
+    const struct journal_record rec = {.kind = JOURNAL_UNLINK, .path = "/f"};
+    struct journal_rig rig;
+    struct journal *j;
+    uint64_t first, seq;
+    char *path;
+
+    rig_make(&rig);
+    j = open_rig(&rig);
+    first = put(j, "/a", "small", 5);
+    path = rig_path(&rig, "log");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(journal_sync(j), 0);
+    assert_int_equal(journal_append(j, &rec, &seq), -EIO);
+    expect_told(j, "1 put /a");
+    settle(j, first, JOURNAL_DONE);
+    expect_told(j, "");
+    journal_free(j);
+    free(path);
+    rig_remove(&rig);
+}
+
 /* ---- whose ---- */
 
 TEST(a_second_process_is_told_who_has_it)
@@ -1115,6 +1138,8 @@ int main(void)
         cmocka_unit_test(what_was_not_synced_may_be_lost_in_any_place_and_is_cut_off_there),
         cmocka_unit_test(what_goes_whatever_is_there_does_so_after_all_that_befalls_it),
         cmocka_unit_test(a_log_that_vanished_beside_its_data_is_damage),
+        cmocka_unit_test(
+            a_journal_that_somebody_removed_takes_nothing_more_but_goes_on_with_what_it_has),
         cmocka_unit_test(a_second_process_is_told_who_has_it),
         cmocka_unit_test(journals_of_a_sandbox_are_found_oldest_first),
         cmocka_unit_test(a_journal_that_was_emptied_is_another_client_when_it_is_made_again),
