@@ -31,3 +31,17 @@ rm large
 echo last >last
 "$DAYTONAFS" sync "$MNT"
 is "nothing is left of what was staged" "$(find "$WORK" -name "s-*")" ""
+
+# One that is put together ahead of its batch.
+echo trace on >.ctl/ctl
+head -c 20000000 /dev/urandom >"$WORK/joined"
+cp "$WORK/joined" joined
+truncate -s 30000000 "$WORK/sparse"
+dd if="$WORK/joined" of="$WORK/sparse" bs=1M conv=notrunc seek=2 status=none
+cp --sparse=always "$WORK/sparse" sparse
+"$DAYTONAFS" sync "$MNT"
+check "it is as it was" cmp "$WORK/joined" "$SBX/joined"
+check "with holes, too" cmp "$WORK/sparse" "$SBX/sparse"
+is "that is how they came" "$(grep -c ' join .*: ok' .ctl/trace)" 2
+is "nothing is left of it" \
+    "$(find "$WORK" -name "s-*" -o -name '.daytonafs-????????-*')" ""

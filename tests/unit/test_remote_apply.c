@@ -227,6 +227,61 @@ TEST(staged_bytes_are_one_request_a_blob_and_gone_afterwards)
     free((char *)c.path);
 }
 
+/* There it is on another mount than the helper's folder. */
+TEST(a_large_file_is_put_together_in_one_request)
+{
+    struct bytes bytes = {.n = 1 << 20};
+    struct remote_blob blobs[2];
+    const struct remote_piece pieces[] = {{0, 1 << 20, 1, 0}, {1 << 20, 1000, 2, 0}};
+    struct remote_joined joined = {.size = 0};
+    struct remote_change c = {.kind = REMOTE_CHANGE_WRITE,
+                              .path = new_path(),
+                              .at = {.means = REMOTE_ABSENT},
+                              .size = (1 << 20) + 1000,
+                              .pieces = pieces,
+                              .piece_count = 2,
+                              .joined = &joined};
+    struct remote_join join = {.path = c.path,
+                               .pieces = pieces,
+                               .piece_count = 1,
+                               .blobs = blobs,
+                               .blob_count = 2,
+                               .size = REMOTE_ALL};
+    struct remote_list list = {0};
+    struct remote_batch b;
+    char *all;
+    int r;
+
+    bytes.p = all = noise(bytes.n + 1000);
+    blobs[0] = stage(&bytes);
+    bytes = (struct bytes){all + bytes.n, 1000};
+    blobs[1] = stage(&bytes);
+    (void)box_rig_requests(&box);
+    r = remote_join(box.remote, &join, &joined);
+    if (r == 0) {
+        join.pieces++;
+    } else {
+        assert_int_equal(r, -EXDEV);
+        joined = (struct remote_joined){.size = 0};
+        join.piece_count = 2;
+    }
+    join.size = c.size;
+    assert_int_equal(remote_join(box.remote, &join, &joined), 0);
+    assert_int_equal(joined.size, c.size);
+    assert_int_equal(box_rig_requests(&box), 2);
+    assert_int_equal(remote_list(box.remote, box.home, 1, 1000, &list), 0);
+    for (size_t i = 0; i < list.count; i++)
+        assert_null(strstr(list.v[i].name, ".daytonafs-")); /* it is hidden */
+    remote_list_done(&list);
+    b = batch_of(&c, 1, NULL, 0);
+    b.blobs = blobs;
+    b.blob_count = 2;
+    assert_int_equal(apply_all(&b), 1);
+    expect_content(c.path, all, c.size);
+    free(all);
+    free((char *)c.path);
+}
+
 TEST(an_answer_that_is_lost_is_asked_for_again_and_nothing_is_done_twice)
 {
     static const char *const faults[] = {"nth=1:reset", "nth=1:reset-after-commit", "nth=1:502"};
@@ -301,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_and_large_batches_come_through_every_shell),
         cmocka_unit_test(staged_bytes_are_one_request_a_blob_and_gone_afterwards),
+        cmocka_unit_test(a_large_file_is_put_together_in_one_request),
         cmocka_unit_test(an_answer_that_is_lost_is_asked_for_again_and_nothing_is_done_twice),
         cmocka_unit_test(a_folder_that_was_deleted_is_told_as_unknown_and_a_blob_as_missing),
     };
