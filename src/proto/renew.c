@@ -42,7 +42,7 @@ struct renewal {
     } * things;
     struct spot *spots;
     char *thing_attrs, *spot_attrs; /* attr_size for each; of what fits */
-    int spot_count, buckets[BUCKETS];
+    int spot_count, spot_room, buckets[BUCKETS];
     bool linked;
 };
 
@@ -105,6 +105,22 @@ static struct renew_wants wants_of(const struct renewal *n, uint32_t thing)
 
 /* ---- spots and parts ---- */
 
+static bool make_room(struct renewal *n, int room)
+{
+    struct spot *spots = realloc(n->spots, (size_t)room * sizeof(*spots));
+    char *attrs;
+
+    if (!spots)
+        return false;
+    n->spots = spots;
+    attrs = realloc(n->spot_attrs, (size_t)room * n->ops->attr_size);
+    if (!attrs)
+        return false;
+    n->spot_attrs = attrs;
+    n->spot_room = room;
+    return true;
+}
+
 static int spot_find(struct renewal *n, const char *path, uint32_t had)
 {
     int *bucket = &n->buckets[crc32c(0, path, strlen(path)) % BUCKETS], i;
@@ -113,8 +129,9 @@ static int spot_find(struct renewal *n, const char *path, uint32_t had)
         if (strcmp(n->spots[i].path, path) == 0)
             return i;
     i = n->spot_count;
-    if (i == SPOTS_MAX)
+    if (i == SPOTS_MAX || (i == n->spot_room && !make_room(n, 2 * i)))
         return -ENOMEM;
+    memset(attr_at(n, n->spot_attrs, (size_t)i), 0, n->ops->attr_size);
     n->spots[i] = (struct spot){.path = strdup(path),
                                 .has = had,
                                 .fits = true,
@@ -376,12 +393,10 @@ struct renewal *renewal_new(const struct renew_ops *ops, void *arg, const struct
     n->steps = calloc(count, sizeof(*n->steps));
     n->things = calloc(thing_of(count, AT), sizeof(*n->things));
     n->thing_attrs = calloc(thing_of(count, AT), ops->attr_size);
-    n->spots = calloc(SPOTS_MAX, sizeof(*n->spots));
-    n->spot_attrs = calloc(SPOTS_MAX, ops->attr_size);
     memset(n->buckets, 0xff, sizeof(n->buckets));
     for (size_t i = 0; n->steps && i < count; i++)
         n->steps[i].next = NONE;
-    if (!n->steps || !n->things || !n->thing_attrs || !n->spots || !n->spot_attrs ||
+    if (!n->steps || !n->things || !n->thing_attrs || !make_room(n, 2 * (int)count + 2) ||
         !consider_all(n))
         return renewal_free(n);
     return n;

@@ -1,5 +1,6 @@
 #include "remote_tree_cases.h"
 
+#include "remote/batch.h"
 #include "remote/job.h"
 
 /* Another tree for every case; uid of the sandbox's user in *state. */
@@ -91,6 +92,70 @@ TEST(directories_count_their_links)
     assert_int_equal(attr_of("a").nlink, 2);
 }
 
+/* Saves over one name again and again, as they are told of after k of them were made and both the
+ * record and the answer were lost. */
+TEST(a_batch_without_record_goes_on_where_its_names_say)
+{
+    enum { SAVES = 3 };
+    static const char data[] = "123";
+    struct remote_piece pieces[SAVES];
+    struct remote_change v[2 * SAVES];
+    struct remote_batch b = {.client = "00112233445566778899aabbccddeeff",
+                             .number = 1,
+                             .v = v,
+                             .count = 2 * SAVES,
+                             .data = data,
+                             .data_len = SAVES};
+
+    for (unsigned i = 0; i < SAVES; i++) {
+        pieces[i] = (struct remote_piece){.len = 1, .at = i};
+        v[2 * i] = (struct remote_change){.kind = REMOTE_CHANGE_WRITE,
+                                          .path = "/case/f.lock",
+                                          .at = {.means = REMOTE_ABSENT},
+                                          .size = 1,
+                                          .pieces = &pieces[i],
+                                          .piece_count = 1};
+        v[2 * i + 1] = (struct remote_change){
+            .kind = REMOTE_CHANGE_RENAME,
+            .path = "/case/f.lock",
+            .path2 = "/case/f",
+            .at = {.means = REMOTE_LEFT_BY, .change = 2 * i},
+            .at2 = {.means = i ? REMOTE_LEFT_BY : REMOTE_ABSENT, .change = i ? 2 * i - 1 : 0}};
+    }
+    assert_int_equal(remote_batch_digest(&b, b.digest), 0);
+    for (unsigned k = 0; k <= 2 * SAVES; k++) {
+        struct remote_applied a = {0};
+
+        b.mode = REMOTE_BATCH_RENEW;
+        remote_mem_stop_after(world.r, k < 2 * SAVES ? k : SIZE_MAX, -EPIPE);
+        assert_int_equal(remote_apply(world.r, &b, &a), k < 2 * SAVES ? -EPIPE : 0);
+        remote_applied_done(&a);
+        remote_mem_rewind(world.r, 0);
+        assert_int_equal(remote_apply(world.r, &b, &a), 0);
+        for (unsigned i = 0; i < a.count; i++)
+            assert_int_equal(a.v[i].outcome, REMOTE_DONE);
+        assert_int_equal(a.v[2 * SAVES - 1].now.ino, attr_of("f").ino);
+        remote_applied_done(&a);
+        remote_mem_rewind(world.r, 0);
+        expect_content("f", "3");
+        if (k == 2 * SAVES)
+            break;
+        assert_int_equal(remote_unlink(world.r, at("f")), 0);
+    }
+    /* What somebody saved over it since stays, and is told. */
+    {
+        struct remote_applied a = {0};
+
+        have_file("theirs", "theirs");
+        assert_int_equal(remote_rename(world.r, at("theirs"), at("f"), 0, &(struct remote_attr){0}),
+                         0);
+        assert_int_equal(remote_apply(world.r, &b, &a), 0);
+        assert_int_equal(a.v[1].outcome, REMOTE_CONFLICT);
+        remote_applied_done(&a);
+        expect_content("f", "theirs");
+    }
+}
+
 TEST(jobs_do_what_the_test_says)
 {
     struct remote *inside = remote_mem_new(1000, 1000);
@@ -136,6 +201,7 @@ int main(void)
         REMOTE_CASE(its_clock_never_stands_still),
         REMOTE_CASE(holes_cost_nothing),
         REMOTE_CASE(directories_count_their_links),
+        REMOTE_CASE(a_batch_without_record_goes_on_where_its_names_say),
         cmocka_unit_test(jobs_do_what_the_test_says),
     };
 
