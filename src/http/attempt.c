@@ -26,8 +26,6 @@ static int on_trace(CURL *easy, curl_infotype type, char *p, size_t n, void *arg
     case CURLINFO_HEADER_OUT:
     case CURLINFO_DATA_OUT:
         a->wire_sent += n;
-        if (type == CURLINFO_DATA_OUT)
-            atomic_fetch_add(&a->transfer->sent, n);
         break;
     case CURLINFO_HEADER_IN:
         a->wire_header += n;
@@ -77,7 +75,7 @@ static int take_body(struct attempt *a, const char *p, size_t n)
     if (a->response.status >= 200 && a->response.status <= 299) {
         if (!a->req->sink)
             return buf_append(body, p, n);
-        r = a->req->sink(a->req->sink_arg, atomic_load(&a->transfer->received), p, n);
+        r = a->req->sink(a->req->sink_arg, a->received, p, n);
         return r > 0 ? -EIO : r;
     }
     if (take > HTTP_ERROR_BODY_MAX - body->len)
@@ -111,7 +109,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
         a->fail = take_body(a, p, n);
     if (a->fail < 0 || a->cut)
         return 0;
-    atomic_fetch_add(&a->transfer->received, n);
+    a->received += n;
     return n;
 }
 
@@ -299,9 +297,7 @@ int attempt_start(struct attempt *a, const struct http_request *req,
 {
     int r;
 
-    *a = (struct attempt){.req = req, .transfer = params->transfer, .start_ns = clock_mono_ns()};
-    atomic_store(&a->transfer->sent, 0);
-    atomic_store(&a->transfer->received, 0);
+    *a = (struct attempt){.req = req, .start_ns = clock_mono_ns()};
     buf_init(&a->response.headers, HTTP_HEADERS_MAX);
     a->easy = curl_easy_init();
     if (!a->easy)

@@ -35,7 +35,6 @@ struct http_call {
     void *arg;
     atomic_uint refs;
     atomic_bool cancelled;
-    struct transfer transfer;
     bool finished; /* http->lock */
 
     /* the engine's */
@@ -148,7 +147,6 @@ static void start(struct http *h, struct http_call *call)
         .connect_timeout_ns = h->config.connect_timeout_ns,
         .fresh = call->fresh || h->suspect,
         .owner = call,
-        .transfer = &call->transfer,
     };
     int r = attempt_start(&call->attempt, call->req, &params, h->multi);
 
@@ -461,12 +459,6 @@ void http_cancel(struct http_call *call)
     if (!call->finished)
         curl_multi_wakeup(h->multi);
     lock_drop(&h->lock);
-}
-
-void http_call_progress(struct http_call *call, struct http_progress *ret)
-{
-    ret->sent = atomic_load(&call->transfer.sent);
-    ret->received = atomic_load(&call->transfer.received);
 }
 
 struct waiter {

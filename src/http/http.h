@@ -140,10 +140,6 @@ typedef void (*http_done)(void *arg, int r, struct http_response *response);
 int http_submit(struct http *h, const struct http_request *req, http_done done, void *arg,
                 struct http_call **ret);
 void http_cancel(struct http_call *call); /* done then gets -EINTR, soon. Any thread */
-struct http_progress {
-    uint64_t sent, received; /* body bytes of the attempt under way or done */
-};
-void http_call_progress(struct http_call *call, struct http_progress *ret);
 /* Lets the caller's reference go; the request goes on if it is not done. NULL is fine. */
 struct http_call *http_call_unref(struct http_call *call);
 

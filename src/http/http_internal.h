@@ -5,7 +5,6 @@
 #include "http/http.h"
 
 #include <curl/curl.h>
-#include <stdatomic.h>
 
 enum {
     HTTP_HEADERS_MAX = 64 << 10,    /* all header bytes of one attempt, 1xx and trailers included */
@@ -18,11 +17,6 @@ struct body_reader {
     const struct http_part *part;
     uint64_t pos;
     int *fail; /* where an error of reading goes */
-};
-
-/* Body bytes so far; read by any thread. */
-struct transfer {
-    atomic_ullong sent, received;
 };
 
 /*
@@ -43,13 +37,13 @@ struct attempt {
     uint64_t wire_sent;   /* bytes given to the kernel */
     uint64_t wire_header; /* received, as are the next */
     uint64_t wire_body;
-    unsigned issued; /* how often curl was about to send: it repeats by itself, see on_issue */
-    int fail;        /* why a callback ended it: 0 or -errno */
-    bool cut;        /* the body of an error was long enough */
-    bool repeated;   /* curl sent it twice */
-    CURLcode code;   /* how it ended, as curl says */
+    uint64_t received; /* of the body, decoded */
+    unsigned issued;   /* how often curl was about to send: it repeats by itself, see on_issue */
+    int fail;          /* why a callback ended it: 0 or -errno */
+    bool cut;          /* the body of an error was long enough */
+    bool repeated;     /* curl sent it twice */
+    CURLcode code;     /* how it ended, as curl says */
     struct http_response response;
-    struct transfer *transfer; /* borrowed */
 };
 
 struct attempt_params {
@@ -59,7 +53,6 @@ struct attempt_params {
     int64_t connect_timeout_ns;
     bool fresh;  /* on a new connection */
     void *owner; /* CURLINFO_PRIVATE */
-    struct transfer *transfer;
 };
 
 /* Puts the request under way. On error nothing is. */
