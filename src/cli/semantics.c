@@ -125,11 +125,12 @@ const struct semantics_row semantics_rows[] = {
      "output.sh"},
     {"a file that is open and unlinked, or replaced",
      "It can be read and written on. What of it is not here is kept in the sandbox until it is "
-     "closed, or fetched before its name goes where it cannot be kept: on another file system than "
-     "the helper's folder (/var/tmp/.daytonafs-UID, or else ~/.cache/daytonafs), and while it has "
-     "other names.",
+     "closed, or fetched before its name goes where it cannot be kept: on another file system, or "
+     "another mount of it, than the helper's folder (/var/tmp/.daytonafs-UID, or else "
+     "~/.cache/daytonafs), and while it has other names.",
      "kept.sh an_unlinked_file_is_read_on_where_the_sandbox_keeps_it "
      "where_nothing_can_be_kept_all_is_fetched_before_the_name_goes "
+     "nor_can_it_be_kept_where_another_mount_is "
      "an_unlinked_open_file_works_on_and_is_never_sent what_is_replaced_while_open_stays_readable"},
     {"a program that walks over the whole mount",
      "It never comes into the control files: they are found by name, or with ctl=visible through a "
