@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* No credential of whoever runs the tests may be used. */
-static void clear_environment(void)
+void sdk_rig_clear_environment(void)
 {
     static const char *const names[] = {
         "DAYTONA_API_KEY",    "DAYTONA_JWT_TOKEN", "DAYTONA_ORGANIZATION_ID", "DAYTONA_API_URL",
@@ -27,7 +26,7 @@ int sdk_rig_start(struct sdk_rig *r)
     char url[80];
     struct daytona_config config = {.api_url = url, .api_key = RIG_KEY, .stall_timeout_ms = 5000};
 
-    clear_environment();
+    sdk_rig_clear_environment();
     *r = (struct sdk_rig){0};
     script_start(&r->script);
     snprintf(url, sizeof(url), "%s/api/", r->script.base);

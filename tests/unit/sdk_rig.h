@@ -22,6 +22,8 @@ struct sdk_rig {
     struct daytona_sandbox *box;
 };
 
+/* No credential of whoever runs the tests is used from here on. */
+void sdk_rig_clear_environment(void);
 int sdk_rig_start(struct sdk_rig *r); /* the box is got already */
 void sdk_rig_stop(struct sdk_rig *r);
 

@@ -1,6 +1,7 @@
 #include "unit.h"
 
-#include "script.h"
+#include "sdk_rig.h"
+
 #include "sdk/classify.h"
 #include "util/clock.h"
 
@@ -14,69 +15,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KEY "dtn_secret-key-0123456789"
-#define SANDBOX(state)                                                                             \
-    "{\"id\":\"sb-1\",\"name\":\"box\",\"state\":\"" state "\",\"autoStopInterval\":0,"            \
-    "\"labels\":{\"a\":\"b\"},\"toolboxProxyUrl\":\"$/toolbox/\"}"
 #define GET_BOX                                                                                    \
     {                                                                                              \
-        .request = "GET /api/sandbox/box", .status = 200, .body = SANDBOX("started")               \
+        .request = "GET /api/sandbox/box", .status = 200, .body = RIG_SANDBOX("started")           \
     }
-#define BOX "/toolbox/sb-1"
-#define END                                                                                        \
-    {                                                                                              \
-        .request = NULL                                                                            \
-    }
-
-/* A script, a client of it and, after open_box(), a sandbox. */
-struct fixture {
-    struct script script;
-    struct daytona_client *client;
-    struct daytona_sandbox *box;
-};
-
-static struct fixture fx;
-
-/* No credential of whoever runs the tests may be used. */
-static void clear_environment(void)
-{
-    static const char *const names[] = {
-        "DAYTONA_API_KEY",    "DAYTONA_JWT_TOKEN", "DAYTONA_ORGANIZATION_ID", "DAYTONA_API_URL",
-        "DAYTONA_SERVER_URL", "DAYTONA_TARGET",    "XDG_CONFIG_HOME",
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        unsetenv(names[i]);
-    setenv("DAYTONA_CONFIG_DIR", "/nonexistent", 1);
-}
-
+/* The box of rig is there after open_box. */
 static int setup(void **state)
 {
     char url[80];
-    struct daytona_config config = {.api_url = url, .api_key = KEY};
+    struct daytona_config config = {.api_url = url, .api_key = RIG_KEY};
 
-    clear_environment();
-    fx = (struct fixture){0};
-    script_start(&fx.script);
-    snprintf(url, sizeof(url), "%s/api/", fx.script.base);
-    return daytona_client_new(&config, &fx.client);
-}
-
-static int teardown(void **state)
-{
-    daytona_sandbox_unref(fx.box);
-    daytona_client_free(fx.client);
-    script_stop(&fx.script);
-    return 0;
+    sdk_rig_clear_environment();
+    rig = (struct sdk_rig){0};
+    script_start(&rig.script);
+    snprintf(url, sizeof(url), "%s/api/", rig.script.base);
+    return daytona_client_new(&config, &rig.client);
 }
 
 static void open_box(void)
 {
-    static const struct step steps[] = {GET_BOX, END};
+    static const struct step steps[] = {GET_BOX, RIG_END};
 
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_sandbox_get(fx.client, "box", &fx.box), 0);
-    script_check(&fx.script);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_sandbox_get(rig.client, "box", &rig.box), 0);
+    script_check(&rig.script);
 }
 
 /* --- the client */
@@ -88,22 +50,22 @@ TEST(a_client_needs_a_credential_and_a_safe_url)
         int r;
     } cases[] = {
         {{.api_url = "https://example.invalid/api"}, -ENOKEY},
-        {{.api_key = KEY, .api_url = "http://example.invalid/api"}, -EINVAL},
-        {{.api_key = KEY, .api_url = "ftp://example.invalid/api"}, -EINVAL},
-        {{.api_key = KEY, .api_url = "https://u:p@example.invalid/api"}, -EINVAL},
-        {{.api_key = KEY, .api_url = "not a url"}, -EINVAL},
-        {{.api_key = KEY, .api_url = "https://example.invalid/api?x"}, -EINVAL},
+        {{.api_key = RIG_KEY, .api_url = "http://example.invalid/api"}, -EINVAL},
+        {{.api_key = RIG_KEY, .api_url = "ftp://example.invalid/api"}, -EINVAL},
+        {{.api_key = RIG_KEY, .api_url = "https://u:p@example.invalid/api"}, -EINVAL},
+        {{.api_key = RIG_KEY, .api_url = "not a url"}, -EINVAL},
+        {{.api_key = RIG_KEY, .api_url = "https://example.invalid/api?x"}, -EINVAL},
         {{.api_key = "a\r\nX: y"}, -EINVAL},
         {{.api_key = ""}, -EINVAL},
         {{.jwt = "eyJ"}, -EINVAL},
         {{.jwt = "eyJ", .organization_id = "org"}, 0},
-        {{.api_key = KEY, .source = "a b"}, -EINVAL},
-        {{.api_key = KEY, .stall_timeout_ms = -1}, -EINVAL},
-        {{.api_key = KEY}, 0},
-        {{.api_key = KEY, .api_url = "http://[::1]:3/api"}, 0},
+        {{.api_key = RIG_KEY, .source = "a b"}, -EINVAL},
+        {{.api_key = RIG_KEY, .stall_timeout_ms = -1}, -EINVAL},
+        {{.api_key = RIG_KEY}, 0},
+        {{.api_key = RIG_KEY, .api_url = "http://[::1]:3/api"}, 0},
     };
 
-    clear_environment();
+    sdk_rig_clear_environment();
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct daytona_client *client = NULL;
         const int r = daytona_client_new(&cases[i].config, &client);
@@ -120,10 +82,10 @@ TEST(a_client_needs_a_credential_and_a_safe_url)
 
 TEST(the_api_url_has_no_slash_at_its_end)
 {
-    struct daytona_config config = {.api_key = KEY, .api_url = "https://example.invalid/api//"};
+    struct daytona_config config = {.api_key = RIG_KEY, .api_url = "https://example.invalid/api//"};
     struct daytona_client *client = NULL;
 
-    clear_environment();
+    sdk_rig_clear_environment();
     assert_int_equal(daytona_client_new(&config, &client), 0);
     assert_string_equal(daytona_client_api_url(client), "https://example.invalid/api");
     daytona_client_free(client);
@@ -136,7 +98,7 @@ TEST(the_api_url_has_no_slash_at_its_end)
     assert_int_equal(daytona_client_new(&config, &client), 0);
     assert_string_equal(daytona_client_api_url(client), "https://new.invalid");
     daytona_client_free(client);
-    clear_environment();
+    sdk_rig_clear_environment();
 }
 
 static void write_file(const char *path, const char *text, mode_t mode)
@@ -156,21 +118,21 @@ TEST(credentials_files_are_read_or_refused_with_a_reason)
         mode_t mode;
         int r;
     } cases[] = {
-        {KEY "\n", 0600, 0},
-        {"# mine\napi_key = \"" KEY "\"\r\napi_url=https://file.invalid/api\n", 0400, 0},
-        {"export DAYTONA_API_KEY=" KEY, 0600, 0},
+        {RIG_KEY "\n", 0600, 0},
+        {"# mine\napi_key = \"" RIG_KEY "\"\r\napi_url=https://file.invalid/api\n", 0400, 0},
+        {"export DAYTONA_API_KEY=" RIG_KEY, 0600, 0},
         {"jwt=eyJ\norganization_id = o\n", 0600, 0},
         {"jwt=eyJ\n", 0600, -EINVAL},
-        {"api_kye=" KEY, 0600, -EINVAL},
+        {"api_kye=" RIG_KEY, 0600, -EINVAL},
         {"", 0600, -ENOKEY},
         {"two words", 0600, -EINVAL},
-        {KEY, 0640, -EACCES},
-        {KEY, 0604, -EACCES},
+        {RIG_KEY, 0640, -EACCES},
+        {RIG_KEY, 0604, -EACCES},
     };
     char path[] = "/tmp/daytona-credentials-XXXXXX";
     struct daytona_config config = {.credentials_file = path};
 
-    clear_environment();
+    sdk_rig_clear_environment();
     close(mkstemp(path));
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct daytona_client *client = NULL;
@@ -182,7 +144,7 @@ TEST(credentials_files_are_read_or_refused_with_a_reason)
             fail_msg("case %zu: %d %s", i, r, daytona_last_error()->message);
         if (r < 0) {
             assert_non_null(strstr(daytona_last_error()->message, r == -EINVAL ? "" : path));
-            assert_null(strstr(daytona_last_error()->message, KEY));
+            assert_null(strstr(daytona_last_error()->message, RIG_KEY));
         }
         if (i == 1)
             assert_string_equal(daytona_client_api_url(client), "https://file.invalid/api");
@@ -216,7 +178,7 @@ TEST(the_clis_profile_is_the_last_resort)
     };
     char dir[] = "/tmp/daytona-cli-XXXXXX", path[80], text[1024];
 
-    clear_environment();
+    sdk_rig_clear_environment();
     assert_non_null(mkdtemp(dir));
     setenv("DAYTONA_CONFIG_DIR", dir, 1);
     snprintf(path, sizeof(path), "%s/config.json", dir);
@@ -237,7 +199,7 @@ TEST(the_clis_profile_is_the_last_resort)
     assert_int_equal(daytona_client_new(NULL, &(struct daytona_client *){NULL}), -ENOKEY);
     unlink(path);
     rmdir(dir);
-    clear_environment();
+    sdk_rig_clear_environment();
 }
 
 /* --- what every request carries */
@@ -245,37 +207,38 @@ TEST(the_clis_profile_is_the_last_resort)
 TEST(requests_say_who_asks)
 {
     static const struct step steps[] = {
-        {.request = "GET " BOX "/work-dir", .status = 200, .body = "{\"dir\":\"/w\"}"}, END};
+        {.request = "GET " RIG_BOX "/work-dir", .status = 200, .body = "{\"dir\":\"/w\"}"},
+        RIG_END};
     char *dir = NULL;
 
     open_box();
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_sandbox_work_dir(fx.box, &dir), 0);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_sandbox_work_dir(rig.box, &dir), 0);
     assert_string_equal(dir, "/w");
     free(dir);
-    script_check(&fx.script);
-    assert_non_null(strstr(fx.script.heads.data, "\r\nAuthorization: Bearer " KEY "\r\n"));
-    assert_non_null(strstr(fx.script.heads.data, "\r\nX-Daytona-SDK-Version: 0.190.0\r\n"));
-    assert_non_null(strstr(fx.script.heads.data, "\r\nX-Daytona-Source: libdaytona\r\n"));
-    assert_non_null(strstr(fx.script.heads.data, "\r\nUser-Agent: libdaytona/"));
-    assert_null(strstr(fx.script.heads.data, "Organization"));
+    script_check(&rig.script);
+    assert_non_null(strstr(rig.script.heads.data, "\r\nAuthorization: Bearer " RIG_KEY "\r\n"));
+    assert_non_null(strstr(rig.script.heads.data, "\r\nX-Daytona-SDK-Version: 0.190.0\r\n"));
+    assert_non_null(strstr(rig.script.heads.data, "\r\nX-Daytona-Source: libdaytona\r\n"));
+    assert_non_null(strstr(rig.script.heads.data, "\r\nUser-Agent: libdaytona/"));
+    assert_null(strstr(rig.script.heads.data, "Organization"));
 }
 
 TEST(a_jwt_goes_with_its_organization)
 {
-    static const struct step steps[] = {GET_BOX, END};
+    static const struct step steps[] = {GET_BOX, RIG_END};
     struct daytona_client *client = NULL;
     char url[80];
     const struct daytona_config config = {
         .api_url = url, .jwt = "eyJ.a.b", .organization_id = "o1"};
 
-    snprintf(url, sizeof(url), "%s/api", fx.script.base);
+    snprintf(url, sizeof(url), "%s/api", rig.script.base);
     assert_int_equal(daytona_client_new(&config, &client), 0);
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_sandbox_get(client, "box", &fx.box), 0);
-    assert_non_null(strstr(fx.script.heads.data, "\r\nAuthorization: Bearer eyJ.a.b\r\n"));
-    assert_non_null(strstr(fx.script.heads.data, "\r\nX-Daytona-Organization-ID: o1\r\n"));
-    fx.box = daytona_sandbox_unref(fx.box);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_sandbox_get(client, "box", &rig.box), 0);
+    assert_non_null(strstr(rig.script.heads.data, "\r\nAuthorization: Bearer eyJ.a.b\r\n"));
+    assert_non_null(strstr(rig.script.heads.data, "\r\nX-Daytona-Organization-ID: o1\r\n"));
+    rig.box = daytona_sandbox_unref(rig.box);
     daytona_client_free(client);
 }
 
@@ -366,31 +329,31 @@ TEST(refusals_of_files_and_of_the_service_are_told_apart)
 TEST(errors_carry_what_is_known_and_no_key)
 {
     static const struct step steps[] = {
-        {.request = "GET " BOX "/files/info?path=%2Fx",
+        {.request = "GET " RIG_BOX "/files/info?path=%2Fx",
          .status = 404,
-         .body = "{\"message\":\"no " KEY "\\nhere\",\"code\":\"FILE_NOT_FOUND\"}"},
-        {.request = "GET " BOX "/files/info?path=%2Fx",
+         .body = "{\"message\":\"no " RIG_KEY "\\nhere\",\"code\":\"FILE_NOT_FOUND\"}"},
+        {.request = "GET " RIG_BOX "/files/info?path=%2Fx",
          .status = 200,
          .body = "{\"name\":\"x\",\"size\":1,\"mode\":\"-rw-r--r--\",\"modifiedAt\":"
                  "\"2026-06-01T10:00:00Z\"}"},
-        END};
+        RIG_END};
     struct daytona_file_info info;
     const struct daytona_error *e = daytona_last_error();
 
     open_box();
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_files_info(fx.box, "/x", &info), -ENOENT);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_files_info(rig.box, "/x", &info), -ENOENT);
     assert_int_equal(e->err, -ENOENT);
     assert_int_equal(e->http_status, 404);
     assert_string_equal(e->call, "getFileDetails");
     assert_string_equal(e->code, "FILE_NOT_FOUND");
     assert_string_equal(e->message, "no *** here");
     assert_false(e->auth || e->infra);
-    assert_int_equal(daytona_files_info(fx.box, "/x", &info), 0);
+    assert_int_equal(daytona_files_info(rig.box, "/x", &info), 0);
     assert_int_equal(e->err, 0);
     assert_string_equal(e->message, "");
     daytona_file_info_done(&info);
-    script_check(&fx.script);
+    script_check(&rig.script);
 }
 
 TEST(a_web_page_is_not_an_answer)
@@ -399,11 +362,11 @@ TEST(a_web_page_is_not_an_answer)
                                          .status = 200,
                                          .headers = "Content-Type: text/html; charset=utf-8\r\n",
                                          .body = "<!doctype html>"},
-                                        END};
+                                        RIG_END};
 
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_sandbox_get(fx.client, "box", &fx.box), -EPROTO);
-    assert_non_null(strstr(daytona_last_error()->message, fx.script.base));
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_sandbox_get(rig.client, "box", &rig.box), -EPROTO);
+    assert_non_null(strstr(daytona_last_error()->message, rig.script.base));
     assert_non_null(strstr(daytona_last_error()->message, "ends in /api"));
 }
 
@@ -422,12 +385,12 @@ TEST(answers_that_lie_are_refused)
 
     for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
         const struct step steps[] = {
-            {.request = "GET /api/sandbox/box", .status = 200, .body = bodies[i]}, END};
+            {.request = "GET /api/sandbox/box", .status = 200, .body = bodies[i]}, RIG_END};
 
-        script_set(&fx.script, steps);
-        assert_int_equal(daytona_sandbox_get(fx.client, "box", &fx.box), -EPROTO);
+        script_set(&rig.script, steps);
+        assert_int_equal(daytona_sandbox_get(rig.client, "box", &rig.box), -EPROTO);
         assert_int_equal(daytona_last_error()->http_status, 200);
-        script_check(&fx.script);
+        script_check(&rig.script);
     }
 }
 
@@ -439,15 +402,15 @@ TEST(the_key_is_sent_only_where_it_is_safe)
     for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
         char body[200], *dir;
         const struct step steps[] = {
-            {.request = "GET /api/sandbox/box", .status = 200, .body = body}, END};
+            {.request = "GET /api/sandbox/box", .status = 200, .body = body}, RIG_END};
 
         snprintf(body, sizeof(body), "{\"id\":\"sb-1\",\"toolboxProxyUrl\":\"%s\"}", urls[i]);
-        script_set(&fx.script, steps);
-        assert_int_equal(daytona_sandbox_get(fx.client, "box", &fx.box), 0);
-        assert_int_equal(daytona_sandbox_work_dir(fx.box, &dir), -EPROTO);
+        script_set(&rig.script, steps);
+        assert_int_equal(daytona_sandbox_get(rig.client, "box", &rig.box), 0);
+        assert_int_equal(daytona_sandbox_work_dir(rig.box, &dir), -EPROTO);
         assert_non_null(strstr(daytona_last_error()->message, urls[i]));
-        script_check(&fx.script);
-        fx.box = daytona_sandbox_unref(fx.box);
+        script_check(&rig.script);
+        rig.box = daytona_sandbox_unref(rig.box);
     }
 }
 
@@ -458,74 +421,74 @@ TEST(an_older_server_is_asked_for_the_toolbox_once)
         {.request = "GET /api/sandbox/sb-1/toolbox-proxy-url",
          .status = 200,
          .body = "{\"url\":\"$/toolbox\"}"},
-        {.request = "GET " BOX "/version", .status = 200, .body = "{\"version\":\"v0.100.0\"}"},
-        {.request = "GET " BOX "/user-home-dir",
+        {.request = "GET " RIG_BOX "/version", .status = 200, .body = "{\"version\":\"v0.100.0\"}"},
+        {.request = "GET " RIG_BOX "/user-home-dir",
          .status = 404,
          .body = "404 page not found",
          .headers = "Content-Type: text/plain\r\n"},
         {.request = "GET /api/sandbox/sb-1", .status = 200, .body = "{\"id\":\"sb-1\"}"},
-        {.request = "GET " BOX "/version", .status = 200, .body = "{\"version\":\"v0.100.0\"}"},
-        END};
+        {.request = "GET " RIG_BOX "/version", .status = 200, .body = "{\"version\":\"v0.100.0\"}"},
+        RIG_END};
     char *s = NULL;
 
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_sandbox_get(fx.client, "box", &fx.box), 0);
-    assert_int_equal(daytona_sandbox_version(fx.box, &s), 0);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_sandbox_get(rig.client, "box", &rig.box), 0);
+    assert_int_equal(daytona_sandbox_version(rig.box, &s), 0);
     assert_string_equal(s, "v0.100.0");
     free(s);
-    assert_int_equal(daytona_sandbox_home_dir(fx.box, &s), -EOPNOTSUPP);
-    assert_int_equal(daytona_sandbox_refresh(fx.box), 0); /* forgets nothing */
-    assert_int_equal(daytona_sandbox_version(fx.box, &s), 0);
+    assert_int_equal(daytona_sandbox_home_dir(rig.box, &s), -EOPNOTSUPP);
+    assert_int_equal(daytona_sandbox_refresh(rig.box), 0); /* forgets nothing */
+    assert_int_equal(daytona_sandbox_version(rig.box, &s), 0);
     free(s);
-    script_check(&fx.script);
+    script_check(&rig.script);
 }
 
 #define REFUSED                                                                                    \
     {                                                                                              \
-        .request = "GET " BOX "/work-dir", .status = 401, .body = ENVELOPE("unauthorized: no")     \
+        .request = "GET " RIG_BOX "/work-dir", .status = 401, .body = ENVELOPE("unauthorized: no") \
     }
 
 TEST(a_401_is_explained_by_the_api)
 {
     static const struct step passing[] = {
         REFUSED,
-        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = SANDBOX("started")},
-        {.request = "GET " BOX "/work-dir", .status = 200, .body = "{\"dir\":\"/w\"}"},
-        END};
+        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = RIG_SANDBOX("started")},
+        {.request = "GET " RIG_BOX "/work-dir", .status = 200, .body = "{\"dir\":\"/w\"}"},
+        RIG_END};
     static const struct step gone[] = {
         REFUSED,
         {.request = "GET /api/sandbox/sb-1", .status = 404, .body = "{\"message\":\"not found\"}"},
-        END};
+        RIG_END};
     static const struct step wrong[] = {
         REFUSED,
         {.request = "GET /api/sandbox/sb-1", .status = 401, .body = "{\"message\":\"Invalid\"}"},
-        END};
+        RIG_END};
     static const struct step broken[] = {
         REFUSED,
         {.request = "GET /api/sandbox/sb-1", .status = 500, .body = "{\"message\":\"x\"}"},
-        END};
+        RIG_END};
     const struct daytona_error *e = daytona_last_error();
     char *dir = NULL;
 
     open_box();
-    script_set(&fx.script, passing);
-    assert_int_equal(daytona_sandbox_work_dir(fx.box, &dir), 0);
+    script_set(&rig.script, passing);
+    assert_int_equal(daytona_sandbox_work_dir(rig.box, &dir), 0);
     free(dir);
-    script_check(&fx.script);
-    script_set(&fx.script, gone);
-    assert_int_equal(daytona_sandbox_work_dir(fx.box, &dir), -EHOSTDOWN);
+    script_check(&rig.script);
+    script_set(&rig.script, gone);
+    assert_int_equal(daytona_sandbox_work_dir(rig.box, &dir), -EHOSTDOWN);
     assert_string_equal(e->message, "the sandbox no longer exists");
     assert_true(e->infra);
-    script_check(&fx.script);
-    script_set(&fx.script, wrong);
-    assert_int_equal(daytona_sandbox_work_dir(fx.box, &dir), -EACCES);
+    script_check(&rig.script);
+    script_set(&rig.script, wrong);
+    assert_int_equal(daytona_sandbox_work_dir(rig.box, &dir), -EACCES);
     assert_true(e->auth);
-    script_check(&fx.script);
-    script_set(&fx.script, broken);
-    assert_int_equal(daytona_sandbox_work_dir(fx.box, &dir), -EHOSTUNREACH);
+    script_check(&rig.script);
+    script_set(&rig.script, broken);
+    assert_int_equal(daytona_sandbox_work_dir(rig.box, &dir), -EHOSTUNREACH);
     assert_false(e->auth);
     assert_true(e->infra);
-    script_check(&fx.script);
+    script_check(&rig.script);
 }
 
 /* --- sandboxes */
@@ -534,14 +497,14 @@ TEST(names_are_escaped_and_dots_refused)
 {
     static const struct step steps[] = {
         {.request = "GET /api/sandbox/a%2Fb%20%3F", .status = 404, .body = "{\"message\":\"no\"}"},
-        END};
+        RIG_END};
 
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_sandbox_get(fx.client, "a/b ?", &fx.box), -ENOENT);
-    assert_int_equal(daytona_sandbox_get(fx.client, "..", &fx.box), -EINVAL);
-    assert_int_equal(daytona_sandbox_get(fx.client, ".", &fx.box), -EINVAL);
-    assert_int_equal(daytona_sandbox_get(fx.client, "", &fx.box), -EINVAL);
-    script_check(&fx.script);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_sandbox_get(rig.client, "a/b ?", &rig.box), -ENOENT);
+    assert_int_equal(daytona_sandbox_get(rig.client, "..", &rig.box), -EINVAL);
+    assert_int_equal(daytona_sandbox_get(rig.client, ".", &rig.box), -EINVAL);
+    assert_int_equal(daytona_sandbox_get(rig.client, "", &rig.box), -EINVAL);
+    script_check(&rig.script);
 }
 
 TEST(what_is_known_of_a_sandbox_is_copied)
@@ -549,7 +512,7 @@ TEST(what_is_known_of_a_sandbox_is_copied)
     struct daytona_sandbox_info info;
 
     open_box();
-    assert_int_equal(daytona_sandbox_info(fx.box, &info), 0);
+    assert_int_equal(daytona_sandbox_info(rig.box, &info), 0);
     assert_string_equal(info.id, "sb-1");
     assert_string_equal(info.name, "box");
     assert_string_equal(info.state_name, "started");
@@ -566,15 +529,15 @@ TEST(what_is_known_of_a_sandbox_is_copied)
 TEST(create_waits_until_it_is_started)
 {
     static const struct step steps[] = {
-        {.request = "POST /api/sandbox", .status = 200, .body = SANDBOX("pulling_snapshot")},
-        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = SANDBOX("creating")},
-        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = SANDBOX("started")},
-        END};
+        {.request = "POST /api/sandbox", .status = 200, .body = RIG_SANDBOX("pulling_snapshot")},
+        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = RIG_SANDBOX("creating")},
+        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = RIG_SANDBOX("started")},
+        RIG_END};
     static const struct step failing[] = {
         {.request = "POST /api/sandbox",
          .status = 200,
          .body = "{\"id\":\"sb-1\",\"state\":\"build_failed\",\"errorReason\":\"no FROM\"}"},
-        END};
+        RIG_END};
     static const struct daytona_pair env[] = {{(char *)"A", (char *)"b c"}};
     const struct daytona_sandbox_params params = {
         .name = "n",
@@ -585,20 +548,20 @@ TEST(create_waits_until_it_is_started)
         .ephemeral = true,
     };
 
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_sandbox_create(fx.client, &params, 10000, &fx.box), 0);
-    assert_int_equal(daytona_sandbox_state(fx.box), DAYTONA_STATE_STARTED);
-    script_check(&fx.script);
-    assert_string_equal(fx.script.bodies.data,
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_sandbox_create(rig.client, &params, 10000, &rig.box), 0);
+    assert_int_equal(daytona_sandbox_state(rig.box), DAYTONA_STATE_STARTED);
+    script_check(&rig.script);
+    assert_string_equal(rig.script.bodies.data,
                         "{\"name\":\"n\",\"env\":{\"A\":\"b c\"},"
                         "\"labels\":{\"code-toolbox-language\":\"python\"},"
                         "\"autoDeleteInterval\":0,"
                         "\"buildInfo\":{\"dockerfileContent\":\"FROM debian:12\\n\"}}");
-    fx.box = daytona_sandbox_unref(fx.box);
-    script_set(&fx.script, failing);
-    assert_int_equal(daytona_sandbox_create(fx.client, NULL, 10000, &fx.box), -EIO);
+    rig.box = daytona_sandbox_unref(rig.box);
+    script_set(&rig.script, failing);
+    assert_int_equal(daytona_sandbox_create(rig.client, NULL, 10000, &rig.box), -EIO);
     assert_non_null(strstr(daytona_last_error()->message, "no FROM"));
-    script_check(&fx.script);
+    script_check(&rig.script);
 }
 
 TEST(start_waits_its_turn_and_for_the_state)
@@ -607,37 +570,37 @@ TEST(start_waits_its_turn_and_for_the_state)
         {.request = "POST /api/sandbox/sb-1/start",
          .status = 409,
          .body = "{\"message\":\"Sandbox state change in progress\"}"},
-        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = SANDBOX("stopping")},
-        {.request = "POST /api/sandbox/sb-1/start", .status = 200, .body = SANDBOX("starting")},
-        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = SANDBOX("started")},
-        END};
+        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = RIG_SANDBOX("stopping")},
+        {.request = "POST /api/sandbox/sb-1/start", .status = 200, .body = RIG_SANDBOX("starting")},
+        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = RIG_SANDBOX("started")},
+        RIG_END};
     static const struct step at_once[] = {
         {.request = "POST /api/sandbox/sb-1/start",
          .status = 409,
          .body = "{\"message\":\"Sandbox state change in progress\"}"},
-        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = SANDBOX("stopping")},
-        END};
+        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = RIG_SANDBOX("stopping")},
+        RIG_END};
 
     open_box();
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_sandbox_start(fx.box, 20000), 0);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_sandbox_start(rig.box, 20000), 0);
     assert_int_equal(daytona_last_error()->err, 0);
-    script_check(&fx.script);
-    script_set(&fx.script, at_once);
-    assert_int_equal(daytona_sandbox_start(fx.box, -1), -EBUSY);
-    script_check(&fx.script);
+    script_check(&rig.script);
+    script_set(&rig.script, at_once);
+    assert_int_equal(daytona_sandbox_start(rig.box, -1), -EBUSY);
+    script_check(&rig.script);
 }
 
 TEST(waiting_ends_in_time)
 {
     static const struct step steps[] = {
-        {.request = "POST /api/sandbox/sb-1/start", .status = 200, .body = SANDBOX("starting")},
-        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = SANDBOX("starting")},
-        END};
+        {.request = "POST /api/sandbox/sb-1/start", .status = 200, .body = RIG_SANDBOX("starting")},
+        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = RIG_SANDBOX("starting")},
+        RIG_END};
 
     open_box();
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_sandbox_start(fx.box, 60), -ETIMEDOUT);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_sandbox_start(rig.box, 60), -ETIMEDOUT);
     assert_non_null(strstr(daytona_last_error()->message, "starting"));
 }
 
@@ -646,52 +609,52 @@ TEST(stop_takes_gone_for_stopped)
     static const struct step ephemeral[] = {
         {.request = "POST /api/sandbox/sb-1/stop?force=true",
          .status = 200,
-         .body = SANDBOX("stopping")},
+         .body = RIG_SANDBOX("stopping")},
         {.request = "GET /api/sandbox/sb-1", .status = 404, .body = "{\"message\":\"no\"}"},
-        END};
+        RIG_END};
     static const struct step already[] = {
         {.request = "POST /api/sandbox/sb-1/stop",
          .status = 400,
          .body = "{\"message\":\"Sandbox is not in a stoppable state\"}"},
-        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = SANDBOX("stopped")},
-        END};
+        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = RIG_SANDBOX("stopped")},
+        RIG_END};
     static const struct step archived[] = {
         {.request = "POST /api/sandbox/sb-1/stop",
          .status = 400,
          .body = "{\"message\":\"Sandbox is not in valid state\"}"},
-        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = SANDBOX("archived")},
-        END};
+        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = RIG_SANDBOX("archived")},
+        RIG_END};
 
     open_box();
-    script_set(&fx.script, ephemeral);
-    assert_int_equal(daytona_sandbox_stop(fx.box, true, 5000), 0);
+    script_set(&rig.script, ephemeral);
+    assert_int_equal(daytona_sandbox_stop(rig.box, true, 5000), 0);
     assert_int_equal(daytona_last_error()->err, 0);
-    script_check(&fx.script);
-    script_set(&fx.script, already);
-    assert_int_equal(daytona_sandbox_stop(fx.box, false, 5000), 0);
-    script_check(&fx.script);
-    script_set(&fx.script, archived);
-    assert_int_equal(daytona_sandbox_stop(fx.box, false, 5000), 0);
-    script_check(&fx.script);
+    script_check(&rig.script);
+    script_set(&rig.script, already);
+    assert_int_equal(daytona_sandbox_stop(rig.box, false, 5000), 0);
+    script_check(&rig.script);
+    script_set(&rig.script, archived);
+    assert_int_equal(daytona_sandbox_stop(rig.box, false, 5000), 0);
+    script_check(&rig.script);
 }
 
 TEST(delete_waits_until_it_is_gone)
 {
     static const struct step steps[] = {
-        {.request = "DELETE /api/sandbox/sb-1", .status = 200, .body = SANDBOX("destroying")},
-        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = SANDBOX("destroying")},
+        {.request = "DELETE /api/sandbox/sb-1", .status = 200, .body = RIG_SANDBOX("destroying")},
+        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = RIG_SANDBOX("destroying")},
         {.request = "GET /api/sandbox/sb-1", .status = 404, .body = "{\"message\":\"no\"}"},
-        END};
+        RIG_END};
     static const struct step unknown[] = {
         {.request = "DELETE /api/sandbox/sb-1", .status = 404, .body = "{\"message\":\"no\"}"},
-        END};
+        RIG_END};
 
     open_box();
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_sandbox_delete(fx.box, 5000), 0);
-    script_check(&fx.script);
-    script_set(&fx.script, unknown);
-    assert_int_equal(daytona_sandbox_delete(fx.box, 5000), -ENOENT);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_sandbox_delete(rig.box, 5000), 0);
+    script_check(&rig.script);
+    script_set(&rig.script, unknown);
+    assert_int_equal(daytona_sandbox_delete(rig.box, 5000), -ENOENT);
 }
 
 TEST(lists_are_read_to_their_last_page)
@@ -703,27 +666,27 @@ TEST(lists_are_read_to_their_last_page)
         {.request = "GET /api/sandbox?cursor=c%2F1&limit=100&labels=%7B%22a%22%3A%22b%22%7D",
          .status = 200,
          .body = "{\"items\":[{\"id\":\"y\"}],\"nextCursor\":null}"},
-        END};
+        RIG_END};
     static const struct step endless[] = {{.request = "GET /api/sandbox?limit=100",
                                            .status = 200,
                                            .body = "{\"items\":[],\"nextCursor\":\"c\"}"},
                                           {.request = "GET /api/sandbox?cursor=c&limit=100",
                                            .status = 200,
                                            .body = "{\"items\":[],\"nextCursor\":\"c\"}"},
-                                          END};
+                                          RIG_END};
     static const struct daytona_pair labels[] = {{(char *)"a", (char *)"b"}};
     struct daytona_sandbox_info *list = NULL;
     size_t count = 0;
 
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_sandbox_list(fx.client, labels, 1, &list, &count), 0);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_sandbox_list(rig.client, labels, 1, &list, &count), 0);
     assert_int_equal(count, 2);
     assert_string_equal(list[1].id, "y");
     daytona_sandbox_list_free(list, count);
-    script_check(&fx.script);
-    script_set(&fx.script, endless);
-    assert_int_equal(daytona_sandbox_list(fx.client, NULL, 0, &list, &count), -EPROTO);
-    script_check(&fx.script);
+    script_check(&rig.script);
+    script_set(&rig.script, endless);
+    assert_int_equal(daytona_sandbox_list(rig.client, NULL, 0, &list, &count), -EPROTO);
+    script_check(&rig.script);
 }
 
 /* --- files */
@@ -731,55 +694,55 @@ TEST(lists_are_read_to_their_last_page)
 TEST(paths_are_bytes)
 {
     static const struct step steps[] = {
-        {.request = "GET " BOX "/files?path=%2Fa%20b%0A%FF%3B%2B", .status = 200, .body = "[]"},
-        {.request = "GET " BOX "/files?path=x&depth=3", .status = 200, .body = "[]"},
-        END};
+        {.request = "GET " RIG_BOX "/files?path=%2Fa%20b%0A%FF%3B%2B", .status = 200, .body = "[]"},
+        {.request = "GET " RIG_BOX "/files?path=x&depth=3", .status = 200, .body = "[]"},
+        RIG_END};
     struct daytona_file_info *list = NULL;
     size_t count = 9;
 
     open_box();
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_files_list(fx.box, "/a b\n\xff;+", 0, &list, &count), 0);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_files_list(rig.box, "/a b\n\xff;+", 0, &list, &count), 0);
     assert_int_equal(count, 0);
     daytona_files_list_free(list, count);
-    assert_int_equal(daytona_files_list(fx.box, "x", 3, &list, &count), 0);
+    assert_int_equal(daytona_files_list(rig.box, "x", 3, &list, &count), 0);
     daytona_files_list_free(list, count);
-    script_check(&fx.script);
+    script_check(&rig.script);
 }
 
 TEST(file_calls_say_what_they_mean)
 {
     static const struct step steps[] = {
-        {.request = "POST " BOX "/files/folder?path=%2Fd&mode=4000755", .status = 201},
-        {.request = "DELETE " BOX "/files?path=%2Ff", .status = 204},
-        {.request = "DELETE " BOX "/files?path=%2Fd&recursive=true", .status = 204},
-        {.request = "POST " BOX "/files/permissions?path=%2Ff&mode=40000755&owner=me",
+        {.request = "POST " RIG_BOX "/files/folder?path=%2Fd&mode=4000755", .status = 201},
+        {.request = "DELETE " RIG_BOX "/files?path=%2Ff", .status = 204},
+        {.request = "DELETE " RIG_BOX "/files?path=%2Fd&recursive=true", .status = 204},
+        {.request = "POST " RIG_BOX "/files/permissions?path=%2Ff&mode=40000755&owner=me",
          .status = 200},
-        {.request = "POST " BOX "/files/permissions?path=%2Ff&group=us", .status = 400},
-        {.request = "POST " BOX "/files/move?source=%2Fa&destination=%2Fb", .status = 200},
-        {.request = "POST " BOX "/files/move?source=%2Fa&destination=%2Fb", .status = 409},
-        {.request = "POST " BOX "/files/move?source=%2Fa&destination=%2Fb",
+        {.request = "POST " RIG_BOX "/files/permissions?path=%2Ff&group=us", .status = 400},
+        {.request = "POST " RIG_BOX "/files/move?source=%2Fa&destination=%2Fb", .status = 200},
+        {.request = "POST " RIG_BOX "/files/move?source=%2Fa&destination=%2Fb", .status = 409},
+        {.request = "POST " RIG_BOX "/files/move?source=%2Fa&destination=%2Fb",
          .status = 200,
          .body = "{\"message\":\"moved\",\"error\":\"failed to delete source: denied\"}"},
-        {.request = "GET " BOX "/files/info?path=%2Fa", .status = 404},
-        {.request = "GET " BOX "/files/info?path=%2Fa", .status = 403},
-        END};
+        {.request = "GET " RIG_BOX "/files/info?path=%2Fa", .status = 404},
+        {.request = "GET " RIG_BOX "/files/info?path=%2Fa", .status = 403},
+        RIG_END};
 
     open_box();
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_files_create_folder(fx.box, "/d", 01755), 0);
-    assert_int_equal(daytona_files_delete(fx.box, "/f", false), 0);
-    assert_int_equal(daytona_files_delete(fx.box, "/d", true), 0);
-    assert_int_equal(daytona_files_set_permissions(fx.box, "/f", 04755, "me", NULL), 0);
-    assert_int_equal(daytona_files_set_permissions(fx.box, "/f", (mode_t)-1, NULL, "us"), -EINVAL);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_files_create_folder(rig.box, "/d", 01755), 0);
+    assert_int_equal(daytona_files_delete(rig.box, "/f", false), 0);
+    assert_int_equal(daytona_files_delete(rig.box, "/d", true), 0);
+    assert_int_equal(daytona_files_set_permissions(rig.box, "/f", 04755, "me", NULL), 0);
+    assert_int_equal(daytona_files_set_permissions(rig.box, "/f", (mode_t)-1, NULL, "us"), -EINVAL);
     assert_int_equal(daytona_last_error()->http_status, 400);
-    assert_int_equal(daytona_files_move(fx.box, "/a", "/b"), 0);
-    assert_int_equal(daytona_files_move(fx.box, "/a", "/b"), -EEXIST);
-    assert_int_equal(daytona_files_move(fx.box, "/a", "/b"), -EIO);
-    assert_int_equal(daytona_files_exists(fx.box, "/a"), 0);
+    assert_int_equal(daytona_files_move(rig.box, "/a", "/b"), 0);
+    assert_int_equal(daytona_files_move(rig.box, "/a", "/b"), -EEXIST);
+    assert_int_equal(daytona_files_move(rig.box, "/a", "/b"), -EIO);
+    assert_int_equal(daytona_files_exists(rig.box, "/a"), 0);
     assert_int_equal(daytona_last_error()->err, 0);
-    assert_int_equal(daytona_files_exists(fx.box, "/a"), -EACCES);
-    script_check(&fx.script);
+    assert_int_equal(daytona_files_exists(rig.box, "/a"), -EACCES);
+    script_check(&rig.script);
 }
 
 TEST(a_move_into_itself_never_reaches_the_service)
@@ -788,29 +751,29 @@ TEST(a_move_into_itself_never_reaches_the_service)
         {"/a", "/a/b"}, {"/a/", "/a/./b"}, {"/x/../a", "/a/b/c"}, {"a", "a/b"}, {"./a", "a//b"},
         {"/", "/a"},    {"/a", ""},
     };
-    static const struct step none[] = {END};
+    static const struct step none[] = {RIG_END};
 
     open_box();
-    script_set(&fx.script, none);
+    script_set(&rig.script, none);
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
-        assert_int_equal(daytona_files_move(fx.box, pairs[i][0], pairs[i][1]), -EINVAL);
-    script_check(&fx.script);
+        assert_int_equal(daytona_files_move(rig.box, pairs[i][0], pairs[i][1]), -EINVAL);
+    script_check(&rig.script);
 }
 
 TEST(listings_with_impossible_names_are_refused)
 {
     static const struct step steps[] = {
-        {.request = "GET " BOX "/files?path=%2F",
+        {.request = "GET " RIG_BOX "/files?path=%2F",
          .status = 200,
          .body = "[{\"name\":\"../x\",\"size\":1,\"mode\":\"-rw-r--r--\","
                  "\"modifiedAt\":\"2026-06-01T10:00:00Z\"}]"},
-        END};
+        RIG_END};
     struct daytona_file_info *list;
     size_t count;
 
     open_box();
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_files_list(fx.box, "/", 0, &list, &count), -EPROTO);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_files_list(rig.box, "/", 0, &list, &count), -EPROTO);
 }
 
 /* Collects what is downloaded. */
@@ -884,12 +847,12 @@ TEST(downloads_are_checked_against_what_was_asked)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct sunk sunk = {.off = cases[i].off, .bytes = BUF_INIT(100)};
         struct daytona_download_info info = {0};
-        struct step steps[] = {cases[i].step, END};
+        struct step steps[] = {cases[i].step, RIG_END};
         int r;
 
-        steps[0].request = "GET " BOX "/files/download?path=%2Ff";
-        script_set(&fx.script, steps);
-        r = daytona_files_download(fx.box, "/f", cases[i].off, cases[i].len, sink, &sunk, &info);
+        steps[0].request = "GET " RIG_BOX "/files/download?path=%2Ff";
+        script_set(&rig.script, steps);
+        r = daytona_files_download(rig.box, "/f", cases[i].off, cases[i].len, sink, &sunk, &info);
         if (r != cases[i].r)
             fail_msg("case %zu: %d %s", i, r, daytona_last_error()->message);
         if (cases[i].bytes)
@@ -898,7 +861,7 @@ TEST(downloads_are_checked_against_what_was_asked)
             assert_true(info.size == cases[i].size);
             assert_int_equal(info.delivered, sunk.bytes.len);
         }
-        script_check(&fx.script);
+        script_check(&rig.script);
         buf_done(&sunk.bytes);
     }
 }
@@ -906,35 +869,35 @@ TEST(downloads_are_checked_against_what_was_asked)
 TEST(a_cut_download_starts_again_and_a_sink_may_end_it)
 {
     static const struct step steps[] = {
-        {.request = "GET " BOX "/files/download?path=%2Ff",
+        {.request = "GET " RIG_BOX "/files/download?path=%2Ff",
          .status = 206,
          .body = "el",
          .headers = "Content-Range: bytes 1-3/5\r\nContent-Length: 3\r\n",
          .cut = true},
-        {.request = "GET " BOX "/files/download?path=%2Ff",
+        {.request = "GET " RIG_BOX "/files/download?path=%2Ff",
          .status = 206,
          .body = "ell",
          .headers =
              "Content-Range: bytes 1-3/5\r\nLast-Modified: Mon, 01 Jun 2026 10:00:00 GMT\r\n"},
-        {.request = "GET " BOX "/files/download?path=%2Ff",
+        {.request = "GET " RIG_BOX "/files/download?path=%2Ff",
          .status = 200,
          .body = "hello",
          .headers = "X: y\r\n"},
-        END};
+        RIG_END};
     struct sunk sunk = {.off = 1, .bytes = BUF_INIT(100)};
     struct daytona_download_info info;
 
     open_box();
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_files_download(fx.box, "/f", 1, 3, sink, &sunk, &info), 0);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_files_download(rig.box, "/f", 1, 3, sink, &sunk, &info), 0);
     assert_string_equal(sunk.bytes.data, "ell");
     assert_int_equal(info.mtime_s, 1780308000);
-    assert_non_null(strstr(fx.script.heads.data, "\r\nRange: bytes=1-3\r\n"));
+    assert_non_null(strstr(rig.script.heads.data, "\r\nRange: bytes=1-3\r\n"));
     sunk.off = 0;
     sunk.fail = -ENOSPC;
-    assert_int_equal(daytona_files_download(fx.box, "/f", 0, UINT64_MAX, sink, &sunk, &info),
+    assert_int_equal(daytona_files_download(rig.box, "/f", 0, UINT64_MAX, sink, &sunk, &info),
                      -ENOSPC);
-    script_check(&fx.script);
+    script_check(&rig.script);
     buf_done(&sunk.bytes);
 }
 
@@ -997,58 +960,59 @@ TEST(many_downloads_come_in_order_with_their_errors)
     open_box();
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const struct step steps[] = {
-            {.request = "POST " BOX "/files/bulk-download",
+            {.request = "POST " RIG_BOX "/files/bulk-download",
              .status = 200,
              .body = cases[i].body,
              .headers = "Content-Type: multipart/form-data; boundary=B\r\n"},
-            END};
+            RIG_END};
         struct collected c = {.text = BUF_INIT(1000)};
         int r;
 
-        script_set(&fx.script, steps);
-        r = daytona_files_download_many(fx.box, paths, 3, &many_ops, &c);
+        script_set(&rig.script, steps);
+        r = daytona_files_download_many(rig.box, paths, 3, &many_ops, &c);
         if (r != cases[i].r ||
             (cases[i].text && strncmp(buf_str(&c.text), cases[i].text, strlen(cases[i].text)) != 0))
             fail_msg("case %zu: %d %s: %s", i, r, daytona_last_error()->message, buf_str(&c.text));
-        script_check(&fx.script);
-        assert_string_equal(fx.script.bodies.data, "{\"paths\":[\"/a\",\"/b\",\"/c\"]}");
+        script_check(&rig.script);
+        assert_string_equal(rig.script.bodies.data, "{\"paths\":[\"/a\",\"/b\",\"/c\"]}");
         buf_done(&c.text);
     }
     assert_int_equal(
-        daytona_files_download_many(fx.box, (const char *[]){"\xff"}, 1, &many_ops, NULL), -EINVAL);
+        daytona_files_download_many(rig.box, (const char *[]){"\xff"}, 1, &many_ops, NULL),
+        -EINVAL);
 }
 
 TEST(an_upload_is_one_part_with_a_name)
 {
     static const struct step steps[] = {
-        {.request = "POST " BOX "/files/upload?path=%2Ff%20", .status = 200},
-        {.request = "POST " BOX "/files/upload?path=%2Ff", .status = 400},
-        {.request = "POST " BOX "/files/upload?path=%2Ff",
+        {.request = "POST " RIG_BOX "/files/upload?path=%2Ff%20", .status = 200},
+        {.request = "POST " RIG_BOX "/files/upload?path=%2Ff", .status = 400},
+        {.request = "POST " RIG_BOX "/files/upload?path=%2Ff",
          .status = 404,
          .body = "404 page not found",
          .headers = "Content-Type: text/plain\r\n"},
-        {.request = "POST " BOX "/files/upload-v2?path=%2Ff",
+        {.request = "POST " RIG_BOX "/files/upload-v2?path=%2Ff",
          .status = 200,
          .body = "{\"name\":\"f\"}"},
-        {.request = "POST " BOX "/files/upload-v2?path=%2Ff", .status = 200},
-        END};
+        {.request = "POST " RIG_BOX "/files/upload-v2?path=%2Ff", .status = 200},
+        RIG_END};
     const struct daytona_upload spaced = {.path = "/f ", .data = "hi", .len = 2};
     const struct daytona_upload plain = {.path = "/f", .data = "", .len = 0};
 
     open_box();
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_files_upload(fx.box, &spaced), 0);
-    assert_non_null(strstr(fx.script.bodies.data, "name=\"file\"; filename=\""));
-    assert_non_null(strstr(fx.script.bodies.data, "\r\n\r\nhi\r\n--"));
-    assert_int_equal(daytona_files_upload(fx.box, &plain), -EINVAL);
-    assert_int_equal(daytona_files_upload(fx.box, &plain), 0);
-    assert_int_equal(daytona_files_upload(fx.box, &plain), 0); /* asked once, known since */
-    script_check(&fx.script);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_files_upload(rig.box, &spaced), 0);
+    assert_non_null(strstr(rig.script.bodies.data, "name=\"file\"; filename=\""));
+    assert_non_null(strstr(rig.script.bodies.data, "\r\n\r\nhi\r\n--"));
+    assert_int_equal(daytona_files_upload(rig.box, &plain), -EINVAL);
+    assert_int_equal(daytona_files_upload(rig.box, &plain), 0);
+    assert_int_equal(daytona_files_upload(rig.box, &plain), 0); /* asked once, known since */
+    script_check(&rig.script);
 }
 
 TEST(many_uploads_tell_which_failed_and_why)
 {
-#define UPLOAD "POST " BOX "/files/bulk-upload"
+#define UPLOAD "POST " RIG_BOX "/files/bulk-upload"
     static const struct {
         struct step step;
         int r, errs[3];
@@ -1089,19 +1053,19 @@ TEST(many_uploads_tell_which_failed_and_why)
     assert_int_equal(write(fd, "ABCDEF", 6), 6);
     open_box();
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct step steps[] = {cases[i].step, END};
+        struct step steps[] = {cases[i].step, RIG_END};
         int errs[3], r;
 
         steps[0].request = UPLOAD;
-        script_set(&fx.script, steps);
-        r = daytona_files_upload_many(fx.box, uploads, 3, errs);
+        script_set(&rig.script, steps);
+        r = daytona_files_upload_many(rig.box, uploads, 3, errs);
         if (r != cases[i].r || memcmp(errs, cases[i].errs, sizeof(errs)) != 0)
             fail_msg("case %zu: %d (%d %d %d) %s", i, r, errs[0], errs[1], errs[2],
                      daytona_last_error()->message);
-        script_check(&fx.script);
-        assert_non_null(strstr(fx.script.bodies.data, "name=\"files[0].path\""));
-        assert_non_null(strstr(fx.script.bodies.data, "\r\n\r\n/a\xff\r\n"));
-        assert_non_null(strstr(fx.script.bodies.data, "\r\n\r\nBCD\r\n"));
+        script_check(&rig.script);
+        assert_non_null(strstr(rig.script.bodies.data, "name=\"files[0].path\""));
+        assert_non_null(strstr(rig.script.bodies.data, "\r\n\r\n/a\xff\r\n"));
+        assert_non_null(strstr(rig.script.bodies.data, "\r\n\r\nBCD\r\n"));
     }
     close(fd);
 }
@@ -1109,54 +1073,54 @@ TEST(many_uploads_tell_which_failed_and_why)
 TEST(paths_that_would_be_trimmed_are_refused)
 {
     static const char *const paths[] = {"/a ", " a", "/a\n", "/a\xc2\xa0", "\xe3\x80\x80", ""};
-    static const struct step none[] = {END};
+    static const struct step none[] = {RIG_END};
 
     open_box();
-    script_set(&fx.script, none);
+    script_set(&rig.script, none);
     for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
         const struct daytona_upload upload = {.path = paths[i], .data = "", .len = 0};
         int err = 0;
 
-        assert_int_equal(daytona_files_upload_many(fx.box, &upload, 1, &err), -EINVAL);
+        assert_int_equal(daytona_files_upload_many(rig.box, &upload, 1, &err), -EINVAL);
         assert_int_equal(err, -EINVAL);
     }
-    assert_int_equal(daytona_files_upload_many(fx.box, NULL, 0, NULL), 0);
-    script_check(&fx.script);
+    assert_int_equal(daytona_files_upload_many(rig.box, NULL, 0, NULL), 0);
+    script_check(&rig.script);
 }
 
 TEST(search_and_replace_are_understood)
 {
     static const struct step steps[] = {
-        {.request = "GET " BOX "/files/find?path=%2F&pattern=a%26b",
+        {.request = "GET " RIG_BOX "/files/find?path=%2F&pattern=a%26b",
          .status = 200,
          .body = "[{\"file\":\"/f\",\"line\":3,\"content\":\"xa&b\"}]"},
-        {.request = "GET " BOX "/files/search?path=%2F&pattern=%2A.c",
+        {.request = "GET " RIG_BOX "/files/search?path=%2F&pattern=%2A.c",
          .status = 200,
          .body = "{\"files\":[\"/x.c\",\"/y.c\"]}"},
-        {.request = "POST " BOX "/files/replace",
+        {.request = "POST " RIG_BOX "/files/replace",
          .status = 200,
          .body = "[{\"file\":\"/f\",\"success\":true},{\"file\":\"/g\",\"success\":false,"
                  "\"error\":\"open /g: permission denied\"}]"},
-        END};
+        RIG_END};
     static const char *const files[] = {"/f", "/g"};
     struct daytona_match *m = NULL;
     size_t n = 0;
 
     open_box();
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_files_find(fx.box, "/", "a&b", &m, &n), 0);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_files_find(rig.box, "/", "a&b", &m, &n), 0);
     assert_int_equal(m[0].line, 3);
     assert_string_equal(m[0].content, "xa&b");
     daytona_matches_free(m, n);
-    assert_int_equal(daytona_files_search(fx.box, "/", "*.c", &m, &n), 0);
+    assert_int_equal(daytona_files_search(rig.box, "/", "*.c", &m, &n), 0);
     assert_int_equal(n, 2);
     assert_string_equal(m[1].file, "/y.c");
     daytona_matches_free(m, n);
-    assert_int_equal(daytona_files_replace(fx.box, files, 2, "a", "b", &m, &n), -EACCES);
+    assert_int_equal(daytona_files_replace(rig.box, files, 2, "a", "b", &m, &n), -EACCES);
     assert_int_equal(n, 2);
     assert_string_equal(m[0].content, "");
     daytona_matches_free(m, n);
-    script_check(&fx.script);
+    script_check(&rig.script);
 }
 
 /* --- commands */
@@ -1164,56 +1128,56 @@ TEST(search_and_replace_are_understood)
 TEST(execute_is_sent_once_and_chunked)
 {
     static const struct step steps[] = {
-        {.request = "POST " BOX "/process/execute",
+        {.request = "POST " RIG_BOX "/process/execute",
          .status = 200,
          .body = "{\"exitCode\":3,\"result\":\"a\\u0000b\\n\"}"},
-        {.request = "POST " BOX "/process/execute", .status = 408, .body = ENVELOPE("timeout")},
-        {.request = "POST " BOX "/process/execute", .status = 502},
-        {.request = "POST " BOX "/process/execute",
+        {.request = "POST " RIG_BOX "/process/execute", .status = 408, .body = ENVELOPE("timeout")},
+        {.request = "POST " RIG_BOX "/process/execute", .status = 502},
+        {.request = "POST " RIG_BOX "/process/execute",
          .status = 200,
          .body = "{\"exitCode\":0,\"res",
          .cut = true},
-        END};
+        RIG_END};
     static const struct daytona_pair env[] = {{(char *)"K", (char *)"v"}};
     struct daytona_execute e = {
         .command = "true\nfalse", .cwd = "/w", .env = env, .env_count = 1, .timeout_s = 7};
     struct daytona_result result = {0};
 
     open_box();
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_process_execute(fx.box, &e, &result), 0);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_process_execute(rig.box, &e, &result), 0);
     assert_int_equal(result.exit_code, 3);
     assert_int_equal(result.len, 4);
     assert_memory_equal(result.output, "a\0b\n", 5);
     daytona_result_done(&result);
-    assert_non_null(strstr(fx.script.heads.data, "\r\nTransfer-Encoding: chunked\r\n"));
-    assert_string_equal(fx.script.bodies.data, "{\"command\":\"true\\nfalse\",\"cwd\":\"/w\","
-                                               "\"envs\":{\"K\":\"v\"},\"timeout\":7}");
-    assert_null(strstr(fx.script.heads.data, "X-Daytona-Skip-Last-Activity-Update"));
+    assert_non_null(strstr(rig.script.heads.data, "\r\nTransfer-Encoding: chunked\r\n"));
+    assert_string_equal(rig.script.bodies.data, "{\"command\":\"true\\nfalse\",\"cwd\":\"/w\","
+                                                "\"envs\":{\"K\":\"v\"},\"timeout\":7}");
+    assert_null(strstr(rig.script.heads.data, "X-Daytona-Skip-Last-Activity-Update"));
     e.background = true;
-    assert_int_equal(daytona_process_execute(fx.box, &e, &result), -ETIMEDOUT);
+    assert_int_equal(daytona_process_execute(rig.box, &e, &result), -ETIMEDOUT);
     assert_non_null(
-        strstr(fx.script.heads.data, "\r\nX-Daytona-Skip-Last-Activity-Update: true\r\n"));
-    assert_int_equal(daytona_process_execute(fx.box, &e, &result), -ECONNRESET);
-    assert_int_equal(daytona_process_execute(fx.box, &e, &result), -ECONNRESET);
+        strstr(rig.script.heads.data, "\r\nX-Daytona-Skip-Last-Activity-Update: true\r\n"));
+    assert_int_equal(daytona_process_execute(rig.box, &e, &result), -ECONNRESET);
+    assert_int_equal(daytona_process_execute(rig.box, &e, &result), -ECONNRESET);
     e.command = "\xff";
-    assert_int_equal(daytona_process_execute(fx.box, &e, &result), -EINVAL);
-    script_check(&fx.script);
+    assert_int_equal(daytona_process_execute(rig.box, &e, &result), -EINVAL);
+    script_check(&rig.script);
 }
 
 TEST(an_answer_beyond_its_ceiling_is_refused)
 {
-    static const struct step steps[] = {{.request = "POST " BOX "/process/execute",
+    static const struct step steps[] = {{.request = "POST " RIG_BOX "/process/execute",
                                          .status = 200,
                                          .body = "{\"exitCode\":0,\"result\":\"0123456789\"}"},
-                                        END};
+                                        RIG_END};
     const struct daytona_execute e = {.command = "true", .output_max = 20};
     struct daytona_result result;
 
     open_box();
-    script_set(&fx.script, steps);
-    assert_int_equal(daytona_process_execute(fx.box, &e, &result), -EFBIG);
-    script_check(&fx.script);
+    script_set(&rig.script, steps);
+    assert_int_equal(daytona_process_execute(rig.box, &e, &result), -EFBIG);
+    script_check(&rig.script);
 }
 
 static void *fire_soon(void *arg)
@@ -1227,20 +1191,20 @@ TEST(a_wait_can_be_cancelled)
 {
     struct daytona_cancel *cancel = daytona_cancel_new();
     static const struct step steps[] = {
-        {.request = "POST /api/sandbox/sb-1/start", .status = 200, .body = SANDBOX("starting")},
-        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = SANDBOX("starting")},
-        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = SANDBOX("starting")},
-        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = SANDBOX("starting")},
-        END};
+        {.request = "POST /api/sandbox/sb-1/start", .status = 200, .body = RIG_SANDBOX("starting")},
+        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = RIG_SANDBOX("starting")},
+        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = RIG_SANDBOX("starting")},
+        {.request = "GET /api/sandbox/sb-1", .status = 200, .body = RIG_SANDBOX("starting")},
+        RIG_END};
     pthread_t thread;
 
     open_box();
-    script_set(&fx.script, steps);
+    script_set(&rig.script, steps);
     assert_null(daytona_cancel_bind(cancel));
     assert_int_equal(pthread_create(&thread, NULL, fire_soon, cancel), 0);
-    assert_int_equal(daytona_sandbox_start(fx.box, 0), -EINTR);
+    assert_int_equal(daytona_sandbox_start(rig.box, 0), -EINTR);
     pthread_join(thread, NULL);
-    assert_int_equal(daytona_sandbox_refresh(fx.box), -EINTR);
+    assert_int_equal(daytona_sandbox_refresh(rig.box), -EINTR);
     assert_ptr_equal(daytona_cancel_bind(NULL), cancel);
     daytona_cancel_free(cancel);
 }
@@ -1259,12 +1223,12 @@ TEST(each_thread_has_its_own_last_error)
     pthread_t thread;
 
     open_box();
-    assert_int_equal(pthread_create(&thread, NULL, fail_elsewhere, fx.client), 0);
+    assert_int_equal(pthread_create(&thread, NULL, fail_elsewhere, rig.client), 0);
     pthread_join(thread, NULL);
     assert_int_equal(daytona_last_error()->err, 0);
 }
 
-#define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define WITH(test) cmocka_unit_test_setup_teardown(test, setup, sdk_rig_teardown)
 
 int main(void)
 {
