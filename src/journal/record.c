@@ -482,6 +482,7 @@ static void take_results(struct reader *r, struct journal_record *ret)
 
     ret->result_births = count & RESULTS_BIRTHS;
     ret->result_count = count & ~(uint32_t)RESULTS_BIRTHS;
+    r->bad = r->bad || (ret->result_births && ret->result_count == 0);
     ret->raw_results = take_list(r, ret->result_count, JOURNAL_RESULTS_MAX, result_size(ret));
     for (size_t i = 0; !r->bad && i < ret->result_count; i++) {
         const uint8_t *p = ret->raw_results + i * result_size(ret);
