@@ -271,14 +271,15 @@ int order_choose(struct flush *f, const struct order *o, struct change ***ret, s
         bool joins;
 
         /* Those behind it are younger still. But what belongs to one that goes must not come a
-         * moment later: a file that was truncated to be rewritten would be seen empty. */
+         * moment later: a file that was truncated to be rewritten would be seen empty. So would one
+         * that was just made in the place of another, and is still to be written. */
         if (!o->waited && due_ns > o->now_ns) {
             until_ns = due_ns < until_ns ? due_ns : until_ns;
             if (lot.count == 0)
                 break;
             young = true;
         }
-        joins = c->at->in == lot.in;
+        joins = c->at->in == lot.in && (!young || c->kind != JOURNAL_CREATE);
         if (!o->waited)
             stream(f, c, o->now_ns, &until_ns);
         if ((joins || !young) && goes(f, o, c, wanted) && !stays(f, &lot, c) &&

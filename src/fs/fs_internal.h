@@ -330,6 +330,7 @@ struct fs_file {
     int64_t opened_ns;      /* monotonic */
     uint64_t grown;         /* what it wrote to an empty file, only ever at the end; NOT_GROWN */
     int64_t look_ns;        /* its program's last look before; FS_NEVER: none that counts */
+    bool backup;            /* what is read is not what its program goes by: see looks.c */
     unsigned late_open;     /* failures that were before it */
     unsigned late_seen;     /* and those that its caller was told of */
     uint64_t next_off;      /* where a reader in order goes on */
@@ -622,10 +623,10 @@ void unseen_free_all_locked(struct fs *fs);
 pid_t caller_tid(void);    /* see fs_caller */
 bool caller_is(pid_t tid); /* a thread of the same program */
 
-/* The caller (see fs_caller) asked for n by a stat, and was told; or opened it in a call that began
- * then. */
-void look_at_locked(struct fs *fs, const struct node *n, bool told);
-void look_opened_locked(const struct fs_file *file, int64_t start_ns);
+/* The caller (see fs_caller) asked for n's attributes, and was told; with a file that is the
+ * kernel, as it reads from it. Or it has opened it in a call that began then. */
+void look_at_locked(struct fs *fs, const struct node *n, const struct fs_file *file, bool told);
+void look_opened_locked(struct fs_file *file, int64_t start_ns);
 /* n's version, as it is known so far, is not the sandbox's any more, and that was not our doing. */
 void look_news_locked(struct fs *fs, const struct node *n);
 void look_settled_locked(struct fs *fs, const struct node *n); /* it is ours now */

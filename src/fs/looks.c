@@ -136,16 +136,17 @@ static struct look *look_of(struct looked *e)
     return l;
 }
 
-void look_at_locked(struct fs *fs, const struct node *n, bool told)
+void look_at_locked(struct fs *fs, const struct node *n, const struct fs_file *file, bool told)
 {
-    struct looked *e = use_locked(fs, n);
+    const bool counts = !file || (!file->backup && (file->flags & O_ACCMODE) != O_WRONLY);
+    struct looked *e = counts ? use_locked(fs, n) : NULL;
     struct look *l = e ? look_of(e) : NULL;
+    const int64_t now_ns = clock_mono_ns();
 
-    if (!l)
-        return;
-    l->stat_ns = clock_mono_ns();
-    if (told)
-        l->ns = l->stat_ns;
+    if (l && !file)
+        l->stat_ns = now_ns;
+    if (l && told)
+        l->ns = now_ns;
 }
 
 /* Vim reads the file once more, for its backup copy, right after the stat that it goes by: what it
@@ -155,13 +156,16 @@ static bool is_for_backup(const struct looked *e, const struct look *l, int64_t 
     return l->stat_ns != FS_NEVER && start_ns - l->stat_ns < GLANCE_NS && l->stat_ns < e->news_ns;
 }
 
-void look_opened_locked(const struct fs_file *file, int64_t start_ns)
+void look_opened_locked(struct fs_file *file, int64_t start_ns)
 {
     const bool reads = (file->flags & O_ACCMODE) != O_WRONLY && !(file->flags & O_TRUNC);
     struct looked *e = reads ? use_locked(file->fs, file->node) : NULL;
     struct look *l = e ? look_of(e) : NULL;
 
-    if (l && !is_for_backup(e, l, start_ns))
+    if (!l)
+        return;
+    file->backup = is_for_backup(e, l, start_ns);
+    if (!file->backup)
         l->ns = clock_mono_ns();
 }
 

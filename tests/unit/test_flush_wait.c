@@ -201,6 +201,35 @@ TEST(an_open_file_stays_here_until_it_is_closed)
     fr_down(&g);
 }
 
+/* It goes when its turn comes, and not because what made room for it goes. */
+TEST(what_was_just_made_in_the_place_of_another_is_not_seen_empty)
+{
+    const struct flush_config config = {.linger_ns = 300 * NS_PER_MS};
+    struct journal_record rec = {.kind = JOURNAL_PATCH,
+                                 .path = "/f",
+                                 .when_ns = 1,
+                                 .data = "new",
+                                 .data_len = 3,
+                                 .object[JOURNAL_AT].means = JOURNAL_MADE};
+    struct flush_rig g;
+    uint64_t old, moved;
+    int64_t made_ns;
+
+    fr_up(&g, &config);
+    old = fr_create(&g, "/f");
+    fr_await_end(&g, old, JOURNAL_DONE, 0);
+    moved = fr_change(&g, JOURNAL_RENAME, "/f", "/f~", old);
+    usleep(200000);
+    made_ns = clock_mono_ns();
+    rec.object[JOURNAL_AT].made_by = fr_create(&g, "/f");
+    fr_await_end(&g, moved, JOURNAL_DONE, 0);
+    if (clock_mono_ns() < made_ns + 200 * NS_PER_MS) /* else this machine was too slow to tell */
+        fr_expect(&g, "/f", NULL);
+    fr_await_end(&g, fr_add(&g, &rec), JOURNAL_DONE, 0);
+    fr_expect(&g, "/f", "new");
+    fr_down(&g);
+}
+
 TEST(a_file_that_is_only_added_to_is_seen_while_it_is_open)
 {
     const struct flush_config config = {.linger_ns = 1, .open_ns = NS_PER_MS};
@@ -648,6 +677,7 @@ int main(void)
         cmocka_unit_test(blobs_that_are_lost_after_a_part_went_ahead_are_staged_again),
         cmocka_unit_test(blobs_that_are_lost_are_staged_again),
         cmocka_unit_test(an_open_file_stays_here_until_it_is_closed),
+        cmocka_unit_test(what_was_just_made_in_the_place_of_another_is_not_seen_empty),
         cmocka_unit_test(a_file_that_is_only_added_to_is_seen_while_it_is_open),
         cmocka_unit_test(what_trickles_into_an_empty_file_is_seen_while_it_is_open),
         cmocka_unit_test(what_is_copied_slowly_is_seen_as_a_whole),
