@@ -136,6 +136,10 @@ static struct journal_object object_of_locked(const struct fs *fs, const struct 
     const struct remote_attr *a = &n->attr;
     struct journal_object o = {.means = JOURNAL_IS, .identity = change_identity_of(a)};
 
+    /* Changes through other names wait, too, perhaps after its own, and move what those left. */
+    if (n->ours && n->ours->seq != 0 && n->ours->beside > 0 && !n->ours->unborn && a->ino != 0)
+        return (struct journal_object){.means = JOURNAL_IS,
+                                       .identity = {.dev = a->dev, .ino = a->ino}};
     if (n->ours && n->ours->seq != 0)
         return (struct journal_object){.means = JOURNAL_MADE, .made_by = n->ours->seq};
     if (a->ino == 0)

@@ -307,6 +307,33 @@ TEST(what_is_written_through_both_names_is_no_conflict)
     }
 }
 
+/* What waits under each of the names moves the times that the others left. */
+TEST(a_file_that_was_touched_by_both_names_goes)
+{
+    static const char *const names[] = {"/a", "/b"};
+    struct rig g;
+
+    UP_JOURNAL(&g);
+    assert_int_equal(rig_write(&g, "/a", "text"), 0);
+    quiet(&g);
+    for (int i = 0; i < 2; i++) {
+        const struct stat st = {.st_mtim = {.tv_sec = 1500000000 + i}};
+        struct fs_entry e;
+
+        assert_int_equal(rig_find(&g, names[i], &e), 0);
+        assert_int_equal(fs_setattr(g.fs, e.ino, NULL, FS_SET_MTIME, &st, &e), 0);
+        rig_drop(&g, &e);
+        if (i == 0)
+            assert_int_equal(link_name(&g, "/a", "/b"), 0);
+    }
+    assert_int_equal(rig_unlink(&g, "/b"), 0);
+    assert_int_equal(rig_unlink(&g, "/a"), 0);
+    assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
+    rig_expect(&g, "/a", NULL);
+    rig_expect(&g, "/b", NULL);
+    rig_down(&g);
+}
+
 TEST(a_name_that_was_taken_meanwhile_is_a_conflict_and_all_is_as_the_sandbox_has_it)
 {
     char text[32];
@@ -525,6 +552,7 @@ int main(void)
         cmocka_unit_test(
             what_is_written_in_part_through_one_name_is_not_taken_for_the_other_ones_version),
         cmocka_unit_test(what_is_written_through_both_names_is_no_conflict),
+        cmocka_unit_test(a_file_that_was_touched_by_both_names_goes),
         cmocka_unit_test(
             a_name_that_was_taken_meanwhile_is_a_conflict_and_all_is_as_the_sandbox_has_it),
         cmocka_unit_test(a_name_goes_though_the_file_has_changed_but_not_the_last_one),
