@@ -136,10 +136,6 @@ static struct journal_object object_of_locked(const struct fs *fs, const struct 
     const struct remote_attr *a = &n->attr;
     struct journal_object o = {.means = JOURNAL_IS, .identity = change_identity_of(a)};
 
-    /* Changes through other names wait, too, perhaps after its own, and move what those left. */
-    if (n->ours && n->ours->seq != 0 && n->ours->beside > 0 && !n->ours->unborn && a->ino != 0)
-        return (struct journal_object){.means = JOURNAL_IS,
-                                       .identity = {.dev = a->dev, .ino = a->ino}};
     if (n->ours && n->ours->seq != 0)
         return (struct journal_object){.means = JOURNAL_MADE, .made_by = n->ours->seq};
     if (a->ino == 0)
@@ -348,6 +344,15 @@ int change_room(struct fs *fs, uint64_t bytes)
     return fs->flush ? flush_room(fs->flush, bytes) : 0;
 }
 
+/* Changes through other names wait, too, perhaps after its own: they move the times that those
+ * left. What is written may make another file of it. */
+static bool touched_beside_locked(const struct node *n)
+{
+    const struct ours *o = n->ours;
+
+    return o && o->seq != 0 && o->beside > 0 && o->content == 0 && !o->unborn && n->attr.ino != 0;
+}
+
 int change_append_locked(struct fs *fs, struct journal_record *rec, const struct change_about *a)
 {
     const struct journal_object absent = {.means = JOURNAL_ABSENT};
@@ -360,6 +365,9 @@ int change_append_locked(struct fs *fs, struct journal_record *rec, const struct
         rec->object[JOURNAL_AT] = object_of_locked(fs, a->from);
     else
         rec->object[JOURNAL_AT] = change_makes(rec->kind) ? absent : object_of_locked(fs, a->node);
+    if (rec->kind == JOURNAL_UNLINK && touched_beside_locked(a->node))
+        rec->object[JOURNAL_AT] = (struct journal_object){
+            .means = JOURNAL_IS, .identity = {.dev = a->node->attr.dev, .ino = a->node->attr.ino}};
     if (a->from || a->new_dir)
         rec->object[JOURNAL_AT2] = a->target ? object_of_locked(fs, a->target) : absent;
     c = new_change_locked(fs, rec->kind, a);

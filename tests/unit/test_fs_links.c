@@ -334,6 +334,33 @@ TEST(a_file_that_was_touched_by_both_names_goes)
     rig_down(&g);
 }
 
+/* With one name left, what is written takes the place of the file. */
+TEST(what_was_written_after_the_other_name_went_is_renamed_and_goes)
+{
+    for (int goes = 0; goes < 2; goes++) {
+        const struct stat st = {.st_size = 2};
+        struct fs_entry e;
+        struct rig g;
+
+        UP_JOURNAL(&g);
+        assert_int_equal(rig_write(&g, "/a", "text"), 0);
+        assert_int_equal(link_name(&g, "/a", "/b"), 0);
+        quiet(&g);
+        assert_int_equal(rig_unlink(&g, "/a"), 0);
+        assert_int_equal(rig_find(&g, "/b", &e), 0);
+        assert_int_equal(fs_setattr(g.fs, e.ino, NULL, FS_SET_SIZE, &st, &e), 0);
+        rig_drop(&g, &e);
+        if (goes)
+            assert_int_equal(rig_unlink(&g, "/b"), 0);
+        else
+            assert_int_equal(rig_rename(&g, "/b", "/c", 0), 0);
+        assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
+        rig_expect(&g, "/b", NULL);
+        rig_expect(&g, "/c", goes ? NULL : "te");
+        rig_down(&g);
+    }
+}
+
 TEST(a_name_that_was_taken_meanwhile_is_a_conflict_and_all_is_as_the_sandbox_has_it)
 {
     char text[32];
@@ -553,6 +580,7 @@ int main(void)
             what_is_written_in_part_through_one_name_is_not_taken_for_the_other_ones_version),
         cmocka_unit_test(what_is_written_through_both_names_is_no_conflict),
         cmocka_unit_test(a_file_that_was_touched_by_both_names_goes),
+        cmocka_unit_test(what_was_written_after_the_other_name_went_is_renamed_and_goes),
         cmocka_unit_test(
             a_name_that_was_taken_meanwhile_is_a_conflict_and_all_is_as_the_sandbox_has_it),
         cmocka_unit_test(a_name_goes_though_the_file_has_changed_but_not_the_last_one),
