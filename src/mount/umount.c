@@ -212,8 +212,9 @@ static int unmount_live(const struct umount_params *params, const struct registr
             : 0;
     if (r < 0 && r != -ENOENT && r != -ENOTCONN) {
         fprintf(stderr,
-                "daytonafs: %s still holds data that cannot be sent (%s): see %s/%s/errors; "
-                "--force unmounts and keeps it on this machine\n",
+                "daytonafs: %s still holds data that cannot be sent (%s): %s/%s/errors says "
+                "why, and how to settle what is in conflict; --force unmounts and keeps it on this "
+                "machine\n",
                 e->dir, errtext_sentence(r), e->dir, e->ctl_name);
         order_list_left(e->dir, e->ctl_name);
         code = EXITCODE_QUEUED;
