@@ -390,7 +390,7 @@ TEST(what_one_handle_wrote_is_not_divided)
 TEST(a_lot_is_not_filled_with_what_begins_with_nothing)
 {
     struct flush_rig g;
-    uint64_t seq[2], last;
+    uint64_t seq[2];
 
     fr_up(&g, &eager);
     seq[0] = fr_create(&g, "/f");
@@ -399,9 +399,9 @@ TEST(a_lot_is_not_filled_with_what_begins_with_nothing)
     flush_pause(g.flush);
     (void)fr_requests(&g);
     save(&g, "/f", 7, seq[0], 30, 100000);
-    last = save(&g, "/g", 8, seq[1], 30, 100000);
+    save(&g, "/g", 8, seq[1], 30, 100000);
     flush_resume(g.flush);
-    fr_await_end(&g, last, JOURNAL_DONE, 0);
+    fr_sync(&g); /* either may be first */
     assert_int_equal(fr_requests(&g), 3 + 1 + 3 + 1); /* blobs and a batch each */
     fr_down(&g);
 }

@@ -241,6 +241,7 @@ TEST(a_limit_stops_between_directories_and_says_so)
     struct proto_request req = about(PROTO_VERB_TREE, whole, 1);
     struct answer a;
     char name[32];
+    int listed = 0;
 
     for (int i = 0; i < 10; i++) {
         snprintf(name, sizeof(name), "d%d", i);
@@ -252,8 +253,12 @@ TEST(a_limit_stops_between_directories_and_says_so)
     a = ask(&req);
     assert_int_equal(a.end.more, 1);
     assert_int_equal(a.end.entries, 12); /* the ten, and two directories with one each */
-    assert_non_null(find(&a, "d9", false));
-    assert_null(find(&a, "d9", true));
+    for (int i = 0; i < 10; i++) {
+        snprintf(name, sizeof(name), "d%d", i);
+        assert_non_null(find(&a, name, false));
+        listed += find(&a, name, true) != NULL;
+    }
+    assert_int_equal(listed, 2); /* whichever the file system tells first */
     answer_done(&a);
 
     req.max_entries = 0;
