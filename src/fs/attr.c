@@ -39,7 +39,7 @@ int fs_getattr(struct fs *fs, uint64_t ino, struct fs_file *file, struct fs_entr
     fs_lock(fs);
     n = node_of_locked(fs, ino, file);
     if (n)
-        r = tree_refresh(fs, n, file ? since : look_since_locked(fs, n, since), true);
+        r = tree_refresh(fs, n, since, true);
     if (r == 0)
         show_through_locked(fs, n, ino, ret);
     /* A handle may be of what had the name once; else the kernel asks again what has it now. */
@@ -59,10 +59,7 @@ int fs_getattr_cached(struct fs *fs, uint64_t ino, struct fs_file *file, struct 
     fs_lock(fs);
     n = node_of_locked(fs, ino, file);
     if (n)
-        r = tree_fresh_locked(n, file ? since : look_since_locked(fs, n, since)) &&
-                    !n->times_stale && !node_gone_locked(n)
-                ? 0
-                : -EAGAIN;
+        r = tree_fresh_locked(n, since) && !n->times_stale && !node_gone_locked(n) ? 0 : -EAGAIN;
     if (r == 0) {
         show_through_locked(fs, n, ino, ret);
         look_at_locked(fs, n, file, true);

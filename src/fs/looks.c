@@ -23,7 +23,7 @@ enum { LOOKED_MAX = 4096, LOOKERS = 8 }; /* then the oldest are forgotten */
 
 /* Beside the window: what a save takes from the look to the first change, and what news last. */
 #define LATELY_NS (2 * NS_PER_S)
-/* Looks of a program that follow this soon are one, for which one answer will do. */
+/* What a program opens this soon after its stat, it was to open then. */
 #define GLANCE_NS (100 * NS_PER_MS)
 
 struct look {
@@ -197,18 +197,6 @@ bool look_must_ask_locked(const struct fs *fs, const struct node *n)
     const struct looked *e = find_locked(fs, n);
 
     return e && !is_late(fs, e->news_ns, clock_mono_ns());
-}
-
-int64_t look_since_locked(const struct fs *fs, const struct node *n, int64_t since)
-{
-    struct looked *e = find_locked(fs, n);
-    const int64_t now_ns = clock_mono_ns();
-    const struct look *l;
-
-    if (!e || caller == 0 || is_late(fs, e->news_ns, now_ns))
-        return since;
-    l = find_look(e, caller);
-    return l && l->stat_ns != FS_NEVER && now_ns - l->stat_ns < GLANCE_NS ? since : now_ns;
 }
 
 int64_t look_last_locked(const struct fs *fs, const struct node *n)

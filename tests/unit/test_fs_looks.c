@@ -427,29 +427,6 @@ TEST(of_what_moves_while_it_is_looked_at_every_stat_comes_here)
     down(&g);
 }
 
-/* However long the window is, the first look at it asks, and those that follow at once do not. */
-TEST(a_stat_of_what_moves_shows_what_is_there)
-{
-    struct fs_entry e, now;
-    struct rig g;
-
-    up(&g);
-    read_it(&g);
-    look(&g);
-    news(&g, 1);
-    look(&g);
-    fs_caller(ANOTHER);
-    write_in_place(&g);
-    assert_int_equal(rig_find(&g, "/f", &e), 0);
-    assert_int_equal(fs_getattr_cached(g.fs, e.ino, NULL, &now), -EAGAIN);
-    rig_drop(&g, &e);
-    look(&g);
-    tally_take(g.tally);
-    look(&g);
-    assert_int_equal(tally_take(g.tally).all, 0);
-    down(&g);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -464,7 +441,6 @@ int main(void)
         cmocka_unit_test(a_look_before_a_command_has_ended_does_not_count),
         cmocka_unit_test(a_program_is_all_its_threads),
         cmocka_unit_test(of_what_moves_while_it_is_looked_at_every_stat_comes_here),
-        cmocka_unit_test(a_stat_of_what_moves_shows_what_is_there),
     };
 
     cmocka_set_test_filter(getenv("ONLY"));
