@@ -629,7 +629,7 @@ void look_at_locked(struct fs *fs, const struct node *n, const struct fs_file *f
 void look_opened_locked(struct fs_file *file, int64_t start_ns);
 /* n's version, as it is known so far, is not the sandbox's any more, and that was not our doing. */
 void look_news_locked(struct fs *fs, const struct node *n);
-void look_settled_locked(struct fs *fs, const struct node *n); /* it is ours now */
+void look_settled_locked(struct fs *fs, const struct node *n);        /* it is ours now */
 bool look_must_ask_locked(const struct fs *fs, const struct node *n); /* here, each time */
 /* When the caller's program last looked at n; FS_NEVER: not lately. */
 int64_t look_last_locked(const struct fs *fs, const struct node *n);

@@ -401,7 +401,7 @@ TEST(a_lot_is_not_filled_with_what_begins_with_nothing)
     save(&g, "/f", 7, seq[0], 30, 100000);
     save(&g, "/g", 8, seq[1], 30, 100000);
     flush_resume(g.flush);
-    fr_sync(&g); /* either may be first */
+    fr_sync(&g);                                      /* either may be first */
     assert_int_equal(fr_requests(&g), 3 + 1 + 3 + 1); /* blobs and a batch each */
     fr_down(&g);
 }
