@@ -118,6 +118,7 @@ static size_t read_part(char *out, size_t size, size_t n, void *arg)
     struct body_reader *reader = arg;
     const struct http_part *part = reader->part;
     const uint64_t len = part->data ? part->len : part->len64;
+    struct attempt *a = reader->attempt;
     ssize_t got;
 
     n *= size;
@@ -125,6 +126,9 @@ static size_t read_part(char *out, size_t size, size_t n, void *arg)
         n = (size_t)(len - reader->pos);
     if (n == 0)
         return 0;
+    a->paused = a->held && *a->held;
+    if (a->paused)
+        return CURL_READFUNC_PAUSE;
     if (part->data) {
         memcpy(out, (const char *)part->data + reader->pos, n);
         got = (ssize_t)n;
@@ -137,7 +141,7 @@ static size_t read_part(char *out, size_t size, size_t n, void *arg)
         while (got < 0 && errno == EINTR);
     }
     if (got <= 0) {
-        *reader->fail = got < 0 ? -errno : -EIO; /* shorter than promised */
+        a->fail = got < 0 ? -errno : -EIO; /* shorter than promised */
         return CURL_READFUNC_ABORT;
     }
     reader->pos += (uint64_t)got;
@@ -194,7 +198,7 @@ static int set_parts(struct attempt *a)
         const curl_off_t len = (curl_off_t)(part->data ? part->len : part->len64);
         curl_mimepart *p = curl_mime_addpart(a->mime);
 
-        a->readers[i] = (struct body_reader){.part = part, .fail = &a->fail};
+        a->readers[i] = (struct body_reader){.part = part, .attempt = a};
         if (!p || curl_mime_name(p, part->name) != CURLE_OK ||
             (part->filename && curl_mime_filename(p, part->filename) != CURLE_OK) ||
             curl_mime_data_cb(p, chunked ? -1 : len, read_part, seek_part, NULL, &a->readers[i]) !=
@@ -213,7 +217,7 @@ static int set_chunked(struct attempt *a)
     a->readers = calloc(1, sizeof(*a->readers));
     if (!a->readers)
         return -ENOMEM;
-    a->readers[0] = (struct body_reader){.part = &a->whole, .fail = &a->fail};
+    a->readers[0] = (struct body_reader){.part = &a->whole, .attempt = a};
     curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE, (curl_off_t)-1);
     curl_easy_setopt(e, CURLOPT_READFUNCTION, read_part);
@@ -297,7 +301,7 @@ int attempt_start(struct attempt *a, const struct http_request *req,
 {
     int r;
 
-    *a = (struct attempt){.req = req, .start_ns = clock_mono_ns()};
+    *a = (struct attempt){.req = req, .start_ns = clock_mono_ns(), .held = params->held};
     buf_init(&a->response.headers, HTTP_HEADERS_MAX);
     a->easy = curl_easy_init();
     if (!a->easy)
@@ -314,6 +318,13 @@ int attempt_start(struct attempt *a, const struct http_request *req,
     if (r < 0)
         release(a);
     return r;
+}
+
+/* curl may have got the pause behind the bytes of a buffer: it then takes notice once they are out,
+ * which may be after this. */
+void attempt_go_on(struct attempt *a)
+{
+    (void)curl_easy_pause(a->easy, CURLPAUSE_CONT);
 }
 
 static int result(const struct attempt *a)

@@ -26,6 +26,7 @@
 #include <utlist.h>
 
 enum { REDIRECTS_MAX = 3 };
+#define NUDGE_NS (20 * NS_PER_MS)
 
 enum call_state { CALL_NEW, CALL_WAITING, CALL_RUNNING };
 
@@ -34,6 +35,7 @@ struct http_call {
     const struct http_request *req; /* borrowed until done */
     http_done done;
     void *arg;
+    bool large; /* gives way to those that are not */
     atomic_uint refs;
     atomic_bool cancelled;
     bool finished; /* http->lock */
@@ -65,6 +67,7 @@ struct http {
 
     /* the engine's */
     struct http_call *calls; /* RUNNING and WAITING */
+    struct yield yield;
     bool suspect; /* a connection was silent: those in the pool may be as dead, until one answers */
 };
 
@@ -147,6 +150,7 @@ static void start(struct http *h, struct http_call *call)
         .share = h->share,
         .connect_timeout_ns = h->config.connect_timeout_ns,
         .fresh = call->fresh || h->suspect,
+        .held = call->large ? &h->yield.held : NULL,
         .owner = call,
     };
     int r = attempt_start(&call->attempt, call->req, &params, h->multi);
@@ -202,12 +206,20 @@ static int64_t plan_retry(struct http *h, struct http_call *call, int r)
     return delay_ns;
 }
 
+/* One that lasts (a download, a look that waits for news) is in no hurry after a while. */
+static bool is_small(const struct http_call *call, int64_t now_ns)
+{
+    return !call->large && now_ns - call->attempt.start_ns < YIELD_MAX_NS;
+}
+
 /* The attempt under way is over: because curl says so (r 0), or since it must not go on. */
 static void attempt_over(struct http *h, struct http_call *call, int r)
 {
     char *to = NULL;
     int64_t delay_ns;
 
+    if (is_small(call, clock_mono_ns()))
+        h->yield.small_ns = clock_mono_ns();
     r = attempt_end(&call->attempt, h->multi, r, &to);
     observe(h, call, r);
     if (r == 0 || r == -ETIMEDOUT)
@@ -236,6 +248,8 @@ static int64_t stall_deadline_ns(const struct http *h, const struct http_call *c
 
     if ((call->req->flags & HTTP_NO_STALL) || call->attempt.progress_ns == 0)
         return INT64_MAX; /* before it is connected, the connect timeout runs */
+    if (call->attempt.paused && h->yield.held)
+        return INT64_MAX; /* give_way() looks after it */
     return call->attempt.progress_ns + (own_ns ? own_ns : h->config.stall_timeout_ns);
 }
 
@@ -304,6 +318,31 @@ static void take_results(struct http *h)
     }
 }
 
+/* Holds large uploads, or lets them go on; returns when to look again. */
+static int64_t give_way(struct http *h, int64_t now_ns)
+{
+    const bool was_held = h->yield.held;
+    bool large = false, small = false;
+    int64_t next_ns = INT64_MAX;
+    struct http_call *call;
+
+    DL_FOREACH(h->calls, call) {
+        large = large || (call->large && call->state == CALL_RUNNING);
+        small = small || (is_small(call, now_ns) && call->state == CALL_RUNNING);
+    }
+    if (yield_look(&h->yield, large, small, now_ns))
+        return yield_until_ns(&h->yield);
+    DL_FOREACH(h->calls, call) {
+        if (call->state != CALL_RUNNING || !call->attempt.paused)
+            continue;
+        if (was_held)
+            call->attempt.progress_ns = now_ns; /* that nothing moved was not the peer's doing */
+        attempt_go_on(&call->attempt);
+        next_ns = now_ns + NUDGE_NS;
+    }
+    return next_ns;
+}
+
 static void end_all(struct http *h)
 {
     struct http_call *call;
@@ -331,6 +370,7 @@ static void *engine(void *arg)
 
         DL_FOREACH_SAFE(h->calls, call, next)
             next_ns = earlier(next_ns, call_tick(h, call, now_ns));
+        next_ns = earlier(next_ns, give_way(h, now_ns));
         curl_multi_perform(h->multi, &running);
         take_results(h);
         DL_FOREACH(h->calls, call) {
@@ -418,6 +458,15 @@ struct http *http_free(struct http *h)
     return NULL;
 }
 
+static bool is_large(const struct http_request *req)
+{
+    uint64_t len = req->body_len;
+
+    for (size_t i = 0; i < req->part_count && len < YIELD_LARGE; i++)
+        len += req->parts[i].data ? req->parts[i].len : req->parts[i].len64;
+    return len >= YIELD_LARGE;
+}
+
 int http_submit(struct http *h, const struct http_request *req, http_done done, void *arg,
                 struct http_call **ret)
 {
@@ -429,7 +478,8 @@ int http_submit(struct http *h, const struct http_request *req, http_done done, 
     call = calloc(1, sizeof(*call));
     if (!call)
         return -ENOMEM;
-    *call = (struct http_call){.http = h, .req = req, .done = done, .arg = arg, .attempts = 1};
+    *call = (struct http_call){
+        .http = h, .req = req, .done = done, .arg = arg, .attempts = 1, .large = is_large(req)};
     atomic_init(&call->refs, 2); /* the engine's and the caller's */
     atomic_fetch_add(&h->refs, 1);
 
