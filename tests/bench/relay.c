@@ -6,7 +6,8 @@
  * Listens on a free loopback port, prints it, and relays every connection to 127.0.0.1:PORT. All
  * connections share one line, which has the bandwidth in each direction, and in front of it a
  * buffer of 100 ms, as routers have: when that is full nobody's bytes are taken, and then
- * everybody's in turn. What is sent arrives half a round trip after its last byte left; a new
+ * everybody's in turn; no more of them are kept for a connection than TCP would have under way
+ * there. What is sent arrives half a round trip after its last byte left; a new
  * connection costs one round trip more, as TCP's does. Ends with its standard input.
  */
 #include <arpa/inet.h>
@@ -24,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CHUNK = 16 << 10, PAIRS_MAX = 512, QUEUE_MAX = 4 << 20 };
+enum { CHUNK = 16 << 10, PAIRS_MAX = 512, QUEUE_MAX = 4 << 20, KERNEL_MAX = 64 << 10 };
 #define BUFFER_NS INT64_C(100000000)
 
 struct chunk {
@@ -70,6 +71,16 @@ static void set_up(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
+/* Before it is connected: the kernel would otherwise take megabytes that the line has not. */
+static int new_socket(void)
+{
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), size = KERNEL_MAX;
+
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+    return fd;
+}
+
 static void drop(struct pair *p)
 {
     for (int i = 0; i < 2; i++) {
@@ -89,7 +100,7 @@ static void add_pair(int listener, uint16_t port)
     const struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const int client = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    const int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int server = new_socket();
 
     for (int i = 0; client >= 0 && server >= 0 && i < PAIRS_MAX; i++) {
         struct pair *p = &pairs[i];
@@ -174,7 +185,7 @@ static int listen_here(void)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(at);
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int fd = new_socket();
 
     if (fd < 0 || bind(fd, (struct sockaddr *)&at, len) < 0 || listen(fd, 128) < 0 ||
         getsockname(fd, (struct sockaddr *)&at, &len) < 0) {
