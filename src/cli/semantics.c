@@ -157,6 +157,14 @@ const struct semantics_row semantics_rows[] = {
      "who_has_read_or_seen_it_may_write_over_it who_has_not_looked_means_what_is_there "
      "another_object_is_never_touched a_save_of_theirs_is_never_replaced_unseen theirs_or_mine "
      "that_ours_counts_is_remembered_by_the_next_process"},
+    {"the same, with conflicts=beside",
+     "Ours is put next to the file, too, as NAME.conflict-1~ (the first number that is free; a "
+     "long NAME is cut): an ordinary new file with our content, mode and time, which goes to the "
+     "sandbox and is named in .ctl/errors. sync and umount wait for it. keep mine, keep theirs and "
+     "discard leave it: remove it when it is not needed. Only what was saved as a whole gets one: "
+     "not a removal, a rename, a mode, parts of a file, or such a copy itself. A crash meanwhile "
+     "may leave it out or cut it short; .ctl/conflicts has ours in any case.",
+     "conflict_beside.sh"},
     {"the same, with durability=sync",
      "The call that meets it says EIO at once, and ours is kept in .ctl/conflicts all the same. "
      "Each write stands on what the one before has left, or on what was looked at here since: "

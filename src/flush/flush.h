@@ -188,6 +188,9 @@ int flush_parked(struct flush *f, int (*fn)(void *arg, const struct flush_parked
  * those before. Up to n bytes from off. -ENOENT: none. *ret_size (may be NULL): of the whole. */
 ssize_t flush_parked_read(struct flush *f, const char *path, uint64_t off, void *p, size_t n,
                           uint64_t *ret_size);
+/* Is all of the file in it, so that nothing of what was there before is missing between the parts
+ * that were written? 1, 0; -ENOENT: none. */
+int flush_parked_whole(struct flush *f, const char *path);
 /* Something at just that path is in conflict, and not settled. */
 bool flush_in_conflict(struct flush *f, const char *path);
 /*

@@ -367,6 +367,33 @@ ssize_t flush_parked_read(struct flush *f, const char *path, uint64_t off, void 
     return (ssize_t)n;
 }
 
+/* Up to `end` each byte was written. */
+static bool covers(const struct content *x, uint64_t end)
+{
+    uint64_t at = 0;
+
+    for (size_t i = 0; i < x->count && at < end && x->v[i].off <= at; i++)
+        at = x->v[i].off + x->v[i].len;
+    return at >= end;
+}
+
+int flush_parked_whole(struct flush *f, const char *path)
+{
+    struct content x = CONTENT_INIT;
+    uint64_t *list;
+    size_t count;
+    int r = list_writes(f, path, &list, &count);
+
+    if (r < 0)
+        return r;
+    r = fill(f, list, count, &x);
+    free(list);
+    if (r == 0)
+        r = !x.append && x.size != CONTENT_UNKNOWN && covers(&x, x.keep);
+    content_done(&x);
+    return r;
+}
+
 /* ---- what becomes of it: with the lock held, so that who looks sees all of it or nothing ---- */
 
 /* What is to be said of those that are meant by path: as it is shown, or, of a conflict, as it was

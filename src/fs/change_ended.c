@@ -185,6 +185,8 @@ static void failed_locked(struct fs *fs, struct change *c, const struct flush_en
 {
     struct node *n = c->node;
 
+    if (v->outcome == JOURNAL_CONFLICT && (change_writes(c->kind) || c->kind == JOURNAL_CREATE))
+        beside_add_locked(fs, v->path, v->seq, n);
     remember_late_locked(n, v->outcome == JOURNAL_CONFLICT ? -EIO : v->err);
     note_unseen_locked(fs, c, v);
     if (c->kind == JOURNAL_RENAME)
@@ -328,10 +330,13 @@ static void on_ended(void *arg, const struct flush_end *v, size_t count)
     fs_lock(fs);
     for (size_t i = 0; i < count; i++) {
         c = find_ended_locked(fs, v[i].seq);
-        if (c)
+        if (c) {
             ended_locked(fs, c, &v[i], v[0].seq);
-        else if (v[i].outcome == JOURNAL_REJECTED || v[i].outcome == JOURNAL_CONFLICT)
+        } else if (v[i].outcome == JOURNAL_REJECTED || v[i].outcome == JOURNAL_CONFLICT) {
             report_locked(fs, &v[i], "a change that was kept, or made by an earlier mount");
+            if (v[i].outcome == JOURNAL_CONFLICT)
+                beside_add_locked(fs, v[i].path, v[i].seq, NULL);
+        }
     }
     fs_wake(fs);
     fs_unlock(fs);

@@ -56,6 +56,18 @@ static int take_mapped(struct fs *fs, struct buf *left)
     return r;
 }
 
+/* What did not succeed may have to be put beside what is there, which is a change, too. */
+static int sync_flush(struct fs *fs, const char *path, struct buf *left)
+{
+    const int r = flush_barrier(fs->flush, path, NULL, left);
+    bool any = false;
+    int more = r == -EINTR ? 0 : beside_settle(fs, &any);
+
+    if (more == 0 && any)
+        more = flush_barrier(fs->flush, path, NULL, NULL);
+    return r < 0 ? r : more;
+}
+
 int fs_sync(struct fs *fs, const char *path, struct buf *left)
 {
     int first = take_mapped(fs, left), r;
@@ -63,7 +75,7 @@ int fs_sync(struct fs *fs, const char *path, struct buf *left)
     if (first == -EINTR)
         return first;
     if (fs->flush) {
-        r = flush_barrier(fs->flush, path, NULL, left);
+        r = sync_flush(fs, path, left);
         if (r == 0 && !path && flush_lets_go(fs->flush)) /* nothing goes that would take it along */
             (void)flush_fsync(fs->flush, fs->root_path);
         return first < 0 ? first : r;
@@ -285,7 +297,7 @@ bool fs_busy(struct fs *fs)
     bool busy;
 
     fs_lock(fs);
-    busy = fs->files_written > 0 || fs->unsent_count > 0 || fs->changes;
+    busy = fs->files_written > 0 || fs->unsent_count > 0 || fs->changes || fs->besides;
     fs_unlock(fs);
     return busy;
 }

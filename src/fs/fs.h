@@ -64,6 +64,7 @@ struct fs_config {
     uint64_t meta_bytes;          /* memory for it; 0: FS_META_BYTES */
     enum fs_durability durability;
     enum fs_symlinks symlinks;
+    bool beside;                    /* our version of a file in conflict is put next to it, too */
     const struct fs_notify *notify; /* NULL: nobody to tell */
     void *notify_arg;
     /* NULL: every change is made in the sandbox at once, content at close. Else a change is in the

@@ -240,6 +240,7 @@ struct refused {
 struct looked;
 struct negative;
 struct unseen;
+struct beside;
 struct taken_ino; /* an inode number shown for a file that has another one by now */
 
 struct fs {
@@ -311,7 +312,8 @@ struct fs {
     struct cancel *retrier_cancel;
     int64_t retry_ns; /* monotonic: when the retrier tries again */
     int64_t backoff_ns;
-    struct ahead *ahead; /* owned; what it holds is guarded by the lock, too */
+    struct beside *besides; /* not made yet, or being made */
+    struct ahead *ahead;    /* owned; what it holds is guarded by the lock, too */
     struct scan scans[FS_SCANS];
     struct remote_statfs space; /* as known at space_ns, when seq was space_seq */
     int64_t space_ns;
@@ -829,6 +831,21 @@ struct node *node_at_locked(struct fs *fs, const char *path); /* not counted; NU
 void doubt_since_locked(struct fs *fs, struct node *top, int64_t ns);
 /* Somebody will look right after: by then the kernel has heard of it. Without the lock. */
 void fs_drain_notify(struct fs *fs);
+
+/* ---- find.c ---- */
+
+/* What is at the sandbox path, looked up as the kernel does; find_done gives it back. -EXDEV: it is
+ * not below the mount's root. Without the lock. May wait. */
+int find_path(struct fs *fs, const char *path, struct fs_entry *ret);
+void find_done(struct fs *fs, uint64_t ino);
+
+/* ---- beside.c: our version of a file in conflict, next to it ---- */
+
+/* What was written to path is in conflict, and about to be parked as seq. n (NULL: of an earlier
+ * mount) says what it looked like. */
+void beside_add_locked(struct fs *fs, const char *path, uint64_t seq, const struct node *n);
+/* What was added before is done with. False: there was nothing. Without the lock. -EINTR. */
+int beside_settle(struct fs *fs, bool *ret_any);
 
 /* ---- learn.c ---- */
 

@@ -1,8 +1,6 @@
 /* Fetching a tree before it is needed, as somebody who reads all of it would. */
 #include "fs/fs_internal.h"
 
-#include "util/path.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -44,12 +42,6 @@ static int take_entry(void *arg, const char *name, const struct fs_entry *e, uin
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return 0;
     return push(w, e) < 0; /* what is not taken is not counted */
-}
-
-static void give_back(struct fs *fs, uint64_t ino)
-{
-    if (ino != FS_ROOT) /* that was not looked up */
-        fs_forget(fs, ino, 1);
 }
 
 /* What it holds is taken in the order of the listing, which is what fetching ahead knows. */
@@ -100,7 +92,7 @@ static int warm_all(struct warm *w)
             r = warm_dir(w, e.ino);
         else if (S_ISREG(e.st.st_mode))
             r = warm_file(w, e.ino);
-        give_back(w->fs, e.ino);
+        find_done(w->fs, e.ino);
         if (r < 0 && r != -ENOENT && r != -ESTALE) { /* it went meanwhile: fine */
             w->failed++;
             w->first = w->first ? w->first : r;
@@ -111,36 +103,11 @@ static int warm_all(struct warm *w)
     return r == -EINTR ? r : w->first;
 }
 
-static int find(struct fs *fs, const char *path, struct fs_entry *ret)
-{
-    char *names, *save = NULL;
-    int r;
-
-    r = fs_getattr(fs, FS_ROOT, NULL, ret);
-    if (r < 0)
-        return r;
-    if (!path_is_below(path, fs->root_path))
-        return -EXDEV;
-    names = strdup(path_below(path, fs->root_path));
-    if (!names)
-        return -ENOMEM;
-    for (char *n = strtok_r(names, "/", &save); n && r == 0; n = strtok_r(NULL, "/", &save)) {
-        const uint64_t dir = ret->ino;
-
-        r = fs_lookup(fs, dir, n, ret);
-        if (r == 0 && ret->ino == 0)
-            r = -ENOENT;
-        give_back(fs, dir);
-    }
-    free(names);
-    return r;
-}
-
 int fs_warm(struct fs *fs, const char *path, size_t *ret_failed)
 {
     struct warm w = {.fs = fs};
     struct fs_entry top;
-    int r = find(fs, path, &top);
+    int r = find_path(fs, path, &top);
 
     *ret_failed = 0;
     if (r < 0)
@@ -148,13 +115,13 @@ int fs_warm(struct fs *fs, const char *path, size_t *ret_failed)
     w.step = malloc(STEP);
     r = push(&w, &top);
     if (r < 0)
-        give_back(fs, top.ino);
+        find_done(fs, top.ino);
     else if (!w.step)
         r = -ENOMEM;
     else
         r = warm_all(&w);
     while (w.count > 0)
-        give_back(fs, w.v[--w.count].ino);
+        find_done(fs, w.v[--w.count].ino);
     *ret_failed = w.failed;
     free(w.step);
     free(w.v);

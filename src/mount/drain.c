@@ -18,7 +18,7 @@ int drain(struct fs *fs, int64_t until_ns)
     struct deadline d;
     int r;
 
-    if (fs_unsent(fs, NULL) == 0)
+    if (fs_unsent(fs, NULL) == 0 && !fs_busy(fs))
         return 0;
     r = deadline_begin(&d, until_ns);
     if (r < 0)

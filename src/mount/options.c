@@ -36,6 +36,9 @@ static const struct option_choice durability_choices[] = {
 static const struct option_choice symlinks_choices[] = {
     {"contain", SYMLINKS_CONTAIN, NULL}, {"raw", SYMLINKS_RAW, NULL}, {NULL, 0, NULL}};
 
+static const struct option_choice conflicts_choices[] = {
+    {"ctl", CONFLICTS_CTL, NULL}, {"beside", CONFLICTS_BESIDE, NULL}, {NULL, 0, NULL}};
+
 static const struct option_choice helper_choices[] = {
     {"auto", HELPER_AUTO, NULL},
     {"off", HELPER_OFF, NULL},
@@ -91,6 +94,10 @@ const struct option_row options_table[] = {
      "files go in parts"},
     {"symlinks", OPTION_CHOICE, FIELD(symlinks), 0, symlinks_choices, "contain",
      "contain: no link leads out of the mount; raw: as they are"},
+    {"conflicts", OPTION_CHOICE, FIELD(conflicts), 0, conflicts_choices, "ctl",
+     "where ours is of a file that the sandbox changed meanwhile: ctl: in .ctl/conflicts; beside: "
+     "next to it, too, as NAME.conflict-1~, where keep leaves it. Without the helper the last "
+     "writer wins"},
     {"helper", OPTION_CHOICE, FIELD(helper), 0, helper_choices, "auto",
      "a program put into the sandbox that makes it faster: auto (where it runs), off, require"},
     {"ctl", OPTION_CHOICE, FIELD(ctl), 0, ctl_choices, "hidden",

@@ -18,6 +18,7 @@ enum options_durability { DURABILITY_CLOSE, DURABILITY_SYNC, DURABILITY_FSYNC };
 enum options_symlinks { SYMLINKS_CONTAIN, SYMLINKS_RAW };
 enum options_helper { HELPER_AUTO, HELPER_OFF, HELPER_REQUIRE };
 enum options_keepalive { KEEPALIVE_OFF, KEEPALIVE_BUSY };
+enum options_conflicts { CONFLICTS_CTL, CONFLICTS_BESIDE };
 enum options_ctl { CTL_HIDDEN, CTL_VISIBLE, CTL_OFF };
 
 /* With ctl=visible ctl_name is a link to ctl_name with this at its end. */
@@ -33,7 +34,7 @@ struct options {
     char *cache_dir; /* "": options_cache_dir */
     uint64_t cache_bytes, meta_bytes;
     int64_t op_timeout_ns, wake_timeout_ns, drain_timeout_ns, keepalive_ns;
-    int wake, keepalive, durability, symlinks, helper, ctl;
+    int wake, keepalive, durability, symlinks, conflicts, helper, ctl;
     char *journal_dir; /* "": options_journal_dir */
     uint64_t journal_bytes;
     char *ctl_name;

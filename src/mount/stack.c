@@ -279,6 +279,7 @@ static int open_fs(struct stack *s, struct buf *why)
         .meta_bytes = o->meta_bytes,
         .durability = durability(s),
         .symlinks = o->symlinks == SYMLINKS_RAW ? FS_SYMLINKS_RAW : FS_SYMLINKS_CONTAIN,
+        .beside = o->conflicts == CONFLICTS_BESIDE,
         .notify = &notify_for_fs,
         .notify_arg = s->notify,
         .flush = s->flush,

@@ -38,14 +38,14 @@ TEST(options_are_read_from_one_line)
     struct buf why = BUF_INIT(1000);
     struct options o;
 
-    assert_int_equal(
-        parse(&o,
-              "ro,idmap=none,uid=1000,gid=root,umask=022,,coherence=250ms,"
-              "cache_size=2G,meta_cache=64M,wake=never,durability=sync,symlinks=raw,helper=off,"
-              "ctl=visible,ctl_name=ctrl,api_url=http://127.0.0.1:1/a\\,b,noexec,"
-              "dev,suid,nosuid,_netdev,x-systemd.requires=net",
-              &why),
-        0);
+    assert_int_equal(parse(&o,
+                           "ro,idmap=none,uid=1000,gid=root,umask=022,,coherence=250ms,"
+                           "cache_size=2G,meta_cache=64M,wake=never,durability=sync,symlinks=raw,"
+                           "helper=off,conflicts=beside,"
+                           "ctl=visible,ctl_name=ctrl,api_url=http://127.0.0.1:1/a\\,b,noexec,"
+                           "dev,suid,nosuid,_netdev,x-systemd.requires=net",
+                           &why),
+                     0);
     assert_string_equal(buf_str(&why), "");
     assert_true(o.read_only);
     assert_true(o.noexec);
@@ -60,6 +60,7 @@ TEST(options_are_read_from_one_line)
     assert_int_equal(o.durability, DURABILITY_SYNC);
     assert_int_equal(o.symlinks, SYMLINKS_RAW);
     assert_int_equal(o.helper, HELPER_OFF);
+    assert_int_equal(o.conflicts, CONFLICTS_BESIDE);
     assert_int_equal(o.ctl, CTL_VISIBLE);
     assert_string_equal(o.ctl_name, "ctrl");
     assert_string_equal(o.api_url, "http://127.0.0.1:1/a,b");
