@@ -18,6 +18,19 @@ static int put_time(struct buf *out, const char *key, int64_t ns)
     return buf_printf(out, "%s %s\n", key, text);
 }
 
+/* What is cached goes on being shown: who reads it should know. */
+static int put_stale(struct buf *out, int64_t since_ns)
+{
+    int r;
+
+    if (since_ns == 0)
+        return 0;
+    r = put_time(out, "stale_since", since_ns);
+    return r < 0 ? r
+                 : buf_puts(out, "stale what is shown of files may be as it was before that: the "
+                                 "sandbox does not answer\n");
+}
+
 static int host_status(void *arg, struct buf *out)
 {
     struct stack *s = arg;
@@ -45,7 +58,9 @@ static int host_status(void *arg, struct buf *out)
         r = buf_puts(out, "state ");
     if (r == 0)
         r = remote_wake_text(s->wake, out);
-    return r == 0 ? buf_putc(out, '\n') : r;
+    if (r == 0)
+        r = buf_putc(out, '\n');
+    return r == 0 ? put_stale(out, remote_wake_since(s->wake)) : r;
 }
 
 static int host_config(void *arg, struct buf *out)

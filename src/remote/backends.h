@@ -100,6 +100,8 @@ void remote_wake_tell(struct remote *r, void (*tell)(void *arg, int err));
 /* Appends "online", "waking", "not running" or "unreachable since …"; r must come from
  * remote_wake_new. */
 int remote_wake_text(struct remote *r, struct buf *out);
+/* Since when it has not been reached (of the wall clock); 0: it was, or nobody has tried. */
+int64_t remote_wake_since(struct remote *r);
 /* The sandbox was started or stopped by other means: what the last call found is old. */
 void remote_wake_set(struct remote *r, bool running);
 /* The pause before the next probe is over now. */

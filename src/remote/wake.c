@@ -255,6 +255,17 @@ int remote_wake_text(struct remote *r, struct buf *out)
     return buf_printf(out, "unreachable since %s", when);
 }
 
+int64_t remote_wake_since(struct remote *r)
+{
+    struct wake *w = (struct wake *)r;
+    int64_t since_ns;
+
+    lock_take(&w->lock);
+    since_ns = w->unreachable ? w->since_ns : 0;
+    lock_drop(&w->lock);
+    return since_ns;
+}
+
 void remote_wake_set(struct remote *r, bool running)
 {
     struct wake *w = (struct wake *)r;

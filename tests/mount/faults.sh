@@ -54,7 +54,14 @@ first=$(date +%s%3N)
 fails "asking it again" sh -c 'echo true >.ctl/run && cat .ctl/run'
 second=$(date +%s%3N)
 is "what is known is shown" "$(cat doc)" "version $round"
+check "status says that it may be old" grep -q '^stale what is shown .* does not answer$' .ctl/status
+check "and since when" grep -qE "^stale_since 2[0-9-]+T[0-9:]+Z$" .ctl/status
 fault ""
 check "who met it waited for op_timeout, not much longer ($((first - start)) ms)" \
     [ $((first - start)) -lt 8000 ]
 check "the next did not wait ($((second - first)) ms)" [ $((second - first)) -lt 1500 ]
+back() {
+    stat "new$round" >"$WORK/out" 2>&1 # it is not there, which is an answer
+    ! grep -q ^stale .ctl/status
+}
+check "reached again, status does not say it any more" within 10 back
