@@ -19,9 +19,12 @@ const struct semantics_row semantics_rows[] = {
     {"fsync has returned",
      "This file and what it stands on (its own earlier changes, its parents, its renames) are in "
      "the sandbox, and the file and its directory entry on the sandbox's disk. What else waits "
-     "does not delay it.",
+     "does not delay it. Where the sandbox has taken the name away, by removing or renaming it, "
+     "nothing more can be done for what was sent before: 0; what was written after that is set "
+     "aside: EIO.",
      "fsync_brings_what_the_file_stands_on_and_nothing_else "
      "what_is_to_be_on_the_disk_is_synced_with_its_directory "
+     "fsync_of_a_file_that_the_sandbox_removed_tells_of_lost_writes_only "
      "who_waits_is_served_while_the_rest_is_paused what_is_small_goes_past_a_large_file "
      "sqlite.sh"},
     {"rename of a directory has returned",

@@ -668,10 +668,18 @@ static int fsync_applied(struct fs *fs, struct node *n)
     return r;
 }
 
+/* The sandbox has taken its name: as of any file that is open and has none, nothing is left that
+ * could be missing. */
+static bool has_no_name(int r)
+{
+    return r == -ENOENT || r == -ENOTDIR;
+}
+
 static int fsync_waiting(struct fs_file *file)
 {
     struct fs *fs = file->fs;
     struct node *n = file->node;
+    const unsigned late_gen = n->file->late_gen;
     int r, late;
 
     may_go_locked(file);
@@ -683,6 +691,10 @@ static int fsync_waiting(struct fs_file *file)
         r = fsync_applied(fs, n);
     }
     late = change_late_locked(file);
+    if (has_no_name(late)) /* what was written is set aside */
+        late = -EIO;
+    if (has_no_name(r))
+        r = n->file->late_gen != late_gen ? -EIO : 0;
     return r < 0 ? r : late;
 }
 

@@ -234,6 +234,34 @@ TEST(a_file_that_the_sandbox_has_changed_is_not_taken_for_the_one_that_was_opene
     rig_down(&g);
 }
 
+/* As on a local disk: what has no name any more is not missing anywhere. */
+TEST(fsync_of_a_file_that_the_sandbox_removed_tells_of_lost_writes_only)
+{
+    static const struct {
+        bool before, after; /* written: and sent before its name went; after that */
+        int want;
+    } rows[] = {{false, false, 0}, {true, false, 0}, {false, true, -EIO}, {true, true, -EIO}};
+    struct fs_file *f;
+    struct rig g;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        UP_JOURNAL(&g);
+        rig_put(&g, "/f", "old", 3);
+        assert_int_equal(rig_open(&g, "/f", O_RDWR, &f), 0);
+        if (rows[i].before)
+            assert_int_equal(fs_write(f, 0, "new", 3), 3);
+        assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
+        inside_unlink(&g, "/f");
+        if (rows[i].after)
+            assert_int_equal(fs_write(f, 0, "lost", 4), 4);
+        assert_int_equal(fs_fsync(f), rows[i].want);
+        assert_int_equal(fs_fsync(f), 0); /* it is told once */
+        assert_int_equal(rig_close(f), 0);
+        assert_int_equal(fs_sync(g.fs, NULL, NULL), rows[i].want);
+        rig_down(&g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +275,7 @@ int main(void)
         cmocka_unit_test(nor_can_it_be_kept_where_another_mount_is),
         cmocka_unit_test(
             a_file_that_the_sandbox_has_changed_is_not_taken_for_the_one_that_was_opened),
+        cmocka_unit_test(fsync_of_a_file_that_the_sandbox_removed_tells_of_lost_writes_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
