@@ -54,7 +54,7 @@ first=$(date +%s%3N)
 fails "asking it again" sh -c 'echo true >.ctl/run && cat .ctl/run'
 second=$(date +%s%3N)
 is "what is known is shown" "$(cat doc)" "version $round"
-check "status says that it may be old" grep -q '^stale what is shown .* does not answer$' .ctl/status
+check "status says that it may be old" grep -q "^stale what is shown .* not answer$" .ctl/status
 check "and since when" grep -qE "^stale_since 2[0-9-]+T[0-9:]+Z$" .ctl/status
 fault ""
 check "who met it waited for op_timeout, not much longer ($((first - start)) ms)" \
