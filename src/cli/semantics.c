@@ -222,7 +222,8 @@ const struct semantics_row semantics_rows[] = {
      "An operation ends within op_timeout without progress (ETIMEDOUT), and when its caller is "
      "interrupted; after that the next fail at once (EHOSTDOWN) until the sandbox answers again. "
      "What is known is shown, and what is written waits.",
-     "faults.sh blocked.sh who_waits_without_progress_is_told_in_time who_waits_may_be_interrupted "
+     "faults.sh blocked.sh interrupted.sh who_waits_without_progress_is_told_in_time "
+     "who_waits_may_be_interrupted "
      "what_nobody_closes_any_more_is_sent_in_the_background"},
     {"a request is lost, repeated, or cut", "Each change is made exactly once all the same.",
      "faults.sh a_line_that_breaks_changes_nothing "
