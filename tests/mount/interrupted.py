@@ -14,7 +14,8 @@ CALLS = (
     ("fsync", "f = os.open(f'{at}/new', os.O_WRONLY | os.O_CREAT); os.write(f, b'x'); os.fsync(f)"),
     ("mkdir", "os.mkdir(f'{at}/d')"),
     ("unlink", "os.unlink(f'{at}/f')"),
-    ("a command", "f = os.open(f'{at}/../.ctl/run', os.O_RDWR); os.write(f, b'true\\n'); os.read(f, 1)"),
+    ("a command", "f = os.open(f'{at}/../.ctl/run', os.O_RDWR); "
+                  "os.write(f, b'true\\n'); os.read(f, 1)"),
 )
 PROGRAM = "import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); at = {at!r}; {call}"
 WAIT_S = 2  # ten times what is promised
