@@ -338,18 +338,31 @@ static int read_pieces(struct flush *f, const struct content *x, uint64_t off, c
     return r;
 }
 
-ssize_t flush_parked_read(struct flush *f, const char *path, uint64_t off, void *p, size_t n,
-                          uint64_t *ret_size)
+/* What is parked at path, as one content. -ENOENT: nothing is. On error ret is empty. */
+static int content_at(struct flush *f, const char *path, struct content *ret)
 {
-    struct content x = CONTENT_INIT;
-    uint64_t *list, size;
+    uint64_t *list;
     size_t count;
     int r = list_writes(f, path, &list, &count);
 
     if (r < 0)
         return r;
-    r = fill(f, list, count, &x);
+    r = fill(f, list, count, ret);
     free(list);
+    if (r < 0)
+        content_done(ret);
+    return r;
+}
+
+ssize_t flush_parked_read(struct flush *f, const char *path, uint64_t off, void *p, size_t n,
+                          uint64_t *ret_size)
+{
+    struct content x = CONTENT_INIT;
+    int r = content_at(f, path, &x);
+    uint64_t size;
+
+    if (r < 0)
+        return r;
     size = x.size;
     if (size == CONTENT_UNKNOWN)
         size = x.count ? x.v[x.count - 1].off + x.v[x.count - 1].len : 0;
@@ -357,8 +370,7 @@ ssize_t flush_parked_read(struct flush *f, const char *path, uint64_t off, void 
         n = 0;
     else if (n > size - off)
         n = (size_t)(size - off);
-    if (r == 0)
-        r = read_pieces(f, &x, off, p, n);
+    r = read_pieces(f, &x, off, p, n);
     content_done(&x);
     if (r < 0)
         return r;
@@ -380,14 +392,8 @@ static bool covers(const struct content *x, uint64_t end)
 int flush_parked_whole(struct flush *f, const char *path)
 {
     struct content x = CONTENT_INIT;
-    uint64_t *list;
-    size_t count;
-    int r = list_writes(f, path, &list, &count);
+    int r = content_at(f, path, &x);
 
-    if (r < 0)
-        return r;
-    r = fill(f, list, count, &x);
-    free(list);
     if (r == 0)
         r = !x.append && x.size != CONTENT_UNKNOWN && covers(&x, x.keep);
     content_done(&x);
