@@ -344,6 +344,28 @@ int change_room(struct fs *fs, uint64_t bytes)
     return fs->flush ? flush_room(fs->flush, bytes) : 0;
 }
 
+int change_enter(struct fs *fs, struct change_call *ret, uint64_t ino, const uint64_t *other)
+{
+    int r = change_room(fs, 0);
+
+    if (r < 0)
+        return r;
+    fs_lock(fs);
+    ret->node = node_find_locked(fs, ino);
+    ret->other = other ? node_find_locked(fs, *other) : NULL;
+    if (ret->node && (ret->other || !other))
+        return 0;
+    change_leave(fs, ret);
+    return -ESTALE;
+}
+
+void change_leave(struct fs *fs, const struct change_call *c)
+{
+    node_unref_locked(fs, c->node);
+    node_unref_locked(fs, c->other);
+    fs_unlock(fs);
+}
+
 /* Changes through other names wait, too, perhaps after its own: they move the times that those
  * left. What is written may make another file of it. */
 static bool touched_beside_locked(const struct node *n)

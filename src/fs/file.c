@@ -311,22 +311,18 @@ static int open_created(struct fs *fs, struct node *n, int flags, bool created,
 int fs_create(struct fs *fs, uint64_t parent, const char *name, mode_t mode, int flags,
               struct fs_entry *ret, struct fs_file **ret_file, struct fs_open_hints *ret_hints)
 {
-    struct node *dir, *n = NULL;
+    struct node *n = NULL;
+    struct change_call c;
     bool created = false;
-    int r = change_room(fs, 0);
+    int r = change_enter(fs, &c, parent, NULL);
 
     if (r < 0)
         return r;
-    r = -ESTALE;
-    fs_lock(fs);
-    dir = node_find_locked(fs, parent);
-    if (dir)
-        r = names_create(fs, dir, name, mode, (flags & O_EXCL) != 0, &n, &created);
+    r = names_create(fs, c.node, name, mode, (flags & O_EXCL) != 0, &n, &created);
     if (r == 0)
         r = open_created(fs, n, flags, created, ret, ret_file, ret_hints);
     node_unref_locked(fs, n);
-    node_unref_locked(fs, dir);
-    fs_unlock(fs);
+    change_leave(fs, &c);
     return r;
 }
 

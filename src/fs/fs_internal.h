@@ -573,6 +573,13 @@ static inline bool change_names_wait(const struct fs *fs)
 /* Before fs.lock is taken, and so many bytes are written: waits while the journal is too full.
  * -EINTR. */
 int change_room(struct fs *fs, uint64_t bytes);
+/* What a call that gives or takes names begins with: room, fs.lock, and the nodes it is told. */
+struct change_call {
+    struct node *node, *other; /* counted; other NULL: it is told one */
+};
+/* -EINTR, -ESTALE: it has not begun. other may be NULL. */
+int change_enter(struct fs *fs, struct change_call *ret, uint64_t ino, const uint64_t *other);
+void change_leave(struct fs *fs, const struct change_call *c); /* fs.lock, too */
 /* Into the journal. The tree is changed by the caller, who still has the lock. Fills in when, whom
  * and where; the rest of rec is the caller's. */
 int change_append_locked(struct fs *fs, struct journal_record *rec, const struct change_about *a);

@@ -238,18 +238,16 @@ static int make_at(struct fs *fs, uint64_t parent, const char *name, const struc
                    struct fs_entry *ret)
 {
     char *copy = t->target ? strdup(t->target) : NULL;
-    struct node *dir, *n;
-    int r = change_room(fs, 0);
+    struct change_call c;
+    struct node *n;
+    int r;
 
-    if (r < 0 || (t->target && !copy)) {
-        free(copy);
-        return r < 0 ? r : -ENOMEM;
-    }
-    r = -ESTALE;
-    fs_lock(fs);
-    dir = node_find_locked(fs, parent);
-    if (dir)
-        r = make(fs, dir, name, t, &n);
+    if (t->target && !copy)
+        return -ENOMEM;
+    r = change_enter(fs, &c, parent, NULL);
+    if (r < 0)
+        goto out;
+    r = make(fs, c.node, name, t, &n);
     if (r == 0 && copy) {
         node_set_target_locked(n, copy);
         n->own_link = true;
@@ -257,8 +255,8 @@ static int make_at(struct fs *fs, uint64_t parent, const char *name, const struc
     }
     if (r == 0)
         give_entry_locked(fs, n, ret);
-    node_unref_locked(fs, dir);
-    fs_unlock(fs);
+    change_leave(fs, &c);
+out:
     free(copy);
     return r;
 }
@@ -455,25 +453,19 @@ static int link_node(struct fs *fs, struct node *n, struct node *dir, const char
 
 int fs_link(struct fs *fs, uint64_t ino, uint64_t parent, const char *name, struct fs_entry *ret)
 {
-    struct node *n, *dir, *new;
-    int r = change_room(fs, 0);
+    struct change_call c;
+    struct node *made;
+    int r = change_enter(fs, &c, ino, &parent);
 
     if (r < 0)
         return r;
-    r = -ESTALE;
-    fs_lock(fs);
-    n = node_find_locked(fs, ino);
-    dir = node_find_locked(fs, parent);
-    if (n && dir)
-        r = link_node(fs, n, dir, name, &new);
-    if (r == 0 && S_ISLNK(n->attr.mode) && n->target) {
-        node_set_target_locked(new, strdup(n->target));
-        new->own_link = n->own_link &&new->target;
+    r = link_node(fs, c.node, c.other, name, &made);
+    if (r == 0 && S_ISLNK(c.node->attr.mode) && c.node->target) {
+        node_set_target_locked(made, strdup(c.node->target));
+        made->own_link = c.node->own_link && made->target;
     }
     if (r == 0)
-        give_entry_locked(fs, new, ret);
-    node_unref_locked(fs, dir);
-    node_unref_locked(fs, n);
-    fs_unlock(fs);
+        give_entry_locked(fs, made, ret);
+    change_leave(fs, &c);
     return r;
 }

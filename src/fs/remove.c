@@ -145,18 +145,13 @@ static int remove_name(struct fs *fs, struct node *dir, const char *name, bool w
 
 static int remove_in(struct fs *fs, uint64_t parent, const char *name, bool want_dir)
 {
-    struct node *dir;
-    int r = change_room(fs, 0);
+    struct change_call c;
+    int r = change_enter(fs, &c, parent, NULL);
 
     if (r < 0)
         return r;
-    r = -ESTALE;
-    fs_lock(fs);
-    dir = node_find_locked(fs, parent);
-    if (dir)
-        r = remove_name(fs, dir, name, want_dir);
-    node_unref_locked(fs, dir);
-    fs_unlock(fs);
+    r = remove_name(fs, c.node, name, want_dir);
+    change_leave(fs, &c);
     return r;
 }
 

@@ -371,26 +371,20 @@ int fs_rename(struct fs *fs, uint64_t parent, const char *name, uint64_t new_par
               const char *new_name, unsigned flags)
 {
     struct renaming r = {.name = name, .new_name = new_name, .flags = flags};
-    int err = change_room(fs, 0);
+    struct change_call c;
+    int err;
 
-    if (err < 0)
-        return err;
-    err = -ESTALE;
     if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
         flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
         return -EINVAL;
-    fs_lock(fs);
-    r.dir = node_find_locked(fs, parent);
-    r.new_dir = node_find_locked(fs, new_parent);
-    if (r.dir && r.new_dir) {
-        err = RENAME_AGAIN;
-        for (unsigned i = 0; i < FS_TRIES && err == RENAME_AGAIN; i++)
-            err = rename_once(fs, &r);
-        if (err == RENAME_AGAIN)
-            err = -EBUSY; /* somebody writes it without a pause */
-    }
-    node_unref_locked(fs, r.dir);
-    node_unref_locked(fs, r.new_dir);
-    fs_unlock(fs);
-    return err;
+    err = change_enter(fs, &c, parent, &new_parent);
+    if (err < 0)
+        return err;
+    r.dir = c.node;
+    r.new_dir = c.other;
+    err = RENAME_AGAIN;
+    for (unsigned i = 0; i < FS_TRIES && err == RENAME_AGAIN; i++)
+        err = rename_once(fs, &r);
+    change_leave(fs, &c);
+    return err == RENAME_AGAIN ? -EBUSY : err; /* somebody writes it without a pause */
 }
