@@ -86,16 +86,35 @@ struct remote_statfs mem_space(const struct mem *m);
 /* ---- mem_apply.c ---- */
 
 int mem_apply(struct remote *r, const struct remote_batch *batch, struct remote_applied *ret);
+void mem_apply_done(struct mem *m);
+
+/* ---- mem_blob.c ---- */
+
 int mem_stage(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret);
 int mem_join(struct remote *r, const struct remote_join *join, struct remote_joined *to);
-void mem_apply_done(struct mem *m);
+bool mem_blobs_there(struct mem *m, const struct remote_batch *b);
+void mem_blobs_used(struct mem *m, const struct remote_batch *b);
+void mem_blobs_free(struct mem *m);
+/* Of a batch whose blobs are there. */
+const uint8_t *mem_piece(struct mem *m, const struct remote_batch *b, const struct remote_piece *p);
+/* All c->joined->size bytes of it, in place of a file of so many; NULL: the pieces are needed. */
+const uint8_t *mem_joined(struct mem *m, const struct remote_change *c, uint64_t had);
+
+/* ---- mem_change.c ---- */
+
+struct mem_renew;
+
+#define MEM_KEPT_DIR "/\001kept"
 /* What was kept there; NULL: nothing. */
 struct mem_node *mem_kept_at(struct mem *m, const char *path);
-#define MEM_KEPT_DIR "/\001kept"
+/* What b's client does not name any more; of b NULL: all. */
+void mem_kept_drop(struct mem *m, const struct remote_batch *b);
 /* NULL without an error: nothing is there. */
 struct mem_node *mem_node_at(struct mem *m, const char *path, int *ret_err);
 bool mem_has_hash(const struct mem_node *n, const uint8_t *hash, uint64_t size);
-const uint8_t *mem_piece(struct mem *m, const struct remote_batch *b, const struct remote_piece *p);
+/* Makes b->v[i], and says in so_far[i] what came of it; the results before it are there. */
+void mem_change(struct mem *m, const struct remote_batch *b, const struct mem_renew *renew,
+                size_t i, struct remote_result *so_far);
 
 /* ---- mem_renew.c ---- */
 

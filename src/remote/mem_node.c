@@ -331,12 +331,19 @@ int mem_remove_name(struct mem *m, const char *path, bool is_dir)
     return r;
 }
 
-/* The two names of a rename; to.e is NULL when the new name is free. */
+/* The two names of a rename; to is NULL when the new name is free. */
 struct ends {
     struct mem_node *from_dir, *to_dir;
     struct mem_name *from, *to;
     const char *from_name, *to_name;
 };
+
+static int walk_ends(struct mem *m, const char *from, const char *to, struct ends *ret)
+{
+    int r = walk_name(m, from, &ret->from_dir, &ret->from_name, &ret->from);
+
+    return r < 0 ? r : walk_name(m, to, &ret->to_dir, &ret->to_name, &ret->to);
+}
 
 /* A directory that gets another parent has its ".." rewritten. */
 static int may_move(const struct mem *m, const struct mem_node *from_dir,
@@ -408,9 +415,7 @@ int mem_rename_node(struct mem *m, const char *from, const char *to, unsigned fl
     struct ends x;
     int r;
 
-    r = walk_name(m, from, &x.from_dir, &x.from_name, &x.from);
-    if (r == 0)
-        r = walk_name(m, to, &x.to_dir, &x.to_name, &x.to);
+    r = walk_ends(m, from, to, &x);
     if (r < 0)
         return r;
     if (remote_attr_apart(&x.from_dir->attr, &x.to_dir->attr))
@@ -441,9 +446,7 @@ int mem_exchange_nodes(struct mem *m, const char *from, const char *to, const ui
     struct ends x;
     int r;
 
-    r = walk_name(m, from, &x.from_dir, &x.from_name, &x.from);
-    if (r == 0)
-        r = walk_name(m, to, &x.to_dir, &x.to_name, &x.to);
+    r = walk_ends(m, from, to, &x);
     if (r < 0)
         return r;
     if (!x.from || !x.to)
