@@ -466,7 +466,6 @@ extern const char send_journal_why[];
 
 /* ---- sender.c ---- */
 
-void *send_run(void *arg);
 void send_wake(struct flush *f); /* locked; starts the sender if need be */
 
 /* ---- end.c ---- */

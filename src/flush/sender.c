@@ -14,14 +14,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-void send_wake(struct flush *f)
-{
-    lock_assert_held(&f->lock);
-    if (!f->started && !f->stop && pthread_create(&f->sender, NULL, send_run, f) == 0)
-        f->started = true; /* without a thread now: tried again with the next change */
-    pthread_cond_signal(&f->work);
-}
-
 /* ---- choosing ---- */
 
 /* Its data goes ahead, by other threads. */
@@ -376,7 +368,7 @@ static int step(struct flush *f, int64_t *until_ns)
     return r;
 }
 
-void *send_run(void *arg)
+static void *send_run(void *arg)
 {
     struct flush *f = arg;
 
@@ -401,4 +393,12 @@ void *send_run(void *arg)
     }
     lock_drop(&f->lock);
     return NULL;
+}
+
+void send_wake(struct flush *f)
+{
+    lock_assert_held(&f->lock);
+    if (!f->started && !f->stop && pthread_create(&f->sender, NULL, send_run, f) == 0)
+        f->started = true; /* without a thread now: tried again with the next change */
+    pthread_cond_signal(&f->work);
 }

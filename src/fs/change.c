@@ -77,7 +77,7 @@ void change_name_of(const struct waiting_name *w, char ret[CHANGE_KEY_MAX])
 }
 
 /* Answers that are under way are about the time before. */
-void change_unmark_name_locked(struct fs *fs, struct waiting_name *w, uint64_t seq)
+static void unmark_name_locked(struct fs *fs, struct waiting_name *w, uint64_t seq)
 {
     struct node *dir = w->dir;
     char name[CHANGE_KEY_MAX];
@@ -163,7 +163,7 @@ void change_free_locked(struct fs *fs, struct change *c, uint64_t seq)
 {
     for (unsigned i = 0; i < 2; i++)
         if (c->names[i])
-            change_unmark_name_locked(fs, c->names[i], seq);
+            unmark_name_locked(fs, c->names[i], seq);
     for (size_t i = 0; i < c->other_count; i++)
         node_unref_locked(fs, c->others[i]);
     free(c->others);

@@ -39,7 +39,6 @@ struct change {
 struct waiting_name *change_find_name_locked(const struct fs *fs, const struct node *dir,
                                              const char *name);
 void change_name_of(const struct waiting_name *w, char ret[CHANGE_KEY_MAX]);
-void change_unmark_name_locked(struct fs *fs, struct waiting_name *w, uint64_t seq);
 /* Nothing waits any more that it would have to be known for. */
 void change_drop_ours_locked(struct node *n);
 void change_free_locked(struct fs *fs, struct change *c, uint64_t seq);

@@ -267,13 +267,6 @@ bool temp_goes_beside(const struct apply *a, const struct place *p);
 /* Taking a file out of the way to look at it costs no more than a rename does elsewhere. */
 bool swap_is_cheap(const struct apply *a, const struct place *p);
 
-/* Keeps others from opening a file for writing, for a moment; waits a little for those who have. */
-struct hold {
-    int fd;
-};
-void hold_take(struct hold *h, const struct place *p);
-void hold_drop(struct hold *h);
-
 /*
  * The temporary file gets the name, if what has it is still what p says (means ANY: whatever is
  * there). 0; 1: it is another one, which p says now; -errno. An intent was written before; if the

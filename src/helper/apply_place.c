@@ -78,7 +78,12 @@ bool swap_is_cheap(const struct apply *a, const struct place *p)
 
 /* ---- hold ---- */
 
-void hold_take(struct hold *h, const struct place *p)
+/* Keeps others from opening a file for writing, for a moment; waits a little for those who have. */
+struct hold {
+    int fd;
+};
+
+static void hold_take(struct hold *h, const struct place *p)
 {
     enum { LOOK_MS = 10, WAIT_MS = 50 };
     static int left_ms = 1000; /* of all that is waited in one run */
@@ -97,7 +102,7 @@ void hold_take(struct hold *h, const struct place *p)
     }
 }
 
-void hold_drop(struct hold *h)
+static void hold_drop(struct hold *h)
 {
     if (h->fd >= 0)
         close(h->fd);
