@@ -225,7 +225,13 @@ const struct semantics_row semantics_rows[] = {
      "faults.sh blocked.sh interrupted.sh who_waits_without_progress_is_told_in_time "
      "who_waits_may_be_interrupted "
      "what_nobody_closes_any_more_is_sent_in_the_background"},
-    {"a request is lost, repeated, or cut", "Each change is made exactly once all the same.",
+    {"a request is lost, repeated, or cut",
+     "Each change is made exactly once all the same. A directory's rename, an exchange, and what "
+     "else is made in the sandbox at once may fail (ECONNRESET, ETIMEDOUT) and be made all the "
+     "same: until the sandbox has said which, the names it is about fail with EHOSTDOWN, and "
+     "nothing is taken that would stand on them.",
+     "a_renamed_directory_has_neither_name_until_the_sandbox_says_which "
+     "nothing_is_written_below_it_by_who_has_it_open "
      "faults.sh a_line_that_breaks_changes_nothing "
      "whatever_becomes_of_a_request_the_work_goes_on "
      "whatever_becomes_of_a_request_before_the_process_dies "

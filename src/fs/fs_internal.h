@@ -142,6 +142,7 @@ struct node {
     bool own_link : 1;    /* made through this mount: shown as written */
     bool resized : 1;     /* the kernel may still know another size */
     bool leaving : 1;     /* the kernel was asked to forget it, and then it goes */
+    bool unsure : 1;      /* a change of its name was lost, and may have been made */
     int64_t suspect_ns;   /* what was known before must not be used, even by handles; monotonic */
     uint64_t mark;        /* of the last listing that had it */
     uint64_t changed_seq; /* fs.seq at the end of the last local change */
@@ -415,6 +416,9 @@ int64_t node_known_ns(const struct node *n);
 void node_known_locked(struct node *n, int64_t start_ns);
 bool node_suspect(const struct node *n);
 void node_stale_locked(struct node *n); /* what is known is wrong */
+/* It may have another name there: what is known is not shown, nor stood on, before the sandbox has
+ * said so, not even while that is out of reach. */
+void node_unsure_locked(struct node *n);
 void node_doubt_locked(struct node *n); /* what is known may be wrong; a look at changes tells */
 /* All other names of the same inode: their attributes moved. */
 void node_stale_links_locked(struct fs *fs, const struct node *n);
@@ -483,6 +487,7 @@ void tree_own_attr_locked(struct fs *fs, struct node *n, const struct remote_att
                           int64_t start_ns, bool mtime_set);
 /* The directory's names, or what is known of them, moved in a way we do not know. */
 void tree_dir_stale_locked(struct node *dir);
+void tree_dir_unsure_locked(struct node *dir); /* and there may be names that are not known */
 void tree_list_failed_locked(struct fs *fs, struct flight *f, struct node *dir, int err);
 
 /* ---- burst.c: what is known is brought up to date in one request ---- */
@@ -545,12 +550,13 @@ int op_begin_name(struct fs *fs, struct op *op, struct node *dir, const char *na
 int op_begin_rename(struct fs *fs, struct op *op, struct node *dir, const char *name,
                     struct node *new_dir, const char *new_name);
 int op_begin_link(struct fs *fs, struct op *op, struct node *n, struct node *dir, const char *name);
-/* For who begins none: until n's path is one that stays. -EINTR. */
+/* For who begins none: until n's path is one that stays, and is known. -EINTR, or why it is not. */
 int op_await_path(struct fs *fs, struct node *n);
 void op_end_locked(struct fs *fs, struct op *op);
 bool op_touches_locked(const struct fs *fs, const struct node *dir, const char *name);
 bool op_unknown(int err); /* may have happened all the same */
 bool op_lost(int err);    /* the same, and a look at the sandbox may tell */
+bool op_maybe(int err);   /* the same, and it has been sent */
 
 /* ---- change*.c: what waits in the journal ---- */
 

@@ -29,6 +29,7 @@ void node_known_locked(struct node *n, int64_t start_ns)
 
     n->attr_ns = start_ns;
     n->suspect_ns = FS_NEVER;
+    n->unsure = false;
     n->apart = d && d->covered && start_ns < d->list_ns;
 }
 
@@ -47,6 +48,12 @@ void node_stale_locked(struct node *n)
 {
     node_doubt_locked(n);
     n->apart = true;
+}
+
+void node_unsure_locked(struct node *n)
+{
+    node_stale_locked(n);
+    n->unsure = true;
 }
 
 void node_stale_links_locked(struct fs *fs, const struct node *n)

@@ -92,6 +92,8 @@ static int end_making(struct fs *fs, struct node *dir, const char *name, struct 
     }
     if (r < 0 && (r == -EEXIST || r == -ENOENT || r == -ENOMEM || op_unknown(r)))
         tree_dir_stale_locked(dir);
+    if (op_maybe(r))
+        tree_dir_unsure_locked(dir);
     op_end_locked(fs, &m->op);
     free(m->path);
     return r;

@@ -119,11 +119,45 @@ static struct op op_for(const struct want *w)
     return op;
 }
 
+/* n, or what it is in, that may have another name in the sandbox. */
+static struct node *unsure_locked(struct node *n)
+{
+    while (n && !n->unsure)
+        n = n->parent;
+    return n;
+}
+
+/* Until it is known what n's path is there. May wait. */
+static int be_sure(struct fs *fs, struct node *n)
+{
+    struct node *at;
+    int r = 0;
+
+    for (unsigned i = 0; r == 0 && i < FS_TRIES && (at = unsure_locked(n)); i++) {
+        node_ref_locked(at);
+        r = tree_refresh(fs, at, fs_since(fs), false);
+        node_unref_locked(fs, at);
+        if (r == 0 && node_gone_locked(n))
+            return 0; /* which is for the caller to see */
+    }
+    return r == 0 && unsure_locked(n) ? -EHOSTDOWN : r;
+}
+
 static int begin(struct fs *fs, struct op *op, const struct want *w)
 {
-    for (*op = op_for(w); must_wait_locked(fs, op); *op = op_for(w)) {
-        const int r = fs_wait(fs);
+    int r;
 
+    for (;;) {
+        r = be_sure(fs, w->n);
+        if (r == 0)
+            r = be_sure(fs, w->dir);
+        if (r == 0)
+            r = be_sure(fs, w->new_dir);
+        *op = op_for(w);
+        if (r == 0 && !must_wait_locked(fs, op))
+            break;
+        if (r == 0)
+            r = fs_wait(fs);
         if (r < 0)
             return r;
     }
@@ -173,7 +207,7 @@ int op_await_path(struct fs *fs, struct node *n)
 
     while (r == 0 && is_moving_locked(fs, n))
         r = fs_wait(fs);
-    return r;
+    return r < 0 ? r : be_sure(fs, n);
 }
 
 /* What a file system says when it did not do it. Anything else may have happened all the same. */
@@ -187,6 +221,11 @@ bool op_unknown(int err)
         if (err == -refusals[i])
             return false;
     return err < 0;
+}
+
+bool op_maybe(int err)
+{
+    return op_unknown(err) && err != -EHOSTDOWN;
 }
 
 bool op_lost(int err)

@@ -50,6 +50,8 @@ static int remove_there(struct fs *fs, struct node *dir, const char *name, struc
     } else if (r == -ENOENT || r == -EISDIR || r == -ENOTDIR || op_unknown(r)) {
         node_stale_locked(n);
         tree_dir_stale_locked(dir);
+        if (op_maybe(r))
+            node_unsure_locked(n);
     } else if (n->dir)
         tree_dir_stale_locked(n); /* not empty: then with what we may not know */
     return r;

@@ -201,6 +201,13 @@ static void failed_locked(struct fs *fs, const struct renaming *r, int err)
         node_stale_locked(r->target);
     if (r->target && r->target->dir)
         tree_dir_stale_locked(r->target);
+    if (op_maybe(err)) {
+        node_unsure_locked(r->n);
+        if (r->target)
+            node_unsure_locked(r->target);
+        else
+            tree_dir_unsure_locked(r->new_dir);
+    }
     if (op_unknown(err)) {
         fs_tell_entry_locked(fs, r->dir, r->name);
         fs_tell_entry_locked(fs, r->new_dir, r->new_name);

@@ -57,6 +57,12 @@ void tree_dir_stale_locked(struct node *dir)
     dir->times_stale = true;
 }
 
+void tree_dir_unsure_locked(struct node *dir)
+{
+    tree_dir_stale_locked(dir);
+    dir->dir->listed = dir->dir->covered = false;
+}
+
 /* What a refused listing means for the tree. */
 void tree_list_failed_locked(struct fs *fs, struct flight *f, struct node *dir, int err)
 {
@@ -174,7 +180,7 @@ static int fetch_name(struct fs *fs, struct node *dir, const char *name, struct 
     (void)remote_bind_optional(false);
     fs_lock(fs);
     n = node_child_locked(dir, name);
-    if (r == -EHOSTDOWN && known && n) {
+    if (r == -EHOSTDOWN && known && n && !n->unsure) {
         as_known_locked(n, &f);
         r = 0;
     } else {
@@ -203,7 +209,7 @@ static int fetch_node(struct fs *fs, struct node *n)
     r = remote_stat(fs->remote, path, &attr, &target);
     (void)remote_bind_optional(false);
     fs_lock(fs);
-    if (r == -EHOSTDOWN) {
+    if (r == -EHOSTDOWN && !n->unsure) {
         as_known_locked(n, &f);
         r = 0;
     } else {
@@ -233,7 +239,9 @@ static int ask_for(struct fs *fs, struct node *dir, const char *name, int64_t si
         return change_settle_path(fs, dir);
     if (!alone && !dir->dir->by_stat && !tree_listed_locked(dir, need_ns)) {
         r = tree_list(fs, dir, need_ns);
-        if (r != -EACCES && r != -EPERM)
+        if (r == -EHOSTDOWN && !node_child_locked(dir, name))
+            return r;
+        if (r != -EACCES && r != -EPERM && r != -EHOSTDOWN)
             return r;
     }
     r = fetch_name(fs, dir, name, &attr, ret_ns);
@@ -312,7 +320,7 @@ static int refresh_once(struct fs *fs, struct node *n, int64_t since, bool times
     node_ref_locked(dir);
     r = tree_list(fs, dir, since);
     node_unref_locked(fs, dir);
-    if (r == -EACCES || r == -EPERM || r == -ENOENT || r == -ESTALE)
+    if (r == -EACCES || r == -EPERM || r == -ENOENT || r == -ESTALE || r == -EHOSTDOWN)
         return 0; /* the next round asks for the node itself, or sees that it is gone */
     return r;
 }

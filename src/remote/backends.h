@@ -74,6 +74,8 @@ enum remote_fault_kind {
 };
 /* The n-th call from now (1: the next) fails with err; 0: none. */
 void remote_fault_set(struct remote_fault *f, unsigned n, enum remote_fault_kind kind, int err);
+/* The line is down: each call fails with err and is not made, but the next so many; 0: it is up. */
+void remote_fault_down(struct remote_fault *f, unsigned after, int err);
 unsigned remote_fault_calls(struct remote_fault *f); /* since the last _set */
 
 /*

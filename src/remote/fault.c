@@ -13,6 +13,8 @@ struct remote_fault {
     unsigned nth;     /* 0: none */
     enum remote_fault_kind kind;
     int err;
+    unsigned left; /* before the line is down */
+    int down;      /* 0: it is not */
 };
 
 static int short_fetch(struct wrap *w, const struct wrap_call *call, int err)
@@ -49,14 +51,18 @@ static int fault_around(struct wrap *w, const struct wrap_call *call)
     struct remote_fault *f = (struct remote_fault *)w;
     enum remote_fault_kind kind;
     bool hit;
-    int err, r;
+    int err, down, r;
 
     lock_take(&f->lock);
     f->calls++;
     hit = f->nth != 0 && f->calls == f->nth;
     kind = f->kind;
     err = f->err;
+    down = f->left == 0 ? f->down : 0;
+    f->left -= f->left > 0;
     lock_drop(&f->lock);
+    if (down < 0)
+        return down;
     if (!hit)
         return wrap_forward(w, call);
     if (kind == REMOTE_FAULT_AFTER) {
@@ -96,6 +102,14 @@ void remote_fault_set(struct remote_fault *f, unsigned n, enum remote_fault_kind
     f->nth = n;
     f->kind = kind;
     f->err = err > 0 ? -err : err;
+    lock_drop(&f->lock);
+}
+
+void remote_fault_down(struct remote_fault *f, unsigned after, int err)
+{
+    lock_take(&f->lock);
+    f->left = after;
+    f->down = err > 0 ? -err : err;
     lock_drop(&f->lock);
 }
 
