@@ -2,6 +2,7 @@
 #ifndef JOURNAL_JOURNAL_INTERNAL_H
 #define JOURNAL_JOURNAL_INTERNAL_H
 
+#include "journal/head.h"
 #include "journal/journal.h"
 
 #include "util/lock.h"

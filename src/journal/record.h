@@ -13,8 +13,6 @@
 #include <sys/types.h>
 
 enum {
-    JOURNAL_VERSION = 3,
-    JOURNAL_VERSION_OLDEST = 1, /* is read, and rewritten as this one when it is opened */
     JOURNAL_RECORD_HEADER = 24,
     JOURNAL_RECORD_MAX = 1 << 20,
     JOURNAL_PATH_MAX = 1 << 16,
@@ -163,29 +161,5 @@ ssize_t journal_record_get(uint32_t salt, const void *p, size_t n, struct journa
 struct journal_extent journal_record_extent(const struct journal_record *rec, size_t i);
 struct journal_range journal_record_range(const struct journal_record *rec, size_t i);
 struct journal_result journal_record_result(const struct journal_record *rec, size_t i);
-
-/* What a log begins with, and says of itself. Strings as in journal_record. */
-struct journal_head {
-    uint32_t version; /* when read */
-    uint32_t salt;
-    int64_t made_ns; /* real time */
-    uint8_t client[16];
-    const char *api_url, *sandbox_id, *slot;
-};
-
-enum { JOURNAL_HEAD_MIN = 48, JOURNAL_HEAD_MAX = 16384 };
-
-int journal_head_put(struct buf *out, const struct journal_head *head);
-/* Returns the bytes taken; -EBADMSG, or -EPROTONOSUPPORT for a version that is not read here. */
-ssize_t journal_head_get(const void *p, size_t n, struct journal_head *ret);
-/* What a damaged one, of JOURNAL_HEAD_MIN bytes at least, has in the salt's place. */
-uint32_t journal_head_salt(const void *p);
-
-/* What a segment begins with. */
-enum { JOURNAL_SEGMENT_HEADER = 32 };
-void journal_segment_put(uint8_t out[JOURNAL_SEGMENT_HEADER], uint32_t salt, uint64_t number);
-int journal_segment_get(const void *p, size_t n, uint32_t salt, uint64_t number);
-/* The salt of a whole one; -EBADMSG. */
-int journal_segment_salt(const void *p, size_t n, uint32_t *ret);
 
 #endif

@@ -1,4 +1,5 @@
 /* Every decoder of a journal, on any bytes; what decodes must encode to the same bytes. */
+#include "journal/head.h"
 #include "journal/record.h"
 
 #include "util/crc32c.h"

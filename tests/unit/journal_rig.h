@@ -2,6 +2,7 @@
 #ifndef TESTS_JOURNAL_RIG_H
 #define TESTS_JOURNAL_RIG_H
 
+#include "journal/head.h"
 #include "journal/journal.h"
 #include "journal_disk.h"
 
