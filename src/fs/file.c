@@ -365,6 +365,13 @@ static int content_valid(struct fs *fs, struct node *n, bool wait)
 {
     int r;
 
+    if (links_hidden_locked(fs, n)) {
+        if (!wait)
+            return -EAGAIN;
+        r = links_ready(fs, n);
+        if (r < 0)
+            return r;
+    }
     if (node_suspect(n) && !node_local(n) && !node_gone_locked(n)) {
         if (!wait)
             return -EAGAIN;
@@ -541,7 +548,8 @@ ssize_t fs_write_cached(struct fs_file *file, uint64_t off, const void *p, size_
         (fs->flush && flush_room_now(fs->flush, n) < 0))
         return -EAGAIN;
     fs_lock(fs);
-    if (data_whole_locked(file->node) && !file->node->file->writing)
+    if (data_whole_locked(file->node) && !file->node->file->writing &&
+        links_turn_locked(fs, file->node))
         r = write_file(file, off, p, n);
     fs_unlock(fs);
     return r;

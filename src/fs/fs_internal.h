@@ -686,6 +686,14 @@ int links_refresh(struct fs *fs, struct node *n, int64_t since);
 bool links_quiet_locked(const struct fs *fs, const struct node *n, int64_t since);
 /* There are so many that changes of them must not wait together. */
 bool links_many_locked(const struct fs *fs, const struct node *n);
+/* Another name of n through which was written what waits; NULL: none. */
+const struct node *links_waiting_locked(const struct fs *fs, const struct node *n);
+/* The name through which n's content was changed last here, if that waits; else n. */
+const struct node *links_writer_locked(const struct fs *fs, const struct node *n);
+/* What waits of another name's content is not in n's: until it is sent, nothing is read of n. */
+bool links_hidden_locked(const struct fs *fs, const struct node *n);
+/* n can be written to as it is known here: no other name's content waits. Else links_ready. */
+bool links_turn_locked(const struct fs *fs, const struct node *n);
 /* Nothing of n, or of its other names, waits any more. May wait. */
 int links_settle(struct fs *fs, struct node *n);
 /* The same, and n is known as that left it. */

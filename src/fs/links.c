@@ -2,8 +2,8 @@
  * Files with several names. For the kernel, and so here, each name is an inode of its own. What
  * they share, the link count, the rights and the times, is moved for all of them at once when a
  * change of it waits; so each must show what is there, or what waits, before it is. Content is not
- * shared but by what nobody writes to: a write through one name shows through the others when it
- * was sent.
+ * shared but by what nobody writes to: of what is written through one name the others show size and
+ * times, and it is sent before something is read, or written, through them.
  */
 #include "fs/fs_internal.h"
 
@@ -14,6 +14,8 @@
 /* With more names a change of one of them is sent before the next: each would be about all of them,
  * and a sandbox can make as many as it likes. */
 enum { WAITING_NAMES_MAX = 500 };
+
+enum { SETTLE_TRIES = 1000 };
 
 struct node *links_next_locked(const struct fs *fs, const struct node *n, const struct node *before)
 {
@@ -88,15 +90,45 @@ static bool has_ours(const struct node *n)
     return n->ours != NULL;
 }
 
+static bool has_content(const struct node *n)
+{
+    return n->ours && n->ours->content > 0;
+}
+
+const struct node *links_waiting_locked(const struct fs *fs, const struct node *n)
+{
+    return fs->changes && n->attr.nlink > 1 ? links_find_locked(fs, n, has_content) : NULL;
+}
+
+const struct node *links_writer_locked(const struct fs *fs, const struct node *n)
+{
+    const struct node *other = has_content(n) ? NULL : links_waiting_locked(fs, n);
+
+    return other ? other : n;
+}
+
+bool links_hidden_locked(const struct fs *fs, const struct node *n)
+{
+    const struct node *other = links_waiting_locked(fs, n);
+
+    return other && !(same_content(n, other) && node_size(n) == node_size(other));
+}
+
+bool links_turn_locked(const struct fs *fs, const struct node *n)
+{
+    const bool old = node_suspect(n) && !node_local(n) && !node_gone_locked(n);
+
+    return !fs->flush || n->deleted || n->attr.nlink <= 1 || !(old || links_waiting_locked(fs, n));
+}
+
 int links_settle(struct fs *fs, struct node *n)
 {
-    enum { TRIES = 1000 };
     int r = change_settle(fs, n);
     struct node *other;
 
     for (unsigned i = 0; r == 0 && (other = links_find_locked(fs, n, has_ours)); i++) {
         node_ref_locked(other);
-        r = i < TRIES ? change_settle(fs, other) : -EBUSY;
+        r = i < SETTLE_TRIES ? change_settle(fs, other) : -EBUSY;
         node_unref_locked(fs, other);
     }
     return r;

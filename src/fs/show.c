@@ -72,9 +72,8 @@ int show_target_locked(struct fs *fs, const struct node *n, char **ret)
     return *ret ? 0 : -ENOMEM;
 }
 
-static off_t shown_size(struct fs *fs, const struct node *n)
+static off_t shown_size(struct fs *fs, const struct node *n, uint64_t bytes)
 {
-    const uint64_t bytes = node_size(n);
     char *target;
     off_t size;
 
@@ -90,10 +89,12 @@ void show_stat_locked(struct fs *fs, const struct node *n, struct stat *ret)
     const struct remote_attr *a = &n->attr;
     int64_t mtime_ns = n->shown_times ? n->shown_mtime_ns : a->mtime_ns;
     int64_t ctime_ns = n->shown_times ? n->shown_ctime_ns : a->ctime_ns;
+    const struct node *written = links_writer_locked(fs, n);
+    const uint64_t bytes = node_size(written);
 
-    if (node_local(n)) {
-        mtime_ns = n->file->mtime_ns;
-        ctime_ns = n->file->ctime_ns;
+    if (node_local(written)) {
+        mtime_ns = written->file->mtime_ns;
+        ctime_ns = written->file->ctime_ns;
     }
     memset(ret, 0, sizeof(*ret));
     ret->st_ino = shown_ino(fs, n);
@@ -104,9 +105,9 @@ void show_stat_locked(struct fs *fs, const struct node *n, struct stat *ret)
     ret->st_gid = fs->config.force_gid >= 0 ? (gid_t)fs->config.force_gid
                                             : map_id(fs, a->gid, fs->info.gid, fs->config.gid);
     ret->st_rdev = (dev_t)a->rdev;
-    ret->st_size = shown_size(fs, n);
+    ret->st_size = shown_size(fs, n, bytes);
     ret->st_blksize = 128 << 10;
-    ret->st_blocks = (blkcnt_t)(node_size(n) / 512 + (node_size(n) % 512 != 0));
+    ret->st_blocks = (blkcnt_t)(bytes / 512 + (bytes % 512 != 0));
     ret->st_mtim = ns_to_timespec(mtime_ns);
     ret->st_ctim = ns_to_timespec(ctime_ns);
     ret->st_atim = ns_to_timespec(a->atime_ns ? a->atime_ns : mtime_ns);

@@ -5,18 +5,31 @@
 
 #define REST UINT64_MAX /* all bytes up to the end, and beyond */
 
+/* What was written through another name is there, and n known as that left it. May wait. */
+static int after_other_names(struct fs *fs, struct node *n)
+{
+    int r = 0;
+
+    for (unsigned i = 0; r == 0 && i < FS_TRIES && !links_turn_locked(fs, n); i++)
+        r = links_ready(fs, n);
+    /* If only nobody can say what it is like now: this stands on whatever that is. */
+    return r < 0 && r != -EINTR && !links_waiting_locked(fs, n) ? 0 : r;
+}
+
 /* Nobody else writes, or fetches what is to be written, and what is written has a path. */
 static int my_turn(struct fs *fs, struct node *n, uint64_t off, uint64_t bytes)
 {
     const struct node_file *nf = n->file;
-    int r = 0;
 
     for (;;) {
-        if (write_in_parts(fs, n))
+        int r = write_in_parts(fs, n) ? after_other_names(fs, n) : 0;
+
+        if (r == 0 && write_in_parts(fs, n))
             r = op_await_path(fs, n);
-        if (r < 0 || !(nf->writing || (nf->blob && blob_taken(nf->blob, off, bytes))))
+        if (r == 0 && (nf->writing || (nf->blob && blob_taken(nf->blob, off, bytes))))
+            r = fs_wait(fs);
+        else if (r < 0 || !write_in_parts(fs, n) || !links_waiting_locked(fs, n))
             return r;
-        r = fs_wait(fs);
         if (r < 0)
             return r;
     }
