@@ -131,13 +131,18 @@ struct journal_identity change_identity_of(const struct remote_attr *a)
                                      .birth = a->birth};
 }
 
+static struct journal_object made_by(uint64_t seq)
+{
+    return (struct journal_object){.means = JOURNAL_MADE, .made_by = seq};
+}
+
 static struct journal_object object_of_locked(const struct fs *fs, const struct node *n)
 {
     const struct remote_attr *a = &n->attr;
     struct journal_object o = {.means = JOURNAL_IS, .identity = change_identity_of(a)};
 
     if (n->ours && n->ours->seq != 0)
-        return (struct journal_object){.means = JOURNAL_MADE, .made_by = n->ours->seq};
+        return made_by(n->ours->seq);
     if (a->ino == 0)
         return (struct journal_object){.means = JOURNAL_ANY};
     /* What another name of it went through here moved its times, and is no other version. */
@@ -149,6 +154,21 @@ static struct journal_object object_of_locked(const struct fs *fs, const struct 
     if (a->nlink > 1 && links_find_locked(fs, n, waits))
         o.identity.mtime_ns = o.identity.size = 0;
     return o;
+}
+
+/*
+ * The file itself, whatever it is called: what waits through any of its names comes before what
+ * sets or writes the same through another. Names that come and go do not meet.
+ */
+static struct journal_object file_of_locked(const struct fs *fs, const struct node *n)
+{
+    uint64_t last = n->ours ? n->ours->seq : 0;
+    struct node *other = NULL;
+
+    while (n->attr.nlink > 1 && (other = links_next_locked(fs, n, other)))
+        if (other->ours && other->ours->seq > last)
+            last = other->ours->seq;
+    return last != 0 ? made_by(last) : object_of_locked(fs, n);
 }
 
 void change_drop_ours_locked(struct node *n)
@@ -385,8 +405,12 @@ int change_append_locked(struct fs *fs, struct journal_record *rec, const struct
     rec->when_ns = fs_sandbox_now(fs);
     if (a->from)
         rec->object[JOURNAL_AT] = object_of_locked(fs, a->from);
+    else if (change_makes(rec->kind))
+        rec->object[JOURNAL_AT] = absent;
+    else if (change_writes(rec->kind) || rec->kind == JOURNAL_SETATTR)
+        rec->object[JOURNAL_AT] = file_of_locked(fs, a->node);
     else
-        rec->object[JOURNAL_AT] = change_makes(rec->kind) ? absent : object_of_locked(fs, a->node);
+        rec->object[JOURNAL_AT] = object_of_locked(fs, a->node);
     if (rec->kind == JOURNAL_UNLINK && touched_beside_locked(a->node))
         rec->object[JOURNAL_AT] = (struct journal_object){
             .means = JOURNAL_IS, .identity = {.dev = a->node->attr.dev, .ino = a->node->attr.ino}};

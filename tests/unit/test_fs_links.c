@@ -209,6 +209,75 @@ TEST(a_mode_that_one_name_gets_shows_under_the_others)
     rig_down(&g);
 }
 
+static void set(struct rig *g, const char *path, unsigned what, mode_t mode, time_t mtime)
+{
+    const struct stat want = {.st_mode = mode, .st_mtim = {.tv_sec = mtime}};
+    struct fs_entry e;
+
+    assert_int_equal(rig_find(g, path, &e), 0);
+    assert_int_equal(fs_setattr(g->fs, e.ino, NULL, what, &want, &e), 0);
+    rig_drop(g, &e);
+}
+
+/* What waits under both names is one file's, and keeps its order: the last one counts. */
+TEST(of_what_several_names_get_the_last_is_there_in_the_end)
+{
+    for (int made_here = 0; made_here < 2; made_here++)
+        for (int killed = 0; killed < 2; killed++) {
+            struct rig g;
+
+            UP_JOURNAL(&g);
+            if (made_here) {
+                quiet(&g);
+                assert_int_equal(rig_write(&g, "/a", "text"), 0);
+                assert_int_equal(link_name(&g, "/a", "/b"), 0);
+            } else {
+                rig_put(&g, "/a", "text", 4);
+                inside_link(&g, "/a", "/b");
+                quiet(&g);
+                stat_of(&g, "/b");
+            }
+            set(&g, "/a", FS_SET_MODE, 0700, 0);
+            set(&g, "/b", FS_SET_MODE, 0600, 0);
+            set(&g, "/a", FS_SET_MODE | FS_SET_MTIME, 0751, 1500000000);
+            set(&g, "/b", FS_SET_MTIME, 0, 1400000000);
+            if (killed)
+                rig_restart(&g);
+            assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
+            assert_int_equal(inside_attr(&g, "/a").mode & 07777, 0751);
+            assert_int_equal(inside_attr(&g, "/a").mtime_ns, 1400000000 * NS_PER_S);
+            assert_int_equal(stat_of(&g, "/a").st_mode & 07777, 0751);
+            rig_same_tree(&g, "/");
+            rig_down(&g);
+        }
+}
+
+/* What one name's handle has written stays here until it is closed. What the other name gets goes
+ * after it, and does not make another version of it. */
+TEST(what_another_name_gets_goes_after_what_an_open_handle_has_written)
+{
+    struct fs_file *f, *other;
+    struct rig g;
+
+    UP_JOURNAL(&g);
+    rig_put(&g, "/a", "text", 4);
+    inside_link(&g, "/a", "/b");
+    quiet(&g);
+    stat_of(&g, "/b");
+    assert_int_equal(rig_open(&g, "/a", O_WRONLY, &f), 0);
+    assert_int_equal(fs_write(f, 0, "next", 4), 4);
+    set(&g, "/b", FS_SET_MODE | FS_SET_MTIME, 0640, 1500000000);
+    assert_int_equal(rig_open(&g, "/b", O_RDONLY, &other), 0);
+    assert_int_equal(fs_fsync(other), 0);
+    assert_int_equal(rig_close(other), 0);
+    assert_int_equal(rig_close(f), 0);
+    assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
+    assert_int_equal(inside_attr(&g, "/a").mode & 07777, 0640);
+    assert_int_equal(inside_attr(&g, "/a").mtime_ns, 1500000000 * NS_PER_S);
+    rig_expect(&g, "/b", "next");
+    rig_down(&g);
+}
+
 TEST(what_is_written_through_one_name_after_it_was_linked_shows_through_the_other)
 {
     char text[32];
@@ -574,6 +643,8 @@ int main(void)
         cmocka_unit_test(the_number_of_names_shows_under_each_of_them_at_once),
         cmocka_unit_test(a_linked_name_is_renamed_and_replaced_without_waiting),
         cmocka_unit_test(a_mode_that_one_name_gets_shows_under_the_others),
+        cmocka_unit_test(of_what_several_names_get_the_last_is_there_in_the_end),
+        cmocka_unit_test(what_another_name_gets_goes_after_what_an_open_handle_has_written),
         cmocka_unit_test(
             what_is_written_through_one_name_after_it_was_linked_shows_through_the_other),
         cmocka_unit_test(
