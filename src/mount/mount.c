@@ -1,5 +1,6 @@
 #include "mount/mount.h"
 
+#include "fuse/guard.h"
 #include "mount/drain.h"
 #include "mount/exitcode.h"
 #include "mount/life.h"
@@ -55,6 +56,7 @@ struct serving {
     struct stack stack;
     struct life *life;
     struct registry *registry;
+    struct guard *guard;
     pthread_t loop;
     int status_fd; /* where the parent waits for the exit code; -1: nobody does */
 };
@@ -97,6 +99,8 @@ static int announce(struct serving *sv)
 
     if (stat(s->dir, &st) < 0)
         return -errno;
+    /* Without it everything works until it is killed, and most often then, too. */
+    (void)guard_new(st.st_dev, &sv->guard);
     if (list_mount(sv) < 0)
         log_msg(LOG_WARN,
                 "`daytonafs mounts` will not know this mount: its list cannot be written");
@@ -160,6 +164,7 @@ static int serve(struct serving *sv)
     life_wait(sv->life);
     r = shut_down(sv) != EXITCODE_OK ? EXITCODE_QUEUED : r < 0 ? EXITCODE_OTHER : EXITCODE_OK;
     sv->registry = registry_remove(sv->registry);
+    sv->guard = guard_free(sv->guard);
     return r;
 }
 
