@@ -88,8 +88,10 @@ static int open_sealed(struct joined *j, uint64_t seal, struct stat *st)
     if (j->dir < 0)
         return -ESTALE;
     j->fd = openat(j->dir, j->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | made, 0600);
-    if (j->fd < 0)
-        return errno == ENOENT || errno == EEXIST || errno == ELOOP ? -ESTALE : -errno;
+    if (j->fd < 0) /* EWOULDBLOCK: somebody has a lease on it, and must not have touched it */
+        return errno == ENOENT || errno == EEXIST || errno == ELOOP || errno == EWOULDBLOCK
+                   ? -ESTALE
+                   : -errno;
     return flock(j->fd, LOCK_EX | LOCK_NB) == 0 && fstat(j->fd, st) == 0 && S_ISREG(st->st_mode) &&
                    (!seal || seal_of(st) == seal)
                ? 0
