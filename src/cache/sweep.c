@@ -138,10 +138,13 @@ static size_t find_folders(int parent, const char *own, struct folder *v)
 void cache_sweep(int parent, const char *own, uint64_t own_bytes, uint64_t max_bytes)
 {
     struct folder *v = calloc(FOLDERS_MAX, sizeof(*v));
-    const size_t count = v ? find_folders(parent, own, v) : 0;
     const int64_t now_ns = clock_real_ns();
     uint64_t bytes = own_bytes;
+    size_t count;
 
+    if (!v)
+        return; /* the next one sweeps */
+    count = find_folders(parent, own, v);
     for (size_t i = 0; i < count; i++) {
         each_file(parent, v[i].name, add_bytes, &v[i]);
         bytes += v[i].bytes;

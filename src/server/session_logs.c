@@ -364,9 +364,8 @@ static void snapshot_talk(struct request *rq, struct wsock *ws, void *arg)
     struct follow *f = arg;
     struct buf out = BUF_INIT(FRAME_MAX + 8);
     char block[FRAME_MAX - 2];
-    ssize_t n;
 
-    while ((n = follow_read(f, block, sizeof(block), 0, &out)) > 0) {
+    while (follow_read(f, block, sizeof(block), 0, &out) > 0) {
         if (wsock_send_binary(ws, out.data, out.len) < 0)
             break;
     }

@@ -246,8 +246,9 @@ static void note_error(struct upload *u, const char *fmt, ...)
     if (vasprintf(&text, fmt, ap) < 0)
         text = NULL;
     va_end(ap);
-    bigger = e->count < FILES_MAX ? realloc(e->list, (e->count + 1) * sizeof(*e->list)) : NULL;
-    if (!text || !bigger) {
+    bigger =
+        text && e->count < FILES_MAX ? realloc(e->list, (e->count + 1) * sizeof(*e->list)) : NULL;
+    if (!bigger) {
         free(text);
         u->bad = true;
         return;
