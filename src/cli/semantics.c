@@ -84,8 +84,9 @@ const struct semantics_row semantics_rows[] = {
      "fs_does_what_a_local_directory_does_when_changes_wait_in_a_journal model.sh fsx.sh"},
     {"what was stored here through a shared mapping",
      "It is a change once the kernel hands it over: at msync, munmap, fsync and close, after some "
-     "time, and before every command, sync and daytonafs umount.",
-     "edit_run.sh fsx.sh"},
+     "time, and before every command, sync and daytonafs umount. Linux before 6.6 maps a file "
+     "shared only if all of it is here: above 1 MiB mmap fails with ENODEV until it was read.",
+     "edit_run.sh fsx.sh mapped.sh"},
     {"what was done in the sandbox",
      "It is seen by an open, stat or readdir that starts more than coherence (1 s) later. Not so "
      "what a program there stores through a shared mapping, which moves no time stamp, what "

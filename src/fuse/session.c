@@ -1,5 +1,6 @@
 #include "fuse/session.h"
 
+#include "fuse/mappable.h"
 #include "fuse/session_internal.h"
 #include "util/buf.h"
 #include "util/clock.h"
@@ -56,6 +57,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
         else
             conn->want &= ~caps[i].cap;
     }
+    mappable_init(s, conn);
     if (conn->max_write > MAX_WRITE)
         conn->max_write = MAX_WRITE;
     conn->max_background = MAX_BACKGROUND;
@@ -216,6 +218,7 @@ int session_mount(struct session *s, const char *dir)
     if (fuse_session_mount(s->fuse, dir) < 0)
         return errno > 0 ? -errno : -EIO;
     s->mounted = true;
+    (void)mappable_mounted(s); /* without it less can be mapped */
     notify_start(s->notify, &target, s);
     return 0;
 }

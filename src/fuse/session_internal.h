@@ -29,6 +29,7 @@ struct session {
     struct slow *slow;
     struct interrupts *interrupts;
     bool mounted;
+    atomic_bool initializing; /* the next answer is that to INIT; see mappable.h */
     bool expire; /* the kernel can be told to ask again; else it may not keep names. Set by init */
     struct lock lock;       /* guards what follows */
     struct handle *handles; /* all there are */
