@@ -21,6 +21,7 @@
 #include "util/keyedhash.h"
 #include "util/lock.h"
 
+#include <fcntl.h>
 #include <stdatomic.h>
 
 enum {
@@ -342,6 +343,11 @@ struct fs_file {
     struct window *windows; /* that are to be fetched, or are being fetched, before it asks */
     struct fs_file *prev, *next; /* in fs.mappable */
 };
+
+static inline bool flags_write(int flags)
+{
+    return (flags & O_ACCMODE) != O_RDONLY;
+}
 
 /* ---- fs.c: the lock ---- */
 
