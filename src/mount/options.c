@@ -133,6 +133,16 @@ const struct option_row options_table[] = {
 
 const size_t options_count = ARRAY_LEN(options_table);
 
+/* Sizes and times that do not work, or that nobody means. NULL: no such limit. */
+static const struct {
+    const char *name, *least, *most;
+} limits[] = {
+    {"coherence", NULL, "1h"},    {"cache_size", "16M", NULL},
+    {"meta_cache", "1M", NULL},   {"op_timeout", "1s", "1h"},
+    {"wake_timeout", "1s", "1h"}, {"keepalive_every", "100ms", "1h"},
+    {"journal_size", "8M", NULL}, {"drain_timeout", NULL, "24h"},
+};
+
 /* ---- reading values ---- */
 
 static void *field_of(struct options *o, const struct option_row *row)
@@ -278,6 +288,40 @@ static int refuse_unknown(const char *name, struct buf *why)
     return -EINVAL;
 }
 
+/* Negative, 0 or positive: as the value compares with limit, which is of the table. */
+static int compare(const struct options *o, const struct option_row *row, const char *limit)
+{
+    uint64_t bytes = 0;
+    int64_t ns = 0;
+
+    if (row->type == OPTION_BYTES) {
+        const uint64_t value = *(const uint64_t *)field_in(o, row);
+
+        (void)units_parse_bytes(limit, &bytes);
+        return value < bytes ? -1 : value > bytes;
+    }
+    const int64_t value_ns = *(const int64_t *)field_in(o, row);
+
+    (void)units_parse_duration(limit, &ns);
+    return value_ns < ns ? -1 : value_ns > ns;
+}
+
+static int check_limits(const struct options *o, const struct option_row *row, struct buf *why)
+{
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+        if (strcmp(limits[i].name, row->name) != 0)
+            continue;
+        if (limits[i].least && compare(o, row, limits[i].least) < 0)
+            (void)buf_printf(why, "%s: at least %s", row->name, limits[i].least);
+        else if (limits[i].most && compare(o, row, limits[i].most) > 0)
+            (void)buf_printf(why, "%s: at most %s", row->name, limits[i].most);
+        else
+            return 0;
+        return -EINVAL;
+    }
+    return 0;
+}
+
 /* What only shows when the value is known. */
 static int check_value(const struct options *o, const struct option_row *row, struct buf *why)
 {
@@ -287,16 +331,8 @@ static int check_value(const struct options *o, const struct option_row *row, st
         (!path_name_valid(text, strlen(text)) ||
          strlen(text) + strlen(OPTIONS_CTL_SUFFIX) > PATH_NAME_MAX))
         (void)buf_printf(why, "ctl_name=%s: it must be one name, short and without '/'", text);
-    else if (row->field == FIELD(op_timeout_ns) && o->op_timeout_ns == 0)
-        (void)buf_puts(why, "op_timeout=0: every operation needs an end; use 1s or more");
-    else if (row->field == FIELD(keepalive_ns) && o->keepalive_ns < INT64_C(100000000))
-        (void)buf_puts(why, "keepalive_every: at least 100ms");
-    else if (row->field == FIELD(coherence_ns) && o->coherence_ns > INT64_C(3600000000000))
-        (void)buf_puts(why, "coherence: at most 1h");
-    else if (row->field == FIELD(meta_bytes) && o->meta_bytes < 1 << 20)
-        (void)buf_puts(why, "meta_cache: at least 1M");
     else
-        return 0;
+        return check_limits(o, row, why);
     return -EINVAL;
 }
 

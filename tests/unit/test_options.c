@@ -90,8 +90,16 @@ TEST(a_wrong_option_is_explained)
         {"ctl_name=a/b", "one name"},
         {"ctl_name=", "one name"},
         {"keepalive_every=1ms", "at least 100ms"},
-        {"op_timeout=0", "needs an end"},
+        {"keepalive_every=2h", "at most 1h"},
+        {"op_timeout=0", "at least 1s"},
+        {"op_timeout=10h", "at most 1h"},
+        {"wake_timeout=0", "at least 1s"},
+        {"wake_timeout=100h", "at most 1h"},
+        {"drain_timeout=1000h", "at most 24h"},
+        {"coherence=2h", "at most 1h"},
         {"meta_cache=0", "at least 1M"},
+        {"cache_size=64K", "at least 16M"},
+        {"journal_size=64K", "at least 8M"},
         {"ro,wake=never,nope=1", "unknown option 'nope'"},
     };
 
@@ -106,6 +114,23 @@ TEST(a_wrong_option_is_explained)
         options_done(&o);
         buf_done(&why);
     }
+}
+
+TEST(what_is_least_and_most_is_accepted)
+{
+    struct buf why = BUF_INIT(1000);
+    struct options o;
+
+    assert_int_equal(parse(&o,
+                           "coherence=1h,cache_size=16M,meta_cache=1M,op_timeout=1s,"
+                           "wake_timeout=1s,keepalive_every=100ms,journal_size=8M,"
+                           "drain_timeout=24h",
+                           &why),
+                     0);
+    assert_int_equal(options_parse(&o, "op_timeout=1h,wake_timeout=1h,drain_timeout=0", &why), 0);
+    assert_int_equal(options_parse(&o, "keepalive_every=1h,coherence=0", &why), 0);
+    options_done(&o);
+    buf_done(&why);
 }
 
 /* What .ctl/config shows can be given again and means the same. */
@@ -227,6 +252,7 @@ int main(void)
         cmocka_unit_test(options_have_their_defaults),
         cmocka_unit_test(options_are_read_from_one_line),
         cmocka_unit_test(a_wrong_option_is_explained),
+        cmocka_unit_test(what_is_least_and_most_is_accepted),
         cmocka_unit_test(options_come_through_their_own_text),
         cmocka_unit_test(help_lists_every_option_once),
         cmocka_unit_test(a_target_is_a_sandbox_and_perhaps_a_path),
