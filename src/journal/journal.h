@@ -150,6 +150,8 @@ struct journal_usage {
     unsigned waiting; /* in journal_wait_room */
 };
 void journal_usage(struct journal *j, struct journal_usage *ret);
+/* What the disk has left, and what of that must stay free: with less no change is taken. */
+int journal_space(struct journal *j, uint64_t *ret_free_bytes, uint64_t *ret_spare_bytes);
 
 /* ---- what became of them. These are not subject to the hard limit ---- */
 

@@ -147,6 +147,12 @@ void journal_usage(struct journal *j, struct journal_usage *ret)
     lock_drop(&j->lock);
 }
 
+int journal_space(struct journal *j, uint64_t *ret_free_bytes, uint64_t *ret_spare_bytes)
+{
+    *ret_spare_bytes = j->limits.spare_bytes;
+    return j->sys->free_bytes(j->dir_fd, ret_free_bytes);
+}
+
 bool journal_wants_compact(struct journal *j)
 {
     enum { WORTH_IT = 1 << 20 };

@@ -1,6 +1,7 @@
 /* host.c - what /.ctl shows of the mount itself, and what it may do to the sandbox. */
 #include "mount/stack.h"
 
+#include "mount/journals.h"
 #include "util/clock.h"
 
 #include <errno.h>
@@ -31,6 +32,18 @@ static int put_stale(struct buf *out, int64_t since_ns)
                                  "sandbox does not answer\n");
 }
 
+/* Said at the mount, too; there may be room again by now, or no more. */
+static int put_short(struct buf *out, const struct stack *s)
+{
+    struct buf why = BUF_INIT(8192);
+    int r = 0;
+
+    if (journals_short(s, &why))
+        r = buf_printf(out, "no_room %s\n", buf_str(&why));
+    buf_done(&why);
+    return r;
+}
+
 static int host_status(void *arg, struct buf *out)
 {
     struct stack *s = arg;
@@ -54,6 +67,8 @@ static int host_status(void *arg, struct buf *out)
         r = put_time(out, "mounted_at", s->since_ns);
     if (r == 0 && s->left > 0) /* `daytonafs recover` lists them */
         r = buf_printf(out, "changes_of_earlier_mounts %zu\n", s->left);
+    if (r == 0)
+        r = put_short(out, s);
     if (r == 0)
         r = buf_puts(out, "state ");
     if (r == 0)

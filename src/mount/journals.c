@@ -254,6 +254,36 @@ void journals_look(struct stack *s)
                 s->left, looked_for(s->options), s->options->journal_dir);
 }
 
+bool journals_short(const struct stack *s, struct buf *out)
+{
+    uint64_t free_bytes, spare_bytes;
+    bool is_short;
+    char *dir;
+
+    if (!s->journal || journal_space(s->journal, &free_bytes, &spare_bytes) < 0)
+        return false;
+    is_short = free_bytes < spare_bytes;
+    dir = is_short ? options_journal_dir(s->options) : NULL;
+    if (is_short)
+        (void)buf_printf(
+            out,
+            "%" PRIu64 " MiB are free on the disk of %s, where changes are kept until they are "
+            "sent: with less than %" PRIu64 " MiB every write fails with ENOSPC; make room there, "
+            "or mount with -o journal_dir= on another disk, or with another $XDG_STATE_HOME",
+            free_bytes >> 20, dir ? dir : "the journal", spare_bytes >> 20);
+    free(dir);
+    return is_short;
+}
+
+static void say_short(const struct stack *s)
+{
+    struct buf why = BUF_INIT(8192);
+
+    if (journals_short(s, &why))
+        fprintf(stderr, "daytonafs: %s\n", buf_str(&why));
+    buf_done(&why);
+}
+
 int journals_open(struct stack *s, struct buf *why)
 {
     const struct options *options = s->options;
@@ -274,6 +304,8 @@ int journals_open(struct stack *s, struct buf *why)
         code = EXITCODE_QUEUED;
     else if (r < 0)
         code = refuse(&o, r);
+    else
+        say_short(s);
     free(base);
     return code;
 }

@@ -14,6 +14,8 @@
 int journals_open(struct stack *s, struct buf *why);
 /* Sends nothing: says how many there are, and counts them in s->left. */
 void journals_look(struct stack *s);
+/* A sentence, if the disk that s's journal is on has too little left for any change. */
+bool journals_short(const struct stack *s, struct buf *out);
 /*
  * Sends what is in the journal of that name, without a mount: s is as stack_reach has made it.
  * until_ns: monotonic. What is left is listed on stderr, and why has one line, on success too. An

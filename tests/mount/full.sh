@@ -84,6 +84,23 @@ check "there is room again" cp "$WORK/part" part$n
 is "and it goes on" "$(sync_now)" 0
 check "with that one" cmp "$WORK/part" "$SBX/part$n"
 
+# The disk here is short of room from the start.
+cd /
+"$DAYTONAFS" umount "$MNT"
+head -c 100000000 /dev/zero >"$XDG_STATE_HOME/filler"
+mount_start
+check "mount says what is missing" grep -q "MiB are free on the disk of $XDG_STATE_HOME" \
+    "$WORK/mount.err"
+check "and what to do" grep -q '256 MiB every write fails .* -o journal_dir=' "$WORK/mount.err"
+cd "$MNT" || exit 1
+check "and status" grep -q '^no_room .*-o journal_dir=' .ctl/status
+check "reading works" cmp "$WORK/part" part0
+fails "a write is refused" cp "$WORK/part" refused
+rm "$XDG_STATE_HOME/filler"
+check "with room again it is not" cp "$WORK/part" taken
+is "nor does status speak of it" "$(grep -c ^no_room .ctl/status)" 0
+is "and it arrives" "$(sync_now)" 0
+
 # And at last nobody is there any more.
 echo pause >.ctl/ctl # else making it may have to ask, or it is sent before the line is down
 echo late >late
