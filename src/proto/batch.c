@@ -7,30 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Added to a number: what is optional behind it is there. */
-enum { WITH = 16, WITH_OTHER = 32, WITH_BIRTH = 64 };
-enum { OBJECT_BIRTH = 32 };
-
-static int put_uints(struct buf *out, const uint64_t *v, size_t count)
-{
-    int r = 0;
-
-    for (size_t i = 0; i < count && r == 0; i++)
-        r = proto_put_uint(out, v[i]);
-    return r;
-}
-
-#define PUT_UINTS(out, ...)                                                                        \
-    put_uints((out), (const uint64_t[]){__VA_ARGS__},                                              \
-              sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
-
-static uint32_t get_uint32(struct proto_in *in)
-{
-    const uint64_t v = proto_get_uint(in);
-
-    in->bad = in->bad || v > UINT32_MAX;
-    return (uint32_t)v;
-}
+/* Added to what an object means: what is optional behind it is there. */
+enum { OBJECT_MEANS = 16, OBJECT_HASH = 16, OBJECT_BIRTH = 32 };
 
 static const uint8_t *get_bytes(struct proto_in *in, size_t n)
 {
@@ -42,19 +20,6 @@ static const uint8_t *get_bytes(struct proto_in *in, size_t n)
     }
     in->p += n;
     return p;
-}
-
-static int put_times(struct buf *out, int64_t mtime_ns, int64_t ctime_ns)
-{
-    const int r = proto_put_int(out, mtime_ns);
-
-    return r < 0 ? r : proto_put_int(out, (int64_t)((uint64_t)ctime_ns - (uint64_t)mtime_ns));
-}
-
-static void get_times(struct proto_in *in, int64_t *ret_mtime_ns, int64_t *ret_ctime_ns)
-{
-    *ret_mtime_ns = proto_get_int(in);
-    *ret_ctime_ns = (int64_t)((uint64_t)*ret_mtime_ns + (uint64_t)proto_get_int(in));
 }
 
 /* ---- head ---- */
@@ -83,11 +48,11 @@ int batch_put_head(struct buf *out, const struct batch_head *h, const struct bat
     int r = proto_put_string(&body, h->client, strlen(h->client));
 
     if (r == 0)
-        r = PUT_UINTS(&body, h->number, h->mode, h->flags);
+        r = PROTO_PUT_UINTS(&body, h->number, h->mode, h->flags);
     if (r == 0)
         r = buf_append(&body, h->digest, sizeof(h->digest));
     if (r == 0)
-        r = PUT_UINTS(&body, h->count, h->data_len, h->kept_count);
+        r = PROTO_PUT_UINTS(&body, h->count, h->data_len, h->kept_count);
     for (size_t i = 0; i < h->kept_count && r == 0; i++)
         r = proto_put_uint(&body, h->kept[i]);
     if (r == 0)
@@ -95,16 +60,13 @@ int batch_put_head(struct buf *out, const struct batch_head *h, const struct bat
     for (size_t i = 0; i < h->blob_count && r == 0; i++) {
         r = proto_put_string(&body, blobs[i].name, strlen(blobs[i].name));
         if (r == 0)
-            r = PUT_UINTS(&body, blobs[i].len, blobs[i].crc);
+            r = PROTO_PUT_UINTS(&body, blobs[i].len, blobs[i].crc);
     }
     if (r == 0 && h->joined_count > 0)
         r = proto_put_uint(&body, h->joined_count);
     for (size_t i = 0; i < h->joined_count && r == 0; i++)
-        r = PUT_UINTS(&body, h->joined[i].change, h->joined[i].blob, h->joined[i].seal);
-    if (r == 0)
-        r = proto_put_frame(out, (enum proto_kind)PROTO_BATCH, &body);
-    buf_done(&body);
-    return r;
+        r = PROTO_PUT_UINTS(&body, h->joined[i].change, h->joined[i].blob, h->joined[i].seal);
+    return proto_end_frame(out, PROTO_BATCH, &body, r);
 }
 
 bool batch_get_blob(struct proto_in *in, struct batch_blob *ret)
@@ -113,7 +75,7 @@ bool batch_get_blob(struct proto_in *in, struct batch_blob *ret)
     const char *name = proto_get_string(in, BATCH_BLOB_NAME, &len);
 
     ret->len = proto_get_uint(in);
-    ret->crc = get_uint32(in);
+    ret->crc = proto_get_uint32(in);
     if (in->bad || ret->len > BATCH_BLOB_MAX || !blob_name_valid(name, len)) {
         in->bad = true;
         return false;
@@ -188,10 +150,7 @@ int batch_put_file(struct buf *out, const char *name)
     struct buf body = BUF_INIT(PROTO_BODY_MAX);
     int r = proto_put_string(&body, name, strlen(name));
 
-    if (r == 0)
-        r = proto_put_frame(out, (enum proto_kind)PROTO_BATCH_FILE, &body);
-    buf_done(&body);
-    return r;
+    return proto_end_frame(out, PROTO_BATCH_FILE, &body, r);
 }
 
 int batch_get_file(const struct proto_frame *f, char ret[BATCH_BLOB_NAME + 1])
@@ -213,19 +172,19 @@ static int put_object(struct buf *out, const struct batch_object *o)
 {
     const bool known = o->means == BATCH_SAME || o->means == BATCH_VERSION;
     const bool hash = o->means == BATCH_VERSION && o->hash, birth = known && o->birth != 0;
-    int r =
-        proto_put_uint(out, (uint64_t)o->means + (hash ? WITH : 0) + (birth ? OBJECT_BIRTH : 0));
+    int r = proto_put_uint(out, (uint64_t)o->means + (hash ? OBJECT_HASH : 0) +
+                                    (birth ? OBJECT_BIRTH : 0));
 
     if (r == 0 && o->means == BATCH_LEFT_BY)
         r = proto_put_uint(out, o->change);
     if (r == 0 && known)
-        r = PUT_UINTS(out, o->dev, o->ino);
+        r = PROTO_PUT_UINTS(out, o->dev, o->ino);
     if (r == 0 && birth)
         r = proto_put_uint(out, o->birth);
     if (r == 0 && o->means == BATCH_VERSION)
         r = proto_put_uint(out, o->size);
     if (r == 0 && o->means == BATCH_VERSION)
-        r = put_times(out, o->mtime_ns, o->ctime_ns);
+        r = proto_put_times(out, o->mtime_ns, o->ctime_ns);
     if (r == 0 && hash)
         r = buf_append(out, o->hash, BATCH_HASH);
     return r;
@@ -236,7 +195,7 @@ static void get_object(struct proto_in *in, size_t index, struct batch_object *r
     const uint64_t means = proto_get_uint(in);
     unsigned may = 0;
 
-    *ret = (struct batch_object){.means = (enum batch_means)(means % WITH)};
+    *ret = (struct batch_object){.means = (enum batch_means)(means % OBJECT_MEANS)};
     switch (ret->means) {
     case BATCH_ANY:
     case BATCH_ABSENT:
@@ -250,20 +209,20 @@ static void get_object(struct proto_in *in, size_t index, struct batch_object *r
         ret->dev = proto_get_uint(in);
         ret->ino = proto_get_uint(in);
         if (means & OBJECT_BIRTH)
-            ret->birth = get_uint32(in);
+            ret->birth = proto_get_uint32(in);
         may = OBJECT_BIRTH;
         if (ret->means == BATCH_SAME)
             break;
-        may |= WITH;
+        may |= OBJECT_HASH;
         ret->size = proto_get_uint(in);
-        get_times(in, &ret->mtime_ns, &ret->ctime_ns);
-        if (means & WITH)
+        proto_get_times(in, &ret->mtime_ns, &ret->ctime_ns);
+        if (means & OBJECT_HASH)
             ret->hash = get_bytes(in, BATCH_HASH);
         break;
     default:
         in->bad = true;
     }
-    in->bad = in->bad || (means - means % WITH) & ~(uint64_t)may ||
+    in->bad = in->bad || (means - means % OBJECT_MEANS) & ~(uint64_t)may ||
               ((means & OBJECT_BIRTH) && ret->birth == 0);
 }
 
@@ -367,11 +326,11 @@ static void get_set(struct proto_in *in, struct batch_change *c)
     }
     c->set = (unsigned)set;
     if (set & BATCH_SET_MODE)
-        c->mode = get_uint32(in);
+        c->mode = proto_get_uint32(in);
     if (set & BATCH_SET_UID)
-        c->uid = get_uint32(in);
+        c->uid = proto_get_uint32(in);
     if (set & BATCH_SET_GID)
-        c->gid = get_uint32(in);
+        c->gid = proto_get_uint32(in);
     if (set & BATCH_SET_ATIME)
         c->atime_ns = proto_get_int(in);
     if (set & BATCH_SET_MTIME)
@@ -382,12 +341,12 @@ static void get_set(struct proto_in *in, struct batch_change *c)
 static int put_pieces(struct buf *out, const struct batch_change *c)
 {
     uint64_t end = 0;
-    int r = PUT_UINTS(out, c->keep + 1, c->size + 1, c->piece_count);
+    int r = PROTO_PUT_UINTS(out, c->keep + 1, c->size + 1, c->piece_count);
 
     for (size_t i = 0; i < c->piece_count && r == 0; i++) {
         const struct batch_piece *p = &c->pieces[i];
 
-        r = PUT_UINTS(out, p->off - end, p->len, p->blob, p->at);
+        r = PROTO_PUT_UINTS(out, p->off - end, p->len, p->blob, p->at);
         end = p->off + p->len;
     }
     return r;
@@ -435,7 +394,7 @@ static int get_pieces(struct batch_changes *cs, struct batch_change *c)
 
 int batch_put_change(struct buf *out, const struct batch_change *c, const char **before)
 {
-    int r = PUT_UINTS(out, c->kind, c->flags);
+    int r = PROTO_PUT_UINTS(out, c->kind, c->flags);
 
     if (r == 0 && (c->flags & BATCH_KEEP))
         r = proto_put_uint(out, c->key);
@@ -528,106 +487,4 @@ void batch_changes_done(struct batch_changes *c)
     free(c->paths[1]);
     free(c->pieces);
     *c = (struct batch_changes){0};
-}
-
-/* ---- answers ---- */
-
-static int put_attr(struct buf *out, const struct batch_attr *a)
-{
-    const int r =
-        PUT_UINTS(out, a->dev, a->ino, a->mode, a->nlink, a->uid, a->gid, a->size, a->rdev);
-
-    return r < 0 ? r : put_times(out, a->mtime_ns, a->ctime_ns);
-}
-
-static void get_attr(struct proto_in *in, struct batch_attr *a)
-{
-    a->dev = proto_get_uint(in);
-    a->ino = proto_get_uint(in);
-    a->mode = get_uint32(in);
-    a->nlink = get_uint32(in);
-    a->uid = get_uint32(in);
-    a->gid = get_uint32(in);
-    a->size = proto_get_uint(in);
-    a->rdev = proto_get_uint(in);
-    get_times(in, &a->mtime_ns, &a->ctime_ns);
-    in->bad = in->bad || a->size > INT64_MAX;
-}
-
-static bool has_err(enum batch_outcome o)
-{
-    return o != BATCH_OPEN && o != BATCH_DONE;
-}
-
-int batch_put_result(struct buf *out, const struct batch_result *r)
-{
-    const bool now = r->now.mode != 0, other = r->other.mode != 0;
-    const bool birth = now && r->now.has_birth;
-    int err = proto_put_uint(out, (uint64_t)r->outcome + (now ? WITH : 0) +
-                                      (other ? WITH_OTHER : 0) + (birth ? WITH_BIRTH : 0));
-
-    if (err == 0 && now)
-        err = put_attr(out, &r->now);
-    if (err == 0 && other)
-        err = put_attr(out, &r->other);
-    if (err == 0 && has_err(r->outcome))
-        err = proto_put_uint(out, (uint64_t)-r->err);
-    if (err == 0 && birth)
-        err = proto_put_int(out, (int64_t)((uint64_t)r->now.ctime_ns - (uint64_t)r->now.birth_ns));
-    return err;
-}
-
-bool batch_get_result(struct proto_in *in, struct batch_result *ret)
-{
-    const uint64_t outcome = proto_get_uint(in);
-    const bool now = outcome & WITH, other = outcome & WITH_OTHER;
-    struct batch_result r = {.outcome = (enum batch_outcome)(outcome % WITH)};
-    uint64_t err = 0;
-
-    if (now)
-        get_attr(in, &r.now);
-    if (other)
-        get_attr(in, &r.other);
-    if (has_err(r.outcome))
-        err = proto_get_uint(in);
-    r.now.has_birth = outcome & WITH_BIRTH;
-    if (r.now.has_birth)
-        r.now.birth_ns = (int64_t)((uint64_t)r.now.ctime_ns - (uint64_t)proto_get_int(in));
-    if (in->bad || outcome >= 2 * WITH_BIRTH || (r.now.has_birth && !now) ||
-        r.outcome > BATCH_POISONED || err > 4095 || has_err(r.outcome) != (err > 0) ||
-        now != (r.now.mode != 0) || other != (r.other.mode != 0)) {
-        in->bad = true;
-        return false;
-    }
-    r.err = -(int)err;
-    *ret = r;
-    return true;
-}
-
-int batch_put_state(struct buf *out, const struct batch_state *s)
-{
-    struct buf body = BUF_INIT(PROTO_BODY_MAX);
-    int r = PUT_UINTS(&body, s->state, s->settled, s->number);
-
-    if (r == 0)
-        r = proto_put_int(&body, s->now_ns);
-    if (r == 0)
-        r = proto_put_frame(out, (enum proto_kind)PROTO_BATCH_STATE, &body);
-    buf_done(&body);
-    return r;
-}
-
-int batch_get_state(const struct proto_frame *f, struct batch_state *ret)
-{
-    struct proto_in in = proto_in_frame(f);
-    const uint64_t state = proto_get_uint(&in);
-    struct batch_state s = {.state = (enum batch_state_kind)state};
-
-    s.settled = proto_get_uint(&in);
-    s.number = proto_get_uint(&in);
-    s.now_ns = proto_get_int(&in);
-    if ((int)f->kind != PROTO_BATCH_STATE || state > BATCH_OTHER || !proto_in_done(&in))
-        return -EBADMSG;
-    *ret = s;
-    return 0;
 }

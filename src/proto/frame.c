@@ -43,6 +43,14 @@ int proto_put_frame(struct buf *out, enum proto_kind kind, const struct buf *bod
     return 0;
 }
 
+int proto_end_frame(struct buf *out, int kind, struct buf *body, int r)
+{
+    if (r == 0)
+        r = proto_put_frame(out, (enum proto_kind)kind, body);
+    buf_done(body);
+    return r;
+}
+
 ssize_t proto_get_frame(const uint8_t *p, size_t n, struct proto_frame *ret)
 {
     uint32_t len;
@@ -85,11 +93,26 @@ uint64_t proto_get_uint(struct proto_in *in)
     return 0;
 }
 
+uint32_t proto_get_uint32(struct proto_in *in)
+{
+    const uint64_t v = proto_get_uint(in);
+
+    in->bad = in->bad || v > UINT32_MAX;
+    return (uint32_t)v;
+}
+
 int64_t proto_get_int(struct proto_in *in)
 {
     const uint64_t v = proto_get_uint(in);
 
     return (int64_t)(v >> 1 ^ -(v & 1));
+}
+
+/* The second is mostly close to the first. */
+void proto_get_times(struct proto_in *in, int64_t *ret_mtime_ns, int64_t *ret_ctime_ns)
+{
+    *ret_mtime_ns = proto_get_int(in);
+    *ret_ctime_ns = (int64_t)((uint64_t)*ret_mtime_ns + (uint64_t)proto_get_int(in));
 }
 
 const char *proto_get_string(struct proto_in *in, size_t max, size_t *ret_len)
@@ -123,9 +146,25 @@ int proto_put_uint(struct buf *out, uint64_t v)
     return buf_append(out, bytes, n);
 }
 
+int proto_put_uints(struct buf *out, const uint64_t *v, size_t count)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < count && r == 0; i++)
+        r = proto_put_uint(out, v[i]);
+    return r;
+}
+
 int proto_put_int(struct buf *out, int64_t v)
 {
     return proto_put_uint(out, (uint64_t)v << 1 ^ (v < 0 ? UINT64_MAX : 0));
+}
+
+int proto_put_times(struct buf *out, int64_t mtime_ns, int64_t ctime_ns)
+{
+    const int r = proto_put_int(out, mtime_ns);
+
+    return r < 0 ? r : proto_put_int(out, (int64_t)((uint64_t)ctime_ns - (uint64_t)mtime_ns));
 }
 
 int proto_put_string(struct buf *out, const void *p, size_t len)

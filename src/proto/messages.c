@@ -7,25 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Numbers in a row, as most bodies are. */
-static int put_uints(struct buf *out, const uint64_t *v, size_t count)
-{
-    int r = 0;
-
-    for (size_t i = 0; i < count && r == 0; i++)
-        r = proto_put_uint(out, v[i]);
-    return r;
-}
-
 static int put_framed(struct buf *out, enum proto_kind kind, const uint64_t *v, size_t count)
 {
     struct buf body = BUF_INIT(PROTO_BODY_MAX);
-    int r = put_uints(&body, v, count);
+    int r = proto_put_uints(&body, v, count);
 
-    if (r == 0)
-        r = proto_put_frame(out, kind, &body);
-    buf_done(&body);
-    return r;
+    return proto_end_frame(out, kind, &body, r);
 }
 
 /* ---- request ---- */
@@ -64,17 +51,14 @@ int proto_put_request(struct buf *out, const struct proto_request *req)
     if (r == 0)
         r = proto_put_string(&body, req->root, strlen(req->root));
     if (r == 0)
-        r = put_uints(&body, (uint64_t[]){req->max_entries, req->max_bytes}, 2);
+        r = PROTO_PUT_UINTS(&body, req->max_entries, req->max_bytes);
     if (r == 0)
         r = proto_put_int(&body, req->since_ns);
     if (r == 0)
-        r = put_uints(&body, (uint64_t[]){req->wait_ms, req->off, req->len}, 3);
+        r = PROTO_PUT_UINTS(&body, req->wait_ms, req->off, req->len);
     if (r == 0)
         r = put_paths(&body, req);
-    if (r == 0)
-        r = proto_put_frame(out, PROTO_REQUEST, &body);
-    buf_done(&body);
-    return r;
+    return proto_end_frame(out, PROTO_REQUEST, &body, r);
 }
 
 /* Relative, every component valid: what is below the root by its form alone. */
@@ -190,10 +174,7 @@ int proto_put_start(struct buf *out, const struct proto_start *s)
         r = proto_put_int(&body, s->uptime_ns);
     if (r == 0)
         r = proto_put_string(&body, s->boot, s->boot_len);
-    if (r == 0)
-        r = proto_put_frame(out, PROTO_START, &body);
-    buf_done(&body);
-    return r;
+    return proto_end_frame(out, PROTO_START, &body, r);
 }
 
 int proto_get_start(const struct proto_frame *f, struct proto_start *ret)
@@ -228,27 +209,15 @@ int proto_put_entry(struct buf *out, const struct proto_entry *e)
     if (r == 0 && e->target)
         r = proto_put_string(out, e->target, e->target_len);
     if (r == 0)
-        r = put_uints(out,
-                      (uint64_t[]){e->dev, e->ino, e->mode, e->nlink, e->uid, e->gid, e->size,
-                                   e->blocks, e->rdev},
-                      9);
+        r = PROTO_PUT_UINTS(out, e->dev, e->ino, e->mode, e->nlink, e->uid, e->gid, e->size,
+                            e->blocks, e->rdev);
     if (r == 0)
-        r = proto_put_int(out, e->mtime_ns);
-    if (r == 0)
-        r = proto_put_int(out, (int64_t)((uint64_t)e->ctime_ns - (uint64_t)e->mtime_ns));
+        r = proto_put_times(out, e->mtime_ns, e->ctime_ns);
     if (r == 0 && e->has_birth)
         r = proto_put_int(out, (int64_t)((uint64_t)e->ctime_ns - (uint64_t)e->birth_ns));
     if (r < 0)
         buf_truncate(out, start);
     return r;
-}
-
-static uint32_t get_uint32(struct proto_in *in)
-{
-    const uint64_t v = proto_get_uint(in);
-
-    in->bad = in->bad || v > UINT32_MAX;
-    return (uint32_t)v;
 }
 
 bool proto_get_entry(struct proto_in *in, struct proto_entry *ret)
@@ -263,15 +232,14 @@ bool proto_get_entry(struct proto_in *in, struct proto_entry *ret)
     }
     e.dev = proto_get_uint(in);
     e.ino = proto_get_uint(in);
-    e.mode = get_uint32(in);
-    e.nlink = get_uint32(in);
-    e.uid = get_uint32(in);
-    e.gid = get_uint32(in);
+    e.mode = proto_get_uint32(in);
+    e.nlink = proto_get_uint32(in);
+    e.uid = proto_get_uint32(in);
+    e.gid = proto_get_uint32(in);
     e.size = proto_get_uint(in);
     e.blocks = proto_get_uint(in);
     e.rdev = proto_get_uint(in);
-    e.mtime_ns = proto_get_int(in);
-    e.ctime_ns = (int64_t)((uint64_t)e.mtime_ns + (uint64_t)proto_get_int(in));
+    proto_get_times(in, &e.mtime_ns, &e.ctime_ns);
     e.has_birth = flags & PROTO_ENTRY_BIRTH;
     if (e.has_birth)
         e.birth_ns = (int64_t)((uint64_t)e.ctime_ns - (uint64_t)proto_get_int(in));
@@ -287,16 +255,13 @@ bool proto_get_entry(struct proto_in *in, struct proto_entry *ret)
 int proto_put_dir(struct buf *out, const struct proto_dir *d)
 {
     struct buf body = BUF_INIT(PROTO_BODY_MAX);
-    int r = put_uints(&body, (uint64_t[]){d->flags, (uint64_t)d->err}, 2);
+    int r = PROTO_PUT_UINTS(&body, d->flags, (uint64_t)d->err);
 
     if (r == 0)
         r = proto_put_string(&body, d->path, d->path_len);
     if (r == 0 && d->err == 0)
         r = proto_put_entry(&body, &d->self);
-    if (r == 0)
-        r = proto_put_frame(out, PROTO_DIR, &body);
-    buf_done(&body);
-    return r;
+    return proto_end_frame(out, PROTO_DIR, &body, r);
 }
 
 int proto_get_dir(const struct proto_frame *f, struct proto_dir *ret)
@@ -343,29 +308,26 @@ int proto_get_statfs(const struct proto_frame *f, struct proto_statfs *ret)
 int proto_put_info(struct buf *out, const struct proto_info *i)
 {
     struct buf body = BUF_INIT(PROTO_BODY_MAX);
-    int r = put_uints(&body, (uint64_t[]){i->uid, i->gid, i->group_count}, 3);
+    int r = PROTO_PUT_UINTS(&body, i->uid, i->gid, i->group_count);
 
     if (r == 0)
-        r = put_uints(&body, i->groups, i->group_count);
+        r = proto_put_uints(&body, i->groups, i->group_count);
     if (r == 0)
-        r = put_uints(&body, (uint64_t[]){i->capabilities, i->umask, i->folder_dev}, 3);
-    if (r == 0)
-        r = proto_put_frame(out, PROTO_INFO, &body);
-    buf_done(&body);
-    return r;
+        r = PROTO_PUT_UINTS(&body, i->capabilities, i->umask, i->folder_dev);
+    return proto_end_frame(out, PROTO_INFO, &body, r);
 }
 
 int proto_get_info(const struct proto_frame *f, struct proto_info *ret)
 {
     struct proto_in in = proto_in_frame(f);
-    struct proto_info i = {.uid = get_uint32(&in), .gid = get_uint32(&in)};
+    struct proto_info i = {.uid = proto_get_uint32(&in), .gid = proto_get_uint32(&in)};
     const uint64_t count = proto_get_uint(&in);
 
     if (count > PROTO_GROUPS_MAX)
         return -EBADMSG;
     i.group_count = (size_t)count;
     for (size_t k = 0; k < i.group_count; k++)
-        i.groups[k] = get_uint32(&in);
+        i.groups[k] = proto_get_uint32(&in);
     i.capabilities = proto_get_uint(&in);
     i.umask = proto_get_uint(&in);
     i.folder_dev = proto_get_uint(&in);

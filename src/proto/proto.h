@@ -53,6 +53,8 @@ struct proto_frame {
 };
 
 int proto_put_frame(struct buf *out, enum proto_kind kind, const struct buf *body);
+/* The same at the end of what put body together, which r says the result of; frees body. */
+int proto_end_frame(struct buf *out, int kind, struct buf *body, int r);
 /* Returns the bytes taken, 0 if the frame is not all there yet, -EBADMSG if it is none. */
 ssize_t proto_get_frame(const uint8_t *p, size_t n, struct proto_frame *ret);
 
@@ -64,12 +66,20 @@ struct proto_in {
 
 struct proto_in proto_in_frame(const struct proto_frame *frame);
 uint64_t proto_get_uint(struct proto_in *in);
+uint32_t proto_get_uint32(struct proto_in *in); /* a larger one is bad */
 int64_t proto_get_int(struct proto_in *in);
+void proto_get_times(struct proto_in *in, int64_t *ret_mtime_ns, int64_t *ret_ctime_ns);
 const char *proto_get_string(struct proto_in *in, size_t max, size_t *ret_len); /* not terminated */
 bool proto_in_done(const struct proto_in *in); /* all was read and nothing was bad */
 
+/* Writing one: errors of the buffer, nothing else. */
 int proto_put_uint(struct buf *out, uint64_t v);
+int proto_put_uints(struct buf *out, const uint64_t *v, size_t count);
+#define PROTO_PUT_UINTS(out, ...)                                                                  \
+    proto_put_uints((out), (const uint64_t[]){__VA_ARGS__},                                        \
+                    sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 int proto_put_int(struct buf *out, int64_t v);
+int proto_put_times(struct buf *out, int64_t mtime_ns, int64_t ctime_ns);
 int proto_put_string(struct buf *out, const void *p, size_t len);
 
 /* What a question is about, in PROTO_REQUEST. Numbers that a verb does not use are 0. */

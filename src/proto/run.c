@@ -8,15 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int put_uints(struct buf *out, const uint64_t *v, size_t count)
-{
-    int r = 0;
-
-    for (size_t i = 0; i < count && r == 0; i++)
-        r = proto_put_uint(out, v[i]);
-    return r;
-}
-
 static int put_text(struct buf *out, const char *s)
 {
     return proto_put_string(out, s ? s : "", s ? strlen(s) : 0);
@@ -31,14 +22,6 @@ static int put_words(struct buf *out, char *const *v, size_t count)
     return r;
 }
 
-static int put_frame(struct buf *out, int kind, struct buf *body, int r)
-{
-    if (r == 0)
-        r = proto_put_frame(out, (enum proto_kind)kind, body);
-    buf_done(body);
-    return r;
-}
-
 /* ---- requests ---- */
 
 int run_put_request(struct buf *out, const struct run_request *q)
@@ -47,7 +30,7 @@ int run_put_request(struct buf *out, const struct run_request *q)
                           q->err_off, q->max_bytes, q->wait_ms, q->signal};
     const char *texts[] = {q->token, q->name, q->line, q->cwd};
     struct buf body = BUF_INIT(PROTO_BODY_MAX);
-    int r = put_uints(&body, v, ARRAY_LEN(v));
+    int r = proto_put_uints(&body, v, ARRAY_LEN(v));
 
     for (size_t i = 0; i < ARRAY_LEN(texts) && r == 0; i++)
         r = put_text(&body, texts[i]);
@@ -57,7 +40,7 @@ int run_put_request(struct buf *out, const struct run_request *q)
         r = put_words(&body, q->argv, q->argc);
     if (r == 0)
         r = put_words(&body, q->env, q->envc);
-    return put_frame(out, PROTO_RUN, &body, r);
+    return proto_end_frame(out, PROTO_RUN, &body, r);
 }
 
 static char *get_copy(struct proto_in *in, size_t max, size_t *ret_len)
@@ -220,7 +203,7 @@ static int put_state_body(struct buf *body, const struct run_state *s)
     if (r == 0)
         r = proto_put_int(body, s->ended_ns);
     if (r == 0)
-        r = put_uints(body, (uint64_t[]){s->pid, s->exit_code, s->signal, s->err}, 4);
+        r = PROTO_PUT_UINTS(body, s->pid, s->exit_code, s->signal, s->err);
     return r;
 }
 
@@ -243,7 +226,7 @@ int run_put_state(struct buf *out, const struct run_state *s)
 {
     struct buf body = BUF_INIT(PROTO_BODY_MAX);
 
-    return put_frame(out, PROTO_RUN_STATE, &body, put_state_body(&body, s));
+    return proto_end_frame(out, PROTO_RUN_STATE, &body, put_state_body(&body, s));
 }
 
 int run_get_state(const struct proto_frame *f, struct run_state *ret)
@@ -264,7 +247,7 @@ int run_put_job(struct buf *out, const struct run_job *j)
     const uint64_t v[] = {j->id,       j->phase,    j->flags,    j->in_size,
                           j->out_size, j->err_size, j->both_size};
     struct buf body = BUF_INIT(PROTO_BODY_MAX);
-    int r = put_uints(&body, v, ARRAY_LEN(v));
+    int r = proto_put_uints(&body, v, ARRAY_LEN(v));
 
     if (r == 0)
         r = put_state_body(&body, &j->state);
@@ -274,7 +257,7 @@ int run_put_job(struct buf *out, const struct run_job *j)
         r = proto_put_string(&body, j->line, j->line_len);
     if (r == 0)
         r = proto_put_string(&body, j->cwd, j->cwd_len);
-    return put_frame(out, PROTO_RUN_JOB, &body, r);
+    return proto_end_frame(out, PROTO_RUN_JOB, &body, r);
 }
 
 static const char *get_piece(struct proto_in *in, size_t max, size_t *ret_len)
@@ -317,11 +300,11 @@ int run_get_job(const struct proto_frame *f, struct run_job *ret)
 int run_put_data(struct buf *out, const struct run_data *d)
 {
     struct buf body = BUF_INIT(PROTO_BODY_MAX);
-    int r = put_uints(&body, (uint64_t[]){d->stream, d->off}, 2);
+    int r = PROTO_PUT_UINTS(&body, d->stream, d->off);
 
     if (r == 0)
         r = proto_put_string(&body, d->p, d->len);
-    return put_frame(out, PROTO_RUN_DATA, &body, r);
+    return proto_end_frame(out, PROTO_RUN_DATA, &body, r);
 }
 
 int run_get_data(const struct proto_frame *f, struct run_data *ret)
