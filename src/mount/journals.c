@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     SLOTS = 16,        /* of one path: those before the last are kept for `recover` */
@@ -84,6 +85,30 @@ static int pause_a_moment(void)
     return cancel_fired(cancel_bound()) ? -EINTR : 0;
 }
 
+/* Two mounts of one path would be in each other's way wherever their journals are: there may be
+ * another journal_dir, or the journal was removed under the other one. ret is as of journal_open.
+ */
+static bool has_other_mount(const struct opening *o, const struct journal_key *key,
+                            struct journal_holder *ret)
+{
+    struct registry_entry *list;
+    bool found = false;
+    size_t count;
+
+    if (registry_list(&list, &count) < 0)
+        return false; /* then the journal's own lock must do */
+    for (size_t i = 0; i < count && !found; i++) {
+        const struct registry_entry *e = &list[i];
+
+        found = *e->journals && e->pid != getpid() && strcmp(e->api_url, key->api_url) == 0 &&
+                strcmp(e->sandbox_id, key->sandbox_id) == 0 && strcmp(e->path, o->s->path) == 0;
+        if (found)
+            *ret = (struct journal_holder){.pid = e->pid, .dir = strdup(e->dir)};
+    }
+    registry_list_free(list, count);
+    return found;
+}
+
 /* -EBUSY: it is in use, and why says by whom. */
 static int open_when_free(struct opening *o, const struct journal_key *key, struct journal **ret)
 {
@@ -94,7 +119,8 @@ static int open_when_free(struct opening *o, const struct journal_key *key, stru
     for (;;) {
         struct journal_holder holder = {0};
 
-        r = journal_open(&o->options, key, ret, &holder);
+        r = has_other_mount(o, key, &holder) ? -EBUSY
+                                             : journal_open(&o->options, key, ret, &holder);
         if (r == -EBUSY && is_mounted(&holder)) {
             (void)buf_printf(o->why, "%s of sandbox '%s' is mounted already, at %s: use that",
                              o->s->path, o->s->info.name, holder.dir);

@@ -56,3 +56,30 @@ text"
         grep -q " $MNT fuse.daytonafs [^ ]*nosuid,nodev" /proc/mounts
     without
 fi
+
+# ---- one mount of a path: wherever the journals are, and if they are there at all ----
+if [ "$HELPER" != off ]; then
+    with coherence=1s
+    mkdir "$WORK/second"
+    second() {
+        "$DAYTONAFS" mount "box$1" "$WORK/second" -o "helper=$HELPER,journal_dir=$2" \
+            >"$WORK/out" 2>&1
+        code=$?
+        [ $code -ne 0 ] || "$DAYTONAFS" umount "$WORK/second"
+        return $code
+    }
+    journals=$XDG_STATE_HOME/daytonafs/journals
+    fails "mounted twice" second "" "$journals"
+    check "twice: it says where it is" grep -q "mounted already, at $MNT: use that" "$WORK/out"
+    fails "twice: with journals elsewhere" second "" "$WORK/elsewhere"
+    rm -r "$journals"
+    fails "twice: after the journals were removed" second "" "$journals"
+    check "twice: it says so then, too" grep -q "mounted already, at $MNT: use that" "$WORK/out"
+    check "another path is another mount" second :/home/daytona/dir "$WORK/elsewhere"
+    check "a reader is none of them" "$DAYTONAFS" mount box "$WORK/second" -o "helper=$HELPER,ro"
+    "$DAYTONAFS" umount "$WORK/second"
+    "$DAYTONAFS" umount "$MNT" 2>/dev/null # what it has to say of its journal is not asked here
+    mount_start >/dev/null
+    check "and without it there is one again" test -e "$MNT/dir/file"
+    without
+fi
