@@ -28,6 +28,8 @@ static int on_trace(CURL *easy, curl_infotype type, char *p, size_t n, void *arg
         a->wire_sent += n;
         break;
     case CURLINFO_HEADER_IN:
+        if (a->wire_header == 0 && a->pace && a->left == 0)
+            pace_answer(a->pace, &a->mark, clock_mono_ns());
         a->wire_header += n;
         break;
     case CURLINFO_DATA_IN:
@@ -113,6 +115,33 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     return n;
 }
 
+/* How many of n bytes may be read now. */
+static size_t may_read(struct attempt *a, size_t n)
+{
+    if (!a->pace)
+        return n;
+    if (a->mark.first_ns == 0)
+        pace_begin(a->pace, &a->mark, clock_mono_ns());
+    if (pace_is_free(a->pace))
+        a->granted = SIZE_MAX;
+    else if (a->granted == SIZE_MAX)
+        a->granted = 0;
+    return n < a->granted ? n : a->granted;
+}
+
+static void was_read(struct attempt *a, size_t n)
+{
+    if (!a->pace)
+        return;
+    a->left -= n;
+    if (a->granted == SIZE_MAX)
+        pace_sent(a->pace, n, clock_mono_ns());
+    else
+        a->granted -= n;
+    if (a->left == 0)
+        pace_end(a->pace, &a->mark, clock_mono_ns());
+}
+
 static size_t read_part(char *out, size_t size, size_t n, void *arg)
 {
     struct body_reader *reader = arg;
@@ -126,7 +155,8 @@ static size_t read_part(char *out, size_t size, size_t n, void *arg)
         n = (size_t)(len - reader->pos);
     if (n == 0)
         return 0;
-    a->paused = a->held && *a->held;
+    n = may_read(a, n);
+    a->paused = n == 0;
     if (a->paused)
         return CURL_READFUNC_PAUSE;
     if (part->data) {
@@ -145,6 +175,7 @@ static size_t read_part(char *out, size_t size, size_t n, void *arg)
         return CURL_READFUNC_ABORT;
     }
     reader->pos += (uint64_t)got;
+    was_read(a, (size_t)got);
     return (size_t)got;
 }
 
@@ -155,6 +186,9 @@ static int seek_part(void *arg, curl_off_t off, int origin)
 
     if (origin != SEEK_SET || off < 0 || (uint64_t)off > len)
         return CURL_SEEKFUNC_FAIL;
+    reader->attempt->left += reader->pos - (uint64_t)off; /* it is sent again */
+    if (!reader->attempt->mark.open)
+        reader->attempt->mark = (struct pace_mark){0};
     reader->pos = (uint64_t)off;
     return CURL_SEEKFUNC_OK;
 }
@@ -301,7 +335,8 @@ int attempt_start(struct attempt *a, const struct http_request *req,
 {
     int r;
 
-    *a = (struct attempt){.req = req, .start_ns = clock_mono_ns(), .held = params->held};
+    *a = (struct attempt){
+        .req = req, .start_ns = clock_mono_ns(), .pace = params->pace, .left = params->body_len};
     buf_init(&a->response.headers, HTTP_HEADERS_MAX);
     a->easy = curl_easy_init();
     if (!a->easy)
@@ -359,6 +394,8 @@ int attempt_end(struct attempt *a, CURLM *multi, int r, char **ret_redirect)
     if (r == 0)
         r = result(a);
     *ret_redirect = r == 0 ? redirect(a) : NULL;
+    if (a->mark.open)
+        pace_end(a->pace, &a->mark, clock_mono_ns());
     curl_multi_remove_handle(multi, a->easy);
     release(a);
     return r;

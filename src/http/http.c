@@ -35,7 +35,8 @@ struct http_call {
     const struct http_request *req; /* borrowed until done */
     http_done done;
     void *arg;
-    bool large; /* gives way to those that are not */
+    uint64_t body_len;
+    bool large; /* paced: see pace.h */
     atomic_uint refs;
     atomic_bool cancelled;
     bool finished; /* http->lock */
@@ -67,7 +68,8 @@ struct http {
 
     /* the engine's */
     struct http_call *calls; /* RUNNING and WAITING */
-    struct yield yield;
+    struct pace pace;
+    unsigned grants; /* so far */
     bool suspect; /* a connection was silent: those in the pool may be as dead, until one answers */
 };
 
@@ -150,12 +152,15 @@ static void start(struct http *h, struct http_call *call)
         .share = h->share,
         .connect_timeout_ns = h->config.connect_timeout_ns,
         .fresh = call->fresh || h->suspect,
-        .held = call->large ? &h->yield.held : NULL,
+        .pace = call->large ? &h->pace : NULL,
+        .body_len = call->body_len,
         .owner = call,
     };
     int r = attempt_start(&call->attempt, call->req, &params, h->multi);
 
     call->state = CALL_RUNNING;
+    if (!call->large)
+        pace_sent(&h->pace, call->body_len, clock_mono_ns());
     if (r < 0)
         finish(h, call, r);
 }
@@ -206,22 +211,16 @@ static int64_t plan_retry(struct http *h, struct http_call *call, int r)
     return delay_ns;
 }
 
-/* One that lasts (a download, a look that waits for news) is in no hurry after a while. */
-static bool is_small(const struct http_call *call, int64_t now_ns)
-{
-    return !call->large && now_ns - call->attempt.start_ns < YIELD_MAX_NS;
-}
-
 /* The attempt under way is over: because curl says so (r 0), or since it must not go on. */
 static void attempt_over(struct http *h, struct http_call *call, int r)
 {
     char *to = NULL;
     int64_t delay_ns;
 
-    if (is_small(call, clock_mono_ns()))
-        h->yield.small_ns = clock_mono_ns();
     r = attempt_end(&call->attempt, h->multi, r, &to);
     observe(h, call, r);
+    if (r == 0 && !call->large)
+        pace_small(&h->pace, clock_mono_ns() - call->attempt.start_ns);
     if (r == 0 || r == -ETIMEDOUT)
         h->suspect = r < 0;
     if (to && call->redirects < REDIRECTS_MAX &&
@@ -248,8 +247,8 @@ static int64_t stall_deadline_ns(const struct http *h, const struct http_call *c
 
     if ((call->req->flags & HTTP_NO_STALL) || call->attempt.progress_ns == 0)
         return INT64_MAX; /* before it is connected, the connect timeout runs */
-    if (call->attempt.paused && h->yield.held)
-        return INT64_MAX; /* give_way() looks after it */
+    if (call->attempt.paused && call->attempt.granted == 0)
+        return INT64_MAX; /* grant() looks after it */
     return call->attempt.progress_ns + (own_ns ? own_ns : h->config.stall_timeout_ns);
 }
 
@@ -318,27 +317,55 @@ static void take_results(struct http *h)
     }
 }
 
-/* Holds large uploads, or lets them go on; returns when to look again. */
-static int64_t give_way(struct http *h, int64_t now_ns)
+/*
+ * Who is to read next. That is whose body has the least left: so that they do not end all at once,
+ * and nobody has anything to send while the answers come. But no peer may lose patience.
+ */
+static struct http_call *next_reader(struct http *h)
 {
-    const bool was_held = h->yield.held;
-    bool large = false, small = false;
+    const bool in_turn = h->grants % 4 == 0;
+    struct http_call *call, *best = NULL;
+
+    DL_FOREACH(h->calls, call) {
+        const struct attempt *a = &call->attempt;
+
+        if (call->state != CALL_RUNNING || !a->paused || a->granted > 0)
+            continue;
+        if (!best ||
+            (in_turn ? a->granted_ns < best->attempt.granted_ns : a->left < best->attempt.left))
+            best = call;
+    }
+    return best;
+}
+
+/* Lets large bodies be read as far as the line can take it; returns when to look again. */
+static int64_t grant(struct http *h, int64_t now_ns)
+{
     int64_t next_ns = INT64_MAX;
     struct http_call *call;
 
-    DL_FOREACH(h->calls, call) {
-        large = large || (call->large && call->state == CALL_RUNNING);
-        small = small || (is_small(call, now_ns) && call->state == CALL_RUNNING);
+    while ((call = next_reader(h))) {
+        struct attempt *a = &call->attempt;
+        const size_t room = pace_room(&h->pace, now_ns);
+
+        if (room == 0) {
+            next_ns = pace_until_ns(&h->pace);
+            break;
+        }
+        a->granted = room;
+        a->granted_ns = a->progress_ns = now_ns; /* that nothing moved was not the peer's doing */
+        if (!pace_is_free(&h->pace)) {
+            if (a->left > 0 && a->left < room)
+                a->granted = (size_t)a->left;
+            pace_sent(&h->pace, a->granted, now_ns);
+        }
+        h->grants++;
     }
-    if (yield_look(&h->yield, large, small, now_ns))
-        return yield_until_ns(&h->yield);
     DL_FOREACH(h->calls, call) {
-        if (call->state != CALL_RUNNING || !call->attempt.paused)
+        if (call->state != CALL_RUNNING || !call->attempt.paused || call->attempt.granted == 0)
             continue;
-        if (was_held)
-            call->attempt.progress_ns = now_ns; /* that nothing moved was not the peer's doing */
         attempt_go_on(&call->attempt);
-        next_ns = now_ns + NUDGE_NS;
+        next_ns = earlier(next_ns, now_ns + NUDGE_NS);
     }
     return next_ns;
 }
@@ -370,7 +397,6 @@ static void *engine(void *arg)
 
         DL_FOREACH_SAFE(h->calls, call, next)
             next_ns = earlier(next_ns, call_tick(h, call, now_ns));
-        next_ns = earlier(next_ns, give_way(h, now_ns));
         curl_multi_perform(h->multi, &running);
         take_results(h);
         DL_FOREACH(h->calls, call) {
@@ -378,6 +404,7 @@ static void *engine(void *arg)
                 next_ns = earlier(next_ns, call->until_ns);
         }
         now_ns = clock_mono_ns();
+        next_ns = earlier(next_ns, grant(h, now_ns));
         if (next_ns > now_ns)
             curl_multi_poll(h->multi, NULL, 0, (int)((next_ns - now_ns) / NS_PER_MS + 1), NULL);
     }
@@ -458,13 +485,13 @@ struct http *http_free(struct http *h)
     return NULL;
 }
 
-static bool is_large(const struct http_request *req)
+static uint64_t body_len(const struct http_request *req)
 {
     uint64_t len = req->body_len;
 
-    for (size_t i = 0; i < req->part_count && len < YIELD_LARGE; i++)
+    for (size_t i = 0; i < req->part_count; i++)
         len += req->parts[i].data ? req->parts[i].len : req->parts[i].len64;
-    return len >= YIELD_LARGE;
+    return len;
 }
 
 int http_submit(struct http *h, const struct http_request *req, http_done done, void *arg,
@@ -479,7 +506,9 @@ int http_submit(struct http *h, const struct http_request *req, http_done done, 
     if (!call)
         return -ENOMEM;
     *call = (struct http_call){
-        .http = h, .req = req, .done = done, .arg = arg, .attempts = 1, .large = is_large(req)};
+        .http = h, .req = req, .done = done, .arg = arg, .attempts = 1, .body_len = body_len(req)};
+    call->large =
+        call->body_len >= PACE_LARGE && (req->part_count > 0 || (req->flags & HTTP_CHUNKED));
     atomic_init(&call->refs, 2); /* the engine's and the caller's */
     atomic_fetch_add(&h->refs, 1);
 

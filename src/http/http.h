@@ -10,10 +10,10 @@
  * like any. A peer that is gone is found within a minute, whatever the flags. Proxies of the
  * environment are used, except for loopback.
  *
- * A large body (256 KiB or more, in parts or chunked) gives way: while smaller requests are under
- * way it is held back, so that they do not queue behind it on the line. It is held for 400 ms at a
- * time at most and for half of any longer time, however many those are; a request that lasts longer
- * than that holds nothing back. No stall timeout counts it, total_timeout_ns does.
+ * A large body (256 KiB or more, in parts or chunked) is handed over no faster than the line sends
+ * it, as far as that can be told (pace.h), so that little waits there and what is small and comes
+ * between does not queue behind it. What waits for its turn stalls on nobody's part: no stall
+ * timeout counts it, total_timeout_ns does.
  */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H

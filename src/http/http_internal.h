@@ -3,6 +3,7 @@
 #define HTTP_HTTP_INTERNAL_H
 
 #include "http/http.h"
+#include "http/pace.h"
 
 #include <curl/curl.h>
 
@@ -44,9 +45,13 @@ struct attempt {
     int fail;          /* why a callback ended it: 0 or -errno */
     bool cut;          /* the body of an error was long enough */
     bool repeated;     /* curl sent it twice */
-    const bool *held;  /* true: no more of the body for now. NULL: never */
-    bool paused;       /* curl was told so, and has not asked again */
-    CURLcode code;     /* how it ended, as curl says */
+    struct pace *pace; /* of a large body: it says when how much of it may be read; else NULL */
+    struct pace_mark mark;
+    uint64_t left;      /* bytes of the body, not read yet */
+    size_t granted;     /* of those, that may be */
+    int64_t granted_ns; /* when something last was */
+    bool paused;        /* curl was told that there is nothing, and has not asked again */
+    CURLcode code;      /* how it ended, as curl says */
     struct http_response response;
 };
 
@@ -55,9 +60,10 @@ struct attempt_params {
     const char *user_agent;
     CURLSH *share;
     int64_t connect_timeout_ns;
-    bool fresh;       /* on a new connection */
-    const bool *held; /* see struct attempt; borrowed while it is under way */
-    void *owner;      /* CURLINFO_PRIVATE */
+    bool fresh;        /* on a new connection */
+    struct pace *pace; /* see struct attempt; borrowed while it is under way */
+    uint64_t body_len; /* of all parts, without what is between them */
+    void *owner;       /* CURLINFO_PRIVATE */
 };
 
 /* Puts the request under way. On error nothing is. */
@@ -71,7 +77,7 @@ int attempt_start(struct attempt *a, const struct http_request *req,
  */
 int attempt_end(struct attempt *a, CURLM *multi, int r, char **ret_redirect);
 
-/* Lets a paused one go on, now that it is not held. To be called again until it is not paused. */
+/* Lets a paused one go on. To be called again until it is not paused. */
 void attempt_go_on(struct attempt *a);
 
 /*
@@ -100,23 +106,6 @@ enum { RETRY_NO = -1 };
 int64_t retry_delay_ns(const struct retry_facts *f, uint32_t spread);
 /* True if a further attempt means that the server may do the work twice. */
 bool retry_may_repeat(const struct retry_facts *f);
-
-/*
- * Large uploads give way to small requests: those would wait for all that the line has been given
- * of these. Pure functions of what is under way when; zeroes to begin with. Held for YIELD_MAX_NS
- * at a time at most, and for half of any longer time.
- */
-#define YIELD_MAX_NS (INT64_C(400) * 1000000)
-enum { YIELD_LARGE = 256 << 10 }; /* bytes of a body that gives way */
-struct yield {
-    bool held;
-    int64_t credit_ns; /* for how long: falls while held, grows while not */
-    int64_t looked_ns; /* monotonic, as is the next */
-    int64_t small_ns;  /* when a small one was last under way */
-};
-/* Returns held. large, small: one is under way. */
-bool yield_look(struct yield *y, bool large, bool small, int64_t now_ns);
-int64_t yield_until_ns(const struct yield *y); /* when to look again; INT64_MAX if not held */
 
 /* Adds one header line as it came; blank and status lines too. -EFBIG. */
 int response_add_header(struct http_response *r, const char *line, size_t len);
