@@ -223,6 +223,8 @@ void ahead_upload(struct flush *f, struct ahead *a, size_t i)
     (void)remote_bind_background(was);
     lock_take(&f->lock);
     a->busy--;
+    if (r < 0)
+        staging_drop(f, &blob);
     a->staging->states[i] = r == 0 ? BLOB_THERE : BLOB_WAITS;
     if (r == 0) {
         a->staging->blobs[i] = blob;
@@ -252,6 +254,14 @@ void ahead_leave(struct flush *f, struct group *g)
         if (a->group == g)
             give_up(f, a);
     }
+}
+
+void ahead_begin_anew(struct flush *f, struct group *g)
+{
+    ahead_leave(f, g);
+    g->ahead = 0;
+    g->staged = g->staged_seq = 0;
+    g->claimed = false;
 }
 
 const struct slice *ahead_find(struct flush *f, uint64_t seq, uint64_t at, uint64_t *len,
@@ -286,12 +296,8 @@ int ahead_adopt(struct flush *f, const struct sending *s, struct staging *g)
     for (size_t i = 0; i < s->change_count; i++) {
         struct group *group = s->changes[i]->group;
 
-        if (!group || group->ahead == 0)
-            continue;
-        ahead_leave(f, group); /* what is needed is in g now */
-        group->ahead = 0;
-        group->staged = group->staged_seq = 0;
-        group->claimed = false;
+        if (group && group->ahead > 0)
+            ahead_begin_anew(f, group); /* what is needed is in g now */
     }
     return 0;
 }

@@ -304,6 +304,10 @@ static int fill_op(struct flush *f, const struct sending *s, struct op *op, stru
             r = begin_op(f, s, op, &item.rec);
         if (r < 0)
             break;
+        if (op_removes(op)) {
+            op->change.kind = REMOTE_CHANGE_UNLINK;
+            return 0; /* on what the first one stands on */
+        }
         if (op->writes)
             op->change.kind = REMOTE_CHANGE_WRITE;
         add_attr(op, &item.rec);

@@ -91,9 +91,13 @@ struct flush *flush_free(struct flush *f)
     lock_drop(&f->lock);
     cancel_fire(f->cancel);
     if (f->started)
-        pthread_join(f->sender, NULL);
+        pthread_join(f->sender, NULL); /* which begins uploaders, and stops what they do */
     for (size_t i = 0; i < f->uploader_count; i++)
-        pthread_join(f->uploaders[i], NULL);
+        cancel_fire(f->uploaders[i].cancel);
+    for (size_t i = 0; i < f->uploader_count; i++) {
+        pthread_join(f->uploaders[i].thread, NULL);
+        cancel_unref(f->uploaders[i].cancel);
+    }
     while (f->lots)
         lot_free(f, f->lots);
     ahead_done(f);
@@ -136,7 +140,7 @@ static bool look_after(struct flush *f, struct journal_object *o)
     return false;
 }
 
-/* Who gives a file its final name has written what is to be seen under it. */
+/* Who gives a file its final name, or takes its only one away, has written what is to be seen. */
 static void release_name(struct flush *f, const struct change *c)
 {
     const struct change *maker = change_find(f, c->made[JOURNAL_AT]);
@@ -168,8 +172,10 @@ static int append(struct flush *f, const struct journal_record *rec, struct kept
             (void)journal_settle(f->journal, &dropped, 1);
         }
     }
-    if (r == 0 && c->at2)
+    if (r == 0 && (c->at2 || c->only))
         release_name(f, c);
+    if (r == 0)
+        vain_note(f, c);
     if (r == 0) {
         c->lost = lost;
         f->lost += lost;

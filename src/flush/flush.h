@@ -15,10 +15,11 @@
  * the same as one of its own, above it or below it (both as they were written down then). All else
  * may overtake. What somebody waits for goes first, with what it stands on; the rest lingers up to
  * linger_ns. What an open file has written stays here until flush_ready, a wait, a barrier, a LINK
- * or RENAME of it, or, if it is much, until the journal is full; a file that is only made and added
- * to goes after open_ns all the same, and one that was empty and only grows (JOURNAL_GROWS), if it
- * grows slowly. Records of one file go as one change where nothing lies between them, and what was
- * made here and removed again unsent goes nowhere (DROPPED, both).
+ * or RENAME of it, its removal, or, if it is much, until the journal is full; a file that is only
+ * made and added to goes after open_ns all the same, and one that was empty and only grows
+ * (JOURNAL_GROWS), if it grows slowly. Records of one file go as one change where nothing lies
+ * between them, and what was made here and removed again unsent goes nowhere (DROPPED, both); of
+ * what was written to a file whose only name is removed then, only the removal goes.
  *
  * The data of a file that stays open is staged all the same, where nobody in the sandbox sees it,
  * once there are ahead_bytes of it, or after open_ns: when its changes go, only the rest is left to

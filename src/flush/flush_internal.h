@@ -82,6 +82,7 @@ struct change {
     bool dropped;      /* it cancelled out */
     bool forced;       /* whatever is there: flush_keep */
     bool exchange;     /* a RENAME that leaves two objects */
+    bool only;         /* an UNLINK of the only name of a file */
     bool lost;         /* what it names as a maker is parked: it is to be, too */
     bool ended;        /* it is about to be told how */
     uint64_t bad;      /* stamp: it did not succeed, or cannot */
@@ -167,6 +168,7 @@ struct op {
     uint64_t place; /* of the last, in the batch */
     bool writes;    /* content: to a file whose size is known, at offsets, at its unknown end */
     bool sized, patches, appends;
+    bool appended; /* by one of them at least */
     struct remote_change change;
     struct content content;
     char *path, *path2; /* owned */
@@ -186,15 +188,17 @@ enum blob_state {
     BLOB_BUSY,
     BLOB_THERE,
     BLOB_NEEDED, /* there, and in the batch that is being made */
+    BLOB_VAIN,   /* it need not be there any more */
 };
 
 /* A large file that is put together in the sandbox ahead of its batch: join.c. */
 struct join {
+    uint64_t seq;                /* of the first change of the file */
     struct remote_piece *pieces; /* owned: all of it */
     size_t count, done;
     uint64_t size;
     char *path; /* owned */
-    bool fsync, at_once;
+    bool fsync, at_once, vain;
     struct remote_joined joined;
     unsigned failures;
 };
@@ -223,6 +227,16 @@ struct lot {
     bool waited;
 };
 enum { LOTS_MAX = 2, UPLOADS_MAX = 4 };
+
+struct uploader {
+    struct flush *f;
+    pthread_t thread;
+    struct cancel *cancel; /* counted; of the upload under way, and renewed once it has fired */
+    const struct lot *lot; /* it uploads this blob of one of them; both NULL: nothing */
+    const struct ahead *ahead;
+    size_t blob;
+    bool vain; /* its cancel fires, or has */
+};
 
 /* A round of ahead.c. */
 struct ahead {
@@ -308,11 +322,13 @@ struct flush {
     struct lot *lots; /* oldest first */
     size_t lot_count;
     pthread_cond_t upload; /* for the uploaders */
-    pthread_t uploaders[UPLOADS_MAX];
+    struct uploader uploaders[UPLOADS_MAX];
     size_t uploader_count, idle;
     bool compact, sync, tending; /* the journal: by one of them */
     struct ahead *aheads;
-    int ahead_said; /* for the sender: 1: the line is there, or why it is not */
+    bool vain;       /* some of what is on its way is not needed any more, perhaps */
+    int64_t vain_ns; /* monotonic: that is not looked for before */
+    int ahead_said;  /* for the sender: 1: the line is there, or why it is not */
     struct remote_blob unused[UNUSED_MAX]; /* to be dropped by the next batch */
     size_t unused_count;
 
@@ -365,6 +381,9 @@ int order_choose(struct flush *f, const struct order *order, struct change ***re
 /* Groups s->changes into s->ops. Those that cancel out are taken from it; the caller ends them. */
 int plan_batch(struct flush *f, struct sending *s, struct end **ret_dropped, size_t *ret_count);
 
+/* It ends with the file's removal, which is all that goes. */
+bool op_removes(const struct op *op);
+
 /* ---- batch.c, begin.c: the sender's, without the lock ---- */
 
 /* Takes list and staging (which may be NULL). On failure, too, *ret is there (if there was memory):
@@ -390,6 +409,8 @@ struct staging *staging_free(struct staging *g);
 /* Where that byte is: its slice, or NULL. *len becomes that of what has the same answer. */
 const struct slice *staging_look(const struct staging *g, uint64_t seq, uint64_t at, uint64_t *len);
 int staging_add_blob(struct staging *g, const struct staging *from, size_t blob);
+/* The same without what is VAIN. Takes g. NULL without memory. */
+struct staging *staging_without_vain(struct staging *g);
 /* Where all of x lies in the blobs: adds pieces to v, of which there are *count; as many as x has,
  * and one for each slice, at most. -ESTALE: some of it lies in none. */
 int staging_refer(const struct staging *g, const struct content *x, struct remote_piece *v,
@@ -401,6 +422,7 @@ void piece_add(struct remote_piece *v, size_t *count, const struct remote_piece 
 
 /* With the next batch. With the lock held. */
 void staging_drop(struct flush *f, const struct remote_blob *blob);
+void staging_drop_all(struct flush *f, struct staging *g); /* none of its uploads is under way */
 /* Puts one blob there. Without the lock. */
 int staging_put(struct flush *f, const struct staging *g, size_t blob, bool background,
                 struct remote_blob *ret);
@@ -423,8 +445,9 @@ void stage_call(struct flush *f, size_t jobs);            /* there is something 
 /* ---- join.c: with the lock held ---- */
 
 int joins_plan(struct flush *f, const struct sending *s, struct staging *g);
-void joins_free(struct join *v, size_t count);
+void join_done(struct join *j);
 bool joins_open(const struct staging *g); /* one of them is neither whole nor given up */
+void join_stop(struct flush *f, const struct staging *g, struct join *j); /* it is not needed */
 /* *ret_count pieces of *ret are to be added now; NULL: there is nothing to do. */
 struct lot *join_job(struct flush *f, struct join **ret, size_t *ret_count);
 void join_run(struct flush *f, struct lot *lot, struct join *j, size_t count); /* drops the lock */
@@ -443,10 +466,18 @@ void ahead_leave(struct flush *f, struct group *g);               /* it is not n
 /* As staging_look: NULL also if it is not in the sandbox. */
 const struct slice *ahead_find(struct flush *f, uint64_t seq, uint64_t at, uint64_t *len,
                                struct staging **ret);
+void ahead_begin_anew(struct flush *f, struct group *g); /* the same, but its changes stay */
 /* Moves the blobs that are NEEDED to g, which is for s; its groups begin anew. */
 int ahead_adopt(struct flush *f, const struct sending *s, struct staging *g);
 void ahead_forget(struct flush *f); /* none is NEEDED after all */
 void ahead_done(struct flush *f);
+
+/* ---- vain.c: with the lock held ---- */
+
+void vain_note(struct flush *f, const struct change *c); /* it was queued */
+/* Stops what is not needed any more. The sender's; drops the lock meanwhile. Returns when to ask
+ * again; INT64_MAX. */
+int64_t vain_stop(struct flush *f);
 
 /* ---- send.c: the sender's, without the lock ---- */
 

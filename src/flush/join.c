@@ -19,13 +19,10 @@
 
 enum { FAILURES_MAX = 2 };
 
-void joins_free(struct join *v, size_t count)
+void join_done(struct join *j)
 {
-    for (size_t i = 0; i < count; i++) {
-        free(v[i].pieces);
-        free(v[i].path);
-    }
-    free(v);
+    free(j->pieces);
+    free(j->path);
 }
 
 /* ---- which files ---- */
@@ -66,7 +63,7 @@ static int add_join(struct staging *g, const struct op *op)
     const struct piece *last = &op->content.v[op->content.count - 1];
     int r;
 
-    *j = (struct join){.size = op->content.size, .fsync = wants_fsync(op)};
+    *j = (struct join){.seq = op->first->seq, .size = op->content.size, .fsync = wants_fsync(op)};
     if (j->size == CONTENT_UNKNOWN)
         j->size = last->off + last->len;
     j->pieces = calloc(op->content.count + g->slice_count, sizeof(*j->pieces));
@@ -98,7 +95,7 @@ int joins_plan(struct flush *f, const struct sending *s, struct staging *g)
 
 static bool is_open(const struct join *j)
 {
-    return j->done < j->count && j->failures < FAILURES_MAX;
+    return !j->vain && j->done < j->count && j->failures < FAILURES_MAX;
 }
 
 bool joins_open(const struct staging *g)
@@ -174,12 +171,17 @@ static void drop(struct flush *f, struct join *j)
 {
     struct remote_blob blob = {.len = 0};
 
-    if (j->joined.name[0]) {
-        memcpy(blob.name, j->joined.name, sizeof(blob.name));
-        staging_drop(f, &blob);
-    }
+    memcpy(blob.name, j->joined.name, sizeof(blob.name));
+    staging_drop(f, &blob);
     j->joined = (struct remote_joined){.size = 0};
     j->done = 0;
+}
+
+void join_stop(struct flush *f, const struct staging *g, struct join *j)
+{
+    j->vain = true;
+    if (!g->joining) /* who is at it comes back here */
+        drop(f, j);
 }
 
 static void give_up(struct flush *f, struct join *j, int err)
@@ -229,6 +231,9 @@ void join_run(struct flush *f, struct lot *lot, struct join *j, size_t count)
         j->done += count;
     else
         give_up(f, j, r);
+    for (size_t i = 0; i < g->join_count; i++)
+        if (g->joins[i].vain)
+            drop(f, &g->joins[i]);
     stage_ended(f, lot);
 }
 

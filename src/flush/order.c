@@ -97,8 +97,8 @@ static uint64_t mark_newest(struct flush *f, int64_t now_ns)
 struct lot_choice {
     struct change **v;
     size_t count, cap;
-    size_t text, ranges;
-    uint64_t bytes, in, out; /* stamps: of what is in it, of what must stay behind */
+    size_t text, ranges, changes; /* as far as the batch has them */
+    uint64_t bytes, in, out;      /* stamps: of what is in it, of what must stay behind */
     const struct change *last;
 };
 
@@ -141,7 +141,7 @@ static size_t path_len(const struct node *n)
 
 static bool is_full(const struct flush *f, const struct lot_choice *lot)
 {
-    return lot->count >= f->lot_max || lot->ranges >= LOT_RANGES || lot->text >= LOT_TEXT;
+    return lot->changes >= f->lot_max || lot->ranges >= LOT_RANGES || lot->text >= LOT_TEXT;
 }
 
 /* Of it, or of all that its handle has written. */
@@ -155,15 +155,21 @@ static bool is_begun(const struct lot_choice *lot, const struct change *c)
     return c->group && c->group->in == lot->in;
 }
 
+/* Where the last one ended: it is no piece of its own, nor a range, nor a change of the batch. */
 static int take(struct lot_choice *lot, struct change *c, bool joins)
 {
+    const struct change *last = joins ? lot->last : NULL;
+    const bool on = last && last->at == c->at && last->end == c->begin;
+    const bool next = last && last->seq + 1 == c->seq;
+
     if (!joins)
         lot->text += LOT_CHANGE + path_len(c->at) + (c->at2 ? path_len(c->at2) : 0);
-    /* What goes on where the last one ended is no piece of its own, nor a range. */
-    if (!joins || !lot->last || lot->last->at != c->at || lot->last->end != c->begin)
+    if (!on)
         lot->text += LOT_PIECE;
-    if (!joins || !lot->last || lot->last->seq + 1 != c->seq)
+    if (!next)
         lot->ranges += 2;
+    if (!on || !next || c->kind != JOURNAL_PATCH)
+        lot->changes++;
     if (!is_begun(lot, c))
         lot->bytes += whole_bytes(c);
     lot->last = c;
@@ -176,7 +182,7 @@ static int take(struct lot_choice *lot, struct change *c, bool joins)
 /* Is there room for the rest of its group, too? */
 static bool is_room(const struct flush *f, const struct lot_choice *lot, const struct group *g)
 {
-    return lot->count + g->count <= f->lot_max && lot->ranges + 2 * g->count <= LOT_RANGES &&
+    return lot->changes + g->count <= f->lot_max && lot->ranges + 2 * g->count <= LOT_RANGES &&
            lot->text + g->count * LOT_PIECE <= LOT_TEXT;
 }
 

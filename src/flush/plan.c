@@ -6,7 +6,9 @@
  * above or something below in between; then it makes no difference that the later ones go earlier.
  * Each must name one of them as the maker of its object, so that a file with several names is never
  * taken for another. What was made here and is removed again, never having been sent, goes nowhere:
- * no LINK or RENAME can have come between without touching its path.
+ * no LINK or RENAME can have come between without touching its path. Nor does what was written to a
+ * file that was there, and is removed with its only name: it goes as one change with the removal,
+ * which is all that is left of it, on the version that the first of them stood on.
  */
 #include "flush/flush_internal.h"
 
@@ -89,6 +91,7 @@ static void note_content(struct op *op, const struct change *c)
         break;
     case JOURNAL_APPEND:
         op->appends = !op->sized;
+        op->appended = true;
         break;
     default:
         return;
@@ -116,12 +119,29 @@ static bool begins_run(const struct change *c)
            c->kind == JOURNAL_MKDIR;
 }
 
-static bool joins(const struct op *op, const struct change *c, bool cancelling)
+/* Somebody who waits for what is written to be on the disk is served first. An append does not say
+ * on which version it stands. */
+static bool ends_with(struct flush *f, const struct op *op, const struct change *c)
+{
+    struct kept *kept = NULL;
+
+    HASH_FIND(hh, f->kept, &c->seq, sizeof(c->seq), kept);
+    if (!c->only || kept || !op->writes || op->appended || op->first->absent)
+        return false;
+    for (const struct change *m = op->first; m; m = m->op_next)
+        if (m->fsync)
+            return false;
+    return true;
+}
+
+static bool joins(struct flush *f, const struct op *op, const struct change *c, bool cancelling)
 {
     const enum journal_kind first = op->first->kind;
 
-    if (op->members >= MEMBERS_MAX || c->kind == JOURNAL_CREATE)
+    if (op->members >= MEMBERS_MAX || c->kind == JOURNAL_CREATE || op_removes(op))
         return false;
+    if (c->kind == JOURNAL_UNLINK)
+        return ends_with(f, op, c);
     /* A directory's or a link's attributes go alone, but are not in the way of its end. */
     if (first == JOURNAL_MKDIR || first == JOURNAL_SYMLINK)
         return cancelling && c->kind == JOURNAL_SETATTR;
@@ -139,6 +159,11 @@ static bool cancels(const struct op *op, const struct change *c)
     return c->kind == JOURNAL_UNLINK &&
            (first->kind == JOURNAL_CREATE || first->kind == JOURNAL_PUT ||
             first->kind == JOURNAL_SYMLINK);
+}
+
+bool op_removes(const struct op *op)
+{
+    return op->first != op->last && op->last->kind == JOURNAL_UNLINK;
 }
 
 /* *ret_dropped: how many cancelled out. */
@@ -165,7 +190,7 @@ static void run_pass(struct flush *f, struct sending *s, bool cancelling, size_t
             dropped++;
             continue;
         }
-        if (!op || !joins(op, c, cancelling)) {
+        if (!op || !joins(f, op, c, cancelling)) {
             op = &s->ops[s->count++];
             *op = (struct op){.content = CONTENT_INIT};
             c->at->run = begins_run(c) ? x.base + s->count : 0;

@@ -252,6 +252,7 @@ int change_add(struct flush *f, const struct journal_record *rec, uint64_t seq, 
     c->when_ns = rec->when_ns;
     c->since_ns = clock_mono_ns();
     c->exchange = rec->kind == JOURNAL_RENAME && (rec->flags & RENAME_EXCHANGE);
+    c->only = rec->kind == JOURNAL_UNLINK && (rec->flags & JOURNAL_ONLY);
     c->absent = rec->object[JOURNAL_AT].means == JOURNAL_ABSENT;
     for (int i = 0; i < JOURNAL_ROLES; i++)
         if (rec->object[i].means == JOURNAL_MADE)

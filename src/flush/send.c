@@ -136,7 +136,7 @@ static bool gone_anyway(enum journal_kind kind, const struct remote_result *res)
            (res->outcome == REMOTE_FAILED && res->err == -ENOENT);
 }
 
-static void judge(const struct change *c, const struct remote_result *res, struct end *e)
+static void judge(enum journal_kind kind, const struct remote_result *res, struct end *e)
 {
     switch (res->outcome) {
     case REMOTE_OPEN:
@@ -154,7 +154,7 @@ static void judge(const struct change *c, const struct remote_result *res, struc
         break;
     }
     e->err = e->outcome == JOURNAL_DONE ? 0 : res->err < 0 ? res->err : -EIO;
-    if (gone_anyway(c->kind, res)) {
+    if (gone_anyway(kind, res)) {
         e->outcome = JOURNAL_DONE;
         e->err = 0;
         return;
@@ -197,7 +197,7 @@ static int collect(struct flush *f, struct sending *s, const struct remote_appli
         struct change *c = s->changes[i];
         struct end e = {.c = c, .told_ns = a->now_ns};
 
-        judge(c, &a->v[c->op], &e);
+        judge(s->ops[c->op].last->kind, &a->v[c->op], &e);
         e.has_now = e.has_now && (c == s->ops[c->op].last || e.outcome == JOURNAL_CONFLICT);
         results[i] =
             (struct journal_result){.seq = c->seq, .said = e.outcome, .err = e.err, .now = e.known};

@@ -146,12 +146,19 @@ static int send_lot(struct flush *f, struct lot *lot)
     lot->changes = NULL;
     lot->staging = NULL;
     lot_free(f, lot);
+    if (count == 0)
+        staging_drop_all(f, staging);
     lock_drop(&f->lock);
-    if (count > 0) {
+    if (count > 0)
+        staging = staging_without_vain(staging);
+    if (count > 0 && !staging) {
+        free(list);
+        r = -ENOMEM;
+    } else if (count > 0) {
         r = build(f, list, count, staging, waited);
     } else {
         free(list);
-        staging_free(staging); /* blobs that nobody needs are swept in the sandbox */
+        staging_free(staging);
         r = 0;
     }
     lock_take(&f->lock);
@@ -273,7 +280,7 @@ static int step(struct flush *f, int64_t *until_ns)
     const int64_t now_ns = clock_mono_ns();
     const bool waited = wait_any(f);
     struct change **list = NULL;
-    int64_t ahead_ns = INT64_MAX;
+    int64_t ahead_ns = INT64_MAX, vain_ns;
     bool for_waiter = false;
     size_t count = 0;
     int r = 0;
@@ -301,6 +308,7 @@ static int step(struct flush *f, int64_t *until_ns)
         *until_ns = 0;
         return r;
     }
+    vain_ns = vain_stop(f);
     if (f->retry_ns > now_ns && !f->probe) {
         *until_ns = f->retry_ns;
         return 0;
@@ -359,6 +367,8 @@ static int step(struct flush *f, int64_t *until_ns)
         free(list);
         if (ahead_ns < *until_ns)
             *until_ns = ahead_ns;
+        if (vain_ns < *until_ns)
+            *until_ns = vain_ns;
         return r;
     }
     lock_drop(&f->lock);

@@ -144,10 +144,19 @@ int staging_put(struct flush *f, const struct staging *g, size_t i, bool backgro
 
 void staging_drop(struct flush *f, const struct remote_blob *blob)
 {
-    if (f->unused_count == UNUSED_MAX)
-        return; /* it is swept in the sandbox, by age */
+    if (f->unused_count == UNUSED_MAX || !blob->name[0])
+        return; /* it is swept in the sandbox, by age; or there is none */
     f->unused[f->unused_count] = *blob;
     f->unused[f->unused_count++].len = 0;
+}
+
+void staging_drop_all(struct flush *f, struct staging *g)
+{
+    for (size_t i = 0; i < g->count; i++)
+        if (g->states[i] == BLOB_THERE)
+            staging_drop(f, &g->blobs[i]);
+    for (size_t i = 0; i < g->join_count; i++)
+        join_stop(f, g, &g->joins[i]);
 }
 
 int staging_again(struct flush *f, struct staging *g, bool background, bool *ret_other)
@@ -158,12 +167,12 @@ int staging_again(struct flush *f, struct staging *g, bool background, bool *ret
         struct remote_blob blob;
 
         r = staging_put(f, g, i, background, &blob);
+        lock_take(&f->lock);
+        staging_drop(f, r < 0 ? &blob : &g->blobs[i]); /* if that was not lost */
+        lock_drop(&f->lock);
         if (r < 0)
             break;
         *ret_other = *ret_other || blob.crc != g->blobs[i].crc;
-        lock_take(&f->lock);
-        staging_drop(f, &g->blobs[i]); /* if that was not lost */
-        lock_drop(&f->lock);
         g->blobs[i] = blob;
     }
     return r;
@@ -207,6 +216,12 @@ static void upload(struct flush *f, struct lot *lot, size_t i)
     (void)remote_bind_background(was);
     lock_take(&f->lock);
     lot->busy--;
+    if (r < 0 || g->states[i] == BLOB_VAIN)
+        staging_drop(f, &blob);
+    if (g->states[i] == BLOB_VAIN) {
+        stage_ended(f, lot);
+        return;
+    }
     g->states[i] = r == 0 ? BLOB_THERE : BLOB_WAITS;
     if (r == 0) {
         g->blobs[i] = blob;
@@ -236,11 +251,35 @@ static void tend(struct flush *f)
         pthread_cond_signal(&f->work);
 }
 
+/* A cancel fires once. Who stops all of us looks at the one that there is by then. */
+static void renew_cancel(struct uploader *u)
+{
+    struct flush *f = u->f;
+    struct cancel *spare;
+
+    lock_drop(&f->lock);
+    spare =
+        cancel_new(); /* without memory what it uploads cannot be stopped, and ends all the same */
+    lock_take(&f->lock);
+    if (!f->stop) {
+        struct cancel *const old = u->cancel;
+
+        u->cancel = spare;
+        spare = old;
+    }
+    u->vain = false;
+    lock_drop(&f->lock);
+    cancel_bind(u->cancel);
+    cancel_unref(spare);
+    lock_take(&f->lock);
+}
+
 static void *upload_run(void *arg)
 {
-    struct flush *f = arg;
+    struct uploader *u = arg;
+    struct flush *f = u->f;
 
-    cancel_bind(f->cancel);
+    cancel_bind(u->cancel);
     lock_take(&f->lock);
     while (!f->stop) {
         size_t blob, pieces;
@@ -253,12 +292,18 @@ static void *upload_run(void *arg)
             join_run(f, joins, join, pieces);
             continue;
         }
-        if (lot) {
-            upload(f, lot, blob);
-            continue;
-        }
-        if (ahead) {
-            ahead_upload(f, ahead, blob);
+        if (lot || ahead) {
+            u->lot = lot;
+            u->ahead = ahead;
+            u->blob = blob;
+            if (lot)
+                upload(f, lot, blob);
+            else
+                ahead_upload(f, ahead, blob);
+            u->lot = NULL;
+            u->ahead = NULL;
+            if (u->vain)
+                renew_cancel(u);
             continue;
         }
         if (f->compact || f->sync) {
@@ -273,11 +318,22 @@ static void *upload_run(void *arg)
     return NULL;
 }
 
+static bool start(struct flush *f, struct uploader *u)
+{
+    *u = (struct uploader){.f = f, .cancel = cancel_new()};
+    if (u->cancel && pthread_create(&u->thread, NULL, upload_run, u) == 0) {
+        f->uploader_count++;
+        return true;
+    }
+    u->cancel = cancel_unref(u->cancel);
+    return false;
+}
+
 void stage_call(struct flush *f, size_t jobs)
 {
     for (size_t n = f->idle; n < jobs && f->uploader_count < UPLOADS_MAX; n++)
-        if (pthread_create(&f->uploaders[f->uploader_count], NULL, upload_run, f) == 0)
-            f->uploader_count++;
+        if (!start(f, &f->uploaders[f->uploader_count]))
+            break;
     pthread_cond_broadcast(&f->upload);
 }
 

@@ -14,7 +14,9 @@ struct staging *staging_free(struct staging *g)
     free(g->blobs);
     free(g->first);
     free(g->states);
-    joins_free(g->joins, g->join_count);
+    for (size_t i = 0; i < g->join_count; i++)
+        join_done(&g->joins[i]);
+    free(g->joins);
     free(g);
     return NULL;
 }
@@ -125,6 +127,45 @@ static int seal(struct staging *g)
         memcpy(g->by_seq, g->slices, g->slice_count * sizeof(*g->slices));
     qsort(g->by_seq, g->slice_count, sizeof(*g->by_seq), by_place);
     return 0;
+}
+
+/* The joins of those that stay; whose blobs have new numbers. */
+static void take_joins(struct staging *g, struct staging *from, const uint32_t *numbers)
+{
+    g->joins = from->joins;
+    for (size_t i = 0; i < from->join_count; i++) {
+        struct join *j = &from->joins[i];
+
+        if (j->vain) {
+            join_done(j);
+            continue;
+        }
+        for (size_t k = 0; k < j->count; k++)
+            j->pieces[k].blob = numbers[j->pieces[k].blob - 1];
+        g->joins[g->join_count++] = *j;
+    }
+    from->joins = NULL;
+    from->join_count = 0;
+}
+
+struct staging *staging_without_vain(struct staging *from)
+{
+    struct staging *g = calloc(1, sizeof(*g));
+    uint32_t *numbers = calloc(from->count + 1, sizeof(*numbers));
+    int r = g && numbers ? 0 : -ENOMEM;
+
+    for (size_t i = 0; r == 0 && i < from->count; i++)
+        if (from->states[i] != BLOB_VAIN) {
+            r = staging_add_blob(g, from, i);
+            numbers[i] = (uint32_t)g->count;
+        }
+    if (r == 0)
+        r = seal(g);
+    if (r == 0)
+        take_joins(g, from, numbers);
+    free(numbers);
+    staging_free(from);
+    return r < 0 ? staging_free(g) : g;
 }
 
 struct staging *staging_of(const struct piece *v, size_t count, uint64_t max)

@@ -65,6 +65,8 @@ static int remove_waiting_locked(struct fs *fs, struct node *dir, const char *na
 
     if (n->dir && n->dir->children)
         return -ENOTEMPTY;
+    if (n->attr.nlink == 1)
+        rec.flags = JOURNAL_ONLY;
     r = change_append_locked(
         fs, &rec, &(struct change_about){.node = n, .dir = dir, .name = name, .keep = keep});
     if (r == 0) {

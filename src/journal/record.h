@@ -85,9 +85,13 @@ struct journal_attr {
     int64_t atime_ns, mtime_ns;
 };
 
-/* flags of a PATCH or a TRUNCATE, which are not written down: its handle found the file empty, or
- * made it so, and has done nothing since but add at its end. */
-enum { JOURNAL_GROWS = 1 << 0 };
+/*
+ * Flags that are not written down.
+ * GROWS: of a PATCH or a TRUNCATE; its handle found the file empty, or made it so, and has done
+ * nothing since but add at its end.
+ * ONLY: of an UNLINK; the file has no other name.
+ */
+enum { JOURNAL_GROWS = 1 << 0, JOURNAL_ONLY = 1 << 1 };
 
 /* Bytes in a segment. crc is that of all of them: only a whole extent can be checked. */
 struct journal_extent {

@@ -107,6 +107,7 @@ char *remote_kept_path(const struct remote_info *info, const char *client, uint6
 
 int remote_stage(struct remote *r, const struct remote_stage *stage, struct remote_blob *ret)
 {
+    ret->name[0] = '\0';
     if (stage->len == 0 || stage->len > REMOTE_BLOB_MAX)
         return -EINVAL;
     return r->ops->stage ? r->ops->stage(r, stage, ret) : -EOPNOTSUPP;

@@ -198,7 +198,8 @@ struct remote_info;
  */
 char *remote_kept_path(const struct remote_info *info, const char *client, uint64_t key);
 
-/* Puts bytes into the helper's folder, where nobody else sees them. len at most REMOTE_BLOB_MAX. */
+/* Puts bytes into the helper's folder, where nobody else sees them. len at most REMOTE_BLOB_MAX. On
+ * error ret has the name of what may be there of them, for a batch to drop, or "". */
 struct remote_stage {
     ssize_t (*read)(void *arg, uint64_t off, void *p, size_t n); /* n bytes, or -errno */
     void *arg;

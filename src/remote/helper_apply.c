@@ -79,22 +79,21 @@ int helper_stage(struct remote *r, const struct remote_stage *stage, struct remo
     unsigned installs;
     int err = helper_token(token);
 
+    if (err < 0)
+        return err;
     snprintf(blob.name, sizeof(blob.name), "s-%s", token);
     lock_take(&h->lock);
     installs = h->installs;
     lock_drop(&h->lock);
-    if (err == 0)
-        err = upload(h, blob.name, &s);
+    err = upload(h, blob.name, &s);
     if (err == -ENOENT || err == -ENOTDIR) { /* its folder is gone */
         err = helper_install(h, installs, true, NULL, NULL);
         if (err == 0)
             err = upload(h, blob.name, &s);
     }
-    if (err < 0)
-        return err == -EOPNOTSUPP ? -EIO : err;
     blob.crc = s.crc;
     *ret = blob;
-    return 0;
+    return err == -EOPNOTSUPP ? -EIO : err;
 }
 
 /* ---- batches ---- */

@@ -45,3 +45,19 @@ check "with holes, too" cmp "$WORK/sparse" "$SBX/sparse"
 is "that is how they came" "$(grep -c ' join .*: ok' .ctl/trace)" 2
 is "nothing is left of it" \
     "$(find "$WORK" -name "s-*" -o -name '.daytonafs-????????-*')" ""
+
+# One that is removed before it is all there is not sent any further.
+stat_of() {
+    sed -n "s/^$1 //p" .ctl/stats
+}
+fault 'hang:bulk-upload=1'
+before=$(stat_of bytes_sent)
+head -c 120000000 /dev/zero >vain
+rm vain
+"$DAYTONAFS" sync "$MNT"
+fault ''
+check "most of it was not sent" test $(($(stat_of bytes_sent) - before)) -le 90000000
+fails "it is not there" test -e "$SBX/vain"
+echo more >last
+"$DAYTONAFS" sync "$MNT"
+is "nor is what was sent of it" "$(find "$WORK" -name "s-*")" ""

@@ -1,5 +1,6 @@
 #include "flush_rig.h"
 
+#include "util/cancel.h"
 #include "util/clock.h"
 
 #include <errno.h>
@@ -41,8 +42,9 @@ struct gate_remote {
     struct remote *inner;
     struct lock lock; /* guards what follows */
     pthread_cond_t cond;
-    uint64_t hold; /* uploads up to this length */
-    unsigned held;
+    uint64_t hold;          /* uploads up to this length */
+    unsigned held, stopped; /* uploads that wait; that were interrupted */
+    unsigned pass;          /* so many go on all the same */
     bool hold_joins;
     unsigned fail_joins, joins; /* how many are to fail; how many came */
     int join_err;
@@ -65,14 +67,20 @@ static int gate_stage(struct remote *r, const struct remote_stage *stage, struct
 {
     struct gate_remote *gate = (struct gate_remote *)r;
 
+    bool stopped = false;
+
     lock_take(&gate->lock);
     gate->held++;
     pthread_cond_broadcast(&gate->cond);
-    while (stage->len <= gate->hold)
-        lock_wait(&gate->lock, &gate->cond);
+    while (stage->len <= gate->hold && gate->pass == 0 && !stopped) {
+        (void)lock_wait_until(&gate->lock, &gate->cond, clock_mono_ns() + NS_PER_MS);
+        stopped = cancel_fired(cancel_bound());
+    }
     gate->held--;
+    gate->stopped += stopped;
+    gate->pass -= gate->pass > 0 && !stopped;
     lock_drop(&gate->lock);
-    return remote_stage(gate->inner, stage, ret);
+    return stopped ? -EINTR : remote_stage(gate->inner, stage, ret);
 }
 
 static int gate_join(struct remote *r, const struct remote_join *join, struct remote_joined *to)
@@ -123,6 +131,15 @@ void fr_hold_short(struct flush_rig *g, uint64_t hold)
     lock_drop(&gate->lock);
 }
 
+void fr_let_pass(struct flush_rig *g, unsigned uploads)
+{
+    struct gate_remote *gate = (struct gate_remote *)g->gate;
+
+    lock_take(&gate->lock);
+    gate->pass = uploads;
+    lock_drop(&gate->lock);
+}
+
 void fr_hold_joins(struct flush_rig *g, bool hold)
 {
     struct gate_remote *gate = (struct gate_remote *)g->gate;
@@ -164,6 +181,17 @@ void fr_await_held(struct flush_rig *g, unsigned uploads)
     while (gate->held < uploads)
         assert_int_equal(lock_wait_until(&gate->lock, &gate->cond, until_ns), 0);
     lock_drop(&gate->lock);
+}
+
+unsigned fr_stopped(struct flush_rig *g)
+{
+    struct gate_remote *gate = (struct gate_remote *)g->gate;
+    unsigned stopped;
+
+    lock_take(&gate->lock);
+    stopped = gate->stopped;
+    lock_drop(&gate->lock);
+    return stopped;
 }
 
 static void start(struct flush_rig *g)
@@ -377,4 +405,82 @@ void fr_put(struct flush_rig *g, const char *path, const char *text)
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
     assert_int_equal(remote_put(g->mem, path, &put, &attr), 0);
     close(fd);
+}
+
+/* ---- a file ---- */
+
+struct flush_file *ff_new(const struct flush_config *config, enum journal_means means)
+{
+    struct flush_file *x = calloc(1, sizeof(*x));
+
+    assert_non_null(x);
+    fr_up(&x->g, config);
+    x->means = means;
+    return x;
+}
+
+void ff_free(struct flush_file *x)
+{
+    fr_down(&x->g);
+    free(x);
+}
+
+void ff_change(struct flush_file *x, struct journal_record *rec)
+{
+    rec->path = "/f";
+    rec->group = FILE_GROUP;
+    rec->when_ns = 1;
+    rec->object[JOURNAL_AT] = made_by(x->seq, x->means);
+    x->seq = fr_add(&x->g, rec);
+}
+
+void ff_write(struct flush_file *x, size_t off, size_t len, char c)
+{
+    struct journal_record rec = {
+        .kind = JOURNAL_PATCH, .off = off, .data = x->text + off, .data_len = len};
+
+    memset(x->text + off, c, len);
+    x->len = off + len > x->len ? off + len : x->len;
+    ff_change(x, &rec);
+}
+
+void ff_add_pieces(struct flush_file *x, int count)
+{
+    for (int i = 0; i < count; i++)
+        ff_write(x, x->len, FILE_PIECE, (char)('a' + (x->len / FILE_PIECE) % 26));
+}
+
+uint64_t ff_unlink(struct flush_file *x, bool only)
+{
+    struct journal_record rec = {.kind = JOURNAL_UNLINK,
+                                 .path = "/f",
+                                 .object[JOURNAL_AT] = made_by(x->seq, x->means),
+                                 .flags = only ? JOURNAL_ONLY : 0};
+
+    return fr_add(&x->g, &rec);
+}
+
+void ff_truncate(struct flush_file *x, size_t len)
+{
+    struct journal_record rec = {.kind = JOURNAL_TRUNCATE, .size = len};
+
+    memset(x->text + len, 0, sizeof(x->text) - len);
+    x->len = len;
+    ff_change(x, &rec);
+}
+
+void ff_await_blobs(struct flush_file *x, size_t count)
+{
+    const int64_t until_ns = clock_mono_ns() + 20 * NS_PER_S;
+
+    while (remote_mem_blobs(x->g.mem, false) != count) {
+        assert_true(clock_mono_ns() < until_ns);
+        usleep(1000);
+    }
+}
+
+void ff_expect_clean(struct flush_file *x)
+{
+    fr_await_end(&x->g, fr_create(&x->g, "/other"), JOURNAL_DONE, 0);
+    assert_int_equal(remote_mem_blobs(x->g.mem, false), 0);
 }

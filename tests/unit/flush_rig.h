@@ -61,6 +61,8 @@ unsigned fr_requests(struct flush_rig *g);             /* since the last call */
 void fr_hold(struct flush_rig *g, bool hold);          /* uploads do not end meanwhile */
 void fr_hold_short(struct flush_rig *g, uint64_t max); /* only those of up to so many bytes */
 void fr_await_held(struct flush_rig *g, unsigned uploads);
+void fr_let_pass(struct flush_rig *g, unsigned uploads); /* so many are not held */
+unsigned fr_stopped(struct flush_rig *g); /* held uploads that were interrupted so far */
 void fr_hold_joins(struct flush_rig *g, bool hold);
 void fr_fail_joins(struct flush_rig *g, unsigned count, int err); /* so many fail with err */
 /* How many there were; *ret_joined: changes that were sent with what came of one. */
@@ -70,5 +72,27 @@ unsigned fr_joins(struct flush_rig *g, unsigned *ret_joined);
 void fr_expect(struct flush_rig *g, const char *path, const char *text);
 void fr_put(struct flush_rig *g, const char *path, const char *text);
 struct remote_attr fr_stat(struct flush_rig *g, const char *path);
+
+/* A file that one handle writes, and what it should be. */
+enum { FILE_PIECE = 10000, FILE_PIECES = 64, FILE_GROUP = 7 };
+struct flush_file {
+    struct flush_rig g;
+    enum journal_means means; /* of its first change: ABSENT, or ANY if it is there */
+    uint64_t seq;             /* of the last change */
+    char text[FILE_PIECES * FILE_PIECE + 1];
+    size_t len;
+};
+
+/* Nothing of it is written down yet. */
+struct flush_file *ff_new(const struct flush_config *config, enum journal_means means);
+void ff_free(struct flush_file *x);
+void ff_change(struct flush_file *x, struct journal_record *rec); /* of path /f */
+void ff_write(struct flush_file *x, size_t off, size_t len, char c);
+void ff_add_pieces(struct flush_file *x, int count); /* at its end */
+void ff_truncate(struct flush_file *x, size_t len);
+uint64_t ff_unlink(struct flush_file *x, bool only);     /* only: it has no other name */
+void ff_await_blobs(struct flush_file *x, size_t count); /* in the sandbox */
+/* The next batch takes along what was put there in vain. */
+void ff_expect_clean(struct flush_file *x);
 
 #endif

@@ -5,60 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE = 10000, PIECES = 40, STEP = 4, GROUP = 7 };
+enum { PIECE = FILE_PIECE, STEP = 4, GROUP = FILE_GROUP };
 
 /* Blobs of one piece; four of them are added at a time. */
 static const struct flush_config config = {
     .linger_ns = 1, .inline_bytes = 1000, .lot_bytes = STEP * PIECE, .join_bytes = 8 * PIECE};
 
-struct file {
-    struct flush_rig g;
-    uint64_t seq;
-    char text[PIECES * PIECE + 1];
-    size_t len;
-};
-
-static void change_file(struct file *x, struct journal_record *rec)
-{
-    rec->path = "/f";
-    rec->group = GROUP;
-    rec->when_ns = 1;
-    rec->object[JOURNAL_AT].means = x->seq ? JOURNAL_MADE : JOURNAL_ABSENT;
-    rec->object[JOURNAL_AT].made_by = x->seq;
-    x->seq = fr_add(&x->g, rec);
-}
-
-static void write_at(struct file *x, size_t off, size_t len, char c)
-{
-    struct journal_record rec = {
-        .kind = JOURNAL_PATCH, .off = off, .data = x->text + off, .data_len = len};
-
-    memset(x->text + off, c, len);
-    x->len = off + len > x->len ? off + len : x->len;
-    change_file(x, &rec);
-}
-
-static void add_pieces(struct file *x, int count)
-{
-    for (int i = 0; i < count; i++)
-        write_at(x, x->len, PIECE, (char)('a' + (x->len / PIECE) % 26));
-}
-
 /* A new file that is not sent yet. */
-static struct file *make_file(int count)
+static struct flush_file *make_file(int count)
 {
     struct journal_record rec = {.kind = JOURNAL_CREATE};
-    struct file *x = calloc(1, sizeof(*x));
+    struct flush_file *x = ff_new(&config, JOURNAL_ABSENT);
 
-    assert_non_null(x);
-    fr_up(&x->g, &config);
     flush_pause(x->g.flush);
-    change_file(x, &rec);
-    add_pieces(x, count);
+    ff_change(x, &rec);
+    ff_add_pieces(x, count);
     return x;
 }
 
-static void send_file(struct file *x)
+static void send_file(struct flush_file *x)
 {
     (void)fr_requests(&x->g);
     flush_ready(x->g.flush, GROUP);
@@ -66,7 +31,7 @@ static void send_file(struct file *x)
 }
 
 /* All of it is there and nothing else is left, and that is how it came. */
-static void end_file(struct file *x, unsigned joins, unsigned joined)
+static void end_file(struct flush_file *x, unsigned joins, unsigned joined)
 {
     const struct remote_attr attr = (fr_sync(&x->g), fr_stat(&x->g, "/f"));
     unsigned was_joined;
@@ -75,15 +40,13 @@ static void end_file(struct file *x, unsigned joins, unsigned joined)
     fr_expect(&x->g, "/f", x->text);
     assert_int_equal(fr_joins(&x->g, &was_joined), joins);
     assert_int_equal(was_joined, joined);
-    fr_await_end(&x->g, fr_create(&x->g, "/other"), JOURNAL_DONE, 0);
-    assert_int_equal(remote_mem_blobs(x->g.mem, false), 0);
-    fr_down(&x->g);
-    free(x);
+    ff_expect_clean(x);
+    ff_free(x);
 }
 
 TEST(a_large_file_is_put_together_while_it_is_staged)
 {
-    struct file *x = make_file(20);
+    struct flush_file *x = make_file(20);
 
     send_file(x);
     fr_sync(&x->g);
@@ -93,7 +56,7 @@ TEST(a_large_file_is_put_together_while_it_is_staged)
 
 TEST(one_that_is_not_large_is_made_by_its_batch)
 {
-    struct file *x = make_file(7);
+    struct flush_file *x = make_file(7);
 
     send_file(x);
     fr_sync(&x->g);
@@ -103,21 +66,21 @@ TEST(one_that_is_not_large_is_made_by_its_batch)
 
 TEST(what_was_written_over_is_not_in_it)
 {
-    struct file *x = make_file(20);
+    struct flush_file *x = make_file(20);
 
-    write_at(x, 3 * PIECE + 17, 5 * PIECE, 'X');
+    ff_write(x, 3 * PIECE + 17, 5 * PIECE, 'X');
     send_file(x);
     end_file(x, 5, 1);
 }
 
 TEST(a_file_that_keeps_some_of_what_was_there_is_made_by_its_batch)
 {
-    struct file *x = make_file(1);
+    struct flush_file *x = make_file(1);
 
     send_file(x);
     fr_sync(&x->g);
     flush_pause(x->g.flush);
-    add_pieces(x, 20);
+    ff_add_pieces(x, 20);
     send_file(x);
     end_file(x, 0, 0);
 }
@@ -134,7 +97,7 @@ TEST(what_went_wrong_is_begun_anew_once)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(runs); i++) {
-        struct file *x = make_file(12);
+        struct flush_file *x = make_file(12);
 
         fr_fail_joins(&x->g, runs[i].failures, runs[i].err);
         send_file(x);
@@ -144,7 +107,7 @@ TEST(what_went_wrong_is_begun_anew_once)
 
 TEST(what_is_small_goes_past_it)
 {
-    struct file *x = make_file(20);
+    struct flush_file *x = make_file(20);
 
     fr_hold_joins(&x->g, true);
     send_file(x);
@@ -163,7 +126,7 @@ TEST(what_is_small_goes_past_it)
 /* Nothing was sent of its batch: the next process stages anew, and what is left is swept. */
 TEST(another_process_begins_anew)
 {
-    struct file *x = make_file(20);
+    struct flush_file *x = make_file(20);
 
     fr_hold_joins(&x->g, true);
     send_file(x);
@@ -172,13 +135,12 @@ TEST(another_process_begins_anew)
     fr_restart(&x->g);
     fr_sync(&x->g);
     fr_expect(&x->g, "/f", x->text);
-    fr_down(&x->g);
-    free(x);
+    ff_free(x);
 }
 
 TEST(blobs_that_are_lost_are_staged_again)
 {
-    struct file *x = make_file(20);
+    struct flush_file *x = make_file(20);
 
     fr_hold_joins(&x->g, true);
     send_file(x);
@@ -187,8 +149,7 @@ TEST(blobs_that_are_lost_are_staged_again)
     fr_hold_joins(&x->g, false);
     fr_sync(&x->g);
     fr_expect(&x->g, "/f", x->text);
-    fr_down(&x->g);
-    free(x);
+    ff_free(x);
 }
 
 int main(void)
