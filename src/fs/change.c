@@ -136,13 +136,22 @@ static struct journal_object made_by(uint64_t seq)
     return (struct journal_object){.means = JOURNAL_MADE, .made_by = seq};
 }
 
+/* What it left is what the next change of the file finds. */
+static uint64_t last_of(const struct node *n)
+{
+    const struct ours *o = n->ours;
+
+    return !o ? 0 : o->seq > o->set_seq ? o->seq : o->set_seq;
+}
+
 static struct journal_object object_of_locked(const struct fs *fs, const struct node *n)
 {
     const struct remote_attr *a = &n->attr;
     struct journal_object o = {.means = JOURNAL_IS, .identity = change_identity_of(a)};
+    const uint64_t last = last_of(n);
 
-    if (n->ours && n->ours->seq != 0)
-        return made_by(n->ours->seq);
+    if (last != 0)
+        return made_by(last);
     if (a->ino == 0)
         return (struct journal_object){.means = JOURNAL_ANY};
     /* What another name of it went through here moved its times, and is no other version. */
@@ -162,8 +171,8 @@ static struct journal_object object_of_locked(const struct fs *fs, const struct 
  */
 static struct journal_object file_of_locked(const struct fs *fs, const struct node *n)
 {
-    uint64_t last = n->ours ? n->ours->seq : 0;
     struct node *other = NULL;
+    uint64_t last = last_of(n);
 
     while (n->attr.nlink > 1 && (other = links_next_locked(fs, n, other)))
         if (other->ours && other->ours->seq > last)
@@ -284,8 +293,11 @@ static void count_locked(struct fs *fs, struct change *c, const struct journal_r
         c->from->ours->waiting++;
         c->from->ours->seq = c->seq;
     }
-    for (size_t i = 0; i < c->other_count; i++)
+    for (size_t i = 0; i < c->other_count; i++) {
         c->others[i]->ours->beside++;
+        if (c->kind == JOURNAL_SETATTR)
+            c->others[i]->ours->set_seq = c->seq;
+    }
     c->sets_mtime = c->kind == JOURNAL_SETATTR && (rec->attr.mask & JOURNAL_ATTR_MTIME);
     o->waiting++;
     c->moves = moves(rec, c->node);

@@ -252,6 +252,62 @@ TEST(of_what_several_names_get_the_last_is_there_in_the_end)
         }
 }
 
+/* What a name got before it went is the file's. */
+TEST(what_a_name_that_is_gone_got_is_no_other_version_to_the_next_change)
+{
+    enum { WRITE, TRUNCATE, RENAME, OVER, LINK, UNLINK, NEXT };
+
+    for (int i = 0; i < 2 * NEXT; i++) {
+        const int next = i / 2;
+        struct rig g;
+
+        UP_JOURNAL(&g);
+        rig_put(&g, "/a", "text", 4);
+        rig_put(&g, "/other", "else", 4);
+        inside_link(&g, "/a", "/b");
+        quiet(&g);
+        stat_of(&g, "/b");
+        assert_int_equal(rig_rename(&g, "/a", "/c", 0), 0);
+        set(&g, "/b", FS_SET_MTIME, 0, 1500000000);
+        assert_int_equal(i % 2 ? rig_unlink(&g, "/b") : rig_rename(&g, "/other", "/b", 0), 0);
+        switch (next) {
+        case WRITE:
+            assert_int_equal(rig_write(&g, "/c", "next"), 0);
+            break;
+        case TRUNCATE: {
+            const struct stat size = {.st_size = 2};
+            struct fs_entry e;
+
+            assert_int_equal(rig_find(&g, "/c", &e), 0);
+            assert_int_equal(fs_setattr(g.fs, e.ino, NULL, FS_SET_SIZE, &size, &e), 0);
+            rig_drop(&g, &e);
+            break;
+        }
+        case RENAME:
+            assert_int_equal(rig_rename(&g, "/c", "/d", 0), 0);
+            break;
+        case OVER:
+            assert_int_equal(rig_write(&g, "/new", "new"), 0);
+            assert_int_equal(rig_rename(&g, "/new", "/c", 0), 0);
+            break;
+        case LINK:
+            assert_int_equal(link_name(&g, "/c", "/d"), 0);
+            break;
+        default:
+            assert_int_equal(rig_unlink(&g, "/c"), 0);
+        }
+        assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
+        rig_expect(&g, next == RENAME || next == LINK ? "/d" : "/c",
+                   next == WRITE      ? "next"
+                   : next == TRUNCATE ? "te"
+                   : next == OVER     ? "new"
+                   : next == UNLINK   ? NULL
+                                      : "text");
+        rig_same_tree(&g, "/");
+        rig_down(&g);
+    }
+}
+
 /* What one name's handle has written stays here until it is closed. What the other name gets goes
  * after it, and does not make another version of it. */
 TEST(what_another_name_gets_goes_after_what_an_open_handle_has_written)
@@ -644,6 +700,7 @@ int main(void)
         cmocka_unit_test(a_linked_name_is_renamed_and_replaced_without_waiting),
         cmocka_unit_test(a_mode_that_one_name_gets_shows_under_the_others),
         cmocka_unit_test(of_what_several_names_get_the_last_is_there_in_the_end),
+        cmocka_unit_test(what_a_name_that_is_gone_got_is_no_other_version_to_the_next_change),
         cmocka_unit_test(what_another_name_gets_goes_after_what_an_open_handle_has_written),
         cmocka_unit_test(
             what_is_written_through_one_name_after_it_was_linked_shows_through_the_other),
