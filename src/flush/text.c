@@ -1,3 +1,4 @@
+/* text.c - the lines that say what waits, and what is parked. */
 #include "flush/flush_internal.h"
 
 #include "util/path.h"

@@ -1,3 +1,4 @@
+/* ahead.c - threads that fetch what nobody has asked for yet. */
 #include "fs/fs_internal.h"
 
 #include "util/array.h"

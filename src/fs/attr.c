@@ -1,3 +1,4 @@
+/* attr.c - what stat, access and readlink answer, and setattr. */
 #include "fs/fs_internal.h"
 
 #include "util/clock.h"

@@ -1,3 +1,4 @@
+/* control.c - what .ctl asks of the file system: paths, sync, refresh, commands, status. */
 #include "fs/fs_internal.h"
 
 #include "util/clock.h"

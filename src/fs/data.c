@@ -1,3 +1,4 @@
+/* data.c - content, read: which blob a file has, what of it comes when, and if it is still true. */
 #include "fs/fs_internal.h"
 
 #include "util/clock.h"

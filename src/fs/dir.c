@@ -1,3 +1,4 @@
+/* dir.c - directories, read: a handle shows what was there when it was opened. */
 #include "fs/fs_internal.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* errors.c - the last failures, in sentences. */
 #include "fs/fs_internal.h"
 
 #include "util/clock.h"

@@ -1,3 +1,4 @@
+/* find.c - what is at a path of the sandbox, looked up as the kernel does it. */
 #include "fs/fs_internal.h"
 
 #include "util/path.h"

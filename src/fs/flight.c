@@ -1,3 +1,4 @@
+/* flight.c - answers meet the tree: what local changes overtook is not believed. */
 #include "fs/fs_internal.h"
 
 #include "util/clock.h"

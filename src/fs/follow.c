@@ -1,3 +1,4 @@
+/* follow.c - a name that is another file's by now, for handles and nodes of the one before. */
 #include "fs/fs_internal.h"
 
 /*

@@ -1,3 +1,4 @@
+/* lookup.c - what has a name, as the kernel asks it. */
 #include "fs/fs_internal.h"
 
 #include "util/clock.h"

@@ -1,3 +1,4 @@
+/* names.c - names that come: create, mknod, mkdir, symlink, link. */
 #include "fs/fs_internal.h"
 
 #include "util/clock.h"

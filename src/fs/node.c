@@ -1,3 +1,4 @@
+/* node.c - nodes: made, counted, found, moved, and let go. */
 #include "fs/fs_internal.h"
 
 #include "util/clock.h"

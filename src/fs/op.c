@@ -1,3 +1,4 @@
+/* op.c - who changes names or attributes in the sandbox: one at a time for what they touch. */
 #include "fs/fs_internal.h"
 
 #include "util/array.h"

@@ -1,3 +1,4 @@
+/* perm.c - permissions, as the sandbox's kernel would check them. */
 #include "fs/fs_internal.h"
 
 #include <errno.h>

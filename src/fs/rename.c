@@ -1,3 +1,4 @@
+/* rename.c - rename and exchange. */
 #include "fs/fs_internal.h"
 
 #include "util/clock.h"

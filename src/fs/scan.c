@@ -1,3 +1,4 @@
+/* scan.c - small files that a walk will open, fetched before it does. */
 #include "fs/fs_internal.h"
 
 #include "util/cancel.h"

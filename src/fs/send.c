@@ -1,3 +1,4 @@
+/* send.c - the content of a file on its way to the sandbox, where there is no journal. */
 #include "fs/fs_internal.h"
 
 #include "util/cancel.h"

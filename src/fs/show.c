@@ -1,3 +1,4 @@
+/* show.c - what is shown of a node: owners, modes, times, inode numbers, targets of links. */
 #include "fs/fs_internal.h"
 
 #include "fs/contain.h"

@@ -1,3 +1,4 @@
+/* tree.c - what is known of the tree: is it fresh enough, and what is asked if not. */
 #include "fs/fs_internal.h"
 
 #include "util/clock.h"

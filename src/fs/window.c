@@ -1,3 +1,4 @@
+/* window.c - large files, fetched in windows ahead of who reads them. */
 #include "fs/fs_internal.h"
 
 #include <stdlib.h>

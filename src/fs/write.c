@@ -1,3 +1,4 @@
+/* write.c - content, changed: whose turn it is, and what goes to the journal. */
 #include "fs/fs_internal.h"
 
 #include <errno.h>
