@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -33,28 +32,11 @@ static size_t blobs_allowed(void)
     return limit.rlim_cur / 2 < BLOBS_MIN ? BLOBS_MIN : (size_t)limit.rlim_cur / 2;
 }
 
-/* The last component must be a folder of ours: nobody else may plant links or read what is there.
- */
 static int open_dir(const char *dir)
 {
-    struct stat st;
-    int fd, r = 0;
+    const int r = path_make_dirs(dir, 0700);
 
-    r = path_make_dirs(dir, 0700);
-    if (r < 0)
-        return r;
-    fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ELOOP ? -ENOTDIR : -errno;
-    if (fstat(fd, &st) < 0)
-        r = -errno;
-    else if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
-        r = -EACCES;
-    if (r < 0) {
-        close(fd);
-        return r;
-    }
-    return fd;
+    return r < 0 ? r : cache_open_folder(AT_FDCWD, dir);
 }
 
 int cache_new(const char *dir, uint64_t max_bytes, struct cache **ret)

@@ -47,7 +47,9 @@ struct keeper *keeper_free(struct keeper *s);
 bool keeper_wrote(const char *name);    /* a file of that name in such a folder is from here */
 int keeper_dir(const struct keeper *s); /* its folder, locked; the keeper's own */
 
-/* An owner's folder: a descriptor, locked as long as it is open. -EBUSY; -ENOENT: there is none. */
+/* A descriptor of a folder of ours: nobody else may plant links or read what is there. -EACCES. */
+int cache_open_folder(int parent, const char *name);
+/* An owner's folder: the same, locked as long as it is open. -EBUSY; -ENOENT: there is none. */
 int cache_lock_folder(int parent, const char *name);
 /* Removes folders that nobody has and nobody used lately, or that are too much with our own. */
 void cache_sweep(int parent, const char *own, uint64_t own_bytes, uint64_t max_bytes);

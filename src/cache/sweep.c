@@ -27,10 +27,10 @@ struct folder {
     uint64_t bytes;
 };
 
-int cache_lock_folder(int parent, const char *name)
+int cache_open_folder(int parent, const char *name)
 {
-    struct stat st;
     const int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
     int r = 0;
 
     if (fd < 0)
@@ -39,7 +39,22 @@ int cache_lock_folder(int parent, const char *name)
         r = -errno;
     else if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
         r = -EACCES;
-    else if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    return fd;
+}
+
+int cache_lock_folder(int parent, const char *name)
+{
+    const int fd = cache_open_folder(parent, name);
+    struct stat st;
+    int r = 0;
+
+    if (fd < 0)
+        return fd;
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         r = errno == EWOULDBLOCK ? -EBUSY : -errno;
     else if (fstat(fd, &st) < 0 || st.st_nlink == 0) /* it was swept away before we had it */
         r = -ENOENT;

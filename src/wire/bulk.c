@@ -98,13 +98,8 @@ static int read_strings_in(const void *text, size_t len, const char *key, unsign
 {
     const struct json_field field = {.key = key, .type = JSON_STRINGS, .flags = flags};
     struct json_strings s = {0};
-    cJSON *json = NULL;
-    int r;
+    const int r = json_read(text, len, &field, 1, &s);
 
-    r = json_parse(text, len, &json);
-    if (r == 0)
-        r = json_load(json, &field, 1, &s);
-    cJSON_Delete(json);
     if (r == 0)
         *ret = s;
     return r;
@@ -314,13 +309,8 @@ void wire_replace_done(struct wire_replace *r)
 int wire_replace_read(const void *text, size_t len, struct wire_replace *ret)
 {
     struct wire_replace replace = {0};
-    cJSON *json = NULL;
-    int r;
+    const int r = json_read(text, len, replace_fields, ARRAY_LEN(replace_fields), &replace);
 
-    r = json_parse(text, len, &json);
-    if (r == 0)
-        r = json_load(json, replace_fields, ARRAY_LEN(replace_fields), &replace);
-    cJSON_Delete(json);
     if (r == 0)
         *ret = replace;
     return r;
@@ -347,13 +337,8 @@ int wire_string_read(const void *text, size_t len, const char *key, char **ret)
 {
     const struct json_field field = {.key = key, .type = JSON_STRING, .flags = JSON_REQUIRED};
     char *s = NULL;
-    cJSON *json = NULL;
-    int r;
+    const int r = json_read(text, len, &field, 1, &s);
 
-    r = json_parse(text, len, &json);
-    if (r == 0)
-        r = json_load(json, &field, 1, &s);
-    cJSON_Delete(json);
     if (r == 0)
         *ret = s;
     return r;

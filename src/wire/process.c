@@ -22,14 +22,8 @@ void wire_execute_done(struct wire_execute *e)
 int wire_execute_read(const void *text, size_t len, struct wire_execute *ret)
 {
     struct wire_execute e = {0};
-    cJSON *json = NULL;
-    int r;
+    const int r = json_read(text, len, execute_fields, ARRAY_LEN(execute_fields), &e);
 
-    r = json_parse(text, len, &json);
-    if (r < 0)
-        return r;
-    r = json_load(json, execute_fields, ARRAY_LEN(execute_fields), &e);
-    cJSON_Delete(json);
     if (r < 0)
         return r;
     if (e.timeout_s < 0 || e.timeout_s > UINT32_MAX || !e.command[strspn(e.command, " \t\r\n")]) {

@@ -313,13 +313,8 @@ int wire_labels_read(const void *text, size_t len, struct json_pairs *ret)
 {
     const struct json_field field = {.key = "labels", .type = JSON_PAIRS, .flags = JSON_REQUIRED};
     struct json_pairs p = {0};
-    cJSON *json = NULL;
-    int r;
+    const int r = json_read(text, len, &field, 1, &p);
 
-    r = json_parse(text, len, &json);
-    if (r == 0)
-        r = json_load(json, &field, 1, &p);
-    cJSON_Delete(json);
     if (r == 0)
         *ret = p;
     return r;
