@@ -316,33 +316,6 @@ TEST(what_is_found_down_is_told_once_and_shown)
     remote_free(r);
 }
 
-TEST(after_a_timeout_calls_fail_fast_until_a_probe_is_answered)
-{
-    struct remote *r = remote_wake_new(held_new(true), NULL, NULL);
-    int64_t start_ns;
-
-    held.result = -ETIMEDOUT;
-    start_ns = clock_mono_ns();
-    assert_int_equal(remote_create(r, "/f", 0644, NULL), -ETIMEDOUT);
-    assert_int_equal(held.calls, 1);
-    expect_text(r, "unreachable since 2");
-    for (int i = 0; i < 100; i++)
-        assert_int_equal(remote_create(r, "/f", 0644, NULL), -EHOSTDOWN);
-    if (clock_mono_ns() - start_ns < NS_PER_S)
-        assert_int_equal(held.calls, 1); /* nothing was asked */
-    usleep(1050000);
-    held.calls = 0;
-    assert_int_equal(remote_create(r, "/f", 0644, NULL), -EHOSTDOWN); /* one probe, in vain */
-    assert_int_equal(held.calls, 1);
-    held.result = 0;
-    assert_int_equal(remote_create(r, "/f", 0644, NULL), -EHOSTDOWN); /* two seconds now */
-    usleep(2050000);
-    assert_int_equal(remote_create(r, "/f", 0644, NULL), 0); /* the probe, then the call */
-    assert_int_equal(held.calls, 3);
-    expect_text(r, "online");
-    remote_free(r);
-}
-
 TEST(a_retry_ends_the_pause)
 {
     struct remote *r = remote_wake_new(held_new(true), NULL, NULL);
@@ -619,7 +592,6 @@ int main(void)
         cmocka_unit_test(what_cannot_be_woken_stays_down),
         cmocka_unit_test(a_question_whose_answer_is_lost_found_the_sandbox_down),
         cmocka_unit_test(what_is_found_down_is_told_once_and_shown),
-        cmocka_unit_test(after_a_timeout_calls_fail_fast_until_a_probe_is_answered),
         cmocka_unit_test(a_retry_ends_the_pause),
         cmocka_unit_test(what_others_did_to_the_sandbox_is_shown),
         cmocka_unit_test(what_one_can_do_without_wakes_nobody),
