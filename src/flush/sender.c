@@ -266,24 +266,94 @@ static bool wants_fsync(const struct flush *f)
 static int send_fsyncs(struct flush *f)
 {
     struct sending *s;
-    int r = batch_build_fsync(f, &s);
+    int r;
 
-    if (r < 0 || !s)
-        return r;
-    send_attempt(f, s);
-    return 0;
+    lock_drop(&f->lock);
+    r = batch_build_fsync(f, &s);
+    if (r == 0 && s)
+        send_attempt(f, s);
+    lock_take(&f->lock);
+    return r;
 }
 
-/* One step; the lock is held before and after. Sets *until_ns if there was nothing to do. */
+/* ---- one step: the lock is held before and after ---- */
+
+/* What came of changes is told before anything else is done. False: there is nothing to be told. */
+static bool end_said(struct flush *f, int *ret_err)
+{
+    struct end *said = f->said;
+
+    if (f->sending || (!said && f->lost == 0))
+        return false;
+    f->said = NULL;
+    lock_drop(&f->lock);
+    *ret_err = said ? end_changes(f, said, f->said_count) : end_lost(f);
+    lock_take(&f->lock);
+    return true;
+}
+
+/* What has begun comes before what could. False: nothing has. */
+static bool go_on(struct flush *f, bool waited)
+{
+    struct sending *s = f->sending;
+    const int said = f->ahead_said;
+
+    if (s)
+        s->waited = s->waited || waited;
+    else if (said)
+        f->ahead_said = 0;
+    else
+        return false;
+    lock_drop(&f->lock);
+    if (s)
+        send_attempt(f, s);
+    else if (said < 0)
+        send_failed(f, said, false);
+    else
+        send_well(f);
+    lock_take(&f->lock);
+    return true;
+}
+
+/* Sets *until_ns to 0 if there was something to send, else to when there may be. */
+static int send_next(struct flush *f, bool waited, int64_t now_ns, int64_t *until_ns)
+{
+    struct change **list = NULL;
+    bool for_waiter;
+    size_t count = 0;
+    int r = 0;
+
+    if (waited)
+        r = choose_waited(f, &list, &count);
+    for_waiter = count > 0;
+    if (r == 0 && count == 0) {
+        free(list);
+        list = NULL;
+        if (wants_fsync(f) || ripe(f)) {
+            *until_ns = 0;
+            return wants_fsync(f) ? send_fsyncs(f) : send_lot(f, ripe(f));
+        }
+        if (!f->paused)
+            r = choose_background(f, now_ns, &list, &count, until_ns);
+    }
+    if (r < 0 || count == 0) {
+        free(list);
+        return r;
+    }
+    *until_ns = 0;
+    lock_drop(&f->lock);
+    r = build(f, list, count, NULL, for_waiter);
+    lock_take(&f->lock);
+    return r;
+}
+
+/* Sets *until_ns to when there may be something to do. */
 static int step(struct flush *f, int64_t *until_ns)
 {
     const int64_t now_ns = clock_mono_ns();
     const bool waited = wait_any(f);
-    struct change **list = NULL;
     int64_t ahead_ns = INT64_MAX, vain_ns;
-    bool for_waiter = false;
-    size_t count = 0;
-    int r = 0;
+    int r;
 
     *until_ns = INT64_MAX;
     if (f->halted)
@@ -291,20 +361,7 @@ static int step(struct flush *f, int64_t *until_ns)
     r = journal_failed(f->journal);
     if (r < 0)
         return r;
-    if (f->said && !f->sending) {
-        struct end *v = f->said;
-
-        f->said = NULL;
-        lock_drop(&f->lock);
-        r = end_changes(f, v, f->said_count);
-        lock_take(&f->lock);
-        *until_ns = 0;
-        return r;
-    }
-    if (f->lost > 0 && !f->sending) {
-        lock_drop(&f->lock);
-        r = end_lost(f);
-        lock_take(&f->lock);
+    if (end_said(f, &r)) {
         *until_ns = 0;
         return r;
     }
@@ -318,63 +375,17 @@ static int step(struct flush *f, int64_t *until_ns)
     if (f->failures > 0)
         lot_go(f);
     f->probe = false;
-    if (f->sending) {
-        struct sending *s = f->sending;
-
-        s->waited = s->waited || waited;
-        lock_drop(&f->lock);
-        send_attempt(f, s);
-        lock_take(&f->lock);
-        *until_ns = 0;
-        return 0;
-    }
-    if (f->ahead_said) {
-        r = f->ahead_said;
-        f->ahead_said = 0;
-        lock_drop(&f->lock);
-        if (r < 0)
-            send_failed(f, r, false);
-        else
-            send_well(f);
-        lock_take(&f->lock);
+    if (go_on(f, waited)) {
         *until_ns = 0;
         return 0;
     }
     if (!f->paused)
         ahead_ns = ahead_begin(f, now_ns);
-    if (waited)
-        r = choose_waited(f, &list, &count);
-    for_waiter = count > 0;
-    if (r == 0 && count == 0 && wants_fsync(f)) {
-        free(list);
-        lock_drop(&f->lock);
-        r = send_fsyncs(f);
-        lock_take(&f->lock);
-        *until_ns = 0;
-        return r;
-    }
-    if (r == 0 && count == 0 && ripe(f)) {
-        free(list);
-        *until_ns = 0;
-        return send_lot(f, ripe(f));
-    }
-    if (r == 0 && count == 0 && !f->paused) {
-        free(list);
-        list = NULL;
-        r = choose_background(f, now_ns, &list, &count, until_ns);
-    }
-    if (r < 0 || count == 0) {
-        free(list);
-        if (ahead_ns < *until_ns)
-            *until_ns = ahead_ns;
-        if (vain_ns < *until_ns)
-            *until_ns = vain_ns;
-        return r;
-    }
-    lock_drop(&f->lock);
-    r = build(f, list, count, NULL, for_waiter);
-    lock_take(&f->lock);
-    *until_ns = 0;
+    r = send_next(f, waited, now_ns, until_ns);
+    if (ahead_ns < *until_ns)
+        *until_ns = ahead_ns;
+    if (vain_ns < *until_ns)
+        *until_ns = vain_ns;
     return r;
 }
 
