@@ -165,11 +165,24 @@ static bool is_young(const struct helper *h, const struct remote_attr *a)
     return a->ctime_ns > clock_real_ns() + atomic_load(&h->clock_offset_ns) - young_ns;
 }
 
+/* What a command in the sandbox tells devices by is not what the helper does. */
+static int download(struct helper *h, const char *path, const struct remote_attr *expect,
+                    uint64_t off, uint64_t len, int fd, uint64_t *ret_len)
+{
+    struct remote_attr known;
+
+    if (expect) {
+        known = *expect;
+        known.dev = 0;
+    }
+    return plain_download(h->plain, path, expect ? &known : NULL, off, len, fd, ret_len);
+}
+
 static int fetch_and_look(struct helper *h, const char *path, const struct remote_attr *expect,
                           uint64_t off, uint64_t len, int fd, uint64_t *ret_len)
 {
     struct remote_attr attr;
-    int r = plain_download(h->plain, path, expect, off, len, fd, ret_len);
+    int r = download(h, path, expect, off, len, fd, ret_len);
 
     if (r == 0)
         r = helper_stat(&h->remote, path, &attr, NULL);
@@ -190,7 +203,7 @@ static int helper_fetch(struct remote *r, const char *path, const struct remote_
         return fetch_exactly(h, path, expect, off, want, fd, ret_len);
     if (exactly)
         return fetch_and_look(h, path, expect, off, len, fd, ret_len);
-    return plain_download(h->plain, path, expect, off, len, fd, ret_len);
+    return download(h, path, expect, off, len, fd, ret_len);
 }
 
 static int helper_fetch_many(struct remote *r, const struct remote_many *many)

@@ -545,6 +545,40 @@ TEST(names_that_are_not_utf8_are_names_too)
     }
 }
 
+/* Those that the service cannot be asked for, whatever the size and age of the file. */
+TEST(what_has_a_name_that_is_not_utf8_is_fetched_by_its_version)
+{
+    static const size_t sizes[] = {100, 70000, 300000};
+    struct remote_attr a;
+
+    NEED(REMOTE_CAP_LSTAT);
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        for (int old = 0; old < 2; old++) {
+            char *text = malloc(sizes[i]);
+            FILE *f = tmpfile();
+            uint64_t len = 0;
+
+            assert_non_null(text);
+            assert_non_null(f);
+            memset(text, 'x', sizes[i]);
+            have_file("\xff", "old");
+            a = attr_of("\xff");
+            assert_int_equal(put_bytes("\xff", text, sizes[i], &a, INT64_MIN, NULL), 0);
+            assert_int_equal(remote_stat(world.r, at("\xff"), &a, NULL), 0);
+            if (old)
+                a.ctime_ns = 0;
+            assert_int_equal(remote_fetch(world.r, at("\xff"), &a, 0, sizes[i], fileno(f), &len),
+                             0);
+            assert_int_equal(len, sizes[i]);
+            a.size++;
+            assert_int_equal(remote_fetch(world.r, at("\xff"), &a, 0, 10, fileno(f), &len),
+                             -ESTALE);
+            fclose(f);
+            free(text);
+            assert_int_equal(remote_unlink(world.r, at("\xff")), 0);
+        }
+}
+
 TEST(links_are_themselves)
 {
     const struct remote_attr mode = {.mode = 0600};
@@ -928,6 +962,7 @@ TEST(statfs_knows_some_space)
     REMOTE_CASE(list_of_an_empty_directory_and_of_more_than_asked_for),                            \
     REMOTE_CASE(list_of_a_tree_has_parents_first_and_follows_no_link),                             \
     REMOTE_CASE(odd_names_are_names),                                                              \
+    REMOTE_CASE(what_has_a_name_that_is_not_utf8_is_fetched_by_its_version),                       \
     REMOTE_CASE(names_that_are_not_utf8_are_names_too),                                            \
     REMOTE_CASE(links_are_themselves),                                                             \
     REMOTE_CASE(hard_links_share_one_file),                                                        \
