@@ -107,7 +107,12 @@ static int wake_sandbox(void *arg)
     struct buf why = BUF_INIT(8192);
     const int r = daytona_sandbox_start(s->sandbox, s->options->wake_timeout_ns / NS_PER_MS);
 
-    if (r < 0 && r != -EINTR && s->fs) {
+    if (r == -ETIMEDOUT && s->fs) {
+        fs_report(s->fs, 0, "", r,
+                  "the sandbox is not running, and did not start in time (%s): try again, or give "
+                  "it longer with -o wake_timeout=",
+                  states_row(daytona_sandbox_state(s->sandbox))->help);
+    } else if (r < 0 && r != -EINTR && s->fs) {
         (void)fail(s, r, &why);
         fs_report(s->fs, 0, "", r, "the sandbox is not running, and starting it failed: %s (%s)",
                   buf_str(&why), states_row(daytona_sandbox_state(s->sandbox))->help);
