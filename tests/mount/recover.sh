@@ -2,6 +2,8 @@
 # does. What a mount has is left to it; what cannot be sent is listed, and stays.
 [ "${HELPER:-require}" != off ] || { echo "skip: plain mode has no journal"; exit 77; }
 NO_MOUNT=1
+# What a mount was shown must last while the line is bad, however slow the machine is.
+MOUNT_OPTS=coherence=10m
 . "$(dirname "$0")/lib.sh"
 trap - DEBUG
 
@@ -88,8 +90,12 @@ head -c 6000000 /dev/urandom >"$WORK/large"
 cp "$WORK/large" large
 die
 fault hang:bulk-upload=1
-recover --send --timeout 2s
-is "a large file does not get through" $? 8
+for limit in 2s 10s 60s; do # the more, the busier the machine: it must have begun
+    recover --send --timeout $limit
+    code=$?
+    ! says ' large$\|/large$' || break
+done
+is "a large file does not get through" $code 8
 check "what is left is listed" says ' large$\|/large$'
 check "and counted" says 'are not in the sandbox'
 fault ''
@@ -125,7 +131,8 @@ fault hang=1
 sleep 0.5 # what was closed is let go of a moment later
 "$DAYTONAFS" umount --force "$MNT" >"$WORK/out" 2>&1 &
 umount=$!
-within 10 sh -c "! mountpoint -q '$MNT'"
+# mountpoint(1) would ask the mount, which waits for the line, and is in use as long as it does.
+check "a place of its own: it is unmounted" within 60 sh -c "! grep -q ' $MNT ' /proc/mounts"
 kill -9 "$pid"
 wait $umount
 is "a place of its own: something is left" $? 8
@@ -154,7 +161,7 @@ start
 echo before >before
 rm -rf "$XDG_STATE_HOME/daytonafs/journals"
 check "a removed journal: soon nothing more is taken" \
-    within 15 sh -c '! echo x >after' 2>"$WORK/out"
+    within 60 sh -c '! echo x >after' 2>"$WORK/out"
 check "a removed journal: errors says why" grep -q 'journal.*was removed' .ctl/errors
 cd /
 check "a removed journal: what was taken is sent" "$DAYTONAFS" umount "$MNT"
