@@ -40,4 +40,12 @@ void kept_end(uint8_t *p);
 int kept_decode(const uint8_t *p, size_t n, uint64_t file_bytes, struct kept *ret,
                 size_t *ret_need);
 
+/* ---- kept_copy.c ---- */
+
+/* What is local of b goes to an empty file; *ret_bytes: the length that it has then. */
+int kept_save(int fd, const struct cache_key *key, struct blob *b, uint64_t *ret_bytes);
+/* What b lacks and the file has, checked. -ENOENT: the file is of another version; -EBADMSG: of it,
+ * or of a block, nothing is to be relied on, but what b has by then is good. */
+int kept_load(int fd, const struct cache_key *key, struct blob *b);
+
 #endif
