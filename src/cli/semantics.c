@@ -165,10 +165,16 @@ const struct semantics_row semantics_rows[] = {
      "Ours is put next to the file, too, as NAME.conflict-1~ (the first number that is free; a "
      "long NAME is cut): an ordinary new file with our content, mode and time, which goes to the "
      "sandbox and is named in .ctl/errors. sync and umount wait for it. keep mine, keep theirs and "
-     "discard leave it: remove it when it is not needed. Only what was saved as a whole gets one: "
-     "not a removal, a rename, a mode, parts of a file, or such a copy itself. A crash meanwhile "
-     "may leave it out or cut it short; .ctl/conflicts has ours in any case.",
-     "conflict_beside.sh"},
+     "discard leave it: remove it when it is not needed. What came to be in conflict while the "
+     "mount was starting, or was left out by a crash, gets one from the next mount with a cache "
+     "that is kept; a crash may also cut one short. Where only parts of the file were written, it "
+     "is made if the rest is on this machine, else .ctl/errors says that it is not; nor is there "
+     "one of a removal, a rename, a mode, or such a copy itself, or where none can be made. "
+     ".ctl/conflicts has ours in any case.",
+     "conflict_beside.sh ours_is_beside_theirs_and_settling_leaves_it "
+     "of_parts_it_is_made_if_the_rest_is_known_here of_parts_alone_none_is_made "
+     "what_conflicts_while_the_mount_starts_is_beside_it where_nothing_can_be_made_it_is_said "
+     "a_name_that_the_sandbox_took_is_not_used with_durability_sync_parts_are_beside_it_too"},
     {"the same, with durability=sync",
      "The call that meets it says EIO at once, and ours is kept in .ctl/conflicts all the same. "
      "Each write stands on what the one before has left, or on what was looked at here since: "

@@ -3,11 +3,14 @@
  * nothing of .ctl. It is a copy of what is parked, made by changes like any other, through the
  * journal. What is parked stays, and settling it leaves the copy.
  *
- * Made by a thread of its own, once the conflict is parked: a crash meanwhile leaves it out, or cut
- * short. Not made of what is no whole file: parts of one, with zeros between them, would mislead.
+ * Made by a thread of its own, once the conflict is parked; what a crash leaves out the next mount
+ * makes, though what was begun may stay cut short. Where only parts of the file are parked it is
+ * made of what was shown here, if all of that is on this machine's disk; else not at all: parts of
+ * a file, with zeros between them, would mislead.
  */
 #include "fs/fs_internal.h"
 
+#include "util/cancel.h"
 #include "util/clock.h"
 #include "util/errtext.h"
 #include "util/path.h"
@@ -20,15 +23,15 @@
 #include <sys/stat.h>
 #include <utlist.h>
 
-enum { NAMES_MAX = 99, JOBS_MAX = 1000, VERSIONS_MAX = 100, STEP = 1 << 20 };
+enum { NAMES_MAX = 99, JOBS_MAX = 1000, VERSIONS_MAX = 100, MARKS_MAX = 4096, STEP = 1 << 20 };
 
 #define SUFFIX ".conflict-"
 
 struct beside {
     struct job job;
-    char *path;     /* in the sandbox; owned */
-    uint64_t first; /* of what is in conflict there, and is not copied yet */
-    mode_t mode;
+    char *path;            /* in the sandbox; owned */
+    struct blob *blob;     /* counted and held: what was shown last, whole; or NULL */
+    mode_t mode;           /* 0: not known */
     struct timespec mtime; /* tv_nsec UTIME_OMIT: not known */
     bool taken;            /* what comes to be in conflict from now on needs another */
     struct beside *prev, *next;
@@ -38,8 +41,10 @@ struct beside {
 struct copy {
     struct fs *fs;
     const struct beside *b;
-    const char *shown; /* of what is parked */
+    char *shown;       /* of what is parked; owned */
+    struct blob *blob; /* borrowed: the content; NULL: what is parked */
     uint64_t dir;
+    unsigned nth;
     char name[PATH_NAME_MAX + 1];
     struct timespec mtime;
 };
@@ -82,6 +87,12 @@ static void make_name(const char *name, unsigned nth, char ret[PATH_NAME_MAX + 1
 
 /* ---- one copy ---- */
 
+static ssize_t read_ours(const struct copy *c, uint64_t off, char *p)
+{
+    return c->blob ? blob_read(c->blob, off, p, STEP)
+                   : flush_parked_read(c->fs->flush, c->shown, off, p, STEP, NULL);
+}
+
 static int copy_content(const struct copy *c, struct fs_file *file)
 {
     struct stat st = {.st_mtim = c->mtime};
@@ -92,7 +103,7 @@ static int copy_content(const struct copy *c, struct fs_file *file)
     int r;
 
     while (n > 0) {
-        n = flush_parked_read(c->fs->flush, c->shown, off, step, STEP, NULL);
+        n = read_ours(c, off, step);
         if (n > 0)
             n = fs_write(file, off, step, (size_t)n);
         if (n > 0)
@@ -121,15 +132,15 @@ static void tell_name(const struct copy *c)
     fs_unlock(c->fs);
 }
 
-/* The first name that is free. */
+/* The next name that is free. */
 static int create(struct copy *c, struct fs_file **ret, uint64_t *ret_ino)
 {
     struct fs_open_hints hints;
     struct fs_entry e;
     int r = -EEXIST;
 
-    for (unsigned nth = 1; r == -EEXIST && nth <= NAMES_MAX; nth++) {
-        make_name(name_of(c->b->path), nth, c->name);
+    while (r == -EEXIST && c->nth < NAMES_MAX) {
+        make_name(name_of(c->b->path), ++c->nth, c->name);
         r = fs_create(c->fs, c->dir, c->name, c->b->mode, O_WRONLY | O_CREAT | O_EXCL, &e, ret,
                       &hints);
     }
@@ -138,7 +149,7 @@ static int create(struct copy *c, struct fs_file **ret, uint64_t *ret_ino)
     return r;
 }
 
-static int make_copy(struct copy *c)
+static int write_copy(struct copy *c)
 {
     struct fs_file *file;
     uint64_t ino;
@@ -155,64 +166,115 @@ static int make_copy(struct copy *c)
     return r;
 }
 
+/* The sandbox may have taken the name meanwhile, or the directory away: that is known once it has
+ * the copy. Over a line that is down it goes later, as any file. */
+static int make_copy(struct copy *c)
+{
+    enum { TRIES = 3 };
+    const int above = (int)(name_of(c->b->path) - c->b->path);
+    int r = -EIO;
+
+    for (int i = 0; r == -EIO && i < TRIES; i++) {
+        uint64_t since = 0;
+        char *path;
+
+        (void)flush_barrier(c->fs->flush, c->b->path, &since, NULL);
+        r = write_copy(c);
+        if (r < 0)
+            return r;
+        if (asprintf(&path, "%.*s%s", above, c->b->path, c->name) < 0)
+            return 0;
+        r = flush_barrier(c->fs->flush, path, &since, NULL);
+        free(path);
+    }
+    return r == -EIO || r == -EINTR ? r : 0;
+}
+
 /* ---- what there is to copy ---- */
 
 struct versions {
+    struct fs *fs;
     const struct beside *b;
     struct copy v[VERSIONS_MAX];
     size_t count;
+    struct beside_mark marks[MARKS_MAX]; /* of what they are made of */
+    size_t mark_count;
 };
 
 static int add_version(void *arg, const struct flush_parked *p)
 {
+    const struct beside_mark m = {p->seq, p->when_ns};
     struct versions *x = arg;
     struct copy *last = x->count ? &x->v[x->count - 1] : NULL;
-    char *shown;
+    bool done;
 
-    if (p->outcome != JOURNAL_CONFLICT || !p->shown || p->seq < x->b->first ||
-        strcmp(p->path, x->b->path) != 0)
+    if (p->outcome != JOURNAL_CONFLICT || !p->shown || strcmp(p->path, x->b->path) != 0)
+        return 0;
+    fs_lock(x->fs);
+    done = beside_is_done_locked(x->fs, &m);
+    fs_unlock(x->fs);
+    if (done)
         return 0;
     if (!last || strcmp(last->shown, p->shown) != 0) {
-        if (x->count == VERSIONS_MAX)
-            return 0; /* .ctl has the rest */
-        shown = strdup(p->shown);
+        char *shown = x->count < VERSIONS_MAX ? strdup(p->shown) : NULL;
+
         if (!shown)
-            return -ENOMEM;
+            return x->count < VERSIONS_MAX ? -ENOMEM : 0; /* .ctl has the rest */
         last = &x->v[x->count++];
-        *last = (struct copy){.b = x->b, .shown = shown, .mtime = x->b->mtime};
+        *last = (struct copy){.fs = x->fs, .b = x->b, .shown = shown, .mtime = x->b->mtime};
     }
     if (x->b->mtime.tv_nsec == UTIME_OMIT)
         last->mtime = ns_to_timespec(p->when_ns);
+    if (x->mark_count < MARKS_MAX)
+        x->marks[x->mark_count++] = m;
     return 0;
 }
 
-static void copy_version(struct fs *fs, struct copy *c, uint64_t dir)
+/* How much there is to copy: 0 if that is nothing. -ENODATA: it is not known as a whole. */
+static int64_t look_at(struct copy *c, bool is_last)
 {
-    char *at = fs_mount_path(fs, c->b->path);
-    const char *const file = at ? at : c->b->path;
+    const int whole = flush_parked_whole(c->fs->flush, c->shown);
     uint64_t size = 0;
-    int r = flush_parked_whole(fs->flush, c->shown);
 
-    c->fs = fs;
+    if (whole < 0)
+        return whole;
+    if (whole == 0 && (!is_last || !c->b->blob))
+        return -ENODATA;
+    if (whole == 0) {
+        c->blob = c->b->blob;
+        return (int64_t)blob_size(c->blob);
+    }
+    if (flush_parked_read(c->fs->flush, c->shown, 0, NULL, 0, &size) < 0)
+        return -ENOENT;
+    return (int64_t)size;
+}
+
+static void copy_version(struct copy *c, uint64_t dir, bool is_last)
+{
+    char *at = fs_mount_path(c->fs, c->b->path);
+    const char *const file = at ? at : c->b->path;
+    const int64_t size = look_at(c, is_last);
+    int r = size < 0 ? (int)size : 0;
+
     c->dir = dir;
-    if (r > 0 && flush_parked_read(fs->flush, c->shown, 0, NULL, 0, &size) < 0)
-        r = -ENOENT; /* settled meanwhile */
-    if (r > 0 && size > 0) {
+    if (size > 0) {
         r = make_copy(c);
         if (r == 0)
-            fs_report(fs, 0, file, 0, "ours is beside it, too, as %s", c->name);
-    } else if (r == 0) {
-        fs_report(fs, 0, file, 0,
-                  "only parts of it were written here, which are not put beside it: "
-                  "conflicts/ has them");
+            fs_report(c->fs, 0, file, 0, "ours is beside it, too, as %s", c->name);
     }
-    if (r < 0 && r != -ENOENT && r != -EINTR)
-        fs_report(fs, 0, file, r, "ours could not be put beside it (%s): conflicts/ has it",
+    if (r == -ENODATA)
+        fs_report(c->fs, 0, file, 0,
+                  "only parts of it were written here, and the rest is not known here: nothing is "
+                  "put beside it, conflicts/ alone has them");
+    else if (r < 0 && r != -EINTR && size != -ENOENT) /* that is settled meanwhile */
+        fs_report(c->fs, 0, file, r,
+                  "ours could not be put beside it (%s): conflicts/ alone has it",
                   errtext_sentence(r));
     free(at);
 }
 
-static void copy_all(struct fs *fs, struct versions *x)
+/* -EINTR: not all was done. */
+static int copy_all(struct fs *fs, struct versions *x)
 {
     char *above = strndup(x->b->path, (size_t)(name_of(x->b->path) - x->b->path));
     struct fs_entry dir;
@@ -222,56 +284,94 @@ static void copy_all(struct fs *fs, struct versions *x)
         r = find_path(fs, above, &dir);
     if (r == 0 && x->count > 0) {
         for (size_t i = 0; i < x->count; i++)
-            copy_version(fs, &x->v[i], dir.ino);
+            copy_version(&x->v[i], dir.ino, i + 1 == x->count);
         find_done(fs, dir.ino);
     }
     if (r < 0 && r != -EINTR)
-        fs_report(fs, 0, x->b->path, r, "ours could not be put beside it (%s): conflicts/ has it",
+        fs_report(fs, 0, x->b->path, r,
+                  "ours could not be put beside it (%s): conflicts/ alone has it",
                   errtext_sentence(r));
     free(above);
+    return cancel_fired(cancel_bound()) ? -EINTR : 0;
 }
 
 /* ---- jobs ---- */
 
+static void beside_free_locked(struct fs *fs, struct beside *b)
+{
+    DL_DELETE(fs->besides, b);
+    if (b->blob)
+        blob_release(b->blob);
+    blob_unref(b->blob);
+    free(b->path);
+    free(b);
+}
+
+/* As theirs has it, if it is not known what ours had. */
+static void find_mode(struct fs *fs, struct beside *b)
+{
+    struct fs_entry e;
+
+    if (b->mode != 0)
+        return;
+    b->mode = 0600;
+    if (find_path(fs, b->path, &e) < 0)
+        return;
+    if (S_ISREG(e.st.st_mode))
+        b->mode = e.st.st_mode & 0777;
+    find_done(fs, e.ino);
+}
+
+static void make_copies(struct fs *fs, struct beside *b)
+{
+    struct versions *x = calloc(1, sizeof(*x));
+
+    if (!x)
+        return; /* conflicts/ has it */
+    x->fs = fs;
+    x->b = b;
+    /* How it ends does not matter: what is parked by then is copied. */
+    (void)flush_barrier(fs->flush, b->path, NULL, NULL);
+    fs_lock(fs);
+    b->taken = true;
+    fs_unlock(fs);
+    find_mode(fs, b);
+    if (copy_all(fs, x) == 0)
+        beside_done(fs, x->marks, x->mark_count);
+    for (size_t i = 0; i < x->count; i++)
+        free(x->v[i].shown);
+    free(x);
+}
+
 static void run_job(struct fs *fs, struct job *job, bool drop)
 {
     struct beside *b = (struct beside *)job;
-    struct versions *x = drop ? NULL : calloc(1, sizeof(*x));
 
-    if (x) {
-        x->b = b;
+    if (!drop) {
         fs_unlock(fs);
-        /* How it ends does not matter: what is parked by then is copied. */
-        (void)flush_barrier(fs->flush, b->path, NULL, NULL);
-        fs_lock(fs);
-        b->taken = true;
-        fs_unlock(fs);
-        copy_all(fs, x);
-        for (size_t i = 0; i < x->count; i++)
-            free((char *)x->v[i].shown);
-        free(x);
+        make_copies(fs, b);
         fs_lock(fs);
     }
-    DL_DELETE(fs->besides, b);
+    beside_free_locked(fs, b);
     fs_wake(fs);
-    free(b->path);
-    free(b);
 }
 
 static void look_of_locked(struct fs *fs, const struct node *n, struct beside *b)
 {
     struct stat st;
 
-    b->mode = 0600;
     b->mtime.tv_nsec = UTIME_OMIT;
     if (!n)
         return;
     show_stat_locked(fs, n, &st);
     b->mode = n->attr.mode & 0777;
     b->mtime = st.st_mtim;
+    if (n->file && n->file->local && n->file->blob && blob_whole(n->file->blob) &&
+        blob_hold(n->file->blob))
+        b->blob = blob_ref(n->file->blob);
 }
 
-void beside_add_locked(struct fs *fs, const char *path, uint64_t seq, const struct node *n)
+void beside_add_locked(struct fs *fs, const char *path, const struct node *n)
 {
     struct beside *b;
 
@@ -289,22 +389,17 @@ void beside_add_locked(struct fs *fs, const char *path, uint64_t seq, const stru
         return; /* conflicts/ has it */
     }
     b->job.run = run_job;
-    b->first = seq;
     look_of_locked(fs, n, b);
     DL_APPEND(fs->besides, b);
-    if (ahead_queue_locked(fs, &b->job, JOBS_MAX))
-        return;
-    DL_DELETE(fs->besides, b);
-    free(b->path);
-    free(b);
+    if (!ahead_queue_locked(fs, &b->job, JOBS_MAX))
+        beside_free_locked(fs, b); /* the next mount makes it */
 }
 
-int beside_settle(struct fs *fs, bool *ret_any)
+int beside_settle(struct fs *fs)
 {
     int r = 0;
 
     fs_lock(fs);
-    *ret_any = fs->besides != NULL;
     while (fs->besides && r == 0)
         r = fs_wait(fs);
     fs_unlock(fs);

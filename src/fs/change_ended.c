@@ -186,7 +186,7 @@ static void failed_locked(struct fs *fs, struct change *c, const struct flush_en
     struct node *n = c->node;
 
     if (v->outcome == JOURNAL_CONFLICT && (change_writes(c->kind) || c->kind == JOURNAL_CREATE))
-        beside_add_locked(fs, v->path, v->seq, n);
+        beside_add_locked(fs, v->path, n);
     remember_late_locked(n, v->outcome == JOURNAL_CONFLICT ? -EIO : v->err);
     note_unseen_locked(fs, c, v);
     if (c->kind == JOURNAL_RENAME)
@@ -337,7 +337,7 @@ static void on_ended(void *arg, const struct flush_end *v, size_t count)
         } else if (v[i].outcome == JOURNAL_REJECTED || v[i].outcome == JOURNAL_CONFLICT) {
             report_locked(fs, &v[i], "a change that was kept, or made by an earlier mount");
             if (v[i].outcome == JOURNAL_CONFLICT)
-                beside_add_locked(fs, v[i].path, v[i].seq, NULL);
+                beside_add_locked(fs, v[i].path, NULL);
         }
     }
     fs_wake(fs);

@@ -61,10 +61,12 @@ static int take_mapped(struct fs *fs, struct buf *left)
 static int sync_flush(struct fs *fs, const char *path, struct buf *left)
 {
     const int r = flush_barrier(fs->flush, path, NULL, left);
-    bool any = false;
-    int more = r == -EINTR ? 0 : beside_settle(fs, &any);
+    int more;
 
-    if (more == 0 && any)
+    if (!fs->config.beside || (r < 0 && r != -EIO))
+        return r;
+    more = beside_settle(fs);
+    if (more == 0) /* with what was put there meanwhile */
         more = flush_barrier(fs->flush, path, NULL, NULL);
     return r < 0 ? r : more;
 }

@@ -272,8 +272,10 @@ int fs_new(const struct fs_config *config, struct remote *remote, struct cache *
     if (r < 0)
         goto fail;
     fs->flush = config->flush;
-    if (fs->flush)
+    if (fs->flush) {
         change_own(fs);
+        beside_begin(fs);
+    }
     *ret = fs;
     return 0;
 fail:
@@ -299,6 +301,7 @@ struct fs *fs_free(struct fs *fs)
     if (fs->root) /* it was begun: else what was remembered was not read */
         remember_save(fs);
     shown_free(fs->shown);
+    free(fs->beside_done);
     index_done(&fs->by_id);
     index_done(&fs->by_name);
     index_done(&fs->by_file);

@@ -316,8 +316,11 @@ struct fs {
     struct cancel *retrier_cancel;
     int64_t retry_ns; /* monotonic: when the retrier tries again */
     int64_t backoff_ns;
-    struct beside *besides; /* not made yet, or being made */
-    struct ahead *ahead;    /* owned; what it holds is guarded by the lock, too */
+    struct beside *besides;          /* not made yet, or being made */
+    struct beside_mark *beside_done; /* owned: what was, by this mount and earlier ones */
+    size_t beside_done_count;
+    bool beside_kept;    /* the next mount knows it, too; never changes */
+    struct ahead *ahead; /* owned; what it holds is guarded by the lock, too */
     struct scan scans[FS_SCANS];
     struct remote_statfs space; /* as known at space_ns, when seq was space_seq */
     int64_t space_ns;
@@ -870,11 +873,22 @@ void find_done(struct fs *fs, uint64_t ino);
 
 /* ---- beside.c: our version of a file in conflict, next to it ---- */
 
-/* What was written to path is in conflict, and about to be parked as seq. n (NULL: of an earlier
- * mount) says what it looked like. */
-void beside_add_locked(struct fs *fs, const char *path, uint64_t seq, const struct node *n);
-/* What was added before is done with. False: there was nothing. Without the lock. -EINTR. */
-int beside_settle(struct fs *fs, bool *ret_any);
+/* What was written to path is in conflict, and parked or about to be. n (NULL: of an earlier mount)
+ * says what it looked like, and has it whole, perhaps. */
+void beside_add_locked(struct fs *fs, const char *path, const struct node *n);
+/* What was added before is done with. Without the lock. -EINTR. */
+int beside_settle(struct fs *fs);
+
+/* ---- beside_done.c: which of them there are already ---- */
+
+struct beside_mark {
+    uint64_t seq;
+    int64_t when_ns;
+};
+bool beside_is_done_locked(const struct fs *fs, const struct beside_mark *m);
+/* It is, or cannot be done; and the next mount knows it. Without the lock; uses the disk. */
+void beside_done(struct fs *fs, const struct beside_mark *v, size_t count);
+void beside_begin(struct fs *fs); /* adds what an earlier mount left, or this one found */
 
 /* ---- learn.c ---- */
 

@@ -19,6 +19,7 @@ for f in file part "$long" gone; do
     echo "first of $f, which is long enough" >"$SBX/$f"
 done
 chmod 750 "$SBX/file"
+head -c 3000000 /dev/zero >"$SBX/big"
 echo refresh >"$CTL/ctl"
 cat file part "$long" gone >"$WORK/known"
 ls file.conflict-1~ 2>/dev/null # the kernel believes that there is none
@@ -49,15 +50,19 @@ name=$(ls | grep '^xxx.*\.conflict-1~$')
 is "a long name is cut between characters" "$name" "$(printf 'x%.0s' $(seq 242)).conflict-1~"
 is "and has ours" "$(cat "$SBX/$name")" "ours long"
 
-# Parts of a file are no version of it.
-{
-    printf XX && sleep 0.3 # it stays here while the file is open
-    echo "theirs part" >"$SBX/t" && mv "$SBX/t" "$SBX/part"
-} | dd of=part bs=2 seek=2 conv=notrunc status=none
-fails "part: sync says so" "$DAYTONAFS" sync "$MNT"
-fails "part: nothing beside it" test -e "$SBX/part.conflict-1~"
-check "part: errors says why" grep -q 'part .*only parts' "$CTL/errors"
-check "part: conflicts has it" test -e "$CTL/conflicts/part"
+# Parts of a file are no version of it, unless the rest is known here.
+for f in part big; do
+    {
+        printf XX && sleep 0.3 # it stays here while the file is open
+        echo "theirs $f" >"$SBX/t" && mv "$SBX/t" "$SBX/$f"
+    } | dd of=$f bs=2 seek=2 conv=notrunc status=none
+    fails "$f: sync says so" "$DAYTONAFS" sync "$MNT"
+    is "$f: theirs stays" "$(cat "$SBX/$f")" "theirs $f"
+    check "$f: conflicts has it" test -e "$CTL/conflicts/$f"
+done
+is "part: ours is whole" "$(cat part.conflict-1~)" "firsXXof part, which is long enough"
+fails "big: nothing beside it" test -e "$SBX/big.conflict-1~"
+check "big: errors says why" grep -q 'big .*only parts' "$CTL/errors"
 
 # A removal has no content.
 echo "theirs gone" >"$SBX/t" && mv "$SBX/t" "$SBX/gone"
