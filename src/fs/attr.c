@@ -455,6 +455,7 @@ int fs_setattr(struct fs *fs, uint64_t ino, struct fs_file *file, unsigned set,
                const struct stat *st, struct fs_entry *ret)
 {
     const int64_t since = fs_since(fs);
+    bool several = false;
     struct node *n;
     int r = change_room(fs, 0);
 
@@ -469,7 +470,11 @@ int fs_setattr(struct fs *fs, uint64_t ino, struct fs_file *file, unsigned set,
         r = set_node(fs, n, file, set, st);
     if (r == 0)
         show_through_locked(fs, n, ino, ret);
+    if (n) /* the others, which are other inodes for the kernel, have another size, too */
+        several = (set & FS_SET_SIZE) && n->attr.nlink > 1;
     node_unref_locked(fs, n);
     fs_unlock(fs);
+    if (several)
+        fs_drain_notify(fs);
     return r;
 }

@@ -187,8 +187,10 @@ static void update_locked(struct fs *fs, const struct flight *f, struct node *n,
     if (set_target(fs, n, target) < 0)
         node_stale_locked(n);
     data_check_locked(fs, n);
-    if (!same)
+    /* The kernel throws away an answer about attributes that it is told to forget meanwhile. */
+    if (!same && !n->told)
         fs_tell_inode_locked(fs, n);
+    n->told = false;
 }
 
 /* A name is not there any more. Unsent data keeps its name: the next put makes it again. */

@@ -142,6 +142,7 @@ struct node {
     bool shown_times : 1; /* shown_mtime_ns and shown_ctime_ns count */
     bool own_link : 1;    /* made through this mount: shown as written */
     bool resized : 1;     /* the kernel may still know another size */
+    bool told : 1;        /* that it changed, as soon as what was known became suspect */
     bool leaving : 1;     /* the kernel was asked to forget it, and then it goes */
     bool unsure : 1;      /* a change of its name was lost, and may have been made */
     int64_t suspect_ns;   /* what was known before must not be used, even by handles; monotonic */

@@ -44,14 +44,25 @@ static int close_file(struct fs_file *file)
     return r < 0 ? r : late;
 }
 
+/* For the kernel the other names of its file are other inodes: by the time that a call ends which
+ * has sent what was written, it has heard that they changed, too. */
+static bool has_other_names_locked(const struct fs_file *file)
+{
+    return file->group != 0 && file->node->attr.nlink > 1;
+}
+
 int fs_flush(struct fs_file *file)
 {
+    bool several;
     int r;
 
     fs_lock(file->fs);
     may_go_locked(file);
     r = close_file(file);
+    several = has_other_names_locked(file);
     fs_unlock(file->fs);
+    if (several)
+        fs_drain_notify(file->fs);
     return r;
 }
 
@@ -121,10 +132,14 @@ static int fsync_waiting(struct fs_file *file)
 
 int fs_fsync(struct fs_file *file)
 {
+    bool several;
     int r;
 
     fs_lock(file->fs);
     r = file->fs->flush ? fsync_waiting(file) : send_node(file->fs, file->node);
+    several = has_other_names_locked(file);
     fs_unlock(file->fs);
+    if (several)
+        fs_drain_notify(file->fs);
     return r;
 }

@@ -63,5 +63,6 @@ void node_stale_links_locked(struct fs *fs, const struct node *n)
     while ((other = links_next_locked(fs, n, other))) {
         node_stale_locked(other);
         fs_tell_inode_locked(fs, other);
+        other->told = true;
     }
 }

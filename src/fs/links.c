@@ -153,6 +153,7 @@ void links_written_locked(struct fs *fs, const struct node *n)
             continue;
         node_stale_locked(other);
         fs_tell_inode_locked(fs, other);
+        other->told = true;
     }
 }
 
