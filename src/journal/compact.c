@@ -231,33 +231,37 @@ static size_t bury_segments_locked(struct journal *j, uint64_t *numbers)
     return gone;
 }
 
-static int remove_segments(struct journal *j)
+/* *ret, owned by the caller, gets the numbers of those that may be removed now. */
+static int bury_segments(struct journal *j, uint64_t **ret, size_t *ret_count)
 {
-    uint64_t *numbers;
-    size_t gone = 0;
-    int r;
+    int r = j->sys->sync(j->dir_fd);
 
-    r = j->sys->sync(j->dir_fd);
     lock_take(&j->lock);
-    numbers = malloc((j->segment_count + 1) * sizeof(*numbers));
-    if (r == 0 && !numbers)
+    *ret = malloc((j->segment_count + 1) * sizeof(**ret));
+    if (r == 0 && !*ret)
         r = -ENOMEM;
     if (r == 0)
-        gone = bury_segments_locked(j, numbers);
+        *ret_count = bury_segments_locked(j, *ret);
     lock_drop(&j->lock);
-    for (size_t i = 0; i < gone; i++) {
+    return r;
+}
+
+/* Of gigabytes this takes a second, and nobody who syncs waits for it. */
+static void remove_segments(struct journal *j, const uint64_t *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
         char name[32];
 
         journal_segment_name(name, numbers[i]);
         (void)j->sys->unlink(j->dir_fd, name); /* swept at the next open */
     }
-    free(numbers);
-    return r;
 }
 
 int journal_compact(struct journal *j)
 {
     struct compaction c = {.fd = -1, .mem = BUF_INIT(JOURNAL_RECORD_MAX)};
+    uint64_t *gone = NULL;
+    size_t gone_count = 0;
     bool swapped = false;
     int r;
 
@@ -281,7 +285,7 @@ int journal_compact(struct journal *j)
     }
     lock_drop(&j->lock);
     if (swapped)
-        r = remove_segments(j);
+        r = bury_segments(j, &gone, &gone_count);
     else
         (void)j->sys->unlink(j->dir_fd, "log.new"); /* or at the next open */
 
@@ -295,5 +299,7 @@ int journal_compact(struct journal *j)
     pthread_cond_broadcast(&j->room);
     lock_drop(&j->lock);
     compaction_done(&c);
+    remove_segments(j, gone, gone_count);
+    free(gone);
     return r;
 }
