@@ -95,9 +95,18 @@ static bool has_content(const struct node *n)
     return n->ours && n->ours->content > 0;
 }
 
+/* Asked for each stat: of very many names, as a sandbox can make them, not all are looked at. */
 const struct node *links_waiting_locked(const struct fs *fs, const struct node *n)
 {
-    return fs->changes && n->attr.nlink > 1 ? links_find_locked(fs, n, has_content) : NULL;
+    struct node *other = NULL;
+    unsigned names = 0;
+
+    if (!fs->changes || n->attr.nlink <= 1)
+        return NULL;
+    do
+        other = links_next_locked(fs, n, other);
+    while (other && !has_content(other) && ++names < WAITING_NAMES_MAX);
+    return other && has_content(other) ? other : NULL;
 }
 
 const struct node *links_writer_locked(const struct fs *fs, const struct node *n)
