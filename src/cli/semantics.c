@@ -82,6 +82,10 @@ const struct semantics_row semantics_rows[] = {
     {"what is seen", NULL, NULL},
     {"what was done here", "It is seen here by every call that starts after it returned.",
      "fs_does_what_a_local_directory_does_when_changes_wait_in_a_journal model.sh fsx.sh"},
+    {"what was written through one name of several",
+     "It is seen through the others at once, also by those who have them open; what waits is sent "
+     "first, so that costs a round trip. In plain mode it is seen once it is closed.",
+     "two_names_that_are_open_at_once_are_one_file two_names.sh"},
     {"what was stored here through a shared mapping",
      "It is a change once the kernel hands it over: at msync, munmap, fsync and close, after some "
      "time, and before every command, sync and daytonafs umount. Linux before 6.6 maps a file "
