@@ -67,7 +67,7 @@ static enum journal_outcome inherits(struct ending *x, const struct change *c)
     bool made_by_conflict = false, made_by_rejected = c->lost;
 
     for (int i = 0; i < JOURNAL_ROLES; i++) {
-        const struct change *maker = change_find(x->f, c->made[i]);
+        const struct change *maker = change_is_of(i) ? change_find(x->f, c->made[i]) : NULL;
 
         made_by_conflict = made_by_conflict || (maker && maker->bad == x->conflict);
         made_by_rejected = made_by_rejected || (maker && maker->bad == x->rejected);

@@ -160,7 +160,7 @@ static int append(struct flush *f, const struct journal_record *rec, struct kept
 
     lock_take(&f->lock);
     for (int i = 0; i < JOURNAL_ROLES; i++)
-        lost = look_after(f, &copy.object[i]) || lost;
+        lost = (look_after(f, &copy.object[i]) && change_is_of(i)) || lost;
     r = journal_append(f->journal, &copy, &seq);
     if (r < 0 && journal_failed(f->journal) < 0)
         send_wake(f); /* which says so */

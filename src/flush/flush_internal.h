@@ -358,6 +358,11 @@ int change_add(struct flush *f, const struct journal_record *rec, uint64_t seq,
                struct change **ret);
 void change_remove(struct flush *f, struct change *c);
 bool change_held(const struct change *c);
+/* Is what has that role part of the change, or only goes before it? */
+static inline bool change_is_of(enum journal_role role)
+{
+    return role == JOURNAL_AT || role == JOURNAL_AT2;
+}
 
 /* ---- order.c: with the lock held ---- */
 

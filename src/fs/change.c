@@ -167,7 +167,7 @@ static struct journal_object object_of_locked(const struct fs *fs, const struct 
 
 /*
  * The file itself, whatever it is called: what waits through any of its names comes before what
- * sets or writes the same through another. Names that come and go do not meet.
+ * sets or writes the same through another.
  */
 static struct journal_object file_of_locked(const struct fs *fs, const struct node *n)
 {
@@ -178,6 +178,15 @@ static struct journal_object file_of_locked(const struct fs *fs, const struct no
         if (other->ours && other->ours->seq > last)
             last = other->ours->seq;
     return last != 0 ? made_by(last) : object_of_locked(fs, n);
+}
+
+/* A name goes from the version that was known then: what makes another one of it comes after. */
+static void stand_on_file_locked(const struct fs *fs, struct journal_record *rec,
+                                 const struct node *n)
+{
+    rec->object[JOURNAL_AT] = file_of_locked(fs, n);
+    if (n->ours && n->ours->name_seq != 0)
+        rec->object[JOURNAL_PARENT] = made_by(n->ours->name_seq);
 }
 
 void change_drop_ours_locked(struct node *n)
@@ -297,6 +306,8 @@ static void count_locked(struct fs *fs, struct change *c, const struct journal_r
         c->others[i]->ours->beside++;
         if (c->kind == JOURNAL_SETATTR)
             c->others[i]->ours->set_seq = c->seq;
+        else if (c->kind == JOURNAL_UNLINK || c->kind == JOURNAL_RENAME)
+            c->others[i]->ours->name_seq = c->seq;
     }
     c->sets_mtime = c->kind == JOURNAL_SETATTR && (rec->attr.mask & JOURNAL_ATTR_MTIME);
     o->waiting++;
@@ -420,7 +431,7 @@ int change_append_locked(struct fs *fs, struct journal_record *rec, const struct
     else if (change_makes(rec->kind))
         rec->object[JOURNAL_AT] = absent;
     else if (change_writes(rec->kind) || rec->kind == JOURNAL_SETATTR)
-        rec->object[JOURNAL_AT] = file_of_locked(fs, a->node);
+        stand_on_file_locked(fs, rec, a->node);
     else
         rec->object[JOURNAL_AT] = object_of_locked(fs, a->node);
     if (rec->kind == JOURNAL_UNLINK && touched_beside_locked(a->node))

@@ -227,7 +227,7 @@ static struct ours leave_locked(struct fs *fs, struct node *n, bool ok)
     was = *o;
     n->changed_seq = fs->seq;
     if (o->waiting == 0)
-        *o = (struct ours){.beside = o->beside, .set_seq = o->set_seq};
+        *o = (struct ours){.beside = o->beside, .set_seq = o->set_seq, .name_seq = o->name_seq};
     change_drop_ours_locked(n);
     return was;
 }
@@ -242,6 +242,8 @@ static void other_ended_locked(struct fs *fs, const struct change *c, struct nod
     n->ours->beside--;
     if (n->ours->set_seq == c->seq)
         n->ours->set_seq = 0;
+    if (n->ours->name_seq == c->seq)
+        n->ours->name_seq = 0;
     n->changed_seq = fs->seq;
     change_drop_ours_locked(n);
     if (n->deleted || (n->ours && n->ours->waiting > 0))

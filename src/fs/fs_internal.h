@@ -173,6 +173,8 @@ struct ours {
     uint64_t seq;     /* of the last of it, in the journal; 0: only others wait */
     uint64_t set_seq; /* of the last that waits and sets attributes through another name, which may
                          be gone by now; 0: none */
+    uint64_t
+        name_seq;     /* of the last that waits and moves another name, or takes it away; 0: none */
     bool unborn;      /* it was made here, and is not there yet */
     bool mtime_set;   /* one of them sets it */
     bool appended;    /* one of them writes to the end, wherever that is by then */

@@ -69,7 +69,8 @@ struct journal_object {
                                      change */
 };
 
-/* Whom a change speaks of: what path names, the directory it is in; the same for path2. */
+/* Whom a change speaks of: what path names, and what that is in; the same for path2. A PARENT is
+ * never compared: if it was MADE, that goes first, however it ends. */
 enum journal_role { JOURNAL_AT, JOURNAL_PARENT, JOURNAL_AT2, JOURNAL_PARENT2, JOURNAL_ROLES };
 
 enum journal_attr_mask { /* on disk */

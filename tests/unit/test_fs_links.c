@@ -308,6 +308,34 @@ TEST(what_a_name_that_is_gone_got_is_no_other_version_to_the_next_change)
     }
 }
 
+/* Nor does what the other name gets later overtake a name that goes: it would find another version,
+ * and, once that other name has gone, too, nobody else who has it. */
+TEST(a_name_goes_before_what_the_file_gets_through_another_later)
+{
+    static const char *const froms[] = {NULL, "/new", "/a"}, *const tos[] = {"/a", "/a", "/c"};
+
+    for (size_t i = 0; i < ARRAY_LEN(tos); i++) {
+        struct rig g;
+
+        UP_JOURNAL(&g);
+        rig_put(&g, "/a", "text", 4);
+        rig_put(&g, "/new", "next", 4);
+        inside_link(&g, "/a", "/b");
+        quiet(&g);
+        stat_of(&g, "/b");
+        assert_int_equal(froms[i] ? rig_rename(&g, froms[i], tos[i], 0) : rig_unlink(&g, tos[i]),
+                         0);
+        set(&g, "/b", FS_SET_MTIME, 0, 1500000000);
+        assert_int_equal(rig_unlink(&g, "/b"), 0);
+        assert_int_equal(fs_sync(g.fs, "/b", NULL), 0);
+        assert_int_equal(fs_sync(g.fs, NULL, NULL), 0);
+        rig_expect(&g, tos[i], i == 0 ? NULL : i == 1 ? "next" : "text");
+        rig_expect(&g, "/b", NULL);
+        rig_same_tree(&g, "/");
+        rig_down(&g);
+    }
+}
+
 /* What one name's handle has written stays here until it is closed. What the other name gets goes
  * after it, and does not make another version of it. */
 TEST(what_another_name_gets_goes_after_what_an_open_handle_has_written)
@@ -701,6 +729,7 @@ int main(void)
         cmocka_unit_test(a_mode_that_one_name_gets_shows_under_the_others),
         cmocka_unit_test(of_what_several_names_get_the_last_is_there_in_the_end),
         cmocka_unit_test(what_a_name_that_is_gone_got_is_no_other_version_to_the_next_change),
+        cmocka_unit_test(a_name_goes_before_what_the_file_gets_through_another_later),
         cmocka_unit_test(what_another_name_gets_goes_after_what_an_open_handle_has_written),
         cmocka_unit_test(
             what_is_written_through_one_name_after_it_was_linked_shows_through_the_other),
