@@ -159,8 +159,12 @@ const struct semantics_row semantics_rows[] = {
      "stands on it goes with it; fsync and close say EIO. keep mine PATH or keep theirs PATH "
      "settles it, and is remembered if daytonafs dies before it is done. A change means the "
      "version that its program was shown last, by a stat or by reading it, if that was lately "
-     "(coherence and 2 s), whatever came since; who has not looked means what is known here.",
+     "(coherence and 2 s), whatever came since; what it asks or reads within 0.1 s of a stat, but "
+     "for a handle's fstat, is part of that look. Who has not looked means what is known here, as "
+     "do all whose file has several names, or who write through a handle that reads, too.",
      "conflict.sh two_writers.sh what_the_sandbox_has_changed_is_not_overwritten "
+     "what_is_asked_twice_at_once_was_seen_the_first_time "
+     "what_another_adds_to_theirs_does_not_hide_it_from_who_saves "
      "what_came_after_the_look_of_who_saves_is_not_written_over "
      "who_has_read_or_seen_it_may_write_over_it who_has_not_looked_means_what_is_there "
      "another_object_is_never_touched a_save_of_theirs_is_never_replaced_unseen theirs_or_mine "

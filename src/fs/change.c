@@ -279,7 +279,6 @@ static struct change *new_change_locked(struct fs *fs, enum journal_kind kind,
         return NULL;
     c->kind = kind;
     c->start_ns = clock_mono_ns();
-    c->tid = caller_tid();
     c->node = node_ref_locked(a->node);
     c->from = a->from ? node_ref_locked(a->from) : NULL;
     c->kept = kept_of_locked(a);
@@ -365,13 +364,7 @@ static int append_locked(struct fs *fs, struct journal_record *rec, const struct
     rec->path = path;
     if (path2)
         rec->path2 = path2;
-    if (r == 0 && (rec->kind == JOURNAL_PATCH || rec->kind == JOURNAL_TRUNCATE ||
-                   rec->kind == JOURNAL_RENAME || rec->kind == JOURNAL_UNLINK))
-        unseen_stand_on_locked(fs, rec);
-    if (r == 0)
-        look_stand_on_locked(fs, rec, a);
-    c->base_over = rec->kind == JOURNAL_RENAME && rec->object[JOURNAL_AT2].means != JOURNAL_ABSENT;
-    c->base = rec->object[c->base_over ? JOURNAL_AT2 : JOURNAL_AT].identity;
+    look_stand_on_locked(fs, rec, a, &c->stands);
     if (r == 0)
         r = c->kept ? flush_append_keep(fs->flush, rec, &c->seq)
                     : flush_append(fs->flush, rec, &c->seq);

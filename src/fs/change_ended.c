@@ -160,24 +160,16 @@ static void report_locked(struct fs *fs, const struct flush_end *v, const char *
 }
 
 /* What is there now has been seen by nobody here. */
-static void note_unseen_locked(struct fs *fs, const struct change *c, const struct flush_end *v)
+static void note_refused_locked(struct fs *fs, const struct change *c, const struct flush_end *v)
 {
-    const struct remote_attr *a = &c->node->attr;
-    const struct journal_identity known = c->base.ino != 0 ? c->base : change_identity_of(a);
-    char *path = NULL, name[CHANGE_KEY_MAX];
+    struct look_stand s = c->stands;
 
-    if (v->outcome != JOURNAL_CONFLICT || S_ISDIR(a->mode))
+    if (v->outcome != JOURNAL_CONFLICT || c->node->dir ||
+        (c->kind != JOURNAL_RENAME && !change_writes(c->kind)))
         return;
-    if (c->kind == JOURNAL_RENAME && c->base_over) {
-        change_name_of(c->names[1], name);
-        if (node_path_in_locked(fs, c->names[1]->dir, name, &path) == 0)
-            unseen_add_locked(fs, path, &c->base, c->tid);
-        free(path);
-    } else if (c->kind == JOURNAL_RENAME) {
-        unseen_add_locked(fs, v->path, &c->base, c->tid);
-    } else if (change_writes(c->kind)) {
-        unseen_add_locked(fs, v->path, &known, c->tid);
-    }
+    if (s.base.ino == 0 && change_writes(c->kind))
+        s.base = change_identity_of(&c->node->attr); /* it stood on one of ours */
+    look_refused_locked(fs, &s, v->path);
 }
 
 /* The tree goes back to what the sandbox has, which is asked for at the next access. */
@@ -188,7 +180,7 @@ static void failed_locked(struct fs *fs, struct change *c, const struct flush_en
     if (v->outcome == JOURNAL_CONFLICT && (change_writes(c->kind) || c->kind == JOURNAL_CREATE))
         beside_add_locked(fs, v->path, n);
     remember_late_locked(n, v->outcome == JOURNAL_CONFLICT ? -EIO : v->err);
-    note_unseen_locked(fs, c, v);
+    note_refused_locked(fs, c, v);
     if (c->kind == JOURNAL_RENAME)
         move_back_locked(fs, c);
     if (change_makes(c->kind) && !n->deleted) {
@@ -294,9 +286,7 @@ static void ended_locked(struct fs *fs, struct change *c, const struct flush_end
         if (was.waiting == 0)
             forget_locked(fs, c->node);
     } else {
-        if (c->kind == JOURNAL_PATCH || c->kind == JOURNAL_TRUNCATE)
-            unseen_forget_locked(fs, v->path);
-        look_settled_locked(fs, c->node);
+        look_settled_locked(fs, c->node, c->kind);
         done_locked(fs, c, c->node, &was, v);
     }
     if (c->from) {

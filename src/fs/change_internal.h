@@ -22,17 +22,13 @@ struct change {
     bool moves;
     bool sets_mtime;
     int64_t start_ns;     /* monotonic: when it was made here */
-    pid_t tid;            /* by whom */
     struct node *node;    /* counted */
     struct node *kept;    /* counted; what it keeps readable */
     struct node *from;    /* counted; of a LINK: the name that was there already */
     struct node **others; /* counted, owned: names that share what it moves */
     size_t other_count;
     struct waiting_name *names[2]; /* each counts one of its changes */
-    /* The version that it changes, or takes the place of, or takes away; ino 0: none that was known
-     * when it was made. */
-    struct journal_identity base;
-    bool base_over;
+    struct look_stand stands;
 };
 
 /* NULL: nothing that waits makes or takes the name away. */
@@ -46,6 +42,5 @@ void change_give_up_locked(struct fs *fs, struct change *c); /* it does not come
 /* What a change of that kind does. */
 bool change_makes(enum journal_kind kind);
 bool change_writes(enum journal_kind kind);
-struct journal_identity change_identity_of(const struct remote_attr *a);
 
 #endif

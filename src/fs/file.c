@@ -67,8 +67,6 @@ static struct fs_file *new_file_locked(struct fs *fs, struct node *n, int flags)
     file->look_ns = writes_blind(flags) ? look_last_locked(fs, n) : FS_NEVER;
     if ((flags & O_ACCMODE) == O_RDWR)
         DL_APPEND(fs->mappable, file);
-    if ((flags & O_ACCMODE) != O_WRONLY && !(flags & O_TRUNC))
-        unseen_look_locked(fs, n);
     data_open_locked(n);
     n->file->wopens += flags_write(flags);
     fs->files_open++;
@@ -306,6 +304,7 @@ static int open_created(struct fs *fs, struct node *n, int flags, bool created,
 int fs_create(struct fs *fs, uint64_t parent, const char *name, mode_t mode, int flags,
               struct fs_entry *ret, struct fs_file **ret_file, struct fs_open_hints *ret_hints)
 {
+    const int64_t start_ns = clock_mono_ns();
     struct node *n = NULL;
     struct change_call c;
     bool created = false;
@@ -316,6 +315,8 @@ int fs_create(struct fs *fs, uint64_t parent, const char *name, mode_t mode, int
     r = names_create(fs, c.node, name, mode, (flags & O_EXCL) != 0, &n, &created);
     if (r == 0)
         r = open_created(fs, n, flags, created, ret, ret_file, ret_hints);
+    if (r == 0 && !created)
+        look_opened_locked(*ret_file, start_ns);
     node_unref_locked(fs, n);
     change_leave(fs, &c);
     return r;

@@ -294,7 +294,6 @@ struct fs *fs_free(struct fs *fs)
     fs_lock(fs);
     negative_free_all_locked(fs);
     change_free_all_locked(fs);
-    unseen_free_all_locked(fs);
     looks_forget_locked(fs);
     node_free_all_locked(fs);
     fs_unlock(fs);

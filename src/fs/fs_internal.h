@@ -246,7 +246,6 @@ struct refused {
 
 struct looked;
 struct negative;
-struct unseen;
 struct beside;
 struct taken_ino; /* an inode number shown for a file that has another one by now */
 
@@ -299,8 +298,7 @@ struct fs {
     struct change *changes;             /* that wait, by their number in the journal */
     struct waiting_name *waiting_names; /* that these make or take away */
     int64_t refused_ns; /* monotonic: when it was last told that the journal took none; 0: never */
-    struct unseen *unseen; /* by their path in the sandbox */
-    struct looked *looked; /* the last looked at is last */
+    struct looked *looked; /* by name; the last used is last */
     uint64_t groups;       /* handles that may write, so far */
     struct node_dir *lru;  /* oldest listing first */
     struct node_file *unsent;
@@ -606,6 +604,7 @@ int change_append_locked(struct fs *fs, struct journal_record *rec, const struct
 /* Names came or went: what the directory shows is moved as it will be there. links: of nlink. */
 void change_dir_locked(struct fs *fs, struct node *dir, int links);
 void change_shown_locked(struct node *n, int64_t mtime_ns, int64_t ctime_ns);
+struct journal_identity change_identity_of(const struct remote_attr *a);
 bool change_names_locked(const struct fs *fs, const struct node *dir, const char *name);
 /* Its path here is not the one there. */
 bool change_moving_locked(const struct node *n);
@@ -634,23 +633,7 @@ int change_lost_locked(const struct fs_file *file);
 void change_own(struct fs *fs); /* from now on flush tells us */
 void change_free_all_locked(struct fs *fs);
 
-/* ---- unseen.c ---- */
-
-/* A change of what is at path, which stood on base and was tid's, is in conflict with what is there
- * now. */
-void unseen_add_locked(struct fs *fs, const char *path, const struct journal_identity *base,
-                       pid_t tid);
-/* A patch, a truncation, a rename or a removal is about to be journaled: if nobody has seen what is
- * there it stands on that base, too. */
-void unseen_stand_on_locked(const struct fs *fs, struct journal_record *rec);
-void unseen_look_locked(struct fs *fs, const struct node *n); /* it is opened to be read */
-void unseen_forget_locked(struct fs *fs, const char *path);   /* it is what stood there then */
-void unseen_free_all_locked(struct fs *fs);
-
 /* ---- looks.c ---- */
-
-pid_t caller_tid(void);    /* see fs_caller */
-bool caller_is(pid_t tid); /* a thread of the same program */
 
 /* The caller (see fs_caller) asked for n's attributes, and was told; with a file that is the
  * kernel, as it reads from it. Or it has opened it in a call that began then. */
@@ -658,13 +641,26 @@ void look_at_locked(struct fs *fs, const struct node *n, const struct fs_file *f
 void look_opened_locked(struct fs_file *file, int64_t start_ns);
 /* n's version, as it is known so far, is not the sandbox's any more, and that was not our doing. */
 void look_news_locked(struct fs *fs, const struct node *n);
-void look_settled_locked(struct fs *fs, const struct node *n);        /* it is ours now */
+/* Such a change of n is done: what has its name is ours now. */
+void look_settled_locked(struct fs *fs, const struct node *n, enum journal_kind kind);
 bool look_must_ask_locked(const struct fs *fs, const struct node *n); /* here, each time */
 /* When the caller's program last looked at n; FS_NEVER: not lately. */
 int64_t look_last_locked(const struct fs *fs, const struct node *n);
+/* The name that a change is about: of what it moves, takes away, writes to, or takes the place of;
+ * and which version of it it stands on. */
+struct look_at {
+    uint64_t dir, name;
+};
+struct look_stand {
+    struct look_at at;
+    struct journal_identity base; /* ino 0: none that was known when it was made */
+    pid_t tid;                    /* whose it is */
+};
 /* It is about to be journaled: what its maker has missed is not what it stands on. */
 void look_stand_on_locked(const struct fs *fs, struct journal_record *rec,
-                          const struct change_about *a);
+                          const struct change_about *a, struct look_stand *ret);
+/* It is in conflict, as what is there now is another version; path: in the journal. */
+void look_refused_locked(struct fs *fs, const struct look_stand *s, const char *path);
 void looks_forget_locked(struct fs *fs);
 
 /* ---- negative.c ---- */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,6 +38,13 @@ static void look(struct rig *g)
     assert_int_equal(rig_find(g, "/f", &e), 0);
     assert_int_equal(fs_getattr(g->fs, e.ino, NULL, &now), 0);
     rig_drop(g, &e);
+}
+
+/* Another look, and not a part of the last. */
+static void look_later(struct rig *g)
+{
+    usleep(110 * 1000);
+    look(g);
 }
 
 static void read_it(struct rig *g)
@@ -211,6 +219,24 @@ TEST(what_came_after_the_look_of_who_saves_is_not_written_over)
             }
 }
 
+/* With backupcopy=auto: it goes by the first stat, and asks once more to see how it can save. */
+TEST(what_is_asked_twice_at_once_was_seen_the_first_time)
+{
+    static const save_fn saves[] = {save_with_backup, save_by_moving};
+    struct rig g;
+
+    for (unsigned way = 0; way < ARRAY_LEN(theirs); way++)
+        for (unsigned i = 0; i < ARRAY_LEN(saves); i++) {
+            up(&g);
+            read_it(&g);
+            look(&g);
+            news(&g, way);
+            look(&g);
+            expect_lost(&g, saves[i], way);
+            down(&g);
+        }
+}
+
 /* It fails at once, and the editor puts its backup copy back. */
 TEST(what_is_seen_of_a_replaced_file_through_a_handle_is_not_what_replaced_it)
 {
@@ -275,7 +301,7 @@ TEST(who_has_read_or_seen_it_may_write_over_it)
 {
     static const save_fn saves[] = {save_anew,      save_in_place,      save_by_moving,
                                     save_by_rename, save_after_removal, save_over};
-    static const look_fn looks[] = {look, read_and_look};
+    static const look_fn looks[] = {look_later, read_and_look};
     struct rig g;
 
     for (unsigned way = 0; way < ARRAY_LEN(theirs); way++)
@@ -346,6 +372,93 @@ TEST(a_look_before_a_command_has_ended_does_not_count)
     theirs[0].change(&g);
     fs_after_end(g.fs, NULL);
     expect_saved(&g, save_anew);
+    down(&g);
+}
+
+/* A mode, or what is added, stands on whatever is there: that does not make theirs ours. */
+TEST(what_another_adds_to_theirs_does_not_hide_it_from_who_saves)
+{
+    const struct stat mode = {.st_mode = S_IFREG | 0600};
+
+    for (unsigned adds = 0; adds < 2; adds++) {
+        struct fs_entry e, now;
+        struct fs_file *f;
+        struct rig g;
+
+        up(&g);
+        read_it(&g);
+        look(&g);
+        news(&g, 1);
+        fs_caller(STRANGER);
+        if (adds) {
+            assert_int_equal(rig_open(&g, "/f", O_WRONLY | O_APPEND, &f), 0);
+            assert_int_equal(fs_write(f, 3, "more", 4), 4);
+            assert_int_equal(rig_close(f), 0);
+        } else {
+            assert_int_equal(rig_find(&g, "/f", &e), 0);
+            assert_int_equal(fs_setattr(g.fs, e.ino, NULL, FS_SET_MODE, &mode, &now), 0);
+            rig_drop(&g, &e);
+        }
+        rig_settle(&g);
+        fs_caller(ME);
+        assert_int_not_equal(save_anew(&g), 0);
+        rig_expect(&g, "/f", adds ? "firmore" : "fir");
+        down(&g);
+    }
+}
+
+/* It is all there before the next mount shows anything. */
+TEST(what_an_earlier_mount_left_is_no_news)
+{
+    static const save_fn saves[] = {save_anew, save_in_place, save_by_moving, save_by_rename,
+                                    save_after_removal};
+    struct fs_file *f;
+    struct rig g;
+
+    for (unsigned i = 0; i < ARRAY_LEN(saves); i++) {
+        up(&g);
+        read_it(&g);
+        assert_int_equal(rig_open(&g, "/f", O_WRONLY | O_TRUNC, &f), 0);
+        assert_int_equal(fs_write(f, 0, "left", 4), 4);
+        assert_int_equal(rig_close(f), 0);
+        rig_restart(&g);
+        read_and_look(&g);
+        expect_saved(&g, saves[i]);
+        read_and_look(&g);
+        news(&g, 0);
+        expect_lost(&g, saves[i], 0);
+        down(&g);
+    }
+}
+
+/* ---- what is forgotten ---- */
+
+TEST(a_conflict_is_remembered_whatever_else_is_read_meanwhile)
+{
+    enum { MANY = 4200 }; /* more than are remembered */
+    char path[32];
+    struct rig g;
+
+    up(&g);
+    read_it(&g);
+    look(&g);
+    news(&g, 0);
+    assert_int_not_equal(save_anew(&g), 0);
+    assert_int_equal(rig_mkdir_fs(&g, "/many"), 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        struct fs_file *file;
+
+        snprintf(path, sizeof(path), "/many/%u", i);
+        assert_int_equal(rig_create(&g, path, O_RDWR, &file), 0);
+        assert_int_equal(rig_close(file), 0);
+        assert_int_equal(rig_open(&g, path, O_RDONLY, &file), 0);
+        assert_int_equal(rig_close(file), 0);
+    }
+    fs_caller(STRANGER);
+    expect_lost(&g, save_anew, 0);
+    read_it(&g);
+    assert_int_equal(save_anew(&g), 0);
+    rig_expect(&g, "/f", "ours");
     down(&g);
 }
 
@@ -420,6 +533,7 @@ TEST(of_what_moves_while_it_is_looked_at_every_stat_comes_here)
     assert_int_equal(now.ttl_ns, 0);
     assert_int_equal(now.st.st_size, 3);
     rig_drop(&g, &e);
+    look_later(&g);
     expect_saved(&g, save_anew); /* now it is ours */
     assert_int_equal(rig_find(&g, "/f", &e), 0);
     assert_true(e.ttl_ns > 0);
@@ -431,6 +545,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_came_after_the_look_of_who_saves_is_not_written_over),
+        cmocka_unit_test(what_is_asked_twice_at_once_was_seen_the_first_time),
         cmocka_unit_test(what_is_seen_of_a_replaced_file_through_a_handle_is_not_what_replaced_it),
         cmocka_unit_test(a_backup_that_is_put_back_does_not_go_over_theirs),
         cmocka_unit_test(nor_is_it_when_only_others_have_seen_it),
@@ -438,6 +553,9 @@ int main(void)
         cmocka_unit_test(who_only_reads_and_writes_is_never_in_conflict),
         cmocka_unit_test(who_reads_what_it_writes_over_means_that),
         cmocka_unit_test(who_has_not_looked_means_what_is_there),
+        cmocka_unit_test(what_another_adds_to_theirs_does_not_hide_it_from_who_saves),
+        cmocka_unit_test(what_an_earlier_mount_left_is_no_news),
+        cmocka_unit_test(a_conflict_is_remembered_whatever_else_is_read_meanwhile),
         cmocka_unit_test(a_look_before_a_command_has_ended_does_not_count),
         cmocka_unit_test(a_program_is_all_its_threads),
         cmocka_unit_test(of_what_moves_while_it_is_looked_at_every_stat_comes_here),
