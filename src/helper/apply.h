@@ -255,6 +255,15 @@ enum { RENAME_KEEP = 1, RENAME_SWAP = 2 };
 int rename_at(int from, const char *name, int to, const char *name2, unsigned flags);
 bool rename_is_unknown(int err); /* this file system, or this kernel, has no such call */
 
+/* Keeps others from opening a file for writing, for a moment; waits a little for those who have. */
+struct hold {
+    int fd;
+};
+void hold_take(struct hold *h, const struct place *p);
+void hold_drop(struct hold *h);
+/* p says what is there now. True: that is what it said before. */
+bool place_is_same(struct place *p);
+
 struct temp {
     int dir; /* borrowed */
     char name[48];

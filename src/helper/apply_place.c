@@ -78,12 +78,7 @@ bool swap_is_cheap(const struct apply *a, const struct place *p)
 
 /* ---- hold ---- */
 
-/* Keeps others from opening a file for writing, for a moment; waits a little for those who have. */
-struct hold {
-    int fd;
-};
-
-static void hold_take(struct hold *h, const struct place *p)
+void hold_take(struct hold *h, const struct place *p)
 {
     enum { LOOK_MS = 10, WAIT_MS = 50 };
     static int left_ms = 1000; /* of all that is waited in one run */
@@ -102,7 +97,7 @@ static void hold_take(struct hold *h, const struct place *p)
     }
 }
 
-static void hold_drop(struct hold *h)
+void hold_drop(struct hold *h)
 {
     if (h->fd >= 0)
         close(h->fd);
@@ -116,8 +111,7 @@ static bool looks_same(const struct stat *now, const struct stat *was)
     return stat_is_same(now, was->st_ino, (uint64_t)was->st_size, timespec_to_ns(was->st_mtim));
 }
 
-/* p says what is there now. True: that is what it said before. */
-static bool place_is_same(struct place *p)
+bool place_is_same(struct place *p)
 {
     const struct place was = *p;
 

@@ -186,6 +186,26 @@ static int move(struct apply *a, const struct batch_change *c, struct place *fro
     return rename2(from, to, 0);
 }
 
+/* What is written into it meanwhile would go with it, unseen by who moves it away. */
+static int keep_and_move(struct apply *a, const struct batch_change *c, struct place *from,
+                         struct place *to)
+{
+    const bool any = c->at.means == BATCH_ANY || !from->there;
+    struct hold hold = {.fd = -1};
+    int r = 0;
+
+    if (!any)
+        hold_take(&hold, from);
+    if (!any && !place_is_same(from))
+        r = 1;
+    if (r == 0)
+        r = keep_make(a, c, to);
+    if (r == 0)
+        r = move(a, c, from, to);
+    hold_drop(&hold);
+    return r;
+}
+
 /* 0: it was done; 1: something else is there; -EAGAIN: nothing was. */
 static int decide_move(struct apply *a, const struct batch_change *c, struct place *from,
                        struct place *to, const struct intent *doubt)
@@ -228,9 +248,7 @@ static int rename_places(struct apply *a, const struct batch_change *c, const st
         r = apply_intent(a, &intent);
         if (r < 0)
             return r;
-        r = keep_make(a, c, to);
-        if (r == 0)
-            r = move(a, c, from, to);
+        r = keep_and_move(a, c, from, to);
         apply_step();
         if (r == -EEXIST && c->at2.means == BATCH_ABSENT) {
             (void)place_look(to);

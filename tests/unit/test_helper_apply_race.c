@@ -304,6 +304,52 @@ TEST(what_they_save_at_any_step_has_its_name_in_the_end)
                 ;
 }
 
+static bool written;
+
+/* If nobody keeps it from that. */
+static void write_theirs(void)
+{
+    const int fd = open("from", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+
+    usleep(10 * 1000); /* the clock of files is coarse */
+    written = fd >= 0 && pwrite(fd, "their", 5, 0) == 5;
+    if (fd >= 0)
+        close(fd);
+}
+
+/* False: it came to its end before that step. */
+static bool write_at(bool over, long step)
+{
+    struct remote_change c;
+    struct remote_result r;
+
+    arig_put("from", "first");
+    if (over)
+        arig_put("to", "second");
+    c = two_names(REMOTE_CHANGE_RENAME, 0, over);
+    arig.meanwhile = write_theirs;
+    arig.stops_at = step;
+    arig.stopped = written = false;
+    r = arig_one(c, "ours");
+    arig.stops_at = 0;
+    if (written && (r.outcome != REMOTE_CONFLICT || strcmp(arig_get("from"), "their") != 0))
+        fail_msg("at %ld: outcome %d, \"%s\"", step, r.outcome, arig_get("from"));
+    if (over && written)
+        assert_string_equal(arig_get("to"), "second");
+    for (size_t k = 0; k < FILES; k++)
+        (void)unlink(files[k]);
+    assert_int_equal(arig_count("."), 0);
+    return arig.stopped;
+}
+
+/* It would go away with the name that it was written to. */
+TEST(what_they_write_at_any_step_is_not_moved_unseen)
+{
+    for (unsigned over = 0; over < 2; over++)
+        for (long step = 1; write_at(over, step); step++)
+            ;
+}
+
 static void *keep_appending(void *arg)
 {
     const int fd = open("log", O_WRONLY | O_APPEND | O_CLOEXEC);
@@ -410,6 +456,7 @@ int main(void)
         CASE(what_they_save_is_not_deleted_nor_renamed_over),
         CASE(nor_if_it_is_killed_meanwhile),
         CASE(what_they_save_at_any_step_has_its_name_in_the_end),
+        CASE(what_they_write_at_any_step_is_not_moved_unseen),
         CASE(appends_of_both_all_survive),
         CASE(a_reader_sees_whole_versions_only),
     };
