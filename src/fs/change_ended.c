@@ -286,7 +286,8 @@ static void ended_locked(struct fs *fs, struct change *c, const struct flush_end
         if (was.waiting == 0)
             forget_locked(fs, c->node);
     } else {
-        look_settled_locked(fs, c->node, c->kind);
+        if (v->outcome == JOURNAL_DONE)
+            look_settled_locked(fs, c->node, c->kind);
         done_locked(fs, c, c->node, &was, v);
     }
     if (c->from) {
