@@ -116,7 +116,7 @@ void message_drop_blobs(const struct message *m, int folder, int root);
 
 /* ---- apply_sweep.c ---- */
 
-void apply_sweep(int folder, int root);     /* at most once a day */
+void apply_sweep(int folder, int root);     /* at most once an hour */
 DIR *sweep_open(int dir, const char *name); /* NULL: it cannot be looked through */
 
 /* ---- apply.c ---- */
@@ -183,6 +183,8 @@ bool joined_open(const struct apply *a, uint64_t size, bool beside, struct joine
                  struct stat *st);
 void joined_done(struct joined *j);
 void joined_drop(int folder, int root, const char *name); /* or a blob */
+/* It is beside where it is to be, or gone from there, and nobody has written to it since then. */
+bool joined_is_idle(int folder, int root, const char *name, time_t since);
 
 /* ---- apply_object.c ---- */
 

@@ -80,6 +80,21 @@ void joined_drop(int folder, int root, const char *name)
     (void)unlinkat(folder, name, 0); /* those that stay are swept */
 }
 
+bool joined_is_idle(int folder, int root, const char *name, time_t since)
+{
+    struct joined j;
+    struct stat st;
+    bool is;
+
+    find(folder, root, name, &j);
+    is = j.beside && fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+         st.st_mtim.tv_sec < since &&
+         (j.dir < 0 || fstatat(j.dir, j.name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+          st.st_mtim.tv_sec < since);
+    joined_done(&j);
+    return is;
+}
+
 /* The lock is given up with the descriptor: a copy of a request that came late may be at work. */
 static int open_sealed(struct joined *j, uint64_t seal, struct stat *st)
 {

@@ -437,6 +437,97 @@ TEST(what_was_made_there_in_vain_goes)
     assert_int_equal(umount("apart"), 0);
 }
 
+/* It is seen by who is no client: so it goes within the hour, if nobody is at it any more; but not
+ * the blobs, of which it is made once its batch comes all the same. */
+TEST(what_is_beside_a_file_and_not_asked_for_goes_soon)
+{
+    static const struct {
+        const char *link, *file;
+        unsigned left;
+    } runs[] = {
+        {"2 hours ago", "now", 1}, {"now", "2 hours ago", 1}, {"2 hours ago", "3 hours ago", 0}};
+    char command[512];
+
+    mount_apart();
+    target = "apart/f";
+    for (size_t i = 0; i < ARRAY_LEN(runs); i++) {
+        stage_all();
+        assert_int_equal(join(0, 3), 0);
+        assert_true(is_beside());
+        snprintf(command, sizeof(command),
+                 "cd %s/h && touch -h -d '%s' %s && touch -d '2 hours ago' swept && "
+                 "touch -d '%s' %s/apart/.daytonafs-*",
+                 arig.root, runs[i].link, joined.name, runs[i].file, arig.dir);
+        assert_int_equal(system(command), 0);
+        (void)arig_one(arig_write("g", ARIG_ANY, "x"), "x");
+        assert_int_equal(arig_count("apart"), runs[i].left);
+        apply_all("apart/f", ARIG_ABSENT);
+        assert_int_equal(arig_count("apart"), 1);
+        assert_int_equal(unlink(arig_path("apart/f")), 0);
+    }
+    target = "f";
+    assert_int_equal(umount("apart"), 0);
+}
+
+/* Nothing of it is seen but where it was, and its batch is made of the blobs once there is room. */
+TEST(where_the_disk_is_full_it_is_not_put_together)
+{
+    assert_int_equal(mkdir("apart", 0755), 0);
+    if (mount("none", "apart", "tmpfs", 0, "size=64k") < 0)
+        skip();
+    target = "apart/f";
+    stage_all();
+    (void)!system("head -c 100000 /dev/zero >apart/fill 2>/dev/null");
+    assert_int_equal(join(0, 3), -ENOSPC);
+    assert_int_equal(unlink("apart/fill"), 0);
+    apply_all("apart/f", ARIG_ABSENT);
+    assert_int_equal(arig_count("apart"), 1);
+    target = "f";
+    assert_int_equal(umount("apart"), 0);
+}
+
+TEST(of_two_clients_that_make_one_file_the_quicker_one_has_it)
+{
+    struct remote_applied a = {0};
+    struct {
+        struct remote_blob blobs[BLOBS];
+        struct remote_piece pieces[BLOBS];
+        struct remote_joined joined;
+    } first;
+    const char *const client = arig.client;
+    struct remote_change c;
+    struct remote_batch b;
+    ino_t ino;
+
+    stage_all();
+    assert_int_equal(join(0, 3), 0);
+    memcpy(first.blobs, blobs, sizeof(blobs));
+    memcpy(first.pieces, pieces, sizeof(pieces));
+    first.joined = joined;
+
+    arig.client = "ffeeddccbbaa99887766554433221100";
+    stage_all();
+    assert_int_equal(join(0, 3), 0);
+    ino = joined_ino();
+    c = change_of("f", ARIG_ABSENT);
+    b = batch_of(&c);
+    assert_int_equal(arig_apply(&b, &a), 0);
+    expect_all_done(&a);
+    remote_applied_done(&a);
+
+    arig.client = client;
+    memcpy(blobs, first.blobs, sizeof(blobs));
+    memcpy(pieces, first.pieces, sizeof(pieces));
+    joined = first.joined;
+    c = change_of("f", ARIG_ABSENT);
+    b = batch_of(&c);
+    assert_int_equal(arig_apply(&b, &a), 0);
+    assert_int_equal(a.v[0].outcome, REMOTE_CONFLICT);
+    remote_applied_done(&a);
+    assert_int_equal(arig_stat("f").st_ino, ino);
+    expect_nothing_staged();
+}
+
 /* What the link says is believed of no other name. */
 TEST(a_link_to_anything_else_harms_nothing)
 {
@@ -558,6 +649,9 @@ int main(void)
         CASE(on_another_mount_it_is_made_beside_the_file_at_once),
         CASE(killed_at_any_step_on_another_mount_it_is_there_once),
         CASE(what_was_made_there_in_vain_goes),
+        CASE(what_is_beside_a_file_and_not_asked_for_goes_soon),
+        CASE(where_the_disk_is_full_it_is_not_put_together),
+        CASE(of_two_clients_that_make_one_file_the_quicker_one_has_it),
         CASE(a_link_to_anything_else_harms_nothing),
         CASE(closed_after_a_kill_nothing_is_left_of_it),
         CASE(killed_while_it_grows_it_is_begun_anew),
