@@ -148,7 +148,8 @@ const struct semantics_row semantics_rows[] = {
      "Times are in the sandbox's clock. What a change showed when it was made (mtime, ctime, inode "
      "number) stays, also after a remount, until the sandbox changes the file. A directory's times "
      "move when a name comes or goes here, and not once more when that arrives there, until the "
-     "sandbox changes what names are in it; after a remount they are the sandbox's.",
+     "sandbox changes what names are in it. What was shown is noted when a mount ends: after a "
+     "crash a directory's times and all inode numbers are the sandbox's.",
      "what_is_sent_moves_no_time_of_its_directory "
      "what_a_save_showed_does_not_change_when_it_is_sent "
      "what_a_save_showed_stays_until_the_sandbox_changes_it remember.sh"},

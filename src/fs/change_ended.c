@@ -256,7 +256,10 @@ static void other_ended_locked(struct fs *fs, const struct change *c, struct nod
 
 static void sent_locked(struct node *dir, const struct flush_end *v)
 {
-    if (dir && dir->dir && dir->dir->sent_ns < v->told_ns)
+    if (!dir || !dir->dir)
+        return;
+    dir->dir->unasked = true;
+    if (dir->dir->sent_ns < v->told_ns)
         dir->dir->sent_ns = v->told_ns;
 }
 

@@ -177,6 +177,8 @@ static void update_locked(struct fs *fs, const struct flight *f, struct node *n,
         keep_times_locked(fs, n, attr);
     if (n->dir && !same)
         n->dir->by_stat = false;
+    if (n->dir)
+        n->dir->unasked = false;
     if (n->attr.size != attr->size || n->attr.mtime_ns != attr->mtime_ns)
         look_news_locked(fs, n);
     node_set_attr_locked(n, attr);

@@ -78,6 +78,9 @@ struct fs_config {
  */
 int fs_new(const struct fs_config *config, struct remote *remote, struct cache *cache,
            struct fs **ret);
+/* Before fs_free, when all is sent: what that left of directories, so that the next mount shows the
+ * same times of them. What cannot be asked for is forgotten. May wait. */
+void fs_learn_times(struct fs *fs);
 /* Unsent data goes with it: call fs_sync, then fs_keep_unsent, before. NULL is fine. */
 struct fs *fs_free(struct fs *fs);
 

@@ -100,6 +100,7 @@ struct node_dir {
     uint64_t names_seq;    /* fs.seq at the last local change of a name */
     unsigned waiting;      /* names in it of which a change waits */
     int64_t sent_ns; /* sandbox's clock: up to then its times may have moved by what we sent */
+    bool unasked;    /* for its times, since something was sent */
     bool theirs;     /* names came or went that were not ours; its times do not show it yet */
     struct flight *flight; /* a listing that is being fetched; its maker's */
     int64_t fail_ns;       /* start of the last listing that failed */

@@ -84,6 +84,33 @@ void remember_recall_locked(struct fs *fs, struct node *n)
     n->shown_ctime_ns = s->show_ctime_ns;
 }
 
+static struct node *unasked_locked(const struct fs *fs)
+{
+    struct node *n = index_next(&fs->by_id, NULL);
+
+    while (n && !(n->dir && n->dir->unasked && n->attached))
+        n = index_next(&fs->by_id, n);
+    return n;
+}
+
+void fs_learn_times(struct fs *fs)
+{
+    enum { ASKS = 8 }; /* an answer is about many of them */
+    int64_t since;
+    struct node *n;
+    int r = 0;
+
+    fs_lock(fs);
+    since = clock_mono_ns();
+    for (unsigned asks = 0; r == 0 && asks < ASKS && (n = unasked_locked(fs)); asks++) {
+        node_ref_locked(n);
+        r = tree_refresh(fs, n, since, true);
+        n->dir->unasked = false;
+        node_unref_locked(fs, n);
+    }
+    fs_unlock(fs);
+}
+
 void remember_load(struct fs *fs)
 {
     struct buf bytes = BUF_INIT(CACHE_NOTE_MAX);

@@ -1,5 +1,6 @@
 #include "mount/drain.h"
 
+#include "util/clock.h"
 #include "util/deadline.h"
 #include "util/errtext.h"
 #include "util/log.h"
@@ -26,6 +27,17 @@ int drain(struct fs *fs, int64_t until_ns)
     r = fs_sync(fs, NULL, NULL);
     (void)deadline_end(&d);
     return r;
+}
+
+void drain_learn(struct fs *fs)
+{
+    static const int64_t most_ns = 3 * NS_PER_S;
+    struct deadline d;
+
+    if (deadline_begin(&d, clock_mono_ns() + most_ns) < 0)
+        return;
+    fs_learn_times(fs);
+    (void)deadline_end(&d);
 }
 
 /* The list stands beside what it lists, so that nobody has to remember what went where. */

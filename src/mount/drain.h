@@ -9,6 +9,9 @@
 /* fs_sync, ended at until_ns (monotonic). 0: nothing is left. */
 int drain(struct fs *fs, int64_t until_ns);
 
+/* When nothing is left: fs_learn_times, for a moment at most. */
+void drain_learn(struct fs *fs);
+
 /* Says in the log what is left in the journal, where it stays. 1; 0: nothing. */
 int drain_journal(struct fs *fs);
 

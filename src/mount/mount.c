@@ -144,6 +144,8 @@ static int shut_down(struct serving *sv)
     else
         r = kept ? drain_keep(s->fs, kept) : -ENOMEM;
     free(kept);
+    if (r == 0 && s->journal)
+        drain_learn(s->fs);
     return r == 0 ? EXITCODE_OK : EXITCODE_QUEUED;
 }
 
