@@ -8,6 +8,12 @@
  *     ^         |  anything went wrong: it is dropped, and begun anew once
  *     |_________|--> given up: the batch is made of the blobs, which stay until it is finished
  *
+ * Not what changes a file in place, of which readers would see a half for as long as that takes;
+ * nor, therefore, what comes after the first part of a file that is larger than the journal has
+ * room for: for all of it to appear at once its data would have to leave the journal for a file in
+ * the sandbox that nobody knows of but by its seal, and whoever restores or clears the sandbox
+ * would lose it.
+ *
  * So nothing is lost with it: it is a copy. Where it has to be made on another mount than the one
  * that blobs are on, it is made of all pieces at once, when the last of them has come.
  */
