@@ -166,6 +166,7 @@ const struct semantics_row semantics_rows[] = {
      "conflict.sh two_writers.sh what_the_sandbox_has_changed_is_not_overwritten "
      "what_is_asked_twice_at_once_was_seen_the_first_time "
      "what_another_adds_to_theirs_does_not_hide_it_from_who_saves "
+     "what_they_write_at_any_step_is_not_moved_unseen what_an_earlier_mount_left_is_no_news "
      "what_came_after_the_look_of_who_saves_is_not_written_over "
      "who_has_read_or_seen_it_may_write_over_it who_has_not_looked_means_what_is_there "
      "another_object_is_never_touched a_save_of_theirs_is_never_replaced_unseen theirs_or_mine "
@@ -206,6 +207,7 @@ const struct semantics_row semantics_rows[] = {
      "its backup back does not go over what nobody here has seen.",
      "a_second_conflict_of_a_file_does_not_hide_the_first "
      "what_is_written_over_theirs_unseen_conflicts_too "
+     "a_conflict_is_remembered_whatever_else_is_read_meanwhile "
      "nor_is_it_taken_away_or_renamed_over_unseen conflict.sh"},
     {"both append to one file", "Every line of both is there.",
      "both_who_append_are_there appends_of_both_all_survive"},
