@@ -1,3 +1,7 @@
+/*
+ * The numbers here were found against lines that tests/unit/test_http_pace.c simulates, and
+ * tests/bench/relay.c: steady ones, some that change, servers that are slow or vary, other traffic.
+ */
 #include "http/pace.h"
 
 #include "util/clock.h"
@@ -9,7 +13,8 @@
 #define BEHIND_MAX (200 * NS_PER_MS) /* routers keep no more, as a rule */
 #define FORGET_NS (30 * NS_PER_S)
 #define FREE_NS (60 * NS_PER_S)
-enum { WINDOW = 8 }; /* answers in which one did not wait */
+#define LONG_NS (4 * NS_PER_S) /* an answer that took longer to come says no more */
+enum { WINDOW = 8 };           /* answers in which one did not wait */
 
 static double clamp(double v, double min, double max)
 {
@@ -143,8 +148,8 @@ static void find(struct pace *p, const struct pace_mark *mark, double delay, int
         .at_ns = now_ns, .last = mark->last, .held = mark->held, .idle = mark->idle};
 }
 
-/* The rate falls by a part of what it is over, and not far below the best. */
-static void fall(struct pace *p, double to, double part)
+/* The rate comes nearer to what was carried, but does not fall far below the best. */
+static void pull(struct pace *p, double to, double part)
 {
     const double rate = p->rate + (to - p->rate) * part, least = 0.85 * p->best;
 
@@ -169,8 +174,8 @@ static void slower(struct pace *p, const struct pace_point *now, double carried)
         return;
     }
     if (last->excess > 0)
-        fall(p, carried, 0.5);
-    shift(p, clamp(now->excess, 0, clamp(took, SPAN_NS, 4e9) / 10));
+        pull(p, carried, 0.5);
+    shift(p, clamp(now->excess, 0, clamp(took, SPAN_NS, LONG_NS) / 10));
 }
 
 /* As modelled, or shorter. */
@@ -184,13 +189,13 @@ static void faster(struct pace *p, const struct pace_point *now, const struct pa
     if (mark->behind < PACE_WAIT_NS / 3)
         return; /* it was offered less than it can take: nothing to learn */
     if (now->late > some && last->late > some && now->idle == last->idle && now->held == last->held)
-        fall(p, carried, 0.25); /* it was never dry */
+        pull(p, carried, 0.25); /* it was never dry */
     if (now->late > PACE_WAIT_NS + p->jitter) {
         p->probe = 0;
         return;
     }
     if (p->probe == 0)
-        p->probe = clamp(-now->excess / clamp(took, SPAN_NS, 4e9) / 2, 0.005, 0.03);
+        p->probe = clamp(-now->excess / clamp(took, SPAN_NS, LONG_NS) / 2, 0.005, 0.03);
     else
         p->probe = clamp(p->probe * (now->excess < 0 ? 3 : 1.5), 0, 1);
     set_rate(p, p->rate * (1 + p->probe));
@@ -209,7 +214,7 @@ static void follow(struct pace *p, const struct pace_mark *mark, double delay, i
     now.late = delay - p->base;
     now.over = now.late - modelled;
     now.excess = now.over - clamp(now.over, -p->jitter, p->jitter);
-    p->best *= 1 - clamp(took / 100e9, 0, 0.1);
+    p->best *= 1 - clamp(took / (100.0 * NS_PER_S), 0, 0.1);
     if (n / (took + p->jitter) > p->best)
         p->best = n / (took + p->jitter);
     carried = n / clamp(took - (now.idle - last->idle), SPAN_NS, 1e12);
@@ -217,7 +222,7 @@ static void follow(struct pace *p, const struct pace_mark *mark, double delay, i
         slower(p, &now, carried);
     else
         faster(p, &now, mark, carried);
-    p->jitter += (clamp(distance(now.over, last->over), 0, 1e9) - p->jitter) / 8;
+    p->jitter += (clamp(distance(now.over, last->over), 0, NS_PER_S) - p->jitter) / 8;
     p->last = now;
 }
 

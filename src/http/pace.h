@@ -12,9 +12,10 @@
  *
  * How long an answer takes without any waiting is the least of the last ones, and the line is left
  * to run dry now and then to see it. Waits that differ by no more than they usually do say nothing.
- * A server that is slow by itself is not mistaken for a slow line for long, and never costs much:
- * no more than a tenth of the time is spent on corrections, and the rate stays near the best seen,
- * unless the line takes less than it is offered.
+ * A server that is slow by itself is not mistaken for a slow line for long. No more than a tenth of
+ * the time is spent on corrections, and the rate stays near the best seen, which is forgotten
+ * slowly, unless the line takes less than it is offered. Only a server whose answers vary by as
+ * much as it takes to send a body is given markedly less than it could take: half, at worst.
  *
  * Pure functions of what was handed over and answered when. Times are monotonic, and never go back.
  */
@@ -52,7 +53,7 @@ struct pace_point {
 /* Zeroes to begin with. */
 struct pace {
     double rate;   /* bytes per ns; 0: not known, all is free */
-    double best;   /* the most that was carried, less and less of it as time passes */
+    double best;   /* the most that was carried; a tenth less in 10 s */
     double probe;  /* by which part the rate last grew; 0: it did not */
     double behind; /* ns: how long the line has to send what it was given */
     int64_t at_ns; /* of behind */
